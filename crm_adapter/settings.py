@@ -1,0 +1,251 @@
+"""Configuration from the environment and from ``.env``.
+
+Every variable is optional.  Values are checked once, when they are loaded, and a wrong one raises
+:class:`SettingsError` that names the variable and the remedy; a secret value is never repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from timeweb_sdk.errors import ConfigurationError
+
+try:
+    from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+except ImportError as exc:  # pragma: no cover - exercised in a bare environment
+    raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_ACCOUNT", "Problem", "Settings", "SettingsError", "load_settings"]
+
+#: The account that ``TIMEWEB_API_TOKEN`` belongs to.
+DEFAULT_ACCOUNT = "default"
+
+#: Drivers chosen for a URL that names only the database: (threads, asyncio).
+_DRIVERS = {
+    "sqlite": ("sqlite", "sqlite+aiosqlite"),
+    "postgresql": ("postgresql+psycopg", "postgresql+psycopg"),
+    "mysql": ("mysql+pymysql", "mysql+asyncmy"),
+    "mariadb": ("mariadb+pymysql", "mariadb+asyncmy"),
+}
+
+
+class Problem(NamedTuple):
+    """One wrong setting: the variable and what to do about it, in both languages."""
+
+    variable: str
+    english: str
+    russian: str
+
+
+class SettingsError(ConfigurationError):
+    """The environment or ``.env`` holds unusable values; ``problems`` lists all of them at once."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{problem.variable}: {problem.english}" for problem in problems))
+
+    @property
+    def russian(self) -> str:
+        """The same message for the people who read the command line."""
+        return "; ".join(f"{problem.variable}: {problem.russian}" for problem in self.problems)
+
+    def __reduce__(self) -> tuple[type[SettingsError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+def _wrong(english: str, russian: str) -> PydanticCustomError:
+    # Braces in a value would be read as placeholders by pydantic's message template.
+    return PydanticCustomError("setting", "{english}", {"english": english, "russian": russian})
+
+
+def _token(value: object) -> object:
+    """A token goes into an HTTP header, so what cannot stand there is refused here and not at the first call."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str):
+        raise _wrong("must be a string", "ожидается строка")
+    text = text.strip()
+    if not text:
+        return None
+    if not text.isascii() or re.search(r"\s", text):
+        raise _wrong(
+            "the token holds spaces or non-ASCII characters; copy it again from the Timeweb Cloud panel",
+            "токен содержит пробелы или недопустимые символы; скопируйте его из панели Timeweb Cloud ещё раз",
+        )
+    return SecretStr(text)
+
+
+def _tokens(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except ValueError:
+            value = None  # the message below must not repeat what may be a token
+    if not isinstance(value, dict):
+        raise _wrong(
+            'must be a JSON object of account name and token, such as {"main": "…"}',
+            'ожидается JSON-объект «имя аккаунта: токен», например {"main": "…"}',
+        )
+    tokens = {str(name).strip(): _token(token) for name, token in value.items()}
+    if not all(name and token for name, token in tokens.items()):
+        raise _wrong("an account name or a token is empty", "имя аккаунта или токен пусты")
+    return tokens
+
+
+def _database_url(value: object) -> object:
+    if isinstance(value, URL):
+        url = value
+    else:
+        try:
+            url = make_url(str(value).strip())
+        except ArgumentError:
+            raise _wrong(
+                "not a database URL; write it as sqlite:///hosting.sqlite3 or postgresql://user@host/name",
+                "это не адрес базы данных; пример: sqlite:///hosting.sqlite3 или postgresql://user@host/name",
+            ) from None
+    if url.get_backend_name() not in _DRIVERS:
+        known = ", ".join(_DRIVERS)
+        raise _wrong(
+            f"{url.get_backend_name()!r} is not supported; use one of {known}",
+            f"СУБД «{url.get_backend_name()}» не поддерживается; подходят {known}",
+        )
+    return url
+
+
+def _notify_urls(value: object) -> object:
+    """A JSON list, or addresses separated by white space or by commas that start the next address."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise _wrong("not a valid JSON list", "некорректный JSON-список") from None
+    return [part for part in re.split(r"\s*,\s*(?=\w+://)|\s+", text) if part]
+
+
+class Settings(BaseSettings):
+    """All settings of the adapter; the environment wins over ``.env``.  An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, arbitrary_types_allowed=True, frozen=True
+    )
+
+    timeweb_api_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
+        None, validation_alias=AliasChoices("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "timeweb_api_token")
+    )
+    timeweb_api_tokens: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_tokens)] = Field(default_factory=dict)
+    timeweb_base_url: str | None = None
+    hosting_database_url: Annotated[URL, NoDecode, BeforeValidator(_database_url)] = make_url("sqlite:///hosting.sqlite3")
+    hosting_tz: str = "Europe/Moscow"
+    #: Seconds after which an open page asks Timeweb again.
+    timeweb_sync_stale_after: Annotated[int, Field(ge=1)] = 300
+    timeweb_auto_import: bool = True
+    timeweb_link_policy: Literal["ip", "suggest", "off"] = "ip"
+    hosting_notify_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_notify_urls)] = ()
+    timeweb_redis_url: SecretStr | None = None
+
+    @field_validator("timeweb_base_url")
+    @classmethod
+    def _check_base_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/\s]+", value):
+            raise _wrong(f"{value!r} is not an http(s) address", f"«{value}» — не адрес http(s)")
+        return value.rstrip("/") if value else None
+
+    @field_validator("hosting_tz")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, KeyError):
+            raise _wrong(
+                f"{value!r} is not an IANA time zone such as Europe/Moscow",
+                f"«{value}» — не часовой пояс; пример: Europe/Moscow",
+            ) from None
+        return value
+
+    @field_validator("timeweb_redis_url")
+    @classmethod
+    def _check_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"(rediss?|unix)://", value.get_secret_value()):
+            raise _wrong("must start with redis://, rediss:// or unix://", "адрес начинается с redis://, rediss:// или unix://")
+        return value
+
+    @property
+    def tokens(self) -> dict[str, SecretStr]:
+        """Account name -> token, the single token under the name ``default`` unless the list names it itself."""
+        single = {DEFAULT_ACCOUNT: self.timeweb_api_token} if self.timeweb_api_token else {}
+        return single | self.timeweb_api_tokens
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a token at all."""
+        return bool(self.tokens)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which people read instants and in which "today" begins."""
+        return ZoneInfo(self.hosting_tz)
+
+    @property
+    def database_url(self) -> URL:
+        """The database for code that runs in threads; its repr masks the password."""
+        return self._with_driver(0)
+
+    @property
+    def async_database_url(self) -> URL:
+        """The same database with an asyncio driver."""
+        return self._with_driver(1)
+
+    def _with_driver(self, position: int) -> URL:
+        url = self.hosting_database_url
+        backend = url.get_backend_name()
+        sync_driver, async_driver = _DRIVERS[backend]
+        # A driver that the host chose stays, unless it cannot serve this side.
+        if "+" in url.drivername and url.drivername not in {sync_driver, async_driver}:
+            return url
+        return url.set(drivername=(sync_driver, async_driver)[position])
+
+
+def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
+    """Read and check the configuration.
+
+    ``values`` override the environment by lower-case variable name.  Raises :class:`SettingsError`.
+    """
+    try:
+        return Settings(_env_file=env_file, **dict(values or {}))
+    except ValidationError as error:
+        problems = tuple(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
+        raise SettingsError(problems) from None
+
+
+def _problem(detail: Mapping[str, Any]) -> Problem:
+    variable = str(detail["loc"][0]).upper() if detail["loc"] else "environment"
+    context = detail.get("ctx", {})
+    english = str(detail["msg"])
+    return Problem(variable, english, str(context.get("russian") or _russian(str(detail["type"]), context, english)))
+
+
+def _russian(kind: str, context: Mapping[str, Any], english: str) -> str:
+    match kind:
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "ожидается целое число секунд"
+        case "greater_than_equal":
+            return f"значение должно быть не меньше {context.get('ge')}"
+        case "bool_parsing" | "bool_type":
+            return "ожидается true или false"
+        case "literal_error":
+            return f"допустимые значения: {context.get('expected')}".replace(" or ", " или ")
+        case _:
+            return english
