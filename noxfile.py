@@ -1,0 +1,136 @@
+"""Every chore of this repository. `nox -l` lists them; arguments after `--` reach the tool."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "codegen", "wheel", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+ALL_EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
+TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py")
+
+
+def install(session: nox.Session, *groups: str, extras: str = "") -> None:
+    """Install the checkout (editable) and dependency groups at the pinned versions."""
+    project = f".[{extras}]" if extras else "."
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("--constraint", "constraints.txt", "--editable", project, *requirements)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Import 23 emulated servers into a fresh CRM database and print them."""
+    install(session, extras="cli,web,testing")
+    session.run("timeweb-crm", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests in parallel; absent databases, Redis, RabbitMQ or Chromium are skips with a reason."""
+    install(session, "tests", extras=ALL_EXTRAS)
+    session.run("pytest", "--numprocesses=logical", "--dist=worksteal", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the GitHub workflows."""
+    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check", *session.posargs)
+    workflows = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    session.run("zizmor", "--offline", "--quiet", *workflows)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Run mypy --strict and basedpyright in strict mode."""
+    install(session, "types", extras=ALL_EXTRAS)
+    session.run("mypy", *(session.posargs or TYPED))
+    session.run("basedpyright", *session.posargs)
+
+
+@nox.session
+def codegen(session: nox.Session) -> None:
+    """Check that the generated code is what the contract yields; `-- build` rewrites it."""
+    install(session, "codegen")
+    session.run("python", "-m", "codegen", *(session.posargs or ("check",)))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/; warnings are errors."""
+    install(session, "docs", "codegen", extras="cli,web,testing")
+    session.run("python", "docs/build.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print the benchmark tables: ours beside other clients, medians and ratios of one run."""
+    install(session, "bench", "tests", extras=ALL_EXTRAS)
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
+def foreign(session: nox.Session) -> None:
+    """Let two clients that are not ours (twc-cli, timeweb-cloud) work against the emulator."""
+    install(session, "tests", extras="testing")
+    session.run("pytest", "tests/testing/foreign", *session.posargs)
+
+
+@nox.session
+def rabbitmq(session: nox.Session) -> None:
+    """Run the Celery tests with RabbitMQ as the broker."""
+    install(session, "tests", extras=ALL_EXTRAS)
+    session.run("pytest", "tests/crm/celery", *session.posargs, env={"TIMEWEB_TESTS_BROKER": "rabbitmq"})
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that the extras allow (needs uv)."""
+    session.install("uv")
+    session.run(
+        "uv", "pip", "install", "--python", session.virtualenv.location, "--resolution", "lowest-direct",
+        "--editable", f".[{ALL_EXTRAS}]", "--group", "tests",
+    )  # fmt: skip
+    session.run("pytest", "--numprocesses=logical", "--dist=worksteal", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build sdist and wheel twice, compare them, and use the wheel in an environment that has nothing else."""
+    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
+    dist = Path("dist")
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
+    again = Path(session.create_tmp()) / "again"
+    session.run("python", "-m", "build", "--outdir", str(again), silent=True)
+    (built,) = dist.glob("*.whl")
+    session.install("--force-reinstall", str(built))
+    session.run("python", "-m", "tests.packaging.inspect_wheel", str(built), str(again / built.name), *session.posargs)
+
+
+@nox.session
+def assets(session: nox.Session) -> None:
+    """Fetch the page's htmx and Pico (hash-checked) into the checkout."""
+    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
+    session.run("python", "-m", "crm_adapter.web.assets", *session.posargs)
+
+
+@nox.session(venv_backend="uv")
+def constraints(session: nox.Session) -> None:
+    """Resolve constraints.txt anew for every supported Python."""
+    groups = [flag for group in PYPROJECT["dependency-groups"] for flag in ("--group", group)]
+    session.run(
+        "uv", "pip", "compile", "pyproject.toml", "--all-extras", *groups, "--universal", "--python-version=3.11",
+        "--upgrade", "--no-header", "--no-annotate", "--quiet", "--output-file=constraints.txt",
+        external=True, env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s constraints", **os.environ},
+    )  # fmt: skip
