@@ -1,0 +1,104 @@
+"""``python -m codegen``: build, check, diff, fetch, verify."""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from codegen import build as pipeline
+from codegen.errors import CodegenError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="python -m codegen", description="Generate timeweb_sdk from the contract in openapi/.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="regenerate timeweb_sdk/_generated (or a complete package elsewhere)")
+    build.add_argument("--from", dest="source", type=Path, help="an OpenAPI bundle other than openapi/bundle.json")
+    build.add_argument("--out", type=Path, help="write a complete, importable OUT/timeweb_sdk and leave the checkout alone")
+    build.add_argument("--allow-unmatched", action="store_true", help="report overlay actions that match nothing instead of failing")
+    commands.add_parser("check", help="fail if the committed code is not what the contract gives")
+    for name, text in (
+        ("diff", "what changed between two bundles, for callers and for readers"),
+        ("fetch", "get the vendor's bundle and distil it"),
+        ("verify", "decode the vendor's documented bodies with the built models"),
+    ):
+        commands.add_parser(name, help=text, add_help=False)
+    known, rest = parser.parse_known_args(arguments)
+    try:
+        if known.command == "build":
+            parser.parse_args(arguments)
+            return _build(known.source, known.out, allow_unmatched=known.allow_unmatched)
+        if known.command == "check":
+            parser.parse_args(arguments)
+            return _check()
+        if known.command == "diff":
+            from codegen import diff
+
+            return diff.main(rest)
+        if known.command == "fetch":
+            from codegen import fetch
+
+            return fetch.main(rest)
+        from codegen import verify
+
+        return verify.main(rest)
+    except CodegenError as error:
+        print(f"codegen: {error}", file=sys.stderr)
+        return 1
+
+
+def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> int:
+    if source is not None and out is None:
+        raise CodegenError("--from needs --out: the checkout is built from openapi/bundle.json (see `python -m codegen fetch`)")
+    started = time.perf_counter()
+    result = pipeline.run(pipeline.read_bundle(source or pipeline.OPENAPI / "bundle.json"), allow_unmatched=allow_unmatched)
+    package = pipeline.PACKAGE
+    if out is not None:
+        package = out / pipeline.PACKAGE.name
+        shutil.copytree(
+            pipeline.PACKAGE, package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", pipeline.GENERATED)
+        )
+    pipeline.write(result, package)
+    if out is None:
+        result.names.write(pipeline.OPENAPI / "names.lock")
+    for action in result.unmatched:
+        print(f"codegen: matched nothing: {action}", file=sys.stderr)
+    print(f"{len(result.operations)} operations, {len(result.files)} files, {time.perf_counter() - started:.1f} s -> {package}")
+    return 0
+
+
+def _check() -> int:
+    """Build into a temporary folder and compare byte by byte with what is committed."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder) / pipeline.PACKAGE.name
+        result = pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json"))
+        pipeline.write(result, fresh)
+        stale = _differences(pipeline.PACKAGE / pipeline.GENERATED, fresh / pipeline.GENERATED)
+        lock = Path(folder) / "names.lock"
+        result.names.write(lock)
+        if lock.read_bytes() != (pipeline.OPENAPI / "names.lock").read_bytes():
+            stale.append("openapi/names.lock")
+    for name in stale:
+        print(f"codegen: out of date: {name}", file=sys.stderr)
+    if stale:
+        print("codegen: run `python -m codegen build` and commit the result", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _differences(committed: Path, fresh: Path) -> list[str]:
+    names = {path.relative_to(root) for root in (committed, fresh) for path in root.rglob("*") if path.is_file()}
+    names = {name for name in names if name.suffix != ".pyc"}
+    same = [name for name in names if (committed / name).exists() and (fresh / name).exists()]
+    changed = [name for name in same if not filecmp.cmp(committed / name, fresh / name, shallow=False)]
+    return sorted(f"timeweb_sdk/{pipeline.GENERATED}/{name}" for name in {*changed, *(names - set(same))})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Step 3: bring every schema of the corrected contract into one plain form, so that nothing is left to invent later.
+
+Afterwards an object with properties is a named class, everything else is written where it is used:
+
+- ``allOf`` is merged, aliases are followed, inline objects are hoisted into classes (named by :mod:`codegen.names`);
+- a string enum is open: the known values or any other string;
+- identifiers typed ``number`` are integers; only formats that change the Python type stay;
+- bounds and patterns go: the API enforces them, and a reply must not be lost to them;
+- ``required`` names only properties that exist.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen.errors import at, pointer
+from codegen.names import Names, pascal, singular
+
+Json = dict[str, Any]
+Where = tuple[str | int, ...]
+
+FORMATS = frozenset({"date-time", "decimal", "password", "binary"})
+"""Formats that change the Python type: datetime, Decimal, SecretStr, bytes."""
+
+_SCALARS = frozenset({"string", "integer", "number", "boolean"})
+_IDENTIFIER = re.compile(r"(^|_)ids?$")
+
+
+@dataclass
+class ModelClass:
+    """A named class: its properties are in plain form and refer to other classes by ``$ref: <class name>``."""
+
+    name: str
+    pointer: str
+    schema: Json
+    description: str = ""
+
+
+@dataclass
+class Normaliser:
+    """Normalises schemas of one contract and collects the classes they need."""
+
+    contract: Json
+    names: Names
+    classes: dict[str, ModelClass] = field(default_factory=dict)
+    _by_pointer: dict[str, str] = field(default_factory=dict)
+    _component_by_shape: dict[str, str] = field(default_factory=dict)
+    _in_progress: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Learn the shapes of the object components, so that an equal inline object becomes the same class."""
+        for name, schema in self.schemas.items():
+            if len(schema.get("properties", {})) > 2:  # smaller ones are alike by chance
+                self._component_by_shape.setdefault(_shape(schema), name)
+
+    @property
+    def schemas(self) -> Json:
+        schemas: Json = self.contract.get("components", {}).get("schemas", {})
+        return schemas
+
+    def resolve(self, node: Json, where: Where) -> tuple[Json, Where]:
+        """Follow ``$ref`` (also chains) and merge ``allOf``; returns the node and the place where its text stands."""
+        seen: set[str] = set()
+        while "$ref" in node:
+            ref = node["$ref"]
+            if ref in seen:
+                raise at(where, f"the reference {ref!r} leads back to itself")
+            seen.add(ref)
+            node, where = self._target(ref, where)
+        if "allOf" in node:
+            return self._merge(node, where), where
+        return node, where
+
+    def _target(self, ref: str, where: Where) -> tuple[Json, Where]:
+        if not ref.startswith("#/"):
+            raise at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported")
+        parts = tuple(part.replace("~1", "/").replace("~0", "~") for part in ref[2:].split("/"))
+        node: Any = self.contract
+        for part in parts:
+            if not isinstance(node, dict) or part not in node:
+                raise at(where, f"the reference {ref!r} points to nothing")
+            node = node[part]
+        return node, parts
+
+    def _merge(self, node: Json, where: Where) -> Json:
+        """Merge ``allOf``: properties of all parts together, other keys from the last part that has them."""
+        merged: Json = {}
+        parts = [self.resolve(part, (*where, "allOf", i)) for i, part in enumerate(node["allOf"])]
+        if len(parts) == 1 and not node.keys() - {"allOf", "nullable", "description", "x-fields", "deprecated"}:
+            return {**parts[0][0], **{key: value for key, value in node.items() if key != "allOf"}}
+        origin: dict[str, str] = {}
+        for part, part_where in [*parts, ({key: value for key, value in node.items() if key != "allOf"}, where)]:
+            for key, value in part.items():
+                if key == "properties":
+                    merged.setdefault(key, {}).update(value)
+                    origin.update({name: pointer(*part_where, "properties", name) for name in value})
+                elif key == "required":
+                    merged[key] = [*merged.get(key, []), *value]
+                else:
+                    merged[key] = value
+        return merged
+
+    def plain(self, node: Any, where: Where, hint: str) -> Json:
+        """Return ``node`` in plain form; ``hint`` is the name that an inline object found here would get."""
+        if not isinstance(node, dict):
+            return {}
+        described = node.get("description")
+        nullable = bool(node.get("nullable"))
+        deprecated = bool(node.get("deprecated"))
+        component = self._component_of(node)
+        schema, at_where = self.resolve(node, where)
+        if component and at_where[:2] == ("components", "schemas"):
+            hint = pascal(str(at_where[2]))
+        result = self._plain_resolved(schema, at_where, hint)
+        if nullable or schema.get("nullable"):
+            result = {**result, "nullable": True}
+        if deprecated:
+            result = {**result, "deprecated": True}
+        if described and "properties" not in schema:
+            result = {**result, "description": described}
+        return result
+
+    @staticmethod
+    def _component_of(node: Json) -> str | None:
+        """The component that ``node`` stands for: a direct reference or an ``allOf`` of exactly one."""
+        if "allOf" in node and len(node["allOf"]) == 1 and "properties" not in node:
+            node = node["allOf"][0]
+        ref = node.get("$ref")
+        return str(ref) if ref else None
+
+    def _plain_resolved(self, schema: Json, where: Where, hint: str) -> Json:
+        if "properties" in schema and schema["properties"]:
+            return {"$ref": self._class(schema, where, hint)}
+        for key in ("oneOf", "anyOf"):
+            if key in schema:
+                return self._union(schema[key], (*where, key), hint)
+        kind = schema.get("type")
+        if kind is None and "enum" in schema:
+            kind = "string" if all(isinstance(value, str) or value is None for value in schema["enum"]) else None
+        if kind == "array" or (kind is None and "items" in schema):
+            return {"type": "array", "items": self.plain(schema.get("items", {}), (*where, "items"), singular(hint))}
+        if kind == "object" or (kind is None and "additionalProperties" in schema):
+            values = schema.get("additionalProperties")
+            if isinstance(values, dict) and values:
+                return {
+                    "type": "object",
+                    "additionalProperties": self.plain(values, (*where, "additionalProperties"), singular(hint)),
+                }
+            return {"type": "object", "additionalProperties": True}
+        if kind is None:
+            return {}
+        if kind not in _SCALARS:
+            raise at((*where, "type"), f"unknown type {kind!r}")
+        return _scalar(kind, schema, str(where[-1]) if where else "")
+
+    def _union(self, branches: list[Json], where: Where, hint: str) -> Json:
+        plain: list[Json] = []
+        for i, branch in enumerate(branches):
+            resolved, branch_where = self.resolve(branch, (*where, i))
+            name = hint + _variant_label(resolved) if branch_where == (*where, i) else hint
+            candidate = self.plain(branch, (*where, i), name)
+            for one in candidate.get("anyOf", [candidate]) if set(candidate) == {"anyOf"} else [candidate]:
+                if one not in plain:
+                    plain.append(one)
+        plain = [_joined_enum(plain), *[one for one in plain if "enum" not in one]] if _joined_enum(plain) else plain
+        return plain[0] if len(plain) == 1 else {"anyOf": plain}
+
+    def _class(self, schema: Json, where: Where, hint: str) -> str:
+        place = pointer(*where)
+        if where[:2] != ("components", "schemas") or len(where) > 3:
+            twin = self._component_by_shape.get(_shape(schema))
+            if twin is not None:
+                place, where, schema = pointer("components", "schemas", twin), ("components", "schemas", twin), self.schemas[twin]
+                hint = pascal(twin)
+        if place in self._by_pointer:
+            return self._by_pointer[place]
+        name = self.names.class_name(place, hint)
+        self._by_pointer[place] = name
+        model = self.classes[name] = ModelClass(name, place, {}, schema.get("description", ""))
+        notes: dict[str, str] = schema.get("x-fields", {})
+        required = [prop for prop in dict.fromkeys(schema.get("required", [])) if prop in schema["properties"]]
+        properties: Json = {}
+        for prop, child in schema["properties"].items():
+            child_where = (*where, "properties", prop)
+            inner = self._with_notes(child, child_where, prop, notes)
+            properties[prop] = self.plain(inner, child_where, name + pascal(prop))
+            if prop in notes:
+                properties[prop] = {**properties[prop], "description": notes[prop]}
+        model.schema = {"type": "object", "properties": properties, "required": required}
+        return name
+
+    def _with_notes(self, child: Json, where: Where, prop: str, notes: dict[str, str]) -> Json:
+        """Hand dotted notes (``disks.size``) down to the inline object they speak of."""
+        below = {key[len(prop) + 1 :]: text for key, text in notes.items() if key.startswith(prop + ".")}
+        if not below or "$ref" in child:
+            return child
+        if "items" in child and "$ref" not in child["items"]:
+            return {**child, "items": {**child["items"], "x-fields": {**child["items"].get("x-fields", {}), **below}}}
+        return {**child, "x-fields": {**child.get("x-fields", {}), **below}}
+
+
+def _scalar(kind: str, schema: Json, prop: str) -> Json:
+    if kind == "number" and _IDENTIFIER.search(prop) and schema.get("format") not in FORMATS:
+        kind = "integer"
+    if kind == "string" and schema.get("enum"):
+        values = [value for value in schema["enum"] if value is not None]
+        return {"type": "string", "enum": list(dict.fromkeys(values))}
+    result: Json = {"type": kind}
+    if schema.get("format") in FORMATS:
+        result["format"] = schema["format"]
+    return result
+
+
+def _joined_enum(branches: list[Json]) -> Json | None:
+    """Several enums in one union are one enum."""
+    enums = [branch for branch in branches if "enum" in branch]
+    if len(enums) < 2:
+        return None
+    return {"type": "string", "enum": list(dict.fromkeys(value for branch in enums for value in branch["enum"]))}
+
+
+def _variant_label(schema: Json) -> str:
+    """What tells one inline variant from its siblings: a constant such as ``type: [MX]``, else its own properties."""
+    for child in schema.get("properties", {}).values():
+        values = child.get("enum") if isinstance(child, dict) else None
+        if values and len(values) == 1 and isinstance(values[0], str):
+            return pascal(values[0])
+    return "".join(pascal(prop) for prop in list(schema.get("properties", {}))[:1])
+
+
+def _shape(schema: Json) -> str:
+    """What two objects must share to be one class: property names, types, enums, nullability; not prose and not order."""
+
+    def strip(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: strip(value) for key, value in node.items() if key not in {"description", "x-fields", "type", "required"}} | (
+                {"type": node["type"]} if "type" in node and "properties" not in node else {}
+            )
+        return [strip(child) for child in node] if isinstance(node, list) else node
+
+    return json.dumps(strip(schema), sort_keys=True)
+
+
+def referenced(schema: Any) -> Iterable[str]:
+    """Yield the names of the classes that a plain schema refers to."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            yield schema["$ref"]
+        for value in schema.values():
+            yield from referenced(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from referenced(value)

@@ -1,0 +1,297 @@
+"""Step 4: read the operations out of the corrected contract, with everything that the templates need to know of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen.attributes import Endpoint, attributes, split
+from codegen.distil import METHODS
+from codegen.errors import at, pointer
+from codegen.names import pascal, singular, snake
+from codegen.normalise import Normaliser
+
+Json = dict[str, Any]
+Where = tuple[str | int, ...]
+
+ENVELOPE_KEYS = frozenset({"response_id", "meta"})
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
+
+
+@dataclass
+class Argument:
+    """One argument of a method: a path or query parameter, or a field of a flattened body."""
+
+    wire: str
+    name: str
+    schema: Json
+    required: bool
+    note: str = ""
+
+
+@dataclass
+class Operation:
+    """One operation of the contract, named and in plain form."""
+
+    id: str
+    method: str
+    path: str
+    tag: str
+    attribute: str
+    source: str
+    deprecated: bool
+    replacement: str | None
+    summary: str
+    description: str
+    path_arguments: list[Argument] = field(default_factory=list)
+    query_arguments: list[Argument] = field(default_factory=list)
+    bodies: list[list[Argument]] = field(default_factory=list)
+    """The variants of a flattened JSON object; one for a plain body, several for a oneOf."""
+    body: str | None = None
+    """json, json-whole (not an object: one ``body=``), multipart, binary, or None."""
+    whole_body: Json | None = None
+    data_key: str | None = None
+    returns: Json | None = None
+    """Plain schema of the payload; None when a success has no body."""
+    listing: bool = False
+    content: str = "none"
+
+    @property
+    def node(self) -> str:
+        return self.attribute.rpartition(".")[0]
+
+    @property
+    def verb(self) -> str:
+        return self.attribute.rpartition(".")[2]
+
+    @property
+    def paginated(self) -> bool:
+        return self.listing and {"limit", "offset"} <= {argument.wire for argument in self.query_arguments}
+
+    @property
+    def all_arguments(self) -> list[Argument]:
+        bodies = [argument for body in self.bodies for argument in body]
+        return [*self.path_arguments, *self.query_arguments, *bodies]
+
+
+def read_operations(normaliser: Normaliser) -> list[Operation]:
+    """Return all operations of the contract in its order."""
+    contract = normaliser.contract
+    found: list[tuple[Endpoint, Json, Where, Json]] = []
+    for path, item in contract.get("paths", {}).items():
+        for method, node in item.items():
+            if method in METHODS:
+                where = ("paths", path, method)
+                reply = _success(node, where, normaliser)
+                endpoint = Endpoint(method, path, _is_listing(reply, normaliser), bool(node.get("deprecated")))
+                found.append((endpoint, node, where, {**reply, "parameters": item.get("parameters", [])}))
+    proposals = attributes([endpoint for endpoint, _, _, _ in found])
+    modules = _tag_modules(contract, found)
+    operations: list[Operation] = []
+    for endpoint, node, where, reply in found:
+        tag = (node.get("tags") or ["other"])[0]
+        operation = Operation(
+            id=node["operationId"],
+            method=endpoint.method.upper(),
+            path=endpoint.path,
+            tag=modules[tag],
+            attribute=normaliser.names.attribute(pointer(*where), proposals[endpoint]),
+            source=node.get("x-source", "vendor"),
+            deprecated=endpoint.deprecated,
+            replacement=node.get("x-replacement"),
+            summary=node.get("summary", ""),
+            description=node.get("description", ""),
+        )
+        _read_parameters(operation, node, where, reply["parameters"], normaliser)
+        _read_body(operation, node, where, normaliser)
+        _read_reply(operation, node, reply, normaliser)
+        operations.append(operation)
+    _check_unique(operations)
+    return operations
+
+
+def _check_unique(operations: list[Operation]) -> None:
+    for key in ("id", "attribute"):
+        seen: dict[str, Operation] = {}
+        for operation in operations:
+            value = getattr(operation, key)
+            if value in seen:
+                other = seen[value]
+                raise at(("paths", operation.path, operation.method.lower()), f"the {key} {value!r} is also that of {other.method} {other.path}")
+            seen[value] = operation
+
+
+def _tag_modules(contract: Json, found: list[tuple[Endpoint, Json, Where, Json]]) -> dict[str, str]:
+    """Module name per tag; a tag without an English name is called after the path that most of its operations share."""
+    modules: dict[str, str] = {}
+    for tag in dict.fromkeys((node.get("tags") or ["other"])[0] for _, node, _, _ in found):
+        if not _CYRILLIC.search(tag):
+            modules[tag] = snake(tag)
+            continue
+        heads = [split(endpoint.path)[1][0] for endpoint, node, _, _ in found if (node.get("tags") or [None])[0] == tag]
+        modules[tag] = snake(max(sorted(set(heads)), key=heads.count))
+    taken: dict[str, str] = {}
+    for tag, module in modules.items():
+        while module in taken.values():
+            module += "_more"
+        taken[tag] = module
+    return taken
+
+
+# -- parameters ---------------------------------------------------------------------------------------------------------
+
+
+def _read_parameters(operation: Operation, node: Json, where: Where, shared: list[Json], normaliser: Normaliser) -> None:
+    """Path parameters follow the path, whatever the contract declares; the rest are query parameters. Headers are ours."""
+    notes: dict[str, str] = node.get("x-parameters", {})
+    declared: dict[tuple[str, str], Json] = {}
+    for i, raw in enumerate([*shared, *node.get("parameters", [])]):
+        parameter, _ = normaliser.resolve(raw, (*where, "parameters", i))
+        declared[parameter["in"], parameter["name"]] = parameter
+    for placeholder in re.findall(r"{([^}]+)}", operation.path):
+        parameter = declared.get(("path", placeholder)) or declared.get(("path", placeholder.replace("_", "-"))) or {}
+        place = pointer(*where, "parameters", "path", placeholder)
+        schema = normaliser.plain(
+            parameter.get("schema", {"type": "string"}), (*where, "parameters", placeholder), pascal(placeholder)
+        )
+        if schema.get("type") == "number":
+            schema = {**schema, "type": "integer"}
+        schema.pop("nullable", None)
+        name = normaliser.names.argument(place, placeholder)
+        operation.path_arguments.append(Argument(placeholder, name, schema, True, notes.get(placeholder, "")))
+    for (kind, wire), parameter in declared.items():
+        if kind != "query":
+            continue
+        name = normaliser.names.argument(pointer(*where, "parameters", "query", wire), wire.removesuffix("[]"))
+        schema = normaliser.plain(parameter.get("schema", {}), (*where, "parameters", wire), pascal(wire))
+        if wire in {"limit", "offset"}:
+            schema = {**schema, "type": "integer"}
+        argument = Argument(wire, name, schema, bool(parameter.get("required")), notes.get(wire, ""))
+        operation.query_arguments.append(argument)
+
+
+# -- bodies -------------------------------------------------------------------------------------------------------------
+
+
+def _read_body(operation: Operation, node: Json, where: Where, normaliser: Normaliser) -> None:
+    if "requestBody" not in node:
+        return
+    body, where = normaliser.resolve(node["requestBody"], (*where, "requestBody"))
+    content = body.get("content", {})
+    if not content:
+        return
+    media, value = next(iter(content.items()))
+    where = (*where, "content", media, "schema")
+    raw = value.get("schema", {})
+    schema, schema_where = normaliser.resolve(raw, where)
+    if media == "multipart/form-data":
+        operation.body = "multipart"
+        operation.bodies = [_fields(operation, schema, schema_where, node.get("x-body", {}), normaliser)]
+    elif media != "application/json":
+        operation.body = "binary"
+        operation.whole_body = {"type": "string", "format": "binary"}
+    elif variants := schema.get("oneOf") or schema.get("anyOf"):
+        operation.body = "json"
+        key = "oneOf" if "oneOf" in schema else "anyOf"
+        for i, variant in enumerate(variants):
+            resolved, variant_where = normaliser.resolve(variant, (*schema_where, key, i))
+            operation.bodies.append(_fields(operation, resolved, variant_where, node.get("x-body", {}), normaliser))
+    elif schema.get("properties"):
+        operation.body = "json"
+        operation.bodies = [_fields(operation, schema, schema_where, node.get("x-body", {}), normaliser)]
+    else:
+        operation.body = "json-whole"
+        operation.whole_body = normaliser.plain(raw, where, pascal(operation.id))
+
+
+def _fields(operation: Operation, schema: Json, where: Where, notes: dict[str, str], normaliser: Normaliser) -> list[Argument]:
+    """Flatten the properties of an object body into arguments."""
+    notes = {**schema.get("x-fields", {}), **notes}
+    taken = {argument.name for argument in [*operation.path_arguments, *operation.query_arguments]}
+    result: list[Argument] = []
+    for prop, child in schema.get("properties", {}).items():
+        child_where = (*where, "properties", prop)
+        name = normaliser.names.argument(pointer("paths", operation.path, operation.method.lower(), "requestBody", prop), prop)
+        if name in taken:  # a body field called like a path parameter
+            name = f"body_{name}"
+        hint = pascal(_noun(operation)) + pascal(prop)
+        below = {key[len(prop) + 1 :]: text for key, text in notes.items() if key.startswith(prop + ".")}
+        if below and "$ref" not in child:
+            child = {**child, "x-fields": below}
+            if "items" in child:
+                child["items"] = {**child["items"], "x-fields": below}
+        plain = normaliser.plain(child, child_where, hint + "Input" if _holds_object(child, normaliser) else hint)
+        note = notes.get(prop) or plain.get("description", "")
+        result.append(Argument(prop, name, plain, prop in schema.get("required", []), note))
+    return sorted(result, key=lambda argument: not argument.required)
+
+
+def _holds_object(schema: Any, normaliser: Normaliser) -> bool:
+    return isinstance(schema, dict) and "$ref" not in schema and '"properties"' in repr(schema).replace("'", '"')
+
+
+def _noun(operation: Operation) -> str:
+    """``servers.disks.create`` -> ``server_disk``: what the operation is about."""
+    nodes = operation.node.split(".")
+    return "_".join(singular(node) for node in nodes[-2:])
+
+
+# -- replies ------------------------------------------------------------------------------------------------------------
+
+
+def _success(node: Json, where: Where, normaliser: Normaliser) -> Json:
+    """The first success reply with a body: its media type, schema and place; empty when all successes are empty."""
+    for status, raw in node.get("responses", {}).items():
+        if not status.startswith("2"):
+            continue
+        reply, reply_where = normaliser.resolve(raw, (*where, "responses", status))
+        for media, value in reply.get("content", {}).items():
+            return {"media": media, "schema": value.get("schema", {}), "where": (*reply_where, "content", media, "schema")}
+    return {}
+
+
+def _payload(reply: Json, normaliser: Normaliser) -> tuple[str | None, Json, Where]:
+    """Look inside the envelope: the key of the payload (None: the body itself), its schema and place."""
+    schema, where = normaliser.resolve(reply["schema"], reply["where"])
+    data = [key for key in schema.get("properties", {}) if key not in ENVELOPE_KEYS]
+    if len(data) == 1 and ("response_id" in schema["properties"] or "meta" in schema["properties"]):
+        return data[0], schema["properties"][data[0]], (*where, "properties", data[0])
+    return None, schema, where
+
+
+def _is_listing(reply: Json, normaliser: Normaliser) -> bool:
+    if reply.get("media") != "application/json":
+        return False
+    _, payload, where = _payload(reply, normaliser)
+    schema, _ = normaliser.resolve(payload, where)
+    return schema.get("type") == "array"
+
+
+def _read_reply(operation: Operation, node: Json, reply: Json, normaliser: Normaliser) -> None:
+    if "media" not in reply:
+        return
+    if reply["media"] != "application/json":
+        operation.content = "text" if "yaml" in reply["media"] or reply["media"].startswith("text/") else "binary"
+        operation.returns = {"type": "string"} if operation.content == "text" else {"type": "string", "format": "binary"}
+        return
+    operation.content = "json"
+    operation.data_key, payload, where = _payload(reply, normaliser)
+    if operation.data_key is None:
+        payload = _without_envelope(payload, node)
+        hint = pascal(operation.node.replace(".", "_"))
+    else:
+        payload = {**payload, "x-fields": {**payload.get("x-fields", {}), **node.get("x-response", {})}} if "properties" in payload else payload
+        hint = pascal(singular(_noun(operation)))
+    if not payload.get("properties") and not payload.keys() & {"$ref", "type", "oneOf", "anyOf", "allOf", "additionalProperties"}:
+        return
+    operation.returns = normaliser.plain(payload, where, hint)
+    operation.listing = operation.returns.get("type") == "array"
+
+
+def _without_envelope(schema: Json, node: Json) -> Json:
+    """A body with several payloads becomes one model; the envelope's own keys are not part of it."""
+    properties = {key: value for key, value in schema.get("properties", {}).items() if key not in ENVELOPE_KEYS}
+    notes = {**schema.get("x-fields", {}), **node.get("x-response", {})}
+    result = {**schema, "properties": properties, "x-fields": notes} if properties else {key: value for key, value in schema.items() if key not in {"properties", "required"}}
+    return result

@@ -1,0 +1,247 @@
+"""Step 6: resources, the operation table and the lazy facades, rendered from one set of templates for sync and async."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+
+from codegen.names import pascal
+from codegen.normalise import ModelClass, referenced
+from codegen.operations import Operation
+from codegen.render import Types, call, docstring, merged_body, signature
+
+NAMESPACES = "namespaces"
+"""Module of the nodes without operations of their own whose children belong to several tags."""
+
+_ITEM_KEYS = ("id", "fqdn", "name", "ip", "address")
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """Sync or async: all that differs between the two surfaces."""
+
+    prefix: str
+    keyword: str
+    await_: str
+    page: str
+
+
+FLAVOURS = (Flavour("", "", "", "Page"), Flavour("Async", "async ", "await ", "AsyncPage"))
+
+
+@dataclass
+class Method:
+    """One method of a resource, in source form."""
+
+    name: str
+    signature: str
+    variants: list[str]
+    returns: str
+    listing: bool
+    call: str
+    docstring: str
+    deprecated: str | None
+
+    def annotation(self, flavour: Flavour) -> str:
+        return f"{flavour.page}[{self.returns}]" if self.listing else self.returns
+
+
+@dataclass
+class Node:
+    """A resource: what a dot on the client leads to."""
+
+    path: str
+    module: str = ""
+    operations: list[Operation] = field(default_factory=list)
+    children: list[Node] = field(default_factory=list)
+    methods: list[Method] = field(default_factory=list)
+    waits: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+    @property
+    def class_name(self) -> str:
+        return pascal(self.path.replace(".", "_"))
+
+    @property
+    def doc(self) -> str:
+        verbs = [operation.verb for operation in self.operations] + [f"{child.name} (resource)" for child in self.children]
+        return f"``client.{self.path}``: {', '.join(verbs)}."
+
+
+def build_tree(operations: list[Operation]) -> dict[str, Node]:
+    """Return all nodes by their dotted path, parents before children."""
+    nodes: dict[str, Node] = {}
+    for operation in operations:
+        parts = operation.node.split(".")
+        for depth in range(1, len(parts) + 1):
+            path = ".".join(parts[:depth])
+            if path not in nodes:
+                nodes[path] = Node(path)
+                if depth > 1:
+                    nodes[".".join(parts[: depth - 1])].children.append(nodes[path])
+        nodes[operation.node].operations.append(operation)
+    for path in sorted(nodes, key=lambda path: -path.count(".")):
+        node = nodes[path]
+        own = [operation.tag for operation in node.operations]
+        below = {child.module for child in node.children}
+        node.module = max(own, key=own.count) if own else below.pop() if len(below) == 1 else NAMESPACES
+    return nodes
+
+
+def render(operations: list[Operation], classes: dict[str, ModelClass], assigned: dict[str, str], params: set[str], header: str) -> dict[str, str]:
+    """Return ``file name -> source`` below ``_generated`` for everything but the models themselves."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # Python source, not HTML
+    )
+    nodes = build_tree(operations)
+    by_module: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes.values():
+        by_module[node.module].append(node)
+    files: dict[str, str] = {
+        "__init__.py": f"{header}\n",
+        "resources/__init__.py": f"{header}\n",
+    }
+    template = environment.get_template("resources.py.jinja")
+    for module, members in by_module.items():
+        types = Types()
+        for node in members:
+            node.methods = [_method(operation, types) for operation in node.operations]
+            node.waits = _waits(node, classes)
+        foreign: dict[str, set[str]] = defaultdict(set)
+        for child in [child for node in members for child in node.children if child.module != module]:
+            foreign[child.module] |= {flavour.prefix + child.class_name for flavour in FLAVOURS}
+        files[f"resources/{module}.py"] = template.render(
+            header=header,
+            module=module,
+            nodes=members,
+            flavours=FLAVOURS,
+            foreign=_sorted(foreign),
+            model_imports=_grouped(types.models, assigned, ""),
+            params_imports=_grouped(types.params, assigned, "Params"),
+        )
+    top = [node for path, node in nodes.items() if "." not in path]
+    imports: dict[str, set[str]] = defaultdict(set)
+    for node in top:
+        imports[node.module] |= {flavour.prefix + node.class_name for flavour in FLAVOURS}
+    files["client.py"] = environment.get_template("client.py.jinja").render(
+        header=header, nodes=sorted(top, key=lambda node: node.name), flavours=FLAVOURS, imports=_sorted(imports)
+    )
+    files["operation_table.py"] = environment.get_template("operation_table.py.jinja").render(
+        header=header, rows=[{"id": json.dumps(operation.id), "arguments": _row(operation, classes)} for operation in operations]
+    )
+    facade = environment.get_template("facade.py.jinja")
+    for package, names, suffix in (("models", set(classes), ""), ("params", params, "Params")):
+        files[f"{package}/__init__.py"] = facade.render(
+            header=header,
+            package=package,
+            imports=_grouped(names, assigned, suffix),
+            all_names=sorted(name + suffix for name in names),
+        )
+    return files
+
+
+def _grouped(names: set[str], assigned: dict[str, str], suffix: str) -> list[tuple[str, list[str]]]:
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        groups[assigned[name]].add(name + suffix)
+    return _sorted(groups)
+
+
+def _sorted(groups: dict[str, set[str]]) -> list[tuple[str, list[str]]]:
+    return [(module, sorted(names)) for module, names in sorted(groups.items())]
+
+
+def _method(operation: Operation, types: Types) -> Method:
+    body = merged_body(operation.bodies)
+    payload = operation.returns
+    if operation.method == "DELETE" and any(argument.wire == "hash" for argument in operation.query_arguments):
+        payload = None  # the only body of such a deletion is the request for a confirmation, which is raised
+    listing = operation.listing and payload is not None
+    returns = types.returned(payload["items"] if listing and payload else payload)
+    deprecated = None
+    if operation.deprecated:
+        deprecated = json.dumps("Deprecated by Timeweb." + (f" Use {operation.replacement} instead." if operation.replacement else ""))
+    variants = [signature(operation, types, fields) for fields in operation.bodies] if len(operation.bodies) > 1 else []
+    return Method(
+        name=operation.verb,
+        signature=signature(operation, types, body),
+        variants=variants,
+        returns=returns,
+        listing=listing,
+        call=call(operation, body, returns),
+        docstring=docstring(operation, body),
+        deprecated=deprecated,
+    )
+
+
+def _waits(node: Node, classes: dict[str, ModelClass]) -> str | None:
+    """The model of a resource that can be waited for: got by one id, and with a status."""
+    for operation in node.operations:
+        if operation.verb == "get" and len(operation.path_arguments) == 1 and operation.returns and "$ref" in operation.returns:
+            name = str(operation.returns["$ref"])
+            if "status" in classes[name].schema["properties"] and not operation.deprecated:
+                return name
+    return None
+
+
+def _row(operation: Operation, classes: dict[str, ModelClass]) -> str:
+    """Keyword arguments of one ``Operation``; what equals the default is left out."""
+    fields: dict[str, object] = {
+        "id": operation.id,
+        "method": operation.method,
+        "path": operation.path,
+        "attribute": operation.attribute,
+        "tag": operation.tag,
+    }
+    if operation.source != "vendor":
+        fields["source"] = operation.source
+    if operation.deprecated:
+        fields["deprecated"] = True
+    if operation.replacement:
+        fields["replacement"] = operation.replacement
+    if operation.listing:
+        fields["listing"] = True
+    if operation.paginated:
+        fields["paginated"] = True
+    fields["retry"] = "unsent" if operation.method in {"POST", "PATCH"} else "safe"
+    if operation.data_key:
+        fields["data_key"] = operation.data_key
+    if operation.listing and (key := _item_key(operation, classes)):
+        fields["item_key"] = key
+    fields["content"] = operation.content
+    if operation.body:
+        fields["body"] = "json" if operation.body.startswith("json") else operation.body
+    if operation.path_arguments:
+        fields["path_params"] = tuple(argument.wire for argument in operation.path_arguments)
+    if operation.query_arguments:
+        fields["query_params"] = tuple(argument.wire for argument in operation.query_arguments)
+    return ", ".join(f"{key}={_literal(value)}" for key, value in fields.items())
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{_literal(item)}, " for item in value) + ")"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _item_key(operation: Operation, classes: dict[str, ModelClass]) -> str | None:
+    """The field that tells items apart; items without an id are told apart by their content unless one field must be unique."""
+    items = (operation.returns or {}).get("items", {})
+    names = list(referenced(items))
+    if not names or "$ref" not in items:
+        return None
+    schema = classes[names[0]].schema
+    keys = _ITEM_KEYS if operation.paginated else _ITEM_KEYS[:1]
+    return next((key for key in keys if key in schema["properties"] and (key == "id" or key in schema["required"])), None)
