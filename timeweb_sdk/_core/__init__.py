@@ -1,0 +1,1 @@
+"""The hand-written machinery under the generated surface. Nothing here is public."""

@@ -1,0 +1,21 @@
+"""One call, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from timeweb_sdk._core.operation import Operation
+from timeweb_sdk._core.types import NOT_GIVEN
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation with its arguments. Only the operation shows in repr: arguments may hold passwords."""
+
+    operation: Operation
+    returns: Any = field(repr=False)
+    """The type of the payload; None when there is nothing to return."""
+    path: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    query: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    body: Any = field(default=NOT_GIVEN, repr=False)
+    files: Any = field(default=NOT_GIVEN, repr=False)

@@ -1,0 +1,48 @@
+"""The base class of every object that the API returns."""
+
+from typing import Annotated, Any, NamedTuple, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from timeweb_sdk._core.secrets import mask_extra_value, remember_extra_name
+
+
+class DecodeIssue(NamedTuple):
+    """A place where a reply differs from the contract. The value itself is never part of it."""
+
+    path: str
+    """Where, from the object that reports it: `networks.0.ips`."""
+    kind: str
+    """What, as pydantic names it: `missing`, `int_parsing`, `datetime_from_date_parsing` …"""
+
+
+_ISSUES = "_decode_issues"
+
+
+class Model(BaseModel):
+    """An object of the API. Unknown fields are kept and reachable as attributes; secrets are `SecretStr`, also there."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        defer_build=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        protected_namespaces=(),
+    )
+
+    # Costs only where unknown fields exist; a hook per model would cost on every one.
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]]
+
+    @property
+    def decode_issues(self) -> tuple[DecodeIssue, ...]:
+        """Where this object, or one inside it, differs from the contract; empty for a reply that keeps it."""
+        private = self.__pydantic_private__
+        return cast(tuple[DecodeIssue, ...], private.get(_ISSUES, ())) if private else ()
+
+
+def set_decode_issues(model: Model, issues: tuple[DecodeIssue, ...]) -> None:
+    """Record the issues in the private state of the object, which pickle and copy carry along."""
+    private = dict(model.__pydantic_private__ or {})
+    private[_ISSUES] = issues
+    object.__setattr__(model, "__pydantic_private__", private)

@@ -1,0 +1,210 @@
+"""Lists that walk their pages."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, cast, overload
+
+from timeweb_sdk._core.model import DecodeIssue
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Generic[T]):
+    """What one request of a list brought."""
+
+    items: list[T]
+    received: int
+    """How many items the reply held, repeated ones included."""
+    total: int | None = None
+    response_id: str | None = None
+    decode_issues: tuple[DecodeIssue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a walk must know of the list: the key of an item, where it begins, whether there are further pages."""
+
+    item_key: str | None = None
+    offset: int = 0
+    paginated: bool = False
+
+
+class Walk(Generic[T]):
+    """The rules of walking a list, without IO: where to go on, what is new, when to stop, whether all was seen."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._seen: set[int | str] = set()
+        self._seen_without_key: list[T] = []
+        self._totals: set[int | None] = set()
+        self._unique = 0
+        self.offset = listing.offset
+        self.done = False
+
+    def feed(self, chunk: Chunk[T]) -> Chunk[T]:
+        """Take what a request brought and keep of it what was not seen before."""
+        fresh = [item for item in chunk.items if self._is_new(item)]
+        self._unique += len(fresh)
+        self._totals.add(chunk.total)
+        # By what came, not by what was asked for: the server may cap the page below the limit.
+        self.offset += chunk.received
+        reached = chunk.total is not None and self.offset >= chunk.total
+        self.done = not self._listing.paginated or not fresh or reached
+        return replace(chunk, items=fresh)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the unique items equal the total that every page reported."""
+        if self._totals == {None}:
+            return not self._listing.paginated
+        return self._totals == {self._unique}
+
+    def _is_new(self, item: T) -> bool:
+        key = self._key(item)
+        if key is not None:
+            before = len(self._seen)
+            self._seen.add(key)
+            return len(self._seen) > before
+        if item in self._seen_without_key:
+            return False
+        self._seen_without_key.append(item)
+        return True
+
+    def _key(self, item: T) -> int | str | None:
+        name = self._listing.item_key
+        if name is None:
+            return None
+        key: Any = cast(dict[str, Any], item).get(name) if isinstance(item, dict) else getattr(item, name, None)
+        return key if isinstance(key, (int, str)) else None
+
+
+class _PageBase(Generic[T]):
+    """What a page of a list is in both worlds."""
+
+    complete: bool | None = None
+    """None until every page was walked; then whether the unique items equal the total on all pages."""
+
+    def __init__(self, listing: Listing, chunk: Chunk[T] | None) -> None:
+        self._listing = listing
+        self._chunk = chunk
+
+    def _loaded(self) -> Chunk[T]:
+        if self._chunk is None:
+            raise RuntimeError("this page is not loaded yet: `await` it, or walk it with `async for`")
+        return self._chunk
+
+    @property
+    def items(self) -> list[T]:
+        """The items of this page."""
+        return self._loaded().items
+
+    @property
+    def total(self) -> int | None:
+        """How many items the API says there are on all pages; None if it does not say."""
+        return self._loaded().total
+
+    @property
+    def response_id(self) -> str | None:
+        return self._loaded().response_id
+
+    @property
+    def decode_issues(self) -> tuple[DecodeIssue, ...]:
+        """Where the reply of this page differs from the contract."""
+        return self._loaded().decode_issues
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self.items[index]
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if self._chunk is None:
+            return f"<{name}, not loaded>"
+        return f"<{name} of {len(self._chunk.items)} items, total {self._chunk.total}, complete {self.complete}>"
+
+
+class Page(_PageBase[T]):
+    """One page of a list, and the way to all others.
+
+    Iterating yields the items of every page, each once, and asks for the next page when it is needed.
+    `len()`, indexing and `.items` concern this page alone.
+    """
+
+    def __init__(self, listing: Listing, chunk: Chunk[T], fetch: Callable[[int], Chunk[T]]) -> None:
+        super().__init__(listing, chunk)
+        self._fetch = fetch
+
+    def pages(self) -> "Iterator[Page[T]]":
+        """Yield this page and every later one, each with the items that no earlier page had."""
+        offset = self._listing.offset
+        for number, chunk in enumerate(self._walk()):
+            yield self if number == 0 else Page(replace(self._listing, offset=offset), chunk, self._fetch)
+            offset += chunk.received
+
+    def __iter__(self) -> Iterator[T]:
+        for chunk in self._walk():
+            yield from chunk.items
+
+    def _walk(self) -> Iterator[Chunk[T]]:
+        walk: Walk[T] = Walk(self._listing)
+        chunk = self._loaded()
+        while True:
+            fresh = walk.feed(chunk)
+            if walk.done:
+                self.complete = walk.complete
+            yield fresh
+            if walk.done:
+                return
+            chunk = self._fetch(walk.offset)
+
+
+class AsyncPage(_PageBase[T]):
+    """A list that is asked for when it is awaited or walked.
+
+    `await` loads the first page and gives this object back; `async for` yields the items of every page, each once.
+    `len()`, indexing and `.items` concern the first page and need it loaded.
+    """
+
+    def __init__(self, listing: Listing, chunk: Chunk[T] | None, fetch: Callable[[int], Awaitable[Chunk[T]]]) -> None:
+        super().__init__(listing, chunk)
+        self._fetch = fetch
+
+    def __await__(self) -> "Generator[Any, Any, AsyncPage[T]]":
+        return self._load().__await__()
+
+    async def _load(self) -> "AsyncPage[T]":
+        if self._chunk is None:
+            self._chunk = await self._fetch(self._listing.offset)
+        return self
+
+    async def pages(self) -> "AsyncIterator[AsyncPage[T]]":
+        """Yield this page and every later one, each with the items that no earlier page had."""
+        offset, first = self._listing.offset, True
+        async for chunk in self._walk():
+            yield self if first else AsyncPage(replace(self._listing, offset=offset), chunk, self._fetch)
+            offset, first = offset + chunk.received, False
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for chunk in self._walk():
+            for item in chunk.items:
+                yield item
+
+    async def _walk(self) -> AsyncIterator[Chunk[T]]:
+        walk: Walk[T] = Walk(self._listing)
+        await self._load()
+        chunk = self._loaded()
+        while True:
+            fresh = walk.feed(chunk)
+            if walk.done:
+                self.complete = walk.complete
+            yield fresh
+            if walk.done:
+                return
+            chunk = await self._fetch(walk.offset)

@@ -1,0 +1,56 @@
+"""Which fields hold secrets, and how their values are kept out of sight."""
+
+import re
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from pydantic import SecretStr
+
+_SECRET_NAME = re.compile(
+    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
+    re.IGNORECASE,
+)
+_NOT_SECRET = re.compile(r"^(is|has|can|use|needs?|should|require)_|_(id|ids|count|method|policy|at|expires?|length|type|status|enabled|name)$")
+
+
+@lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field of this name holds a secret: `root_pass` does, `is_password_set` does not."""
+    name = name.replace("-", "_")
+    return _SECRET_NAME.search(name) is not None and _NOT_SECRET.search(name) is None
+
+
+def mask(name: str, value: Any) -> Any:
+    """Return `value` with everything secret in it wrapped in SecretStr; `name` is the field it came in."""
+    if isinstance(value, str):
+        return SecretStr(value) if value and is_secret_name(name) else value
+    if isinstance(value, Mapping):
+        mapping = cast(Mapping[Any, Any], value)
+        secret = is_secret_name(name)
+        return {key: mask(name if secret and isinstance(item, str) else str(key), item) for key, item in mapping.items()}
+    if isinstance(value, list):
+        return [mask(name, item) for item in cast(list[Any], value)]
+    return value
+
+
+class _Current(threading.local):
+    """The name of the unknown field whose value pydantic validates next in this thread."""
+
+    name = ""
+
+
+_current = _Current()
+
+
+def remember_extra_name(name: str) -> str:
+    _current.name = name
+    return name
+
+
+def mask_extra_value(value: Any) -> Any:
+    """Mask the value of the unknown field that was named last; pydantic hands over the name first, then the value."""
+    if value.__class__ in (int, bool, float) or value is None:
+        return value
+    return mask(_current.name, value)
