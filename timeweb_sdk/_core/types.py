@@ -1,7 +1,7 @@
 """Small types that signatures of the public surface are made of."""
 
 from enum import Enum
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 
 class NotGiven(Enum):
@@ -20,3 +20,6 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 Delivery = Literal["not_sent", "unknown", "answered"]
 """What is known about a request: it never left, it may have arrived, or the server replied to it."""
+
+FileContent: TypeAlias = bytes | BinaryIO
+"""A file to upload: its bytes, or a file opened in binary mode."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.account import AsyncAuth, Auth
@@ -60,481 +60,474 @@ if TYPE_CHECKING:
     )
     from timeweb_sdk._generated.resources.ssh import AsyncSshKeys, SshKeys
     from timeweb_sdk._generated.resources.vpc import AsyncVpcs, Vpcs
+    from timeweb_sdk.client import AsyncTimeweb, Timeweb
 
 
 class Resources:
     """The first words of every attribute: one property per top-level resource, imported on first touch."""
-
-    def _as_client(self) -> Any:
-        """Return the client that the resources call; it is this very object."""
-        return self
 
     @cached_property
     def account(self) -> Account:
         """``client.account``: finances (resource), services (resource), status (resource), notification_settings (resource)."""
         from timeweb_sdk._generated.resources.namespaces import Account
 
-        return Account(self._as_client())
+        return Account(cast("Timeweb", self))
 
     @cached_property
     def apps(self) -> Apps:
         """``client.apps``: create, list, get, update, delete, action, logs (resource), statistics (resource), deploy (resource), deploys (resource)."""
         from timeweb_sdk._generated.resources.apps import Apps
 
-        return Apps(self._as_client())
+        return Apps(cast("Timeweb", self))
 
     @cached_property
     def auth(self) -> Auth:
         """``client.auth``: access (resource)."""
         from timeweb_sdk._generated.resources.account import Auth
 
-        return Auth(self._as_client())
+        return Auth(cast("Timeweb", self))
 
     @cached_property
     def balancers(self) -> Balancers:
         """``client.balancers``: list, create, get, update, delete, ips (resource), rules (resource)."""
         from timeweb_sdk._generated.resources.balancers import Balancers
 
-        return Balancers(self._as_client())
+        return Balancers(cast("Timeweb", self))
 
     @cached_property
     def cloud_ai(self) -> CloudAi:
         """``client.cloud_ai``: agents (resource), knowledge_bases (resource), models (resource), token_packages (resource)."""
         from timeweb_sdk._generated.resources.namespaces import CloudAi
 
-        return CloudAi(self._as_client())
+        return CloudAi(cast("Timeweb", self))
 
     @cached_property
     def configurator(self) -> Configurator:
         """``client.configurator``: servers (resource)."""
         from timeweb_sdk._generated.resources.servers import Configurator
 
-        return Configurator(self._as_client())
+        return Configurator(cast("Timeweb", self))
 
     @cached_property
     def container_registry(self) -> ContainerRegistry:
         """``client.container_registry``: list, create, get, delete, update, presets (resource), repositories (resource)."""
         from timeweb_sdk._generated.resources.container_registry import ContainerRegistry
 
-        return ContainerRegistry(self._as_client())
+        return ContainerRegistry(cast("Timeweb", self))
 
     @cached_property
     def database_types(self) -> DatabaseTypes:
         """``client.database_types``: list."""
         from timeweb_sdk._generated.resources.databases import DatabaseTypes
 
-        return DatabaseTypes(self._as_client())
+        return DatabaseTypes(cast("Timeweb", self))
 
     @cached_property
     def databases(self) -> Databases:
         """``client.databases``: create, list, update, delete, get, admins (resource), instances (resource)."""
         from timeweb_sdk._generated.resources.databases import Databases
 
-        return Databases(self._as_client())
+        return Databases(cast("Timeweb", self))
 
     @cached_property
     def dbs(self) -> Dbs:
         """``client.dbs``: list, create, get, update, delete, parameters (resource), auto_backups (resource), backups (resource)."""
         from timeweb_sdk._generated.resources.databases import Dbs
 
-        return Dbs(self._as_client())
+        return Dbs(cast("Timeweb", self))
 
     @cached_property
     def dedicated_servers(self) -> DedicatedServers:
         """``client.dedicated_servers``: list, create, get, update, delete."""
         from timeweb_sdk._generated.resources.dedicated_servers import DedicatedServers
 
-        return DedicatedServers(self._as_client())
+        return DedicatedServers(cast("Timeweb", self))
 
     @cached_property
     def deploy_settings(self) -> DeploySettings:
         """``client.deploy_settings``: apps (resource)."""
         from timeweb_sdk._generated.resources.apps import DeploySettings
 
-        return DeploySettings(self._as_client())
+        return DeploySettings(cast("Timeweb", self))
 
     @cached_property
     def domains(self) -> Domains:
         """``client.domains``: list, get, update, delete, check, add, dns_records (resource), default_dns_records (resource), subdomains (resource), name_servers (resource)."""
         from timeweb_sdk._generated.resources.domains import Domains
 
-        return Domains(self._as_client())
+        return Domains(cast("Timeweb", self))
 
     @cached_property
     def domains_requests(self) -> DomainsRequests:
         """``client.domains_requests``: list, create, get, update."""
         from timeweb_sdk._generated.resources.domains import DomainsRequests
 
-        return DomainsRequests(self._as_client())
+        return DomainsRequests(cast("Timeweb", self))
 
     @cached_property
     def firewall(self) -> Firewall:
         """``client.firewall``: groups (resource), service (resource)."""
         from timeweb_sdk._generated.resources.firewall import Firewall
 
-        return Firewall(self._as_client())
+        return Firewall(cast("Timeweb", self))
 
     @cached_property
     def floating_ips(self) -> FloatingIps:
         """``client.floating_ips``: list, create, get, update, delete, bind, unbind."""
         from timeweb_sdk._generated.resources.floating_ips import FloatingIps
 
-        return FloatingIps(self._as_client())
+        return FloatingIps(cast("Timeweb", self))
 
     @cached_property
     def frameworks(self) -> Frameworks:
         """``client.frameworks``: apps (resource)."""
         from timeweb_sdk._generated.resources.apps import Frameworks
 
-        return Frameworks(self._as_client())
+        return Frameworks(cast("Timeweb", self))
 
     @cached_property
     def images(self) -> Images:
         """``client.images``: list, create, get, upload, delete, update, download_url (resource)."""
         from timeweb_sdk._generated.resources.images import Images
 
-        return Images(self._as_client())
+        return Images(cast("Timeweb", self))
 
     @cached_property
     def k8s(self) -> K8s:
         """``client.k8s``: clusters (resource), k8s_versions (resource), network_drivers (resource)."""
         from timeweb_sdk._generated.resources.kubernetes import K8s
 
-        return K8s(self._as_client())
+        return K8s(cast("Timeweb", self))
 
     @cached_property
     def locations(self) -> Locations:
         """``client.locations``: list."""
         from timeweb_sdk._generated.resources.locations import Locations
 
-        return Locations(self._as_client())
+        return Locations(cast("Timeweb", self))
 
     @cached_property
     def mail(self) -> Mail:
         """``client.mail``: list, list_v1, domains (resource)."""
         from timeweb_sdk._generated.resources.mail import Mail
 
-        return Mail(self._as_client())
+        return Mail(cast("Timeweb", self))
 
     @cached_property
     def network_drives(self) -> NetworkDrives:
         """``client.network_drives``: list, create, get, update, delete, mount, unmount, available_resources (resource)."""
         from timeweb_sdk._generated.resources.network_drives import NetworkDrives
 
-        return NetworkDrives(self._as_client())
+        return NetworkDrives(cast("Timeweb", self))
 
     @cached_property
     def os(self) -> Os:
         """``client.os``: servers (resource)."""
         from timeweb_sdk._generated.resources.servers import Os
 
-        return Os(self._as_client())
+        return Os(cast("Timeweb", self))
 
     @cached_property
     def presets(self) -> Presets:
         """``client.presets``: balancers (resource), dbs (resource), dedicated_servers (resource), k8s (resource), routers (resource), servers (resource), storages (resource), apps (resource), network_drives (resource)."""
         from timeweb_sdk._generated.resources.namespaces import Presets
 
-        return Presets(self._as_client())
+        return Presets(cast("Timeweb", self))
 
     @cached_property
     def projects(self) -> Projects:
         """``client.projects``: list, create, get, delete, update, resources (resource)."""
         from timeweb_sdk._generated.resources.projects import Projects
 
-        return Projects(self._as_client())
+        return Projects(cast("Timeweb", self))
 
     @cached_property
     def routers(self) -> Routers:
         """``client.routers``: list, create, get, update, delete, networks (resource), statistics (resource), dnat_rules (resource), static_routes (resource)."""
         from timeweb_sdk._generated.resources.routers import Routers
 
-        return Routers(self._as_client())
+        return Routers(cast("Timeweb", self))
 
     @cached_property
     def servers(self) -> Servers:
         """``client.servers``: list, create, get, delete, update, action, clone, hard_shutdown, shutdown, reset_password, start, reboot, hard_reboot, boot_mode, image_unmount, statistics (resource), local_networks (resource), ips (resource), logs (resource), disks (resource), ssh_keys (resource)."""
         from timeweb_sdk._generated.resources.servers import Servers
 
-        return Servers(self._as_client())
+        return Servers(cast("Timeweb", self))
 
     @cached_property
     def software(self) -> Software:
         """``client.software``: servers (resource)."""
         from timeweb_sdk._generated.resources.servers import Software
 
-        return Software(self._as_client())
+        return Software(cast("Timeweb", self))
 
     @cached_property
     def ssh_keys(self) -> SshKeys:
         """``client.ssh_keys``: list, create, get, update, delete."""
         from timeweb_sdk._generated.resources.ssh import SshKeys
 
-        return SshKeys(self._as_client())
+        return SshKeys(cast("Timeweb", self))
 
     @cached_property
     def storages(self) -> Storages:
         """``client.storages``: transfer, buckets (resource), users (resource), certificates (resource)."""
         from timeweb_sdk._generated.resources.s3 import Storages
 
-        return Storages(self._as_client())
+        return Storages(cast("Timeweb", self))
 
     @cached_property
     def tlds(self) -> Tlds:
         """``client.tlds``: list, get."""
         from timeweb_sdk._generated.resources.domains import Tlds
 
-        return Tlds(self._as_client())
+        return Tlds(cast("Timeweb", self))
 
     @cached_property
     def vcs_provider(self) -> VcsProvider:
         """``client.vcs_provider``: create, list, delete, repositories (resource)."""
         from timeweb_sdk._generated.resources.apps import VcsProvider
 
-        return VcsProvider(self._as_client())
+        return VcsProvider(cast("Timeweb", self))
 
     @cached_property
     def vpcs(self) -> Vpcs:
         """``client.vpcs``: list, create, get, update, delete, services (resource), ports (resource)."""
         from timeweb_sdk._generated.resources.vpc import Vpcs
 
-        return Vpcs(self._as_client())
+        return Vpcs(cast("Timeweb", self))
 
 
 class AsyncResources:
     """The first words of every attribute: one property per top-level resource, imported on first touch."""
-
-    def _as_client(self) -> Any:
-        """Return the client that the resources call; it is this very object."""
-        return self
 
     @cached_property
     def account(self) -> AsyncAccount:
         """``client.account``: finances (resource), services (resource), status (resource), notification_settings (resource)."""
         from timeweb_sdk._generated.resources.namespaces import AsyncAccount
 
-        return AsyncAccount(self._as_client())
+        return AsyncAccount(cast("AsyncTimeweb", self))
 
     @cached_property
     def apps(self) -> AsyncApps:
         """``client.apps``: create, list, get, update, delete, action, logs (resource), statistics (resource), deploy (resource), deploys (resource)."""
         from timeweb_sdk._generated.resources.apps import AsyncApps
 
-        return AsyncApps(self._as_client())
+        return AsyncApps(cast("AsyncTimeweb", self))
 
     @cached_property
     def auth(self) -> AsyncAuth:
         """``client.auth``: access (resource)."""
         from timeweb_sdk._generated.resources.account import AsyncAuth
 
-        return AsyncAuth(self._as_client())
+        return AsyncAuth(cast("AsyncTimeweb", self))
 
     @cached_property
     def balancers(self) -> AsyncBalancers:
         """``client.balancers``: list, create, get, update, delete, ips (resource), rules (resource)."""
         from timeweb_sdk._generated.resources.balancers import AsyncBalancers
 
-        return AsyncBalancers(self._as_client())
+        return AsyncBalancers(cast("AsyncTimeweb", self))
 
     @cached_property
     def cloud_ai(self) -> AsyncCloudAi:
         """``client.cloud_ai``: agents (resource), knowledge_bases (resource), models (resource), token_packages (resource)."""
         from timeweb_sdk._generated.resources.namespaces import AsyncCloudAi
 
-        return AsyncCloudAi(self._as_client())
+        return AsyncCloudAi(cast("AsyncTimeweb", self))
 
     @cached_property
     def configurator(self) -> AsyncConfigurator:
         """``client.configurator``: servers (resource)."""
         from timeweb_sdk._generated.resources.servers import AsyncConfigurator
 
-        return AsyncConfigurator(self._as_client())
+        return AsyncConfigurator(cast("AsyncTimeweb", self))
 
     @cached_property
     def container_registry(self) -> AsyncContainerRegistry:
         """``client.container_registry``: list, create, get, delete, update, presets (resource), repositories (resource)."""
         from timeweb_sdk._generated.resources.container_registry import AsyncContainerRegistry
 
-        return AsyncContainerRegistry(self._as_client())
+        return AsyncContainerRegistry(cast("AsyncTimeweb", self))
 
     @cached_property
     def database_types(self) -> AsyncDatabaseTypes:
         """``client.database_types``: list."""
         from timeweb_sdk._generated.resources.databases import AsyncDatabaseTypes
 
-        return AsyncDatabaseTypes(self._as_client())
+        return AsyncDatabaseTypes(cast("AsyncTimeweb", self))
 
     @cached_property
     def databases(self) -> AsyncDatabases:
         """``client.databases``: create, list, update, delete, get, admins (resource), instances (resource)."""
         from timeweb_sdk._generated.resources.databases import AsyncDatabases
 
-        return AsyncDatabases(self._as_client())
+        return AsyncDatabases(cast("AsyncTimeweb", self))
 
     @cached_property
     def dbs(self) -> AsyncDbs:
         """``client.dbs``: list, create, get, update, delete, parameters (resource), auto_backups (resource), backups (resource)."""
         from timeweb_sdk._generated.resources.databases import AsyncDbs
 
-        return AsyncDbs(self._as_client())
+        return AsyncDbs(cast("AsyncTimeweb", self))
 
     @cached_property
     def dedicated_servers(self) -> AsyncDedicatedServers:
         """``client.dedicated_servers``: list, create, get, update, delete."""
         from timeweb_sdk._generated.resources.dedicated_servers import AsyncDedicatedServers
 
-        return AsyncDedicatedServers(self._as_client())
+        return AsyncDedicatedServers(cast("AsyncTimeweb", self))
 
     @cached_property
     def deploy_settings(self) -> AsyncDeploySettings:
         """``client.deploy_settings``: apps (resource)."""
         from timeweb_sdk._generated.resources.apps import AsyncDeploySettings
 
-        return AsyncDeploySettings(self._as_client())
+        return AsyncDeploySettings(cast("AsyncTimeweb", self))
 
     @cached_property
     def domains(self) -> AsyncDomains:
         """``client.domains``: list, get, update, delete, check, add, dns_records (resource), default_dns_records (resource), subdomains (resource), name_servers (resource)."""
         from timeweb_sdk._generated.resources.domains import AsyncDomains
 
-        return AsyncDomains(self._as_client())
+        return AsyncDomains(cast("AsyncTimeweb", self))
 
     @cached_property
     def domains_requests(self) -> AsyncDomainsRequests:
         """``client.domains_requests``: list, create, get, update."""
         from timeweb_sdk._generated.resources.domains import AsyncDomainsRequests
 
-        return AsyncDomainsRequests(self._as_client())
+        return AsyncDomainsRequests(cast("AsyncTimeweb", self))
 
     @cached_property
     def firewall(self) -> AsyncFirewall:
         """``client.firewall``: groups (resource), service (resource)."""
         from timeweb_sdk._generated.resources.firewall import AsyncFirewall
 
-        return AsyncFirewall(self._as_client())
+        return AsyncFirewall(cast("AsyncTimeweb", self))
 
     @cached_property
     def floating_ips(self) -> AsyncFloatingIps:
         """``client.floating_ips``: list, create, get, update, delete, bind, unbind."""
         from timeweb_sdk._generated.resources.floating_ips import AsyncFloatingIps
 
-        return AsyncFloatingIps(self._as_client())
+        return AsyncFloatingIps(cast("AsyncTimeweb", self))
 
     @cached_property
     def frameworks(self) -> AsyncFrameworks:
         """``client.frameworks``: apps (resource)."""
         from timeweb_sdk._generated.resources.apps import AsyncFrameworks
 
-        return AsyncFrameworks(self._as_client())
+        return AsyncFrameworks(cast("AsyncTimeweb", self))
 
     @cached_property
     def images(self) -> AsyncImages:
         """``client.images``: list, create, get, upload, delete, update, download_url (resource)."""
         from timeweb_sdk._generated.resources.images import AsyncImages
 
-        return AsyncImages(self._as_client())
+        return AsyncImages(cast("AsyncTimeweb", self))
 
     @cached_property
     def k8s(self) -> AsyncK8s:
         """``client.k8s``: clusters (resource), k8s_versions (resource), network_drivers (resource)."""
         from timeweb_sdk._generated.resources.kubernetes import AsyncK8s
 
-        return AsyncK8s(self._as_client())
+        return AsyncK8s(cast("AsyncTimeweb", self))
 
     @cached_property
     def locations(self) -> AsyncLocations:
         """``client.locations``: list."""
         from timeweb_sdk._generated.resources.locations import AsyncLocations
 
-        return AsyncLocations(self._as_client())
+        return AsyncLocations(cast("AsyncTimeweb", self))
 
     @cached_property
     def mail(self) -> AsyncMail:
         """``client.mail``: list, list_v1, domains (resource)."""
         from timeweb_sdk._generated.resources.mail import AsyncMail
 
-        return AsyncMail(self._as_client())
+        return AsyncMail(cast("AsyncTimeweb", self))
 
     @cached_property
     def network_drives(self) -> AsyncNetworkDrives:
         """``client.network_drives``: list, create, get, update, delete, mount, unmount, available_resources (resource)."""
         from timeweb_sdk._generated.resources.network_drives import AsyncNetworkDrives
 
-        return AsyncNetworkDrives(self._as_client())
+        return AsyncNetworkDrives(cast("AsyncTimeweb", self))
 
     @cached_property
     def os(self) -> AsyncOs:
         """``client.os``: servers (resource)."""
         from timeweb_sdk._generated.resources.servers import AsyncOs
 
-        return AsyncOs(self._as_client())
+        return AsyncOs(cast("AsyncTimeweb", self))
 
     @cached_property
     def presets(self) -> AsyncPresets:
         """``client.presets``: balancers (resource), dbs (resource), dedicated_servers (resource), k8s (resource), routers (resource), servers (resource), storages (resource), apps (resource), network_drives (resource)."""
         from timeweb_sdk._generated.resources.namespaces import AsyncPresets
 
-        return AsyncPresets(self._as_client())
+        return AsyncPresets(cast("AsyncTimeweb", self))
 
     @cached_property
     def projects(self) -> AsyncProjects:
         """``client.projects``: list, create, get, delete, update, resources (resource)."""
         from timeweb_sdk._generated.resources.projects import AsyncProjects
 
-        return AsyncProjects(self._as_client())
+        return AsyncProjects(cast("AsyncTimeweb", self))
 
     @cached_property
     def routers(self) -> AsyncRouters:
         """``client.routers``: list, create, get, update, delete, networks (resource), statistics (resource), dnat_rules (resource), static_routes (resource)."""
         from timeweb_sdk._generated.resources.routers import AsyncRouters
 
-        return AsyncRouters(self._as_client())
+        return AsyncRouters(cast("AsyncTimeweb", self))
 
     @cached_property
     def servers(self) -> AsyncServers:
         """``client.servers``: list, create, get, delete, update, action, clone, hard_shutdown, shutdown, reset_password, start, reboot, hard_reboot, boot_mode, image_unmount, statistics (resource), local_networks (resource), ips (resource), logs (resource), disks (resource), ssh_keys (resource)."""
         from timeweb_sdk._generated.resources.servers import AsyncServers
 
-        return AsyncServers(self._as_client())
+        return AsyncServers(cast("AsyncTimeweb", self))
 
     @cached_property
     def software(self) -> AsyncSoftware:
         """``client.software``: servers (resource)."""
         from timeweb_sdk._generated.resources.servers import AsyncSoftware
 
-        return AsyncSoftware(self._as_client())
+        return AsyncSoftware(cast("AsyncTimeweb", self))
 
     @cached_property
     def ssh_keys(self) -> AsyncSshKeys:
         """``client.ssh_keys``: list, create, get, update, delete."""
         from timeweb_sdk._generated.resources.ssh import AsyncSshKeys
 
-        return AsyncSshKeys(self._as_client())
+        return AsyncSshKeys(cast("AsyncTimeweb", self))
 
     @cached_property
     def storages(self) -> AsyncStorages:
         """``client.storages``: transfer, buckets (resource), users (resource), certificates (resource)."""
         from timeweb_sdk._generated.resources.s3 import AsyncStorages
 
-        return AsyncStorages(self._as_client())
+        return AsyncStorages(cast("AsyncTimeweb", self))
 
     @cached_property
     def tlds(self) -> AsyncTlds:
         """``client.tlds``: list, get."""
         from timeweb_sdk._generated.resources.domains import AsyncTlds
 
-        return AsyncTlds(self._as_client())
+        return AsyncTlds(cast("AsyncTimeweb", self))
 
     @cached_property
     def vcs_provider(self) -> AsyncVcsProvider:
         """``client.vcs_provider``: create, list, delete, repositories (resource)."""
         from timeweb_sdk._generated.resources.apps import AsyncVcsProvider
 
-        return AsyncVcsProvider(self._as_client())
+        return AsyncVcsProvider(cast("AsyncTimeweb", self))
 
     @cached_property
     def vpcs(self) -> AsyncVpcs:
         """``client.vpcs``: list, create, get, update, delete, services (resource), ports (resource)."""
         from timeweb_sdk._generated.resources.vpc import AsyncVpcs
 
-        return AsyncVpcs(self._as_client())
+        return AsyncVpcs(cast("AsyncTimeweb", self))
