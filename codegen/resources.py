@@ -67,7 +67,7 @@ class Node:
 
     @property
     def class_name(self) -> str:
-        return pascal(self.path.replace(".", "_"))
+        return pascal(self.path.replace(".", "_")) + "Resource"  # told apart from models: tw.container_registry, ContainerRegistry
 
     @property
     def doc(self) -> str:
