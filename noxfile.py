@@ -8,14 +8,15 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.5.1"
+nox.needs_version = ">=2025.10.16"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "codegen", "wheel", "tests"]
+nox.options.sessions = ["lint", "types", "codegen", "docs", "wheel", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 ALL_EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
+DIST = Path("dist")
 TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py")
 
 
@@ -114,17 +115,23 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
-def wheel(session: nox.Session) -> None:
-    """Build sdist and wheel twice, compare them, and use the wheel in an environment that has nothing else."""
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel into dist/, twice: same bytes, size within budget, nothing missing."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
-    dist = Path("dist")
-    shutil.rmtree(dist, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
-    again = Path(session.create_tmp()) / "again"
-    session.run("python", "-m", "build", "--outdir", str(again), silent=True)
-    (built,) = dist.glob("*.whl")
-    session.install("--force-reinstall", str(built))
-    session.run("python", "-m", "tests.packaging.inspect_wheel", str(built), str(again / built.name), *session.posargs)
+    again = Path(session.create_tmp()).resolve()
+    for directory in (DIST, again):
+        shutil.rmtree(directory, ignore_errors=True)
+        session.run("python", "-m", "build", "--outdir", str(directory), silent=True)
+    (built,) = DIST.glob("*.whl")
+    session.run("python", "tests/packaging/wheel_facts.py", str(built), str(again / built.name))
+
+
+@nox.session(requires=["build"])
+def wheel(session: nox.Session) -> None:
+    """Use the built wheel in an environment that has nothing else: no extras, no checkout."""
+    (built,) = DIST.glob("*.whl")
+    session.install("--force-reinstall", "--constraint", "constraints.txt", str(built))
+    session.run("python", "tests/packaging/wheel_alone.py", *session.posargs)
 
 
 @nox.session
