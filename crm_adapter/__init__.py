@@ -1,0 +1,83 @@
+"""Timeweb Cloud in a CRM: import servers, keep rows in step, know what each earns.
+
+Functions for threads and scripts are here, the same names for asyncio in :mod:`crm_adapter.aio`.  Everything is imported
+on first touch, so that ``import crm_adapter`` is cheap and a missing extra is named by the first name that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crm_adapter.errors import MappingError as MappingError
+    from crm_adapter.errors import NotConfigured as NotConfigured
+    from crm_adapter.fields import FieldMap as FieldMap
+    from crm_adapter.fields import validate_mapping as validate_mapping
+    from crm_adapter.functions import add_manual as add_manual
+    from crm_adapter.functions import changes as changes
+    from crm_adapter.functions import dispatch_events as dispatch_events
+    from crm_adapter.functions import ensure_fresh as ensure_fresh
+    from crm_adapter.functions import import_servers as import_servers
+    from crm_adapter.functions import link as link
+    from crm_adapter.functions import mark_paid as mark_paid
+    from crm_adapter.functions import payment_reminders as payment_reminders
+    from crm_adapter.functions import plan as plan
+    from crm_adapter.functions import runs as runs
+    from crm_adapter.functions import set_cost as set_cost
+    from crm_adapter.functions import sync_all as sync_all
+    from crm_adapter.functions import sync_server as sync_server
+    from crm_adapter.functions import totals as totals
+    from crm_adapter.functions import unlink as unlink
+    from crm_adapter.functions import update_manual as update_manual
+    from crm_adapter.mapping import get_primary_ip as get_primary_ip
+    from crm_adapter.mapping import map_server as map_server
+    from crm_adapter.mapping import parse_server_configuration as parse_server_configuration
+    from crm_adapter.models import HostingServer as HostingServer
+    from crm_adapter.service import TimewebService as TimewebService
+    from crm_adapter.service import timeweb_service as timeweb_service
+
+_HOMES = {
+    "MappingError": "errors",
+    "NotConfigured": "errors",
+    "FieldMap": "fields",
+    "validate_mapping": "fields",
+    "map_server": "mapping",
+    "parse_server_configuration": "mapping",
+    "get_primary_ip": "mapping",
+    "HostingServer": "models",
+    "TimewebService": "service",
+    "timeweb_service": "service",
+} | dict.fromkeys(
+    (
+        "add_manual", "changes", "dispatch_events", "ensure_fresh", "import_servers", "link", "mark_paid", "payment_reminders",
+        "plan", "runs", "set_cost", "sync_all", "sync_server", "totals", "unlink", "update_manual",
+    ),
+    "functions",
+)  # fmt: skip
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(importlib.import_module(f"crm_adapter.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in {
+            "sqlalchemy",
+            "pydantic_settings",
+            "babel",
+            "alembic",
+            "aiosqlite",
+            "greenlet",
+        }:
+            raise ImportError(f"crm_adapter.{name} needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from error
+        raise
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,136 @@
+"""Which attribute of the host's class is which column, and who owns it.
+
+Ownership is data: the planner and the store look it up here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from functools import lru_cache
+from typing import Any, Final
+
+from crm_adapter.errors import MappingError
+
+try:
+    from sqlalchemy import Table
+    from sqlalchemy import inspect as sa_inspect
+    from sqlalchemy.exc import NoInspectionAvailable
+    from sqlalchemy.orm import Mapper
+except ImportError as exc:  # pragma: no cover - exercised in a bare environment
+    raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
+
+__all__ = ["HUMAN", "INTEGRATION", "SHARED", "TIMEWEB", "Columns", "FieldMap", "validate_mapping"]
+
+#: Written by people only; no sync path names these in an UPDATE.
+HUMAN: Final = frozenset({
+    "project_id", "client_id", "client_name", "client_company", "client_telegram_id", "client_price", "service_fee",
+    "balance", "balance_last_updated", "start_date", "next_payment_date", "payment_period", "notes", "auto_sync",
+})  # fmt: skip
+#: Written by sync while the value is still the one that sync wrote last (``timeweb_server_state.sync_base``).
+SHARED: Final = frozenset({"server_name", "cost_price", "status"})
+#: Written by sync.
+TIMEWEB: Final = frozenset({"configuration", "ip_address", "timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"})
+#: The six columns that a host adds for the integration.
+INTEGRATION: Final = ("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data", "auto_sync", "last_sync_at")
+
+_OPTIONAL: Final = frozenset({
+    "project_id", "client_id", "client_company", "client_telegram_id", "service_fee", "balance", "balance_last_updated",
+    "notes", "created_at", "updated_at",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMap:
+    """Attribute names of the host's mapped class; ``None`` says that the host has no such column (optional ones only)."""
+
+    id: str = "id"
+    project_id: str | None = "project_id"
+    client_id: str | None = "client_id"
+    client_name: str = "client_name"
+    client_company: str | None = "client_company"
+    client_telegram_id: str | None = "client_telegram_id"
+    server_name: str = "server_name"
+    configuration: str = "configuration"
+    ip_address: str = "ip_address"
+    cost_price: str = "cost_price"
+    client_price: str = "client_price"
+    service_fee: str | None = "service_fee"
+    balance: str | None = "balance"
+    balance_last_updated: str | None = "balance_last_updated"
+    start_date: str = "start_date"
+    next_payment_date: str = "next_payment_date"
+    payment_period: str = "payment_period"
+    status: str = "status"
+    timeweb_id: str = "timeweb_id"
+    timeweb_status: str = "timeweb_status"
+    timeweb_preset_id: str = "timeweb_preset_id"
+    timeweb_data: str = "timeweb_data"
+    auto_sync: str = "auto_sync"
+    last_sync_at: str = "last_sync_at"
+    notes: str | None = "notes"
+    created_at: str | None = "created_at"
+    updated_at: str | None = "updated_at"
+
+
+class Columns:
+    """The host's table seen through a :class:`FieldMap`: logical name -> ``Column``."""
+
+    def __init__(self, table: Table, by_name: dict[str, Any]) -> None:
+        self.table = table
+        self.by_name = by_name
+
+    def __getitem__(self, name: str) -> Any:
+        return self.by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_name
+
+    def keys(self, values: dict[str, Any]) -> dict[Any, Any]:
+        """Logical names -> columns, for ``values()`` of an INSERT or UPDATE; columns the host lacks are dropped."""
+        return {self.by_name[name]: value for name, value in values.items() if name in self.by_name}
+
+    def select(self, *names: str) -> list[Any]:
+        """Labelled columns for a SELECT."""
+        return [self.by_name[name].label(name) for name in names if name in self.by_name]
+
+
+def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:
+    """Check that every attribute of ``fields`` is a column of ``model`` and return them.
+
+    Raises :class:`~crm_adapter.errors.MappingError` that names every mismatch at once.
+    """
+    return _columns(model, fields or FieldMap())
+
+
+@lru_cache(maxsize=32)
+def _columns(model: type[Any], fields: FieldMap) -> Columns:
+    try:
+        mapper: Mapper[Any] = sa_inspect(model)
+    except NoInspectionAvailable:
+        raise MappingError((f"{model!r} is not a class mapped by SQLAlchemy",)) from None
+    problems: list[str] = []
+    by_name: dict[str, Any] = {}
+    for field in dataclass_fields(fields):
+        attribute = getattr(fields, field.name)
+        if attribute is None:
+            if field.name not in _OPTIONAL:
+                problems.append(f"FieldMap.{field.name} may not be None: the adapter needs this column")
+            continue
+        prop = mapper.column_attrs.get(attribute)
+        if prop is None:
+            remedy = "run `timeweb-crm migrate`" if field.name in INTEGRATION else f"set FieldMap({field.name}=...)"
+            problems.append(f"{model.__name__} has no mapped column {attribute!r} for {field.name}; {remedy}")
+            continue
+        by_name[field.name] = prop.columns[0]
+    table = mapper.local_table
+    if not isinstance(table, Table):
+        problems.append(f"{model.__name__} is mapped to {table!r}, not to one table")
+    elif len(table.primary_key.columns) != 1 or (
+        "id" in by_name and by_name["id"] is not next(iter(table.primary_key.columns))
+    ):
+        problems.append(f"{model.__name__}.{fields.id} must be the table's only primary key column")
+    if problems:
+        raise MappingError(tuple(problems))
+    assert isinstance(table, Table)
+    return Columns(table, by_name)

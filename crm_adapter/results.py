@@ -1,0 +1,364 @@
+"""What the functions return: frozen dataclasses with ``to_dict()`` (plain JSON types)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+__all__ = [
+    "AccountReport",
+    "Change",
+    "DispatchReport",
+    "EditResult",
+    "Event",
+    "Freshness",
+    "HostingValues",
+    "ImportResult",
+    "ImportedServer",
+    "ItemError",
+    "PlannedServer",
+    "ReminderReport",
+    "RunInfo",
+    "ServerError",
+    "ServerSyncResult",
+    "SyncPlan",
+    "SyncReport",
+    "SyncedServer",
+    "Totals",
+    "Warning_",
+    "to_plain",
+]
+
+RunStatus = Literal["success", "partial", "failed", "skipped", "running"]
+
+
+def to_plain(value: Any) -> Any:
+    """Plain JSON types: money as a number with two decimals, instants and dates in ISO 8601."""
+    if isinstance(value, Result):
+        return value.to_dict()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(item) for item in value]
+    return value
+
+
+class Result:
+    """Base of the results."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON types."""
+        return {item.name: to_plain(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True, slots=True)
+class HostingValues(Result):
+    """A Timeweb server as column values of the CRM; what Timeweb did not tell is None and erases nothing."""
+
+    timeweb_id: int
+    server_name: str | None
+    configuration: str
+    ip_address: str | None
+    timeweb_status: str | None
+    timeweb_preset_id: int | None
+    timeweb_data: str
+    """Canonical JSON of the redacted, stable part of the server."""
+    status: str
+    """What a new row starts with: ``active`` or ``suspended``."""
+    cost_price: Decimal | None
+    """RUB per month, net of the account's discount; None: unknown."""
+    configurator_id: int | None
+    location: str | None
+    ip_all: tuple[str, ...]
+    public_ipv4: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedServer(Result):
+    """One row that sync created, changed, linked or restored."""
+
+    timeweb_id: int
+    crm_id: int | None
+    """None only in a dry run of a creation."""
+    name: str
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError(Result):
+    """One server that sync could not handle; the rest of the run went on."""
+
+    server_id: int | None
+    server_name: str | None
+    error: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warning_(Result):
+    """Something to look at that is no error."""
+
+    code: str
+    message: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport(Result):
+    """One account's part of a run."""
+
+    account: str
+    status: str
+    error_code: str | None = None
+    message: str | None = None
+    retry_after: float | None = None
+    """Seconds until the next automatic attempt makes sense."""
+    api_calls: int = 0
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport(Result):
+    """The outcome of ``sync_all``.  A listed server is counted once; missing rows are counted beside them."""
+
+    run_id: int | None
+    status: RunStatus
+    error_code: str | None = None
+    created_count: int = 0
+    updated_count: int = 0
+    unchanged_count: int = 0
+    linked_count: int = 0
+    missing_count: int = 0
+    restored_count: int = 0
+    skipped_count: int = 0
+    error_count: int = 0
+    total_processed: int = 0
+    api_calls: int = 0
+    created: tuple[SyncedServer, ...] = ()
+    updated: tuple[SyncedServer, ...] = ()
+    errors: tuple[ServerError, ...] = ()
+    warnings: tuple[Warning_, ...] = ()
+    linked: tuple[SyncedServer, ...] = ()
+    removed: tuple[SyncedServer, ...] = ()
+    accounts: tuple[AccountReport, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedServer(Result):
+    """One imported (created or linked) server."""
+
+    server_id: int
+    crm_id: int | None
+    name: str
+    linked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError(Result):
+    """Why one server was not imported: ``already_imported``, ``not_found``, ``conflict`` or a code of the run."""
+
+    server_id: int
+    code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult(Result):
+    """The outcome of ``import_servers``."""
+
+    imported: tuple[ImportedServer, ...] = ()
+    errors: tuple[ItemError, ...] = ()
+    warnings: tuple[Warning_, ...] = ()
+    api_calls: int = 0
+    dry_run: bool = False
+
+    @property
+    def imported_count(self) -> int:
+        """Servers that have a row because of this call."""
+        return len(self.imported)
+
+    @property
+    def error_count(self) -> int:
+        """Servers that were not imported."""
+        return len(self.errors)
+
+    @property
+    def success(self) -> bool:
+        """Something was imported, or nothing went wrong."""
+        return self.imported_count > 0 or self.error_count == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reply of ``POST /api/timeweb/import``."""
+        return {
+            "success": self.success,
+            "imported": to_plain(self.imported),
+            "errors": to_plain(self.errors),
+            "imported_count": self.imported_count,
+            "error_count": self.error_count,
+            "warnings": to_plain(self.warnings),
+            "api_calls": self.api_calls,
+            "dry_run": self.dry_run,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSyncResult(Result):
+    """The outcome of ``sync_server``."""
+
+    success: bool
+    crm_id: int
+    timeweb_id: int | None = None
+    message: str = ""
+    code: str | None = None
+    """None, ``not_found`` (no such row), ``not_linked``, ``server_missing`` (Timeweb's 404), or a code of a run."""
+    changes: tuple[str, ...] = ()
+    server: Mapping[str, Any] | None = None
+    """The row's columns after the sync, by logical name."""
+    api_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedServer(Result):
+    """What would happen to one server."""
+
+    action: Literal["create", "update", "unchanged", "link", "restore", "remove", "missing", "skip", "error"]
+    timeweb_id: int | None
+    crm_id: int | None
+    name: str | None
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
+    """Column -> (old, new)."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan(Result):
+    """What ``sync_all`` would do now; nothing was written."""
+
+    report: SyncReport
+    servers: tuple[PlannedServer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness(Result):
+    """The outcome of ``ensure_fresh``."""
+
+    status: Literal["fresh", "started", "running", "backoff", "not_configured"]
+    last_success_at: datetime | None = None
+    retry_at: datetime | None = None
+    run_id: int | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EditResult(Result):
+    """The outcome of a human's edit."""
+
+    success: bool
+    crm_id: int | None
+    code: str | None = None
+    """None, ``not_found``, ``version_conflict``, ``conflict``, ``not_linked``, ``validation``."""
+    error: str | None = None
+    changes: tuple[str, ...] = ()
+    edit_version: int | None = None
+    server: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Result):
+    """One row of the change log."""
+
+    id: int
+    at: datetime
+    server_id: int
+    timeweb_id: int | None
+    account: str | None
+    run_id: int | None
+    actor: str | None
+    field: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo(Result):
+    """One row of the run history; ``report`` is that of the finished run."""
+
+    run_id: int
+    kind: str
+    actor: str | None
+    status: str
+    error_code: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    progress: int
+    total: int | None
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(Result):
+    """Money of the section, RUB per month; None where nothing is known."""
+
+    servers: int
+    active_servers: int
+    income_month: Decimal | None
+    cost_month: Decimal | None
+    """Known costs of all servers that are neither closed nor removed."""
+    profit_month: Decimal | None
+    """Sum of the margins that are known."""
+    profit_percent: Decimal | None
+    priced_count: int
+    """Servers whose margin is known."""
+    unpriced_count: int
+    unpriced_cost: Decimal | None
+    unknown_cost_count: int
+    overdue_count: int
+    overdue_sum: Decimal
+    other_costs: Decimal | None
+    """Services of the accounts that belong to no server."""
+    balance: Decimal | None
+    hours_left: int | None
+    """The smallest over the accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Result):
+    """One event of the outbox, as a sink gets it."""
+
+    id: int
+    kind: str
+    dedupe_key: str
+    account: str | None
+    server_id: int | None
+    run_id: int | None
+    created_at: datetime
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchReport(Result):
+    """The outcome of ``dispatch_events``."""
+
+    sent: int = 0
+    failed: int = 0
+    dead: int = 0
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderReport(Result):
+    """The outcome of ``payment_reminders``: how many events were put into the outbox."""
+
+    due: int = 0
+    overdue: int = 0
