@@ -17,12 +17,16 @@ from codegen.errors import CodegenError
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="python -m codegen", description="Generate timeweb_sdk from the contract in openapi/.")
+    parser = argparse.ArgumentParser(
+        prog="python -m codegen", description="Generate timeweb_sdk from the contract in openapi/."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="regenerate timeweb_sdk/_generated (or a complete package elsewhere)")
     build.add_argument("--from", dest="source", type=Path, help="an OpenAPI bundle other than openapi/bundle.json")
     build.add_argument("--out", type=Path, help="write a complete, importable OUT/timeweb_sdk and leave the checkout alone")
-    build.add_argument("--allow-unmatched", action="store_true", help="report overlay actions that match nothing instead of failing")
+    build.add_argument(
+        "--allow-unmatched", action="store_true", help="report overlay actions that match nothing instead of failing"
+    )
     commands.add_parser("check", help="fail if the committed code is not what the contract gives")
     for name, text in (
         ("diff", "what changed between two bundles, for callers and for readers"),

@@ -103,7 +103,16 @@ def _format(folder: Path) -> None:
     ruff = [sys.executable, "-m", "ruff"]
     options = ["--isolated", "--no-cache", "--line-length", "128", "--target-version", "py311"]
     for command in (
-        ["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "F401,I,UP037", "--config", 'lint.isort.known-first-party=["timeweb_sdk"]'],
+        [
+            "check",
+            "--quiet",
+            "--fix",
+            "--unsafe-fixes",
+            "--select",
+            "F401,I,UP037",
+            "--config",
+            'lint.isort.known-first-party=["timeweb_sdk"]',
+        ],
         ["format", "--quiet"],
     ):
         done = subprocess.run([*ruff, *command, *options, str(folder)], capture_output=True, text=True, check=False)

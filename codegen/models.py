@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from datamodel_code_generator import DataModelType, generate
+from datamodel_code_generator import generate
 from datamodel_code_generator.config import GenerateConfig
-from datamodel_code_generator.enums import InputFileType
-from datamodel_code_generator.enums import OpenAPIScope
+from datamodel_code_generator.enums import DataModelType, InputFileType, OpenAPIScope
 from datamodel_code_generator.format import DateClassType, DatetimeClassType, Formatter, PythonVersion
-from datamodel_code_generator.model.pydantic_v2 import UnionMode
 from datamodel_code_generator.parser import LiteralType
 
 from codegen.normalise import ModelClass, referenced
@@ -27,7 +25,7 @@ BASE_CLASS = "timeweb_sdk._core.model.Model"
 
 
 def modules(classes: dict[str, ModelClass], operations: list[Operation]) -> dict[str, str]:
-    """Assign each class to a module: the tag that alone uses it, else the tag whose shortest path returns it, else ``shared``."""
+    """Assign each class to a module: the only tag that uses it, else the tag whose shortest path returns it, else ``shared``."""
     users: dict[str, set[str]] = defaultdict(set)
     owner: dict[str, tuple[int, str]] = {}
     for operation in operations:
@@ -46,7 +44,7 @@ def modules(classes: dict[str, ModelClass], operations: list[Operation]) -> dict
             result[name] = owner[name][1] if name in owner else SHARED
     for name in classes:  # parts of an owned class live with it
         if result[name] == SHARED:
-            owners = {result[other] for other in classes if name in set(referenced(classes[other].schema)) and result[other] != SHARED}
+            owners = {result[other] for other in classes if name in set(referenced(classes[other].schema))} - {SHARED}
             if len(owners) == 1:
                 result[name] = owners.pop()
     _break_cycles(result, classes)
@@ -63,10 +61,9 @@ def _break_cycles(assigned: dict[str, str], classes: dict[str, ModelClass]) -> N
             for used in referenced(model.schema):
                 if assigned[used] != assigned[name]:
                     edges[assigned[name], assigned[used]].append(used)
-        for (source, target), used in edges.items():
-            if source == SHARED or (target, source) in edges and source < target:
-                for name in used:
-                    assigned[name] = SHARED
+        for (source, target), needed in edges.items():
+            if source == SHARED or ((target, source) in edges and source < target):
+                assigned.update(dict.fromkeys(needed, SHARED))
                 changed = True
 
 
@@ -112,20 +109,25 @@ def _document(classes: dict[str, ModelClass], assigned: dict[str, str], *, suffi
 
 
 def _for_generator(node: Any, assigned: dict[str, str], suffix: str, *, lean: bool) -> Any:
-    """Spell plain schemas in OpenAPI again: references by module, open enums, nullable references."""
-    if isinstance(node, list):
-        return [_for_generator(child, assigned, suffix, lean=lean) for child in node]
+    """Spell a plain schema in OpenAPI again: references by module, open enums, nullable references."""
     if not isinstance(node, dict):
         return node
+
+    def again(child: Any) -> Any:
+        return _for_generator(child, assigned, suffix, lean=lean)
+
     if "$ref" in node:
         ref = {"$ref": f"#/components/schemas/{assigned[node['$ref']]}.{node['$ref']}{suffix}"}
         extra = {key: value for key, value in node.items() if key in {"nullable", "description"}}
         return {"allOf": [ref], **extra} if extra else ref
-    result = {
-        key: ({prop: _for_generator(child, assigned, suffix, lean=lean) for prop, child in value.items()} if key == "properties" else _for_generator(value, assigned, suffix, lean=lean))
-        for key, value in node.items()
-        if key != "deprecated"
-    }
+    result = {key: value for key, value in node.items() if key != "deprecated"}
+    if "properties" in result:
+        result["properties"] = {name: again(child) for name, child in result["properties"].items()}
+    if "anyOf" in result:
+        result["anyOf"] = [again(child) for child in result["anyOf"]]
+    for key in ("items", "additionalProperties"):
+        if key in result:
+            result[key] = again(result[key])
     if lean and result.get("format") == "password":
         del result["format"]  # a caller may write the secret as a plain string
     if "enum" in result:

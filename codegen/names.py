@@ -111,4 +111,8 @@ def _class_options(place: str, hint: str) -> list[str]:
     cleaned = re.sub(r"V?\d+$", "", cleaned)
     parts = [part for part in place.split("/") if part and part not in {"components", "schemas", "properties"}]
     context = pascal(parts[0].replace("~1", "-")) if parts else ""
-    return [option for option in (cleaned, hint, context + cleaned, cleaned + "Details", cleaned + "Item", cleaned + "Other") if option]
+    return [
+        option
+        for option in (cleaned, hint, context + cleaned, cleaned + "Details", cleaned + "Item", cleaned + "Other")
+        if option
+    ]

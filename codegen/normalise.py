@@ -92,12 +92,11 @@ class Normaliser:
         parts = [self.resolve(part, (*where, "allOf", i)) for i, part in enumerate(node["allOf"])]
         if len(parts) == 1 and not node.keys() - {"allOf", "nullable", "description", "x-fields", "deprecated"}:
             return {**parts[0][0], **{key: value for key, value in node.items() if key != "allOf"}}
-        origin: dict[str, str] = {}
-        for part, part_where in [*parts, ({key: value for key, value in node.items() if key != "allOf"}, where)]:
+        own = {key: value for key, value in node.items() if key != "allOf"}
+        for part in [*(part for part, _ in parts), own]:
             for key, value in part.items():
                 if key == "properties":
                     merged.setdefault(key, {}).update(value)
-                    origin.update({name: pointer(*part_where, "properties", name) for name in value})
                 elif key == "required":
                     merged[key] = [*merged.get(key, []), *value]
                 else:
@@ -133,7 +132,7 @@ class Normaliser:
         return str(ref) if ref else None
 
     def _plain_resolved(self, schema: Json, where: Where, hint: str) -> Json:
-        if "properties" in schema and schema["properties"]:
+        if schema.get("properties"):
             return {"$ref": self._class(schema, where, hint)}
         for key in ("oneOf", "anyOf"):
             if key in schema:
@@ -166,7 +165,7 @@ class Normaliser:
             for one in candidate.get("anyOf", [candidate]) if set(candidate) == {"anyOf"} else [candidate]:
                 if one not in plain:
                     plain.append(one)
-        plain = [_joined_enum(plain), *[one for one in plain if "enum" not in one]] if _joined_enum(plain) else plain
+        plain = _joined_enums(plain)
         return plain[0] if len(plain) == 1 else {"anyOf": plain}
 
     def _class(self, schema: Json, where: Where, hint: str) -> str:
@@ -174,8 +173,8 @@ class Normaliser:
         if where[:2] != ("components", "schemas") or len(where) > 3:
             twin = self._component_by_shape.get(_shape(schema))
             if twin is not None:
-                place, where, schema = pointer("components", "schemas", twin), ("components", "schemas", twin), self.schemas[twin]
-                hint = pascal(twin)
+                where, schema, hint = ("components", "schemas", twin), self.schemas[twin], pascal(twin)
+                place = pointer(*where)
         if place in self._by_pointer:
             return self._by_pointer[place]
         name = self.names.class_name(place, hint)
@@ -215,12 +214,13 @@ def _scalar(kind: str, schema: Json, prop: str) -> Json:
     return result
 
 
-def _joined_enum(branches: list[Json]) -> Json | None:
+def _joined_enums(branches: list[Json]) -> list[Json]:
     """Several enums in one union are one enum."""
     enums = [branch for branch in branches if "enum" in branch]
     if len(enums) < 2:
-        return None
-    return {"type": "string", "enum": list(dict.fromkeys(value for branch in enums for value in branch["enum"]))}
+        return branches
+    joined = {"type": "string", "enum": list(dict.fromkeys(value for branch in enums for value in branch["enum"]))}
+    return [joined, *[branch for branch in branches if "enum" not in branch]]
 
 
 def _variant_label(schema: Json) -> str:
@@ -237,9 +237,9 @@ def _shape(schema: Json) -> str:
 
     def strip(node: Any) -> Any:
         if isinstance(node, dict):
-            return {key: strip(value) for key, value in node.items() if key not in {"description", "x-fields", "type", "required"}} | (
-                {"type": node["type"]} if "type" in node and "properties" not in node else {}
-            )
+            return {
+                key: strip(value) for key, value in node.items() if key not in {"description", "x-fields", "type", "required"}
+            } | ({"type": node["type"]} if "type" in node and "properties" not in node else {})
         return [strip(child) for child in node] if isinstance(node, list) else node
 
     return json.dumps(strip(schema), sort_keys=True)

@@ -82,7 +82,7 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
     for path, item in contract.get("paths", {}).items():
         for method, node in item.items():
             if method in METHODS:
-                where = ("paths", path, method)
+                where: Where = ("paths", path, method)
                 reply = _success(node, where, normaliser)
                 endpoint = Endpoint(method, path, _is_listing(reply, normaliser), bool(node.get("deprecated")))
                 found.append((endpoint, node, where, {**reply, "parameters": item.get("parameters", [])}))
@@ -118,7 +118,11 @@ def _check_unique(operations: list[Operation]) -> None:
             value = getattr(operation, key)
             if value in seen:
                 other = seen[value]
-                raise at(("paths", operation.path, operation.method.lower()), f"the {key} {value!r} is also that of {other.method} {other.path}")
+                where = ("paths", operation.path, operation.method.lower())
+                raise at(
+                    where,
+                    f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock",
+                )
             seen[value] = operation
 
 
@@ -212,7 +216,8 @@ def _fields(operation: Operation, schema: Json, where: Where, notes: dict[str, s
     result: list[Argument] = []
     for prop, child in schema.get("properties", {}).items():
         child_where = (*where, "properties", prop)
-        name = normaliser.names.argument(pointer("paths", operation.path, operation.method.lower(), "requestBody", prop), prop)
+        place = pointer("paths", operation.path, operation.method.lower(), "requestBody", prop)
+        name = normaliser.names.argument(place, prop)
         if name in taken:  # a body field called like a path parameter
             name = f"body_{name}"
         hint = pascal(_noun(operation)) + pascal(prop)
@@ -281,9 +286,17 @@ def _read_reply(operation: Operation, node: Json, reply: Json, normaliser: Norma
         payload = _without_envelope(payload, node)
         hint = pascal(operation.node.replace(".", "_"))
     else:
-        payload = {**payload, "x-fields": {**payload.get("x-fields", {}), **node.get("x-response", {})}} if "properties" in payload else payload
+        if "properties" in payload:
+            payload = {**payload, "x-fields": {**payload.get("x-fields", {}), **node.get("x-response", {})}}
         hint = pascal(singular(_noun(operation)))
-    if not payload.get("properties") and not payload.keys() & {"$ref", "type", "oneOf", "anyOf", "allOf", "additionalProperties"}:
+    if not payload.get("properties") and not payload.keys() & {
+        "$ref",
+        "type",
+        "oneOf",
+        "anyOf",
+        "allOf",
+        "additionalProperties",
+    }:
         return
     operation.returns = normaliser.plain(payload, where, hint)
     operation.listing = operation.returns.get("type") == "array"
@@ -293,5 +306,6 @@ def _without_envelope(schema: Json, node: Json) -> Json:
     """A body with several payloads becomes one model; the envelope's own keys are not part of it."""
     properties = {key: value for key, value in schema.get("properties", {}).items() if key not in ENVELOPE_KEYS}
     notes = {**schema.get("x-fields", {}), **node.get("x-response", {})}
-    result = {**schema, "properties": properties, "x-fields": notes} if properties else {key: value for key, value in schema.items() if key not in {"properties", "required"}}
-    return result
+    if properties:
+        return {**schema, "properties": properties, "x-fields": notes}
+    return {key: value for key, value in schema.items() if key not in {"properties", "required"}}

@@ -62,7 +62,7 @@ class Types:
             return f"dict[str, {self.returned(values) if isinstance(values, dict) else 'Any'}]"
         if "enum" in schema:
             return f"{_literal(schema['enum'])} | str"
-        return _RETURNED.get((schema.get("type"), schema.get("format")), _RETURNED.get((schema.get("type"), None), "Any"))  # type: ignore[arg-type]
+        return _scalar(_RETURNED, schema)
 
     def accepted(self, schema: Json, *, closed: bool = False) -> str:
         """The type of an argument, wide: any sequence, a model or its TypedDict, a secret in plain or wrapped."""
@@ -83,7 +83,12 @@ class Types:
             return f"Mapping[str, {self.accepted(values) if isinstance(values, dict) else 'Any'}]"
         if "enum" in schema:
             return _literal(schema["enum"]) if closed else f"{_literal(schema['enum'])} | str"
-        return _ACCEPTED.get((schema.get("type"), schema.get("format")), _ACCEPTED.get((schema.get("type"), None), "Any"))  # type: ignore[arg-type]
+        return _scalar(_ACCEPTED, schema)
+
+
+def _scalar(spelling: dict[tuple[str, str | None], str], schema: Json) -> str:
+    kind = str(schema.get("type"))
+    return spelling.get((kind, schema.get("format"))) or spelling.get((kind, None), "Any")
 
 
 def _nullable(text: str, schema: Json) -> str:
@@ -101,7 +106,9 @@ def merged_body(bodies: list[list[Argument]]) -> list[Argument]:
         for argument in body:
             known = result.get(argument.name)
             if known is None:
-                result[argument.name] = Argument(argument.wire, argument.name, argument.schema, argument.required, argument.note)
+                result[argument.name] = Argument(
+                    argument.wire, argument.name, argument.schema, argument.required, argument.note
+                )
             else:
                 known.schema = _either(known.schema, argument.schema)
                 known.note = known.note or argument.note
@@ -182,9 +189,11 @@ def _sentence(text: str) -> str:
 
 def _wrapped(text: str, indent: int, hanging: int = 0) -> str:
     lines = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    return "\n\n".join(
-        textwrap.fill(
-            line, WIDTH - 8, initial_indent=" " * indent, subsequent_indent=" " * (indent + hanging), break_long_words=False, break_on_hyphens=False
-        )
-        for line in lines
+    wrapper = textwrap.TextWrapper(
+        WIDTH - 8,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return "\n\n".join(wrapper.fill(line) for line in lines)

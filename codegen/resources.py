@@ -67,7 +67,7 @@ class Node:
 
     @property
     def class_name(self) -> str:
-        return pascal(self.path.replace(".", "_")) + "Resource"  # told apart from models: tw.container_registry, ContainerRegistry
+        return pascal(self.path.replace(".", "_")) + "Resource"  # without it tw.container_registry would clash with its model
 
     @property
     def doc(self) -> str:
@@ -95,7 +95,9 @@ def build_tree(operations: list[Operation]) -> dict[str, Node]:
     return nodes
 
 
-def render(operations: list[Operation], classes: dict[str, ModelClass], assigned: dict[str, str], params: set[str], header: str) -> dict[str, str]:
+def render(
+    operations: list[Operation], classes: dict[str, ModelClass], assigned: dict[str, str], params: set[str], header: str
+) -> dict[str, str]:
     """Return ``file name -> source`` below ``_generated`` for everything but the models themselves."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -138,9 +140,8 @@ def render(operations: list[Operation], classes: dict[str, ModelClass], assigned
     files["client.py"] = environment.get_template("client.py.jinja").render(
         header=header, nodes=sorted(top, key=lambda node: node.name), flavours=FLAVOURS, imports=_sorted(imports)
     )
-    files["operation_table.py"] = environment.get_template("operation_table.py.jinja").render(
-        header=header, rows=[{"id": json.dumps(operation.id), "arguments": _row(operation, classes)} for operation in operations]
-    )
+    rows = [{"id": json.dumps(operation.id), "arguments": _row(operation, classes)} for operation in operations]
+    files["operation_table.py"] = environment.get_template("operation_table.py.jinja").render(header=header, rows=rows)
     facade = environment.get_template("facade.py.jinja")
     for package, names, suffix in (("models", set(classes), ""), ("params", params, "Params")):
         files[f"{package}/__init__.py"] = facade.render(
@@ -172,7 +173,8 @@ def _method(operation: Operation, types: Types) -> Method:
     returns = types.returned(payload["items"] if listing and payload else payload)
     deprecated = None
     if operation.deprecated:
-        deprecated = json.dumps("Deprecated by Timeweb." + (f" Use {operation.replacement} instead." if operation.replacement else ""))
+        remedy = f" Use {operation.replacement} instead." if operation.replacement else ""
+        deprecated = json.dumps(f"Deprecated by Timeweb.{remedy}")
     variants = [signature(operation, types, fields) for fields in operation.bodies] if len(operation.bodies) > 1 else []
     return Method(
         name=operation.verb,
