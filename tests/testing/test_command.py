@@ -1,0 +1,64 @@
+"""`python -m timeweb_sdk.testing` as users start it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.testing.conftest import Wire
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Wire]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "timeweb_sdk.testing", "--port", "0", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.search(r"http://\S+$", line)
+        assert address, line
+        yield Wire(address[0])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        process.stdout.close()
+
+
+def test_a_state_file_is_created_served_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    with running("--state", str(path), "--token", "T", "--scenario", "demo") as wire:
+        assert len(json.loads(path.read_text())["servers"]) == 23
+        number = wire("GET", "/api/v1/servers", token="T").json()["servers"][0]["id"]
+        assert wire("DELETE", f"/api/v1/servers/{number}", token="T").status == 204
+        assert number not in [server["id"] for server in json.loads(path.read_text())["servers"]]
+    with running("--state", str(path), "--token", "T") as wire:
+        assert wire("GET", "/api/v1/servers", token="T").json()["meta"]["total"] == 22
+
+
+def test_a_partial_state_is_enough_and_odd_servers_come_back_verbatim(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    odd = {"id": 7, "name": "odd", "status": "from-the-future", "cpu": "two", "networks": None, "new_field": {"a": [1]}}
+    path.write_text(json.dumps({"servers": [odd]}))
+    with running("--state", str(path), "--token", "T") as wire:
+        assert wire("GET", "/api/v1/servers", token="T").json()["servers"] == [odd]
+        assert wire("GET", "/api/v1/servers/7", token="T").json()["server"] == odd
+        assert wire("GET", "/api/v1/presets/servers", token="T").json()["server_presets"]
+        assert wire("GET", "/api/v1/account/finances", token="T").json()["finances"]["currency"] == "RUB"
+        path.write_text(json.dumps({"servers": [{**odd, "name": "edited"}]}))
+        assert wire("GET", "/api/v1/servers/7", token="T").json()["server"]["name"] == "edited"
+
+
+def test_a_broken_state_file_is_named_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"servers": 5}')
+    command = [sys.executable, "-m", "timeweb_sdk.testing", "--port", "0", "--state", str(path)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert finished.returncode == 2
+    assert str(path) in finished.stderr
+    assert "state['servers'] must be a list" in finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -1,0 +1,178 @@
+"""The emulated account: its state document, its clock, and what follows from both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from timeweb_sdk.testing import _catalogue
+from timeweb_sdk.testing._clock import Clock, iso
+from timeweb_sdk.testing._http import not_found
+
+Item: TypeAlias = dict[str, Any]
+State: TypeAlias = dict[str, Any]
+
+_CATALOGUES: dict[str, Callable[[], list[Item]]] = {
+    "server_presets": _catalogue.server_presets,
+    "server_configurators": _catalogue.server_configurators,
+    "servers_os": _catalogue.servers_os,
+    "servers_software": _catalogue.servers_software,
+    "locations": _catalogue.locations,
+}
+_COLLECTIONS = ("servers", "ips", "projects", "ssh_keys", "domains")
+_LISTS = (*_CATALOGUES, *_COLLECTIONS, "services_costs")
+_FIRST_ID = 1001
+
+
+class Account:
+    """State is one JSON document keyed as the API's envelopes are; what it lacks has a default, what it has is kept verbatim.
+
+    Keys of ours, beside the API's: `project_resources` (which project a resource is in), `dns_records` (fqdn -> records),
+    `backups` (disk id -> backups), and `_emulator` (what is under way, counters, settings).
+    """
+
+    def __init__(self, state: State | None, clock: Clock, seed: int) -> None:
+        self.clock = clock
+        self._random = Random(seed)
+        self._index: dict[str, dict[Any, Item]] = {}
+        self.version = 0
+        self.confirmation_code = "123456"
+        self.state: State = {}
+        self.load({} if state is None else deepcopy(state))
+
+    def load(self, state: State) -> None:
+        """Take over a whole or partial state; raises ValueError when it is not of the expected shape."""
+        check_state(state)
+        self.state = state
+        for name, default in _CATALOGUES.items():
+            state.setdefault(name, default())
+        for name in _COLLECTIONS:
+            state.setdefault(name, [])
+        if not state["projects"]:
+            state["projects"].append(self.default_project())
+        state.setdefault("project_resources", [])
+        state.setdefault("dns_records", {})
+        state.setdefault("backups", {})
+        inner = state.setdefault("_emulator", {})
+        inner.setdefault("pending", [])
+        inner.setdefault("next_id", {})
+        self.touch()
+
+    def touch(self) -> None:
+        """Note that the state changed: indexes and derived figures are rebuilt on next use."""
+        self.version += 1
+        self._index.clear()
+
+    # Collections
+
+    def items(self, collection: str) -> list[Item]:
+        found: list[Item] = self.state.setdefault(collection, [])
+        return found
+
+    def find(self, collection: str, key: int | str, what: str, *, by: str = "id") -> Item:
+        """The item with this id; raises the canonical 404 when there is none."""
+        index = self._index.get(collection)
+        if index is None:
+            index = {str(item[by]): item for item in self.items(collection) if by in item}
+            self._index[collection] = index
+        try:
+            return index[str(key)]
+        except KeyError:
+            raise not_found(what) from None
+
+    def new_id(self, collection: str) -> int:
+        """The next integer id of a collection; ids are never used twice."""
+        counters: dict[str, int] = self.state["_emulator"]["next_id"]
+        if collection not in counters:
+            taken = (item.get("id") for item in self.state.get(collection, []))
+            counters[collection] = max([_FIRST_ID - 1, *(number for number in taken if isinstance(number, int))]) + 1
+        number = counters[collection]
+        counters[collection] = number + 1
+        return number
+
+    def new_uuid(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
+
+    def new_secret(self, length: int = 12) -> str:
+        return "".join(self._random.choices("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=length))
+
+    # Time
+
+    def now(self) -> str:
+        return iso(self.clock.now())
+
+    def schedule(self, seconds: float, event: str, **arguments: Any) -> None:
+        """Let something happen later; it stands in the state, so it survives a restart."""
+        due = iso(self.clock.now() + timedelta(seconds=seconds))
+        self.state["_emulator"]["pending"].append({"due": due, "event": event, **arguments})
+
+    def take_due(self) -> list[Item]:
+        """Remove and return what is due by now, oldest first."""
+        pending: list[Item] = self.state["_emulator"]["pending"]
+        if not pending:
+            return []
+        now = self.clock.now()
+        due = [entry for entry in pending if datetime.fromisoformat(entry["due"]) <= now]
+        if due:
+            pending[:] = [entry for entry in pending if entry not in due]
+        return sorted(due, key=lambda entry: str(entry["due"]))
+
+    # Projects
+
+    @staticmethod
+    def default_project() -> Item:
+        return {
+            "id": 1,
+            "account_id": "ab12345",
+            "avatar_id": None,
+            "description": "",
+            "name": "Default project",
+            "is_default": True,
+        }
+
+    def home_project(self) -> Item:
+        """The default project, where resources without an explicit one live."""
+        projects = self.items("projects")
+        return next((project for project in projects if project.get("is_default")), projects[0])
+
+    def project_of(self, kind: str, resource_id: Any) -> int:
+        for entry in self.items("project_resources"):
+            if entry["resource_type"] == kind and entry["resource_id"] == resource_id:
+                return int(entry["project_id"])
+        return int(self.home_project()["id"])
+
+    def put_in_project(self, kind: str, resource_id: Any, project_id: int) -> Item:
+        """Move a resource; returns the entry that records it."""
+        entries = self.items("project_resources")
+        entries[:] = [e for e in entries if (e["resource_type"], e["resource_id"]) != (kind, resource_id)]
+        entry: Item = {
+            "id": self.new_id("project_resources"),
+            "created_at": self.now(),
+            "project_id": project_id,
+            "resource_type": kind,
+            "resource_id": resource_id,
+        }
+        entries.append(entry)
+        return entry
+
+
+def check_state(state: Any) -> None:
+    """Raise ValueError, naming the key, when a document cannot be the state of an account."""
+    if not isinstance(state, dict):
+        found = type(state).__name__
+        raise ValueError(f"the state must be a JSON object keyed like the API's envelopes (servers, finances, …), not {found}")
+    for name in _LISTS:
+        value = state.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise ValueError(f"state[{name!r}] must be a list of objects")
+    if not isinstance(state.get("finances", {}), dict):
+        raise ValueError("state['finances'] must be an object")
+
+
+def dump(state: State) -> str:
+    return json.dumps(state, ensure_ascii=False, indent=1)

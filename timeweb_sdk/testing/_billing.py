@@ -1,0 +1,130 @@
+"""Money that follows from what exists: cost rows, finances, hours left. RUB; a figure given in the state wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timeweb_sdk.testing._account import Account, Item
+from timeweb_sdk.testing._catalogue import (
+    BACKUP_PRICE_PER_GB,
+    DISK_PRICE_PER_GB,
+    HOURS_PER_MONTH,
+    IPV4_PRICE,
+    price_of_configuration,
+)
+
+_DEFAULT_BALANCE = 10_000.0
+
+
+def services_costs(account: Account) -> list[Item]:
+    """One row per paid service, as the state gives them or else computed from servers and addresses."""
+    if "services_costs" in account.state:
+        return account.items("services_costs")
+    prices = {preset.get("id"): preset for preset in account.items("server_presets")}
+    homes = {(e["resource_type"], e["resource_id"]): e["project_id"] for e in account.items("project_resources")}
+    home = account.home_project().get("id")
+    rows = [
+        _server_row(account, server, prices, homes.get(("server", server.get("id")), home))
+        for server in account.items("servers")
+    ]
+    rows += [_address_row(address, home) for address in account.items("ips") if address.get("resource_id") is None]
+    return rows
+
+
+def finances(account: Account) -> Item:
+    """What `/account/finances` says; each key the state gives wins over the computed one."""
+    given: Item = account.state.get("finances", {})
+    percent = _number(given.get("discount_percent", 0))
+    monthly_cost = _number(given.get("monthly_cost", _total(services_costs(account))))
+    monthly_fee = _number(given.get("monthly_fee", round(monthly_cost * (100 - percent) / 100, 2)))
+    hourly_fee = round(monthly_fee / HOURS_PER_MONTH, 4)
+    balance = _number(given.get("balance", _DEFAULT_BALANCE))
+    computed: Item = {
+        "balance": round(balance, 2),
+        "total_balance": balance,
+        "currency": "RUB",
+        "discount_end_date_at": None,
+        "discount_percent": percent,
+        "hourly_cost": round(monthly_cost / HOURS_PER_MONTH, 4),
+        "hourly_fee": hourly_fee,
+        "monthly_cost": monthly_cost,
+        "monthly_fee": monthly_fee,
+        "total_paid": 0,
+        "hours_left": int(balance / hourly_fee) if hourly_fee > 0 else None,
+        "autopay_card_info": None,
+    }
+    return {**computed, **given}
+
+
+def can_pay(account: Account) -> bool:
+    """Whether the balance lets another service start; without it a new server ends in `no_paid`."""
+    return _number(account.state.get("finances", {}).get("balance", _DEFAULT_BALANCE)) > 0
+
+
+def _server_row(account: Account, server: Item, presets: dict[Any, Item], project: Any) -> Item:
+    disks: list[Item] = server.get("disks") or []
+    preset = presets.get(server.get("preset_id"))
+    if preset is not None:
+        cost = _number(preset.get("price", 0))
+    else:
+        system = sum(_number(disk.get("size", 0)) for disk in disks if disk.get("is_system"))
+        cost = price_of_configuration(
+            _number(server.get("cpu", 0)), _number(server.get("ram", 0)), system, _number(server.get("gpu", 0))
+        )
+    nested = list(_nested(account, server, disks))
+    return {
+        "type": "server",
+        "service_id": server.get("id"),
+        "project_id": project,
+        "cost": cost,
+        "total_cost": round(cost + _total(nested, "cost"), 2),
+        "services": nested,
+        "info": {"name": str(server.get("name", ""))},
+        "configuration": {
+            "cpu": _number(server.get("cpu", 0)),
+            "ram": _number(server.get("ram", 0)),
+            "disk": round(sum(_number(disk.get("size", 0)) for disk in disks) / 1024),
+        },
+    }
+
+
+def _nested(account: Account, server: Item, disks: list[Item]) -> list[Item]:
+    number = server.get("id")
+    found: list[Item] = [
+        {"id": number, "type": "floating_ip", "cost": IPV4_PRICE, "description": str(address.get("ip"))}
+        for network in server.get("networks") or []
+        if network.get("type") == "public"
+        for address in network.get("ips") or []
+        if address.get("type") in ("ipv4", "ipv_4")
+    ]
+    for disk in disks:
+        if not disk.get("is_system", True):
+            cost = round(_number(disk.get("size", 0)) / 1024 * DISK_PRICE_PER_GB, 2)
+            found.append({"id": disk.get("id"), "type": "disks", "cost": cost, "description": str(disk.get("system_name", ""))})
+        kept: list[Item] = account.state["backups"].get(str(disk.get("id")), [])
+        if kept:
+            cost = round(sum(_number(backup.get("size", 0)) for backup in kept) / 1024 * BACKUP_PRICE_PER_GB, 2)
+            found.append({"id": disk.get("id"), "type": "backups", "cost": cost, "description": f"{len(kept)} backups"})
+    return found
+
+
+def _address_row(address: Item, project: Any) -> Item:
+    return {
+        "type": "floating_ip",
+        "service_id": address.get("id"),
+        "project_id": project,
+        "cost": IPV4_PRICE,
+        "total_cost": IPV4_PRICE,
+        "services": [],
+        "info": {"name": str(address.get("ip"))},
+        "configuration": {},
+    }
+
+
+def _total(rows: list[Item], key: str = "total_cost") -> float:
+    return round(sum(_number(row.get(key, 0)) for row in rows), 2)
+
+
+def _number(value: Any) -> int | float:
+    """The value where it is a number, 0 where odd test data has something else."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0

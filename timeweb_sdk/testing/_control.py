@@ -1,0 +1,100 @@
+"""The control API under `/_emulator`: state, requests seen, faults, clock. It takes no token."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from timeweb_sdk.testing._clock import iso
+from timeweb_sdk.testing._http import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from timeweb_sdk.testing.emulator import Emulator
+
+
+def control(emulator: Emulator, request: Request) -> Response:
+    """Answer one control request; a mistake in it is a 400 that names the mistake."""
+    action = _ROUTES.get((request.method, request.path.removeprefix("/_emulator/").rstrip("/")))
+    if action is None:
+        known = sorted(f"{method} /_emulator/{name}" for method, name in _ROUTES)
+        return json_response(404, {"error": f"no {request.method} {request.path}; there are: {', '.join(known)}"})
+    try:
+        body = json.loads(request.body) if request.body.strip() else {}
+        return json_response(200, action(emulator, body))
+    except (ValueError, TypeError) as error:
+        return json_response(400, {"error": str(error)})
+
+
+def _get_state(emulator: Emulator, _: Any) -> Any:
+    return emulator.state
+
+
+def _put_state(emulator: Emulator, body: Any) -> Any:
+    emulator.load(body)
+    return emulator.state
+
+
+def _patch_state(emulator: Emulator, body: Any) -> Any:
+    emulator.load({**emulator.state, **body})
+    return emulator.state
+
+
+def _get_requests(emulator: Emulator, _: Any) -> Any:
+    seen = [{**record, "body": _readable(record["body"])} for record in emulator.requests]
+    return {"requests": seen, "meta": {"total": len(seen)}}
+
+
+def _delete_requests(emulator: Emulator, _: Any) -> Any:
+    emulator.requests.clear()
+    return {"requests": [], "meta": {"total": 0}}
+
+
+def _get_faults(emulator: Emulator, _: Any) -> Any:
+    return {"faults": [fault.as_dict() for fault in emulator.faults]}
+
+
+def _post_faults(emulator: Emulator, body: Any) -> Any:
+    if isinstance(body, dict) and "profile" in body:
+        emulator.add_profile(body["profile"])
+    else:
+        for fault in body if isinstance(body, list) else [body]:
+            emulator.add_fault(fault)
+    return _get_faults(emulator, None)
+
+
+def _delete_faults(emulator: Emulator, _: Any) -> Any:
+    emulator.faults.clear()
+    return {"faults": []}
+
+
+def _get_clock(emulator: Emulator, _: Any) -> Any:
+    return {"now": iso(emulator.clock.now())}
+
+
+def _post_clock(emulator: Emulator, body: Any) -> Any:
+    seconds = body.get("advance") if isinstance(body, dict) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+        raise ValueError('the clock takes {"advance": SECONDS} with a non-negative number')
+    emulator.advance(seconds)
+    return _get_clock(emulator, None)
+
+
+def _readable(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+_ROUTES = {
+    ("GET", "state"): _get_state,
+    ("PUT", "state"): _put_state,
+    ("PATCH", "state"): _patch_state,
+    ("GET", "requests"): _get_requests,
+    ("DELETE", "requests"): _delete_requests,
+    ("GET", "faults"): _get_faults,
+    ("POST", "faults"): _post_faults,
+    ("DELETE", "faults"): _delete_faults,
+    ("GET", "clock"): _get_clock,
+    ("POST", "clock"): _post_clock,
+}

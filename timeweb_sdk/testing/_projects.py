@@ -1,0 +1,122 @@
+"""Projects and what is in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timeweb_sdk.testing._account import Item
+from timeweb_sdk.testing._call import Call, handles
+from timeweb_sdk.testing._http import conflict, not_found
+
+_KINDS = {
+    # path segment: resource type in requests and replies
+    "servers": "server",
+    "balancers": "balancer",
+    "buckets": "storage",
+    "clusters": "kubernetes",
+    "databases": "database",
+    "dedicated": "dedicated",
+}
+_ENVELOPES = {kind: "dedicated_servers" if kind == "dedicated" else kind for kind in _KINDS}
+
+
+def _project(call: Call) -> Item:
+    return call.account.find("projects", call.path["project_id"], "Project")
+
+
+def _resources(call: Call, segment: str, project_id: int) -> list[Item]:
+    account, kind = call.account, _KINDS[segment]
+    if kind == "server":
+        homes = {e["resource_id"]: e["project_id"] for e in account.items("project_resources") if e["resource_type"] == kind}
+        home = account.home_project()["id"]
+        return [item for item in account.items("servers") if homes.get(item.get("id"), home) == project_id]
+    kept: list[Item] = account.state.get(_ENVELOPES[segment], [])
+    return [item for item in kept if account.project_of(kind, item.get("id")) == project_id]
+
+
+@handles("getProject")
+def get_project(call: Call) -> dict[str, Any]:
+    return {"project": _project(call)}
+
+
+@handles("createProject")
+def create_project(call: Call) -> dict[str, Any]:
+    account = call.account
+    project: Item = {
+        "id": account.new_id("projects"),
+        "account_id": account.home_project().get("account_id", "ab12345"),
+        "avatar_id": call.body.get("avatar_id"),
+        "description": call.body.get("description") or "",
+        "name": call.body["name"],
+        "is_default": False,
+    }
+    account.items("projects").append(project)
+    return {"project": project}
+
+
+@handles("updateProject")
+def update_project(call: Call) -> dict[str, Any]:
+    project = _project(call)
+    project.update(call.body)
+    project["description"] = project.get("description") or ""
+    return {"project": project}
+
+
+@handles("deleteProject")
+def delete_project(call: Call) -> None:
+    project = _project(call)
+    if project.get("is_default"):
+        raise conflict("The default project cannot be deleted")
+    if any(_resources(call, segment, project["id"]) for segment in _KINDS):
+        raise conflict("The project is not empty")
+    call.account.items("projects").remove(project)
+
+
+@handles("getAllProjectResources")
+def all_resources(call: Call) -> dict[str, Any]:
+    number = _project(call)["id"]
+    found = {_ENVELOPES[segment]: _resources(call, segment, number) for segment in _KINDS}
+    return {**found, "meta": {"total": sum(map(len, found.values()))}}
+
+
+@handles(
+    "getProjectServers",
+    "getProjectBalancers",
+    "getProjectStorages",
+    "getProjectClusters",
+    "getProjectDatabases",
+    "getProjectDedicatedServers",
+)
+def some_resources(call: Call) -> dict[str, Any]:
+    segment = call.endpoint.path.rsplit("/", 1)[1]
+    return call.page(_ENVELOPES[segment], _resources(call, segment, _project(call)["id"]))
+
+
+@handles(
+    "addServerToProject",
+    "addBalancerToProject",
+    "addStorageToProject",
+    "addClusterToProject",
+    "addDatabaseToProject",
+    "addDedicatedServerToProject",
+)
+def add_resource(call: Call) -> dict[str, Any]:
+    segment = call.endpoint.path.rsplit("/", 1)[1]
+    return _move(call, _KINDS[segment], call.body["resource_id"], _project(call))
+
+
+@handles("transferResourceToAnotherProject")
+def transfer(call: Call) -> dict[str, Any]:
+    _project(call)
+    target = call.account.find("projects", call.body["to_project"], "Project")
+    return _move(call, call.body["resource_type"], call.body["resource_id"], target)
+
+
+def _move(call: Call, kind: str, resource_id: Any, project: Item) -> dict[str, Any]:
+    if kind == "server":
+        resource_id = call.account.find("servers", resource_id, "Server")["id"]
+    elif not isinstance(resource_id, int):
+        raise not_found()
+    entry = call.account.put_in_project(kind, resource_id, project["id"])
+    resource = {key: entry[key] for key in ("id", "created_at", "resource_id")}
+    return {"resource": {**resource, "project": project, "type": kind}}

@@ -1,0 +1,262 @@
+"""The emulator: one account of Timeweb Cloud that answers requests without any network."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+# Imported for their registration of handlers.
+from timeweb_sdk.testing import _addresses as _addresses
+from timeweb_sdk.testing import _money as _money
+from timeweb_sdk.testing import _projects as _projects
+from timeweb_sdk.testing import _servers
+from timeweb_sdk.testing._account import Account, State, dump
+from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
+from timeweb_sdk.testing._clock import Clock, RealClock
+from timeweb_sdk.testing._contract import Contract, Endpoint, contract
+from timeweb_sdk.testing._control import control
+from timeweb_sdk.testing._faults import Fault, Faults, profile
+from timeweb_sdk.testing._generate import Generator
+from timeweb_sdk.testing._http import ApiError, Request, Response, edge_page, json_response, not_found
+from timeweb_sdk.testing._limits import RateWindow
+from timeweb_sdk.testing._validate import parse_body, parse_path, parse_query
+
+if TYPE_CHECKING:
+    from timeweb_sdk.testing._transport import EmulatorTransport
+
+_REMEMBERED = 20_000
+
+
+class Emulator:
+    """An emulated Timeweb Cloud account.
+
+    state: a whole or partial state document (see `demo_state`); what it lacks has a default. It is copied.
+    token: the bearer token that clients must send; None accepts any.
+    clock: a `FakeClock` makes time stand still until it is advanced; by default time is real (and can be advanced too).
+    rate_limit: refuse the 21st request within one second on one endpoint with 429.
+    confirm_delete: deleting a server takes a hash and `confirmation_code`, as it does for an account with two factors.
+    empty_401: answer a bad token with an empty body, as the API has been seen to do.
+    timings: how long installing and the like take on the clock.
+    seed: fixes ids, passwords and the faults' dice.
+    """
+
+    def __init__(
+        self,
+        state: State | None = None,
+        *,
+        token: str | None = "emulator-token",
+        clock: Clock | None = None,
+        rate_limit: bool = True,
+        confirm_delete: bool = False,
+        confirmation_code: str = "123456",
+        empty_401: bool = False,
+        timings: Timings | None = None,
+        seed: int = 1,
+    ) -> None:
+        self.token = token
+        self.clock: Clock = clock or RealClock()
+        self.rate_limit = rate_limit
+        self.confirm_delete = confirm_delete
+        self.empty_401 = empty_401
+        self.timings = timings or Timings()
+        self.account = Account(state, self.clock, seed)
+        self.account.confirmation_code = confirmation_code
+        self.requests: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self.lock = RLock()
+        self._faults = Faults(seed)
+        self._window = RateWindow()
+        self._ids = Random(seed)
+        self._contract: Contract = contract()
+        self._generator = Generator(self._contract)
+
+    # What a test asks of it
+
+    @property
+    def state(self) -> State:
+        """The live state document; change it freely between requests and call `touch()` after adding or removing items."""
+        return self.account.state
+
+    def touch(self) -> None:
+        """Tell the emulator that items were added to or removed from `state` behind its back."""
+        self.account.touch()
+
+    def load(self, state: State) -> None:
+        """Replace the state; raises ValueError when the document has another shape."""
+        with self.lock:
+            self.account.load(json.loads(json.dumps(state)))
+
+    def advance(self, seconds: float) -> None:
+        """Move the account's clock ahead: installations finish, running services are charged."""
+        with self.lock:
+            self.clock.advance(seconds)
+            self._settle()
+
+    def add_fault(self, fault: Mapping[str, Any] | None = None, /, **fields: Any) -> Fault:
+        """Add one fault, e.g. `add_fault(operation="getServers", skip=1, times=2, status=429)`."""
+        rule = Fault.parse({**(fault or {}), **fields})
+        self._faults.rules.append(rule)
+        return rule
+
+    def add_profile(self, name: str) -> list[Fault]:
+        """Add a ready set of faults; raises ValueError that lists the known names."""
+        rules = profile(name)
+        self._faults.rules += rules
+        return rules
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults in force, oldest first; clear the list to end them."""
+        return self._faults.rules
+
+    # Clients
+
+    def transport(self) -> EmulatorTransport:
+        """A transport for `httpx.Client` or `httpx2.Client`; it opens no socket."""
+        from timeweb_sdk.testing._transport import EmulatorTransport
+
+        return EmulatorTransport(self)
+
+    def async_transport(self) -> EmulatorTransport:
+        """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`; it opens no socket."""
+        from timeweb_sdk.testing._transport import EmulatorTransport
+
+        return EmulatorTransport(self)
+
+    # One request
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request. Thread-safe; a delay or a broken delivery is only described in the reply, not performed."""
+        if request.path.startswith("/_emulator/"):
+            with self.lock:
+                return control(self, request)
+        with self.lock:
+            return self._handle(request)
+
+    def _handle(self, request: Request) -> Response:
+        response_id = self._response_id()
+        record: dict[str, Any] = {
+            "at": self.clock.monotonic(),
+            "operation": None,
+            "method": request.method,
+            "path": request.path,
+            "query": dict(request.query),
+            "headers": {name: value for name, value in request.headers.items() if name != "authorization"},
+            "body": request.body,
+            "response_id": response_id,
+        }
+        self.requests.append(record)
+        found = self._contract.match(request.path)
+        if found is None:
+            response = edge_page(404, "Not Found")
+        else:
+            endpoints, values = found
+            endpoint = endpoints.get(request.method)
+            if endpoint is None:
+                error = ApiError(405, "method_not_allowed", f"Cannot {request.method} {request.path}")
+                response = json_response(405, error.envelope(response_id)).with_headers({"allow": ", ".join(endpoints)})
+            else:
+                record["operation"] = endpoint.id
+                response = self._serve(endpoint, values, request, response_id)
+        record["status"] = response.status
+        return response
+
+    def _serve(self, endpoint: Endpoint, values: list[str], request: Request, response_id: str) -> Response:
+        if self.rate_limit and not self._window.admit(endpoint.id, self.clock.monotonic()):
+            return self._error(ApiError(429, "too_many_requests", "Too many requests"), response_id)
+        chosen = self._faults.choose(endpoint.id)
+        if chosen is None:
+            return self._answer(endpoint, values, request, response_id)
+        fault, delay = chosen
+        if fault.prevents:
+            response = fault.instead(response_id, endpoint.success)
+        else:
+            if fault.kind == "page_drift":
+                self._drift(endpoint, fault.shift)
+            response = fault.spoil(self._answer(endpoint, values, request, response_id), fault.hits)
+        return replace(response.with_headers(fault.headers), delay=delay)
+
+    def _answer(self, endpoint: Endpoint, values: list[str], request: Request, response_id: str) -> Response:
+        if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
+            return Response(401) if self.empty_401 else self._error(ApiError(401, "unauthorized", "Unauthorized"), response_id)
+        try:
+            self._settle()
+            path = parse_path(self._contract, endpoint, values)
+            query = parse_query(self._contract, endpoint, request)
+            body = parse_body(self._contract, endpoint, request)
+            answer = self._perform(endpoint, path, query, body)
+        except ApiError as error:
+            return self._error(error, response_id)
+        if isinstance(answer, Response):
+            return answer
+        status = answer.status if isinstance(answer, Answer) else endpoint.success
+        payload = answer.payload if isinstance(answer, Answer) else answer
+        if payload is None:
+            return Response(status)
+        return json_response(status, {**payload, "response_id": response_id})
+
+    def _perform(
+        self, endpoint: Endpoint, path: dict[str, str], query: dict[str, str], body: Any
+    ) -> dict[str, Any] | Answer | Response | None:
+        call = Call(self.account, endpoint, path, query, body, self.timings, self.confirm_delete)
+        handler = HANDLERS.get(endpoint.id)
+        if handler is not None:
+            answer = handler(call)
+            if endpoint.method != "GET":
+                self.account.touch()
+            return answer
+        key = self._contract.collections.get(endpoint.id)
+        if key is not None and key in self.account.state:
+            kept = self.account.state[key]
+            return call.page(key, kept) if isinstance(kept, list) else {key: kept}
+        return self._stateless(endpoint, path, body)
+
+    def _stateless(self, endpoint: Endpoint, path: dict[str, str], body: Any) -> dict[str, Any] | Response | None:
+        if endpoint.response is None:
+            return None
+        if endpoint.content_type != "application/json":
+            return Response(endpoint.success, {"content-type": str(endpoint.content_type)}, _plain(endpoint))
+        if endpoint.path_params and any(value == "0" for value in path.values()):
+            raise not_found()
+        return self._generator.body(endpoint, path, body)
+
+    # Inside
+
+    def _settle(self) -> None:
+        """Let what is due by now happen."""
+        while due := self.account.take_due():
+            for entry in due:
+                _servers.finish(self.account, entry)
+            self.account.touch()
+
+    def _drift(self, endpoint: Endpoint, shift: int) -> None:
+        key = self._contract.collections.get(endpoint.id)
+        items: list[dict[str, Any]] = self.account.state.get(key or "", [])
+        if shift < 0:
+            del items[:-shift]
+        for _ in range(shift):
+            items.insert(0, {**items[0], "id": self.account.new_id(str(key))})
+        self.account.touch()
+
+    def _response_id(self) -> str:
+        return str(UUID(int=self._ids.getrandbits(128), version=4))
+
+    @staticmethod
+    def _error(error: ApiError, response_id: str) -> Response:
+        return json_response(error.status, error.envelope(response_id))
+
+    def dump(self) -> str:
+        """The state as JSON text."""
+        with self.lock:
+            return dump(self.account.state)
+
+
+def _plain(endpoint: Endpoint) -> bytes:
+    if "yaml" in str(endpoint.content_type):
+        return b"apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n"
+    return b"emulated document\n"
