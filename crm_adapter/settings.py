@@ -139,7 +139,12 @@ class Settings(BaseSettings):
     """All settings of the adapter; the environment wins over ``.env``.  An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, arbitrary_types_allowed=True, frozen=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        frozen=True,
     )
 
     timeweb_api_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(

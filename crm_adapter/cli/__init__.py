@@ -1,0 +1,58 @@
+"""``timeweb-crm``: the adapter on the command line.
+
+Exit codes: 0 done, 1 finished with errors, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+#: Distributions that an extra brings, by the module whose absence gives them away.
+_EXTRAS = {
+    "typer": "cli",
+    "rich": "cli",
+    "sqlalchemy": "crm",
+    "alembic": "crm",
+    "pydantic_settings": "crm",
+    "babel": "crm",
+    "fastapi": "web",
+    "starlette": "web",
+    "jinja2": "web",
+    "uvicorn": "web",
+    "pygal": "web",
+    "multipart": "web",
+    "psycopg": "postgres",
+    "pymysql": "mariadb",
+    "redis": "redis",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        from crm_adapter.cli.app import run
+
+        return run(given)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRAS:
+            raise
+        return _missing_extra(_EXTRAS[module], as_json="--json" in given)
+
+
+def _missing_extra(extra: str, *, as_json: bool) -> int:
+    message = f"Не установлен набор [{extra}]. Установите его: pip install 'timeweb-sdk[{extra}]'"
+    if as_json:
+        import json
+
+        print(json.dumps({"success": False, "code": "missing_extra", "extra": extra, "error": message}, ensure_ascii=False))
+    else:
+        print(message, file=sys.stderr)
+    return 2

@@ -1,0 +1,91 @@
+"""What a command prints: words and tables for people, or one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rich.console import RenderableType
+
+__all__ = ["DONE", "FAILED", "USAGE", "CommandError", "Output"]
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+class CommandError(Exception):
+    """Ends a command with a message instead of a traceback.  ``hint`` tells what to do next."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", exit_code: int = USAGE) -> None:
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+        super().__init__(message)
+
+
+class Output:
+    """Writes the result of one command: to stdout only the result, to stderr all else."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.out = Console(highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+
+    def result(self, document: Mapping[str, Any], *lines: RenderableType) -> None:
+        """Print ``document`` with ``--json``, else ``lines``; texts in them are data, not markup."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+            sys.stdout.flush()
+            return
+        for line in lines:
+            self.out.print(line, markup=False)
+
+    def say(self, line: RenderableType = "") -> None:
+        """Tell people, not programs, how the command is getting on."""
+        if not self.as_json:
+            self.out.print(line, markup=False)
+
+    def error(self, error: CommandError) -> None:
+        """Print an error as people or programs expect it."""
+        if self.as_json:
+            document = {"success": False, "code": error.code, "error": error.message}
+            self.result(document | ({"hint": error.hint} if error.hint else {}))
+            return
+        self.err.print(error.message, style="bold red", markup=False)
+        if error.hint:
+            self.err.print(error.hint, markup=False)
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Show a bar while the block runs, when a person is watching; the block reports (done, total)."""
+        bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=self.err,
+            transient=True,
+            disable=self.as_json or not self.err.is_terminal,
+        )
+        with bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    def logs(self, *, verbose: bool) -> None:
+        """Send the log to stderr."""
+        root = logging.getLogger()
+        if any(isinstance(handler, RichHandler) for handler in root.handlers):
+            return
+        handler = RichHandler(console=self.err, show_path=False, markup=False, rich_tracebacks=False)
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG if verbose else logging.WARNING)

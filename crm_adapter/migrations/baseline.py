@@ -1,0 +1,174 @@
+"""The schema of revision 0001, frozen: a later change of the models must not rewrite what this revision did."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
+
+__all__ = ["hosting_table", "integration_columns", "own_tables", "unique_index_name"]
+
+#: MariaDB's TEXT ends at 65,535 bytes, and the description of a large server is longer.
+_LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+_INSTANT = sa.DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
+#: A BigInteger primary key does not autoincrement on SQLite.
+_AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_MONEY = sa.Numeric(12, 2)
+
+
+def unique_index_name(table: str) -> str:
+    """The name of the unique index on ``timeweb_id``."""
+    return f"uq_{table}_timeweb_id"
+
+
+def integration_columns() -> list[sa.Column[object]]:
+    """The six columns that the host's table receives.
+
+    ``auto_sync`` has a default in the database, so code of the host that does not know it can still insert rows.
+    """
+    return [
+        sa.Column("timeweb_id", sa.BigInteger, nullable=True),
+        sa.Column("timeweb_status", sa.String(50), nullable=True),
+        sa.Column("timeweb_preset_id", sa.Integer, nullable=True),
+        sa.Column("timeweb_data", _LONG_TEXT, nullable=True),
+        sa.Column("auto_sync", sa.Boolean, nullable=True, server_default=sa.true()),
+        sa.Column("last_sync_at", sa.DateTime, nullable=True),
+    ]
+
+
+def hosting_table(name: str) -> sa.Table:
+    """The CRM's table without the six columns, for a database that has none."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("project_id", sa.Integer),
+        sa.Column("client_id", sa.Integer),
+        sa.Column("client_name", sa.String(255), nullable=False),
+        sa.Column("client_company", sa.String(255)),
+        sa.Column("client_telegram_id", sa.BigInteger),
+        sa.Column("server_name", sa.String(255), nullable=False),
+        sa.Column("configuration", sa.Text),
+        sa.Column("ip_address", sa.String(50)),
+        sa.Column("cost_price", sa.Float, nullable=False, server_default=sa.text("0")),
+        sa.Column("client_price", sa.Float, nullable=False, server_default=sa.text("0")),
+        sa.Column("service_fee", sa.Float),
+        sa.Column("balance", sa.Float),
+        sa.Column("balance_last_updated", sa.DateTime),
+        sa.Column("start_date", sa.DateTime, nullable=False),
+        sa.Column("next_payment_date", sa.DateTime, nullable=False),
+        sa.Column("payment_period", sa.String(20), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("notes", sa.Text),
+        sa.Column("created_at", sa.DateTime),
+        sa.Column("updated_at", sa.DateTime),
+    )
+
+
+def own_tables() -> list[sa.Table]:
+    """The adapter's own tables; none refers to the host's, whose name is not ours to know."""
+    metadata = sa.MetaData()
+    sa.Table(
+        "timeweb_server_state",
+        metadata,
+        sa.Column("server_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("timeweb_id", sa.BigInteger, index=True),
+        sa.Column("account", sa.String(100), index=True),
+        sa.Column("configurator_id", sa.BigInteger),
+        sa.Column("project_id", sa.BigInteger),
+        sa.Column("location", sa.String(50)),
+        sa.Column("ip_all", _LONG_TEXT),
+        sa.Column("cost_gross", _MONEY),
+        sa.Column("cost_source", sa.String(20), nullable=False),
+        sa.Column("cost_stale", sa.Boolean, nullable=False),
+        sa.Column("cost_components", _LONG_TEXT),
+        sa.Column("currency", sa.String(3)),
+        sa.Column("sync_base", sa.Text, nullable=False),
+        sa.Column("fingerprint", sa.String(64)),
+        sa.Column("missing_since", _INSTANT),
+        sa.Column("removed_at", _INSTANT),
+        sa.Column("problem_runs", sa.Integer, nullable=False),
+        sa.Column("edit_version", sa.Integer, nullable=False),
+        sa.Column("payment_anchor_day", sa.Integer),
+    )
+    sa.Table(
+        "timeweb_account_state",
+        metadata,
+        sa.Column("account", sa.String(100), primary_key=True),
+        sa.Column("account_id", sa.String(100)),
+        sa.Column("identity_checked_at", _INSTANT),
+        sa.Column("token_fingerprint", sa.String(64)),
+        sa.Column("balance", _MONEY),
+        sa.Column("currency", sa.String(3)),
+        sa.Column("monthly_cost", _MONEY),
+        sa.Column("monthly_fee", _MONEY),
+        sa.Column("hours_left", sa.Integer),
+        sa.Column("finances_at", _INSTANT),
+        sa.Column("cost_basis", sa.String(10)),
+        sa.Column("cost_factor", sa.String(20)),
+        sa.Column("other_costs", _MONEY),
+        sa.Column("presets", _LONG_TEXT),
+        sa.Column("presets_at", _INSTANT),
+        sa.Column("servers_total", sa.Integer),
+        sa.Column("last_attempt_at", _INSTANT),
+        sa.Column("last_success_at", _INSTANT),
+        sa.Column("last_status", sa.String(20)),
+        sa.Column("error_code", sa.String(50)),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("retry_at", _INSTANT),
+        sa.Column("balance_alerted", sa.Boolean, nullable=False),
+    )
+    sa.Table(
+        "timeweb_sync_lease",
+        metadata,
+        sa.Column("account", sa.String(100), primary_key=True),
+        sa.Column("owner", sa.String(64)),
+        sa.Column("run_id", sa.BigInteger),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    )
+    sa.Table(
+        "timeweb_sync_run",
+        metadata,
+        sa.Column("id", _AUTO_ID, primary_key=True),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("actor", sa.String(255)),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("error_code", sa.String(50)),
+        sa.Column("started_at", _INSTANT, nullable=False, index=True),
+        sa.Column("finished_at", _INSTANT),
+        sa.Column("progress", sa.Integer, nullable=False),
+        sa.Column("total", sa.Integer),
+        sa.Column("report", _LONG_TEXT),
+    )
+    sa.Table(
+        "timeweb_change_log",
+        metadata,
+        sa.Column("id", _AUTO_ID, primary_key=True),
+        sa.Column("at", _INSTANT, nullable=False, index=True),
+        sa.Column("server_id", sa.BigInteger, nullable=False, index=True),
+        sa.Column("timeweb_id", sa.BigInteger),
+        sa.Column("account", sa.String(100)),
+        sa.Column("run_id", sa.BigInteger, index=True),
+        sa.Column("actor", sa.String(255)),
+        sa.Column("field", sa.String(64), nullable=False),
+        sa.Column("old", _LONG_TEXT),
+        sa.Column("new", _LONG_TEXT),
+    )
+    sa.Table(
+        "timeweb_event_outbox",
+        metadata,
+        sa.Column("id", _AUTO_ID, primary_key=True),
+        sa.Column("kind", sa.String(40), nullable=False),
+        sa.Column("dedupe_key", sa.String(190), nullable=False, unique=True),
+        sa.Column("account", sa.String(100)),
+        sa.Column("server_id", sa.BigInteger),
+        sa.Column("run_id", sa.BigInteger),
+        sa.Column("payload", _LONG_TEXT, nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("next_try_at", _INSTANT, nullable=False, index=True),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("claimed_by", sa.String(64)),
+        sa.Column("sent_at", _INSTANT),
+        sa.Column("dead_at", _INSTANT),
+        sa.Column("last_error", sa.String(255)),
+    )
+    return list(metadata.tables.values())

@@ -1,0 +1,210 @@
+"""The schema changes of the adapter as operations, for hosts that keep their own Alembic history.
+
+Call them from a migration of the host::
+
+    from alembic import op
+    from crm_adapter.migrations import helpers
+
+    def upgrade() -> None:
+        helpers.upgrade(op)
+
+    def downgrade() -> None:
+        helpers.downgrade(op)
+
+Each step looks at the database first and does only what is missing, so a run that was cut short (MariaDB and SQLite
+have no transactional DDL) is simply repeated.  The host's table gets plain ``ADD COLUMN`` and ``CREATE UNIQUE INDEX``:
+it is never rebuilt, and its triggers, foreign keys and views stay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from crm_adapter.migrations import baseline
+from timeweb_sdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+    from alembic.operations import Operations
+
+__all__ = ["HOSTING_TABLE", "DuplicateTimewebIds", "MigrationError", "check", "downgrade", "upgrade"]
+
+HOSTING_TABLE = "hosting_servers"
+
+#: What the adapter created in a database that was there before it, so that a downgrade takes away that and no more.
+_LEDGER = sa.Table(
+    "timeweb_migration_ledger",
+    sa.MetaData(),
+    sa.Column("object_name", sa.String(191), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+)
+
+_ACCEPTED: dict[str, Any] = {
+    "timeweb_id": sa.Integer,
+    "timeweb_status": sa.String,
+    "timeweb_preset_id": sa.Integer,
+    "timeweb_data": (sa.String, sa.JSON),
+    "auto_sync": (sa.Boolean, sa.Integer),
+    "last_sync_at": sa.DateTime,
+}
+
+
+class MigrationError(ConfigurationError):
+    """The database is in a state that a migration must not touch; nothing was changed."""
+
+
+class DuplicateTimewebIds(MigrationError):
+    """Several rows claim one Timeweb server.  ``duplicates`` maps the Timeweb id to the keys of those rows."""
+
+    def __init__(self, table: str, duplicates: Mapping[int, Sequence[object]]) -> None:
+        self.table = table
+        self.duplicates = {timeweb_id: tuple(keys) for timeweb_id, keys in duplicates.items()}
+        named = "; ".join(
+            f"timeweb_id {timeweb_id} in rows {', '.join(str(key) for key in keys)}"
+            for timeweb_id, keys in self.duplicates.items()
+        )
+        super().__init__(
+            f"{table} has duplicates: {named}. Clear timeweb_id in all but one row of each and run the migration again; "
+            "nothing was changed."
+        )
+
+    def __reduce__(self) -> tuple[type[DuplicateTimewebIds], tuple[str, dict[int, tuple[object, ...]]]]:
+        return type(self), (self.table, self.duplicates)
+
+
+def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
+    """Add the six columns and the unique index to ``table`` and create the adapter's own tables.
+
+    Creates ``table`` too where there is none.  Raises :class:`MigrationError` before any change.
+    """
+    bind = _bind(op)
+    check(bind, table=table)
+    _LEDGER.create(bind, checkfirst=True)
+    if not sa.inspect(bind).has_table(table):
+        _record(bind, table, "table")
+        baseline.hosting_table(table).create(bind)
+    _add_columns(op, bind, table)
+    _add_unique_index(op, bind, table)
+    for own in baseline.own_tables():
+        own.create(bind, checkfirst=True)
+
+
+def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
+    """Drop the adapter's tables and what ``upgrade`` added to ``table``: its column list is as it was.
+
+    A table that ``upgrade`` created goes only when it is empty; a row that people filled in is never dropped.
+    """
+    bind = _bind(op)
+    added = _recorded(bind)
+    inspector = sa.inspect(bind)
+    for own in reversed(baseline.own_tables()):
+        if inspector.has_table(own.name):
+            op.drop_table(own.name)
+    if inspector.has_table(table):
+        if added.get(table) == "table" and _is_empty(bind, table):
+            op.drop_table(table)
+        else:
+            _drop_added(op, bind, table, added)
+    if inspector.has_table(_LEDGER.name):
+        op.drop_table(_LEDGER.name)
+
+
+def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
+    """Refuse an existing ``table`` that cannot take the columns: duplicates, wrong types, no primary key."""
+    inspector = sa.inspect(bind)
+    if not inspector.has_table(table):
+        return
+    if not inspector.get_pk_constraint(table)["constrained_columns"]:
+        raise MigrationError(f"{table} has no primary key; add one, since every row needs an address; nothing was changed.")
+    for column in inspector.get_columns(table):
+        accepted = _ACCEPTED.get(column["name"])
+        if accepted is not None and not isinstance(column["type"], accepted):
+            raise MigrationError(
+                f"{table}.{column['name']} exists as {column['type']}, which cannot hold the integration's values; "
+                "rename or convert that column and run the migration again; nothing was changed."
+            )
+    if duplicates := _duplicates(bind, inspector, table):
+        raise DuplicateTimewebIds(table, duplicates)
+
+
+def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dict[int, list[object]]:
+    if "timeweb_id" not in _column_names(inspector, table):
+        return {}
+    keys = inspector.get_pk_constraint(table)["constrained_columns"]
+    rows = sa.table(table, sa.column("timeweb_id"), *(sa.column(key) for key in keys))
+    repeated = (
+        sa.select(rows.c.timeweb_id)
+        .where(rows.c.timeweb_id.is_not(None))
+        .group_by(rows.c.timeweb_id)
+        .having(sa.func.count() > 1)
+    )
+    query = sa.select(rows.c.timeweb_id, *(rows.c[key] for key in keys)).where(rows.c.timeweb_id.in_(repeated))
+    found: dict[int, list[object]] = {}
+    for timeweb_id, *key in bind.execute(query.order_by(rows.c.timeweb_id, *(rows.c[key] for key in keys))):
+        found.setdefault(timeweb_id, []).append(key[0] if len(key) == 1 else tuple(key))
+    return found
+
+
+def _add_columns(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
+    present = _column_names(sa.inspect(bind), table)
+    for column in baseline.integration_columns():
+        if column.name not in present:
+            _record(bind, f"{table}.{column.name}", "column")
+            op.add_column(table, column)
+
+
+def _add_unique_index(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
+    inspector = sa.inspect(bind)
+    keys: list[list[str | None]] = [list(index["column_names"]) for index in inspector.get_indexes(table) if index["unique"]]
+    keys += [list(constraint["column_names"]) for constraint in inspector.get_unique_constraints(table)]
+    if ["timeweb_id"] in keys:
+        return
+    name = baseline.unique_index_name(table)
+    _record(bind, f"{table}.{name}", "index")
+    op.create_index(name, table, ["timeweb_id"], unique=True)
+
+
+def _drop_added(op: Operations | ModuleType, bind: sa.Connection, table: str, added: Mapping[str, str]) -> None:
+    inspector = sa.inspect(bind)
+    whole = added.get(table) == "table"
+    name = baseline.unique_index_name(table)
+    if (whole or f"{table}.{name}" in added) and name in {index["name"] for index in inspector.get_indexes(table)}:
+        op.drop_index(name, table_name=table)
+    present = _column_names(inspector, table)
+    for column in reversed(baseline.integration_columns()):
+        if column.name in present and (whole or f"{table}.{column.name}" in added):
+            op.drop_column(table, column.name)
+
+
+def _bind(op: Operations | ModuleType) -> sa.Connection:
+    if op.get_context().as_sql:
+        raise MigrationError(
+            "offline mode (--sql) cannot see what the table already has; run the migration against the database"
+        )
+    bind: sa.Connection = op.get_bind()
+    return bind
+
+
+def _column_names(inspector: sa.Inspector, table: str) -> set[str]:
+    return {column["name"] for column in inspector.get_columns(table)}
+
+
+def _is_empty(bind: sa.Connection, table: str) -> bool:
+    return bind.execute(sa.select(sa.literal(1)).select_from(sa.table(table)).limit(1)).first() is None
+
+
+def _record(bind: sa.Connection, name: str, kind: str) -> None:
+    # Written before the change itself: where DDL is not transactional, a crash in between must not orphan a column.
+    # Deleting first makes a repeated run harmless without a dialect's own upsert.
+    bind.execute(_LEDGER.delete().where(_LEDGER.c.object_name == name))
+    bind.execute(_LEDGER.insert().values(object_name=name, kind=kind))
+
+
+def _recorded(bind: sa.Connection) -> dict[str, str]:
+    if not sa.inspect(bind).has_table(_LEDGER.name):
+        return {}
+    return {row.object_name: row.kind for row in bind.execute(sa.select(_LEDGER))}

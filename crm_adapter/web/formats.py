@@ -1,0 +1,108 @@
+"""What people read and type: Russian money, dates and plurals, through Babel."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_currency, format_decimal, format_percent
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+__all__ = ["UNKNOWN", "ago", "count", "day", "instant", "money", "parse_day", "parse_money", "percent", "plural"]
+
+#: Stands wherever a number is not known, so that nobody takes it for zero.
+UNKNOWN = "—"
+
+_LOCALE = Locale.parse("ru")
+_LARGEST = Decimal("9999999999.99")  # Numeric(12, 2)
+
+#: Russian nouns after a number: one, few, many.
+_NOUNS = {
+    "server": ("сервер", "сервера", "серверов"),
+    "server_genitive": ("серверу", "серверам", "серверам"),
+    "row": ("строка", "строки", "строк"),
+    "error": ("ошибка", "ошибки", "ошибок"),
+    "day": ("день", "дня", "дней"),
+    "second": ("секунду", "секунды", "секунд"),
+    "change": ("изменение", "изменения", "изменений"),
+}
+
+
+def plural(number: int, noun: str) -> str:
+    """Return the form of ``noun`` that follows ``number``: ``plural(23, "server")`` is «сервера»."""
+    one, few, many = _NOUNS[noun]
+    return {"one": one, "few": few}.get(_LOCALE.plural_form(abs(number)), many)
+
+
+def count(number: int, noun: str) -> str:
+    """Return the number with its noun: «1 200 серверов»."""
+    return f"{format_decimal(number, locale=_LOCALE)} {plural(number, noun)}"
+
+
+def money(amount: Decimal | float | None, currency: str = "RUB") -> str:
+    """Return an amount with its currency sign, «—» when it is not known."""
+    if amount is None:
+        return UNKNOWN
+    return format_currency(Decimal(str(amount)), currency, locale=_LOCALE)
+
+
+def percent(share: Decimal | None) -> str:
+    """Return a share of one hundred with one decimal place: ``Decimal("47.31")`` is «47,3 %»."""
+    if share is None:
+        return UNKNOWN
+    return format_percent(share / 100, format="#,##0.0\u00a0%", locale=_LOCALE)
+
+
+def day(value: date | datetime | None) -> str:
+    """Return a calendar date as 23.11.2026; the date itself, never shifted between zones."""
+    return UNKNOWN if value is None else format_date(value, "dd.MM.yyyy", locale=_LOCALE)
+
+
+def instant(value: datetime | None, zone: ZoneInfo, pattern: str = "dd.MM.yyyy HH:mm") -> str:
+    """Return a UTC instant (naive or aware) as people in ``zone`` read it."""
+    return UNKNOWN if value is None else format_datetime(_aware(value), pattern, tzinfo=zone, locale=_LOCALE)
+
+
+def ago(value: datetime | None, now: datetime) -> str:
+    """Return how long before ``now`` a UTC instant was: «5 минут назад»."""
+    if value is None:
+        return "ещё ни разу"
+    elapsed = max(_aware(now) - _aware(value), timedelta())
+    if elapsed < timedelta(minutes=1):
+        return "только что"
+    return format_timedelta(-elapsed, add_direction=True, threshold=1.2, locale=_LOCALE)
+
+
+def parse_money(text: str) -> Decimal:
+    """Read ``1 234,50`` or ``1234.5``; raise ValueError with a Russian message otherwise."""
+    compact = re.sub(r"[\s\u00a0\u202f]|₽|руб\.?", "", text)
+    if not re.fullmatch(r"\d+([.,]\d*)?", compact):
+        raise ValueError(f"«{text[:40]}» — не сумма; пример: 1 234,50")
+    try:
+        amount = Decimal(compact.replace(",", ".")).quantize(Decimal("0.01"), rounding="ROUND_HALF_UP")
+    except InvalidOperation:
+        amount = _LARGEST + 1
+    if amount > _LARGEST:
+        raise ValueError(f"«{text[:40]}» — слишком большая сумма")
+    return amount
+
+
+def parse_day(text: str) -> datetime:
+    """Read 2026-11-23 or 23.11.2026 as a calendar date (naive midnight); raise ValueError in Russian otherwise."""
+    text = text.strip()
+    for pattern in ("%Y-%m-%d", "%d.%m.%Y"):
+        try:
+            return datetime.strptime(text, pattern)  # noqa: DTZ007 - a calendar date has no zone
+        except ValueError:
+            continue
+    raise ValueError(f"«{text[:40]}» — не дата; пример: 23.11.2026")
+
+
+def _aware(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
