@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from codegen.check_refs import check_refs
 from codegen.errors import at
 
 Json = dict[str, Any]
@@ -35,7 +36,7 @@ def distil(bundle: Json) -> Json:
         raise at((), f"not an OpenAPI 3 document: openapi is {bundle.get('openapi')!r}")
     tags = _english_tags(bundle)
     components = bundle.get("components", {})
-    return {
+    result = {
         "openapi": "3.0.3",
         "info": {"title": "Timeweb Cloud API", "version": str(bundle.get("info", {}).get("version", ""))},
         "servers": [{"url": server["url"]} for server in bundle.get("servers", [])],
@@ -60,6 +61,8 @@ def distil(bundle: Json) -> Json:
             },
         },
     }
+    check_refs(result)
+    return result
 
 
 def _english_tags(bundle: Json) -> dict[str, str]:

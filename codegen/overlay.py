@@ -14,10 +14,9 @@ from typing import Any, Literal, NamedTuple
 import jsonpath
 import yaml
 
+from codegen.check_refs import check_refs
 from codegen.errors import CodegenError
-
-Json = dict[str, Any]
-_Location = tuple[int | str, ...]
+from codegen.tree import Json, Where, is_array, is_object
 
 _OVERLAY_KEYS = frozenset({"overlay", "info", "extends", "actions"})
 _ACTION_KEYS = frozenset({"target", "description", "update", "remove"})
@@ -45,7 +44,7 @@ def load(path: Path) -> Json:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise CodegenError(f"{path.name}: not a YAML document: {error}") from error
-    if not isinstance(document, dict):
+    if not is_object(document):
         raise CodegenError(f"{path.name}: an overlay must be a mapping, not {type(document).__name__}")
     return document
 
@@ -53,13 +52,14 @@ def load(path: Path) -> Json:
 def apply(document: Json, overlay: Json, *, source_name: str, allow_unmatched: bool = False) -> Applied:
     """Return a copy of ``document`` with every action of ``overlay`` applied in order.
 
-    Raises CodegenError for a malformed overlay and, unless ``allow_unmatched``, for actions that change nothing;
-    one error names them all.
+    Raises CodegenError for a malformed overlay, for a reference that leads nowhere afterwards and, unless
+    ``allow_unmatched``, for actions that change nothing; one error names them all.
     """
     result = copy.deepcopy(document)
     unmatched = [problem for action in actions(overlay, source_name) if (problem := _apply_one(result, action))]
     if unmatched and not allow_unmatched:
         raise CodegenError("\n".join(unmatched))
+    check_refs(result)
     return Applied(result, unmatched)
 
 
@@ -70,7 +70,7 @@ def actions(overlay: Json, source_name: str) -> Iterator[Action]:
     _no_unknown_keys(overlay, _OVERLAY_KEYS, source_name)
     for index, action in enumerate(overlay.get("actions") or ()):
         where = f"{source_name}: actions[{index}]"
-        if not isinstance(action, dict) or not isinstance(action.get("target"), str):
+        if not is_object(action) or not isinstance(action.get("target"), str):
             raise CodegenError(f"{where}: an action needs a target, a JSONPath expression")
         label = f"{where} ({action['target']})"
         _no_unknown_keys(action, _ACTION_KEYS, label)
@@ -105,7 +105,7 @@ def _compiled(target: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:
     return jsonpath.compile(target)
 
 
-def _matches(document: Json, action: Action) -> list[_Location]:
+def _matches(document: Json, action: Action) -> list[Where]:
     try:
         # python-jsonpath yields the same node twice where two selectors of one target reach it
         return list(dict.fromkeys(match.parts for match in _compiled(action.target).finditer(document)))
@@ -113,13 +113,13 @@ def _matches(document: Json, action: Action) -> list[_Location]:
         raise CodegenError(f"{action.label}: not a valid JSONPath: {error}") from error
 
 
-def _node(document: Any, location: _Location) -> Any:
+def _node(document: Any, location: Where) -> Any:
     for part in location:
         document = document[part]
     return document
 
 
-def _remove(document: Json, locations: list[_Location], action: Action) -> None:
+def _remove(document: Json, locations: list[Where], action: Action) -> None:
     if () in locations:
         raise CodegenError(f"{action.label}: the whole document cannot be removed")
     containers = [(_node(document, location[:-1]), location[-1]) for location in locations]
@@ -129,9 +129,9 @@ def _remove(document: Json, locations: list[_Location], action: Action) -> None:
 
 
 def _update(node: Any, action: Action) -> bool:
-    if isinstance(node, list):
+    if is_array(node):
         return _append(node, [action.update])
-    if isinstance(node, dict) and isinstance(action.update, dict):
+    if is_object(node) and is_object(action.update):
         return _merge(node, action.update)
     raise CodegenError(f"{action.label}: an update needs an object or an array, the target is {type(node).__name__}")
 
@@ -141,9 +141,9 @@ def _merge(node: Json, update: Json) -> bool:
     changed = False
     for key, value in update.items():
         old = node.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
+        if is_object(old) and is_object(value):
             changed |= _merge(old, value)
-        elif isinstance(old, list) and isinstance(value, list):
+        elif is_array(old) and is_array(value):
             changed |= _append(old, value)
         elif key not in node or old != value:
             node[key] = copy.deepcopy(value)
