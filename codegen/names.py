@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,10 +91,14 @@ class Names:
         self.given[place] = name
         return name
 
-    def attribute(self, place: str, proposal: str) -> str:
-        """Name the operation at ``place``: a dotted attribute path such as ``servers.disks.list``."""
-        name = self.given[place] = self.locked.get(place, proposal)
-        return name
+    def attributes(self, proposals: dict[str, str]) -> dict[str, str]:
+        """Name the operations (place -> attribute). Where a new version takes a locked name, the proposal tells both apart."""
+        chosen = {place: self.locked.get(place, proposal) for place, proposal in proposals.items()}
+        for name, count in Counter(chosen.values()).items():
+            if count > 1:
+                chosen.update({place: proposals[place] for place, taken in chosen.items() if taken == name})
+        self.given.update(chosen)
+        return chosen
 
     def argument(self, place: str, wire: str) -> str:
         """Name a parameter; only a name that differs from the wire's is worth a line in the lock."""
@@ -108,11 +113,8 @@ def _class_options(place: str, hint: str) -> list[str]:
     cleaned = _SUFFIXES.sub("", hint)
     for acronym, word in _ACRONYMS.items():
         cleaned = cleaned.replace(acronym, word)
-    cleaned = re.sub(r"V?\d+$", "", cleaned)
+    cleaned = re.sub(r"V?\d+$", "", cleaned)  # a version says nothing to a reader, and numbers renumber
     parts = [part for part in place.split("/") if part and part not in {"components", "schemas", "properties"}]
     context = pascal(parts[0].replace("~1", "-")) if parts else ""
-    return [
-        option
-        for option in (cleaned, hint, context + cleaned, cleaned + "Details", cleaned + "Item", cleaned + "Other")
-        if option
-    ]
+    options = (cleaned, hint, context + cleaned, *(cleaned + word for word in ("Details", "Item", "Record", "Entry", "Other")))
+    return [option for option in options if option and not option[-1].isdigit()]

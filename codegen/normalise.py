@@ -26,6 +26,7 @@ Where = tuple[str | int, ...]
 FORMATS = frozenset({"date-time", "decimal", "password", "binary"})
 """Formats that change the Python type: datetime, Decimal, SecretStr, bytes."""
 
+_DECORATION = frozenset({"nullable", "description", "x-fields", "deprecated", "type"})
 _SCALARS = frozenset({"string", "integer", "number", "boolean"})
 _IDENTIFIER = re.compile(r"(^|_)ids?$")
 
@@ -71,9 +72,14 @@ class Normaliser:
                 raise at(where, f"the reference {ref!r} leads back to itself")
             seen.add(ref)
             node, where = self._target(ref, where)
-        if "allOf" in node:
-            return self._merge(node, where), where
-        return node, where
+        if "allOf" not in node:
+            return node, where
+        parts = [self.resolve(part, (*where, "allOf", i)) for i, part in enumerate(node["allOf"])]
+        own = {key: value for key, value in node.items() if key != "allOf"}
+        if len(parts) == 1 and not own.keys() - _DECORATION:
+            part, part_where = parts[0]  # a reference that only carries a remark or a null
+            return {**part, **own}, part_where
+        return _merged([*(part for part, _ in parts), own]), where
 
     def _target(self, ref: str, where: Where) -> tuple[Json, Where]:
         if not ref.startswith("#/"):
@@ -85,23 +91,6 @@ class Normaliser:
                 raise at(where, f"the reference {ref!r} points to nothing")
             node = node[part]
         return node, parts
-
-    def _merge(self, node: Json, where: Where) -> Json:
-        """Merge ``allOf``: properties of all parts together, other keys from the last part that has them."""
-        merged: Json = {}
-        parts = [self.resolve(part, (*where, "allOf", i)) for i, part in enumerate(node["allOf"])]
-        if len(parts) == 1 and not node.keys() - {"allOf", "nullable", "description", "x-fields", "deprecated"}:
-            return {**parts[0][0], **{key: value for key, value in node.items() if key != "allOf"}}
-        own = {key: value for key, value in node.items() if key != "allOf"}
-        for part in [*(part for part, _ in parts), own]:
-            for key, value in part.items():
-                if key == "properties":
-                    merged.setdefault(key, {}).update(value)
-                elif key == "required":
-                    merged[key] = [*merged.get(key, []), *value]
-                else:
-                    merged[key] = value
-        return merged
 
     def plain(self, node: Any, where: Where, hint: str) -> Json:
         """Return ``node`` in plain form; ``hint`` is the name that an inline object found here would get."""
@@ -200,6 +189,20 @@ class Normaliser:
         if "items" in child and "$ref" not in child["items"]:
             return {**child, "items": {**child["items"], "x-fields": {**child["items"].get("x-fields", {}), **below}}}
         return {**child, "x-fields": {**child.get("x-fields", {}), **below}}
+
+
+def _merged(parts: list[Json]) -> Json:
+    """Merge ``allOf``: properties of all parts together, other keys from the last part that has them."""
+    merged: Json = {}
+    for part in parts:
+        for key, value in part.items():
+            if key == "properties":
+                merged[key] = {**merged.get(key, {}), **value}
+            elif key == "required":
+                merged[key] = [*merged.get(key, []), *value]
+            else:
+                merged[key] = value
+    return merged
 
 
 def _scalar(kind: str, schema: Json, prop: str) -> Json:

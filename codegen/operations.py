@@ -87,6 +87,7 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
                 endpoint = Endpoint(method, path, _is_listing(reply, normaliser), bool(node.get("deprecated")))
                 found.append((endpoint, node, where, {**reply, "parameters": item.get("parameters", [])}))
     proposals = attributes([endpoint for endpoint, _, _, _ in found])
+    named = normaliser.names.attributes({pointer(*where): proposals[endpoint] for endpoint, _, where, _ in found})
     modules = _tag_modules(contract, found)
     operations: list[Operation] = []
     for endpoint, node, where, reply in found:
@@ -96,7 +97,7 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
             method=endpoint.method.upper(),
             path=endpoint.path,
             tag=modules[tag],
-            attribute=normaliser.names.attribute(pointer(*where), proposals[endpoint]),
+            attribute=named[pointer(*where)],
             source=node.get("x-source", "vendor"),
             deprecated=endpoint.deprecated,
             replacement=node.get("x-replacement"),
