@@ -135,6 +135,13 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session
+def surface(session: nox.Session) -> None:
+    """Print the public surface; `-- --write` rewrites the committed file."""
+    install(session, "tests", extras=ALL_EXTRAS)
+    session.run("python", "-m", "tests.packaging.surface", *session.posargs)
+
+
+@nox.session
 def assets(session: nox.Session) -> None:
     """Fetch the page's htmx and Pico (hash-checked) into the checkout."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))

@@ -24,8 +24,8 @@ def operations_page() -> str:
     lines = [
         "# Operations",
         "",
-        f"All {len(OPERATIONS)} operations. *Repeats*: `safe` calls are repeated after any transient failure, `unsent` ones "
-        "only when the request provably never left ([why](../how-to/retries.md)).",
+        f"All {len(OPERATIONS)} operations. *Repeats*: `safe` calls are repeated after any transient failure,",
+        "`unsent` ones only when the request provably never left ([why](../how-to/retries.md)).",
     ]
     for tag in sorted(by_tag, key=str.casefold):
         lines += ["", f"## {tag}", "", "| call | endpoint | repeats | notes |", "|---|---|---|---|"]

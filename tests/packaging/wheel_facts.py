@@ -29,7 +29,9 @@ def problems(wheel: Path, again: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     found += [f"{name} is missing" for name in sorted(EXPECTED - set(names))]
-    found += [f"{name} should not be in the wheel" for name in names if not name.startswith(TOP_LEVEL) and ".dist-info/" not in name]
+    found += [
+        f"{name} should not be in the wheel" for name in names if not name.startswith(TOP_LEVEL) and ".dist-info/" not in name
+    ]
     return found
 
 

@@ -1,0 +1,65 @@
+"""Run the benchmarks: `nox -s bench`, `nox -s bench -- decoding`, `nox -s bench -- --write`.
+
+Every other module of this package is one benchmark: a program that prints a Markdown section. They run one after
+another, each in a process of its own, so that none warms or burdens the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
+SHOWN_VERSIONS = ("timeweb-sdk", "httpx", "httpx2", "pydantic")
+INTRODUCTION = """\
+# Benchmarks
+
+`nox -s bench` measures ours beside other clients on the same machine in one run; ratios travel better between machines
+than milliseconds do. Medians unless said otherwise.
+"""
+
+
+def names() -> list[str]:
+    """Return the benchmarks in alphabetical order."""
+    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+
+
+def machine() -> str:
+    """One line on what the figures were measured with."""
+    versions = ", ".join(f"{name} {version(name)}" for name in SHOWN_VERSIONS)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"Measured {datetime.now(UTC):%Y-%m-%d} with {python} on {os.cpu_count()} cores ({platform.machine()}): {versions}."
+
+
+def run(name: str, *arguments: str) -> tuple[str, bool]:
+    """Run one benchmark, showing what it says on stderr; return its section and whether it succeeded."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments], stdout=subprocess.PIPE, text=True, check=False
+    )
+    print(done.stdout, flush=True)
+    return done.stdout, done.returncode == 0
+
+
+def main() -> int:
+    """Run the chosen benchmarks; exit 1 if one of them failed."""
+    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser.add_argument("benchmarks", nargs="*", choices=[[], *names()], help=f"which ones: {', '.join(names())}")
+    parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md")
+    options = parser.parse_args()
+    print(machine(), flush=True)
+    results = {name: run(name) for name in options.benchmarks or names()}
+    if options.write:
+        sections = "\n".join(section.strip() + "\n" for section, _ in results.values())
+        PAGE.write_text(f"{INTRODUCTION}\n{machine()}\n\n{sections}", encoding="utf-8")
+    return 0 if all(ok for _, ok in results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Every Python block of README and docs runs against the emulator, over a socket, as a reader would run it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.examples import PAGES, ROOT, run_page
+from timeweb_sdk.testing import Emulator, EmulatorServer, Timings, demo_state
+
+TOKEN = "token-of-the-docs"
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
+    """An account with the servers that the pages name, found through the environment; an empty working directory."""
+    state = demo_state()
+    for item, number in zip(state["servers"], (123456, 123457), strict=False):
+        item["id"] = number
+    emulator = Emulator(state, token=None, timings=Timings(install=0.2, action=0.1, backup=0.1))
+    with EmulatorServer(emulator) as server:
+        monkeypatch.setenv("TIMEWEB_BASE_URL", server.url)
+        monkeypatch.setenv("TIMEWEB_API_TOKEN", TOKEN)
+        monkeypatch.setenv("HOSTING_DATABASE_URL", f"sqlite:///{tmp_path}/hosting.sqlite3")
+        monkeypatch.chdir(tmp_path)
+        yield emulator
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_page(page: Path, account: Emulator) -> None:
+    with warnings.catch_warnings():
+        # A page leaves clients open, as an interactive session would; that is not what it teaches.
+        warnings.simplefilter("ignore", ResourceWarning)
+        blocks = run_page(page)
+    assert blocks == page.read_text(encoding="utf-8").count("\n```python\n")

@@ -1,0 +1,124 @@
+"""The public surface as text: every public name with its parameters, one per line.
+
+`nox -s surface -- --write` rewrites the committed file; its diff is what a reviewer of a release reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel
+from typing_extensions import is_typeddict
+
+from timeweb_sdk import Timeweb
+from timeweb_sdk.operations import OPERATIONS
+
+COMMITTED = Path(__file__).with_name("public_surface.txt")
+MODULES = (
+    "timeweb_sdk",
+    "timeweb_sdk.errors",
+    "timeweb_sdk.limits",
+    "timeweb_sdk.models",
+    "timeweb_sdk.params",
+    "timeweb_sdk.operations",
+    "timeweb_sdk.testing",
+    "crm_adapter",
+    "crm_adapter.aio",
+)
+OURS = ("timeweb_sdk", "crm_adapter")
+
+
+def surface() -> list[str]:
+    """Return all lines, in a stable order that does not depend on the version of Python."""
+    lines = [f"operation {operation.attribute}{parameters(method(operation.attribute))}" for operation in OPERATIONS.values()]
+    for name in MODULES:
+        lines += module_lines(importlib.import_module(name))
+    return sorted(lines)
+
+
+def method(attribute: str) -> Any:
+    """Find the function of `servers.disks.backups.list` by the types of the properties on the way."""
+    *nodes, name = attribute.split(".")
+    owner: Any = Timeweb("token-of-the-surface")
+    for node in nodes:
+        owner = getattr(owner, node)
+    return getattr(owner, name)
+
+
+def module_lines(module: ModuleType) -> Iterator[str]:
+    for name in sorted(public_names(module)):
+        yield from object_lines(f"{module.__name__}.{name}", getattr(module, name))
+
+
+def public_names(module: ModuleType) -> set[str]:
+    names = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
+    return {name for name in names if not isinstance(getattr(module, name), ModuleType)}
+
+
+def object_lines(path: str, value: Any) -> Iterator[str]:
+    if is_typeddict(value):
+        yield f"{path}: {' '.join(sorted(value.__annotations__))}"
+    elif inspect.isclass(value) and issubclass(value, BaseModel):
+        yield f"{path}: {' '.join(value.model_fields)}"
+    elif inspect.isclass(value):
+        yield f"{path}{parameters(value)}"
+        yield from (f"{path}.{line}" for line in member_lines(value))
+    elif callable(value):
+        yield f"{path}{parameters(value)}"
+    elif isinstance(value, Mapping):
+        yield f"{path}: mapping"
+    else:
+        yield path
+
+
+def member_lines(cls: type) -> Iterator[str]:
+    """Public members that one of our classes defines; what comes from the standard library is not ours to pin."""
+    for name in dir(cls):
+        home = next((base for base in cls.__mro__ if name in vars(base)), None)
+        if name.startswith("_") or home is None or not home.__module__.startswith(OURS):
+            continue
+        value = inspect.getattr_static(cls, name)
+        value = getattr(value, "__func__", value)
+        yield f"{name}{parameters(value)}" if inspect.isfunction(value) else name
+
+
+def parameters(value: Any) -> str:
+    """Names, kinds and simple defaults; annotations are left to the type checkers, their text varies by Python."""
+    try:
+        signature = inspect.signature(value)
+    except (ValueError, TypeError):
+        return "(...)"
+    shown = [each.replace(annotation=inspect.Parameter.empty, default=default(each)) for each in signature.parameters.values()]
+    return str(signature.replace(parameters=shown, return_annotation=inspect.Signature.empty))
+
+
+def default(parameter: inspect.Parameter) -> Any:
+    value = parameter.default
+    if value is inspect.Parameter.empty or value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return Elided()
+
+
+class Elided:
+    def __repr__(self) -> str:
+        return "..."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"rewrite {COMMITTED.name}")
+    text = "\n".join(surface()) + "\n"
+    if parser.parse_args().write:
+        COMMITTED.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
