@@ -103,14 +103,11 @@ def rabbitmq(session: nox.Session) -> None:
     session.run("pytest", "tests/crm/celery", *session.posargs, env={"TIMEWEB_TESTS_BROKER": "rabbitmq"})
 
 
-@nox.session
+@nox.session(venv_backend="uv")
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the lowest versions that the extras allow (needs uv)."""
-    session.install("uv")
-    session.run(
-        "uv", "pip", "install", "--python", session.virtualenv.location, "--resolution", "lowest-direct",
-        "--editable", f".[{ALL_EXTRAS}]", "--group", "tests",
-    )  # fmt: skip
+    """Run the tests with the lowest versions that the dependencies and extras allow (needs uv)."""
+    session.install("--resolution=lowest-direct", "--editable", f".[{ALL_EXTRAS}]")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "tests"))  # keeps what satisfies it
     session.run("pytest", "--numprocesses=logical", "--dist=worksteal", *session.posargs)
 
 
