@@ -13,27 +13,51 @@ from timeweb_sdk._core.model import Model
 
 class AccessAllowList(Model):
     ips: list[str]
+    """Allowed IPv4 addresses."""
+
     countries: list[str]
+    """Allowed countries, ISO 3166-1 alpha-2 codes."""
 
 
 class AccessSettings(Model):
     is_ip_restrictions_enabled: bool
+    """Whether only listed addresses may sign in."""
+
     is_country_restrictions_enabled: bool
+    """Whether only sign-ins from listed countries are accepted."""
+
     white_list: AccessAllowList
 
 
 class AccountCompanyInfo(Model):
     id: int
+    """Id of the company."""
+
     name: str
+    """Name of the company."""
 
 
 class AccountStatus(Model):
+    """State of the account."""
+
     is_blocked: bool
+    """Blocked, e.g. for lack of money; services stop."""
+
     is_permanent_blocked: bool
+    """Blocked for good."""
+
     is_send_bill_letters: bool
+    """Whether invoices are to be mailed."""
+
     company_info: AccountCompanyInfo
+    """The hosting company that serves the account (not the customer)."""
+
     last_password_changed_at: datetime | None = Field(...)
+    """ISO 8601 time of the last password change."""
+
     ym_client_id: str | None = Field(...)
+    """Client id in Yandex Metrica; null without one."""
+
     login: str | None = None
     registered_at: datetime | None = None
     is_password_set: bool | None = None
@@ -41,19 +65,34 @@ class AccountStatus(Model):
 
 
 class AddedCountries(Model):
+    """Outcome for one country that was to be added to the allow list."""
+
     value: str
+    """ISO 3166-1 alpha-2 code."""
+
     status: Literal["success", "conflict"] | str
+    """`success`, or `conflict` if it was listed already."""
 
 
 class AddedIps(Model):
+    """Outcome for one address that was to be added to the allow list."""
+
     value: str
+    """IPv4 address."""
+
     status: Literal["success", "conflict"] | str
+    """`success`, or `conflict` if it was listed already."""
 
 
 class NotificationChannels(Model):
     email: Literal["on", "off", "disabled_on", "disabled_off"] | str
+    """State of e-mail."""
+
     sms: Literal["on", "off", "disabled_on", "disabled_off"] | str
+    """State of text messages."""
+
     telegram: Literal["on", "off", "disabled_on", "disabled_off"] | str
+    """State of Telegram messages."""
 
 
 class NotificationChannelsInput(Model):
@@ -63,8 +102,14 @@ class NotificationChannelsInput(Model):
 
 
 class NotificationSetting(Model):
+    """State of one notification type on each channel."""
+
     channels: NotificationChannels
+    """State by channel."""
+
     group: Literal["security", "monitoring", "finances"] | str
+    """Section of the panel the notification belongs to."""
+
     type: (
         Literal[
             "balancer_deletion_confirmation",
@@ -88,10 +133,13 @@ class NotificationSetting(Model):
         ]
         | str
     )
+    """Event that the notification is about."""
 
 
 class NotificationSettingInput(Model):
     channels: NotificationChannelsInput
+    """Channels to change."""
+
     type: (
         Literal[
             "balancer_deletion_confirmation",
@@ -115,13 +163,24 @@ class NotificationSettingInput(Model):
         ]
         | str
     )
+    """Notification to change."""
 
 
 class RemovedCountries(Model):
+    """Outcome for one country that was to be taken off the allow list."""
+
     value: str
+    """ISO 3166-1 alpha-2 code."""
+
     status: Literal["success", "not_found"] | str
+    """`success`, or `not_found` if it was not listed."""
 
 
 class RemovedIps(Model):
+    """Outcome for one address that was to be taken off the allow list."""
+
     value: str
+    """IPv4 address."""
+
     status: Literal["success", "not_found"] | str
+    """`success`, or `not_found` if it was not listed."""

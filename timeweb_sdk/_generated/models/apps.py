@@ -91,14 +91,10 @@ class AppDeploy(Model):
     app_id: str
     commit_sha: str
     id: str
-    started_at: datetime = Field(
-        ..., description="Comes without an offset from UTC; which zone is meant was never established."
-    )
+    started_at: datetime
     """Comes without an offset from UTC; which zone is meant was never established."""
 
-    ended_at: datetime | None = Field(
-        ..., description="Comes without an offset from UTC; which zone is meant was never established."
-    )
+    ended_at: datetime | None = Field(...)
     """Comes without an offset from UTC; which zone is meant was never established."""
 
     status: (

@@ -13,40 +13,99 @@ from timeweb_sdk._core.model import Model
 
 
 class Balancer(Model):
+    """A load balancer with its health check and forwarding rules."""
+
     id: int
     account_id: str | None = None
+    """Login of the account, e.g. `ab12345`."""
+
     algo: Literal["roundrobin", "leastconn"] | str
+    """`roundrobin` in turn, `leastconn` to the backend with the fewest connections."""
+
     created_at: datetime
     fall: int
+    """Failed checks in a row after which a backend counts as down."""
+
     inter: int
+    """Interval between health checks in seconds."""
+
     ip: str | None = Field(...)
+    """Public IPv4 address; null without one."""
+
     local_ip: str | None = Field(...)
+    """Address in the private network; null without one."""
+
     is_keepalive: bool
+    """Whether TCP keep-alive is sent to backends."""
+
     name: str
     path: str
+    """Path that HTTP health checks ask for, e.g. `/`."""
+
     port: int
+    """Port that health checks go to."""
+
     proto: Literal["http", "http2", "https", "tcp"] | str
+    """Protocol of health checks."""
+
     rise: int
+    """Successful checks in a row after which a backend counts as up."""
+
     maxconn: int
+    """Greatest number of connections at a time."""
+
     connect_timeout: int
+    """Time to connect to a backend, in milliseconds."""
+
     client_timeout: int
+    """Idle time of a client, in milliseconds."""
+
     server_timeout: int
+    """Idle time of a backend, in milliseconds."""
+
     httprequest_timeout: int
+    """Time a client may take to send an HTTP request, in milliseconds."""
+
     preset_id: int
+    """Plan of the balancer."""
+
     is_ssl: bool
+    """Whether HTTP is redirected to HTTPS."""
+
     status: Literal["started", "stoped", "starting", "no_paid"] | str
+    """`started` is ready; `stoped` is the API's spelling; `no_paid` is unpaid."""
+
     is_sticky: bool
+    """Whether a client stays with one backend."""
+
     timeout: int
+    """Time a health check waits for a reply, in seconds."""
+
     avatar_link: str | None = Field(...)
+    """URL of the avatar; null without one."""
+
     is_use_proxy: bool
+    """Whether the PROXY protocol hands the client's address to backends."""
+
     rules: list[BalancerRule]
+    """Forwarding rules."""
+
     ips: list[str]
+    """Addresses of the backends."""
+
     location: Literal["ru-1", "pl-1", "ru-2", "ru-3", "nl-1", "de-1", "kz-1", "us-4"] | str
+    """Location, e.g. `ru-1`."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone within the location."""
+
     project_id: int
+    """Project it is in."""
+
     networks: list[BalancerNetwork]
+    """Networks it is connected to."""
 
 
 class BalancerCertificateInput(Model):
@@ -65,14 +124,25 @@ class BalancerCertificateUpdate(Model):
 
 class BalancerNetwork(Model):
     id: str | None = None
+    """`network-...` for a private network; absent for the public one."""
+
     type: Literal["public", "local"] | str
+    """`public` or `local` (private)."""
+
     nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str | None = None
+    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
+
     port_id: str | None = None
+    """UUID of its port in the private network."""
+
     ips: list[BalancerNetworkIp] | None = Field(...)
+    """Addresses in the network; can be empty or null."""
 
 
 class BalancerNetworkIp(Model):
     type: Literal["ipv4", "ipv6", "ipv_4"] | str | None = None
+    """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
+
     ip: str | None = None
 
 
@@ -88,13 +158,27 @@ class BalancerPreset(Model):
 
 
 class BalancerRule(Model):
+    """A forwarding rule of a load balancer, from its own port to a port of the backends."""
+
     id: int
     balancer_proto: Literal["http", "http2", "https", "tcp"] | str
+    """Protocol that clients speak to the balancer."""
+
     balancer_port: int
+    """Port the balancer listens on."""
+
     server_proto: Literal["http", "http2", "https", "tcp"] | str
+    """Protocol the balancer speaks to backends."""
+
     server_port: int
+    """Port of the backends."""
 
 
 class PendingDeletion(Model):
+    """Reply to a deletion that is not simply done: either a confirmation is wanted (`hash`), or the service went into quarantine."""
+
     hash: str | None = None
+    """Send it back with the confirmation code; until then nothing is deleted. Absent when no confirmation is needed."""
+
     is_moved_in_quarantine: bool | None = None
+    """True: the service is in quarantine and can be recovered; false: it is deleted at once."""

@@ -13,22 +13,47 @@ from timeweb_sdk._core.model import Model
 
 
 class AutoBackupSettings(Model):
+    """Schedule of automatic backups. Stored copies are billed."""
+
     copy_count: int | None = None
+    """Copies to keep, 1 to 99."""
+
     creation_start_at: datetime | None = None
+    """Day of the first backup; the time of day is ignored."""
+
     is_enabled: bool
+    """Whether backups are made."""
+
     interval: Literal["day", "week", "month"] | str | None = None
+    """How often a backup is made."""
+
     day_of_week: int | None = None
+    """Day of weekly backups, 1 to 7; only with interval `week`."""
 
 
 class Database(Model):
+    """A managed database in the older form of the API, which holds one instance and its user."""
+
     id: int
     created_at: datetime
+    """ISO 8601 time of creation."""
+
     account_id: str
+    """Login of the account, e.g. `ab12345`."""
+
     login: str
+    """User to connect as."""
+
     location: Literal["ru-1", "ru-2", "pl-1", "kz-1", "ru-3", "nl-1", "de-1", "us-4"] | str | None = None
+    """Location, e.g. `ru-1`."""
+
     password: SecretStr
+    """Password of the user, secret."""
+
     name: str
     host: str | None = Field(...)
+    """Host name to connect to; null without one."""
+
     type: (
         Literal[
             "mysql",
@@ -52,18 +77,39 @@ class Database(Model):
         ]
         | str
     )
+    """Engine and major version."""
+
     hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
+    """Password plugin of MySQL; null for engines without the choice."""
+
     port: int
+    """Port to connect to."""
+
     ip: str | None = Field(...)
+    """Public IPv4 address; null without one."""
+
     local_ip: str | None = Field(...)
+    """Address in the private network; null without one."""
+
     status: Literal["started", "starting", "stopped", "no_paid"] | str
+    """`started` is ready, `no_paid` is unpaid."""
+
     preset_id: int
+    """Plan of the database."""
+
     disk_stats: DatabaseDiskStats | None = Field(...)
+    """Disk use; null until measured."""
+
     config_parameters: DatabaseConfig
+    """Settings of the engine that differ by its type."""
+
     is_only_local_ip_access: bool
+    """Whether it can be reached through the private network only."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone within the location."""
 
 
 class DatabaseAdmin(Model):
@@ -235,39 +281,99 @@ class DatabaseClusterNetworkIp(Model):
 
 
 class DatabaseConfig(Model):
+    """Engine settings of a managed database. All values are text; a number without a suffix has the unit that the engine gives the setting. Settings of other engines are absent; empty text occurs."""
+
     auto_increment_increment: str | None = None
+    """MySQL: step between AUTO_INCREMENT values."""
+
     auto_increment_offset: str | None = None
+    """MySQL: first AUTO_INCREMENT value."""
+
     innodb_io_capacity: str | None = None
+    """MySQL: I/O operations per second for background work."""
+
     innodb_purge_threads: str | None = None
+    """MySQL: threads that purge old row versions."""
+
     innodb_read_io_threads: str | None = None
+    """MySQL: threads for reads."""
+
     innodb_thread_concurrency: str | None = None
+    """MySQL: greatest number of threads inside InnoDB."""
+
     innodb_write_io_threads: str | None = None
+    """MySQL: threads for writes."""
+
     join_buffer_size: str | None = None
+    """MySQL: least buffer for joins without an index, in bytes."""
+
     max_allowed_packet: str | None = None
+    """MySQL: greatest packet or row, in bytes."""
+
     max_heap_table_size: str | None = None
+    """MySQL: greatest MEMORY table, in bytes."""
+
     autovacuum_analyze_scale_factor: str | None = None
+    """PostgreSQL: share of changed rows (0 to 1) that triggers ANALYZE."""
+
     bgwriter_delay: str | None = None
+    """PostgreSQL: pause between rounds of the background writer, in ms."""
+
     bgwriter_lru_maxpages: str | None = None
+    """PostgreSQL: greatest number of pages written in a round."""
+
     deadlock_timeout: str | None = None
+    """PostgreSQL: wait for a lock before deadlocks are looked for, in ms."""
+
     gin_pending_list_limit: str | None = None
+    """PostgreSQL: greatest pending list of a GIN index, in KB."""
+
     idle_in_transaction_session_timeout: str | None = None
+    """PostgreSQL: idle time within a transaction after which the session ends, in ms."""
+
     idle_session_timeout: str | None = None
+    """PostgreSQL: idle time outside a transaction after which the session ends, in ms."""
+
     join_collapse_limit: str | None = None
+    """PostgreSQL: number of FROM items up to which the planner reorders explicit joins."""
+
     lock_timeout: str | None = None
+    """PostgreSQL: greatest wait for a lock, in ms."""
+
     max_prepared_transactions: str | None = None
+    """PostgreSQL: greatest number of prepared transactions at a time."""
+
     max_connections: str | None = None
+    """MySQL and PostgreSQL: greatest number of connections."""
+
     shared_buffers: str | None = None
+    """PostgreSQL: shared memory buffers, in pages of 8 KB."""
+
     wal_buffers: str | None = None
+    """PostgreSQL: shared memory for write-ahead log, in pages of 8 KB."""
+
     temp_buffers: str | None = None
+    """PostgreSQL: greatest memory for temporary tables of a session, in pages of 8 KB."""
+
     work_mem: str | None = None
+    """PostgreSQL: memory of one sort or hash before it goes to disk, in KB."""
+
     sql_mode: str | None = None
+    """MySQL: SQL modes, separated by commas."""
+
     query_cache_type: str | None = None
+    """MySQL: turns the query cache on or off."""
+
     query_cache_size: str | None = None
+    """MySQL: size of the query cache, in bytes."""
 
 
 class DatabaseDiskStats(Model):
     size: int
+    """Disk size in KB."""
+
     used: float
+    """Disk used, in KB."""
 
 
 class DatabaseInstance(Model):

@@ -13,73 +13,165 @@ from timeweb_sdk._core.model import Model
 
 
 class DedicatedServer(Model):
+    """A rented physical server."""
+
     id: int
     cpu_description: str
+    """Processor as text, e.g. `Intel Xeon E3-1240v3`."""
+
     hdd_description: str
+    """Disks as text."""
+
     ram_description: str
+    """RAM as text."""
+
     created_at: datetime
     ip: str | None = Field(...)
+    """IPv4 address; null until installed."""
+
     ipmi_ip: str | None = Field(...)
+    """Address of the IPMI interface; null without IPMI."""
+
     ipmi_login: str | None = Field(...)
+    """User of the IPMI console; null without IPMI."""
+
     ipmi_password: SecretStr | None = Field(...)
+    """Password of the IPMI console, secret; null without IPMI."""
+
     ipv6: str | None = Field(...)
+    """IPv6 address; null without one."""
+
     node_id: int | None = Field(...)
+    """Internal id of the machine; null until assigned."""
+
     name: str
+    """Display name, unique within the account."""
+
     comment: str
     vnc_pass: SecretStr | None = Field(...)
+    """Password of the VNC console, secret; null without one."""
+
     status: Literal["installing", "installed", "on", "off"] | str
+    """`installing`, `installed`, `on` or `off`."""
+
     os_id: int | None = Field(...)
+    """Installed operating system; null without one."""
+
     cp_id: int | None = Field(...)
+    """Installed control panel; null without one."""
+
     bandwidth_id: int | None = Field(...)
+    """Internet link rented with it; null without one."""
+
     network_drive_id: list[int] | None = Field(...)
+    """Ids of attached network drives; null without any."""
+
     additional_ip_addr_id: list[int] | None = Field(...)
+    """Ids of additional addresses; null without any."""
+
     plan_id: int | None = Field(...)
+    """List of additional services it was rented with; null without one."""
+
     price: Decimal
+    """Price in RUB; the period is not documented."""
+
     location: Literal["ru-1", "pl-1", "kz-1", "nl-1", "tr-1", "us-2", "de-1", "fi-1", "ru-2", "ru-3", "us-4"] | str
+    """Location, e.g. `ru-1`."""
+
     autoinstall_ready: int
+    """Machines ready for automatic delivery; 0 means that engineers set it up."""
+
     password: SecretStr | None = Field(...)
+    """Root (Windows: Administrator) password, secret; null until installed."""
+
     avatar_link: str | None = Field(...)
+    """URL of the avatar; null without one."""
+
     is_pre_installed: bool
+    """Whether it is delivered at once."""
+
     preset_id: int
+    """Preset it was rented with."""
+
     project_id: int
+    """Project it is in."""
 
 
 class DedicatedServerAdditionalService(Model):
+    """An extra that can be rented with a dedicated server."""
+
     id: int
     price: Decimal
+    """RUB per `period`."""
+
     period: Literal["P1D", "P1M", "P3M", "P6M", "P1Y", "forever"] | str
+    """What the price covers: an ISO 8601 duration (`P1D` a day, `P1M` a month, `P1Y` a year), or `forever` for a single payment."""
+
     description: str
     short_description: str
+    """Short text of the provider."""
+
     name: str
+    """Code of the extra, e.g. `ipv6`."""
 
 
 class DedicatedServerPreset(Model):
+    """A physical machine offered for rent."""
+
     id: int
     description: str
+    """Machine as text, e.g. `Gold 6208U / 64 / 1N`."""
+
     is_ipmi_enabled: bool
+    """Whether it has an IPMI console."""
+
     is_pre_installed: bool
+    """Whether it is delivered at once."""
+
     cpu: DedicatedServerPresetCpu
+    """Processor."""
+
     disk: DedicatedServerPresetDisk
+    """Disks."""
+
     price: Decimal
+    """RUB per month, without additional services."""
+
     memory: DedicatedServerPresetMemory
+    """RAM."""
+
     location: Literal["ru-1", "ru-2", "kz-1", "pl-1", "nl-1", "us-2", "tr-1", "de-1", "fi-1", "ru-3", "us-4"] | str
+    """Location, e.g. `ru-1`."""
 
 
 class DedicatedServerPresetCpu(Model):
     description: str
     description_short: str
     count: int
+    """Number of CPU cores."""
+
     vendor: str
+    """Maker, e.g. `intel`."""
 
 
 class DedicatedServerPresetDisk(Model):
     description: str
+    """Disks as text, e.g. `2 x 1 TB NVMe`."""
+
     count: int
+    """Number of disks."""
+
     total_size: int
+    """Size of all disks together, in GB by the look of the values."""
+
     type: str
+    """Kind of disks, e.g. `nvme`."""
 
 
 class DedicatedServerPresetMemory(Model):
     description: str
     count: int
+    """Number of memory modules."""
+
     size: int
+    """RAM in MB."""

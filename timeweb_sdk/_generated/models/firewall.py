@@ -10,24 +10,49 @@ from timeweb_sdk._core.model import Model
 
 
 class FirewallGroup(Model):
+    """A set of firewall rules with a default policy, attached to any number of services."""
+
     id: str
+    """UUID of the group."""
+
     created_at: datetime
     updated_at: datetime
     name: str
     description: str
+    """Free text; can be empty."""
+
     policy: Literal["ACCEPT", "DROP"] | str
+    """What happens to traffic that no rule names; fixed at creation."""
 
 
 class FirewallGroupResource(Model):
+    """A service that a firewall group protects."""
+
     id: str
+    """Id of the service, as text."""
+
     type: Literal["server", "dbaas", "balancer", "app"] | str
+    """Kind of the service."""
 
 
 class FirewallRule(Model):
+    """An exception to the policy of a firewall group."""
+
     id: str
+    """UUID of the rule."""
+
     description: str
     direction: Literal["ingress", "egress"] | str
+    """`ingress` is inbound, `egress` outbound."""
+
     protocol: Literal["tcp", "udp", "icmp", "tcp6", "udp6", "icmp6"] | str
+    """`tcp`, `udp` or `icmp`; `tcp6`, `udp6` and `icmp6` for IPv6."""
+
     port: str | None = None
+    """Port or range as text, e.g. `443` or `8000-9000`; null for icmp."""
+
     cidr: str | None = None
+    """Address or subnet of the other side, e.g. `203.0.113.0/24`; IPv4 or IPv6."""
+
     group_id: str
+    """UUID of the group."""

@@ -11,13 +11,30 @@ from timeweb_sdk._core.model import Model
 
 
 class FloatingIp(Model):
+    """A public address that can be moved between services. It is billed until deleted, bound or not."""
+
     id: str
+    """UUID (not the address)."""
+
     ip: str | None = Field(...)
+    """The address; null while it is being allocated."""
+
     is_ddos_guard: bool
+    """Whether it has DDoS protection; priced higher."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone of the services it can be bound to."""
+
     resource_type: Literal["server", "balancer", "database", "network", "dbaas", "router"] | str | None = Field(...)
+    """Kind of the service it is bound to; null when free. Live also `dbaas` and `router`."""
+
     resource_id: int | str | None = Field(...)
+    """Id of the service: a number, or a UUID as text (e.g. routers); null when free."""
+
     comment: str | None = Field(...)
+    """Free text; null without one."""
+
     ptr: str | None = Field(...)
+    """Reverse DNS name; null without one."""

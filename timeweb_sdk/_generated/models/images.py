@@ -12,16 +12,34 @@ from timeweb_sdk._core.model import Model
 
 
 class Image(Model):
+    """A disk image from which servers can be created."""
+
     id: str
+    """UUID; goes into image_id."""
+
     status: Literal["new", "created", "failed", "deleted"] | str
+    """`new` while it is made, `created` when it can be used, `failed` or `deleted` otherwise."""
+
     created_at: datetime
+    """ISO 8601 time of creation."""
+
     deleted_at: datetime | None = Field(...)
+    """ISO 8601 time of deletion; empty or null while it exists."""
+
     size: int
+    """Space the image takes in storage, in MB."""
+
     virtual_size: int
+    """Size of the disk inside the image, in MB."""
+
     name: str
     description: str
     disk_id: int
+    """Disk it was made from; null or absent for an uploaded image."""
+
     location: Literal["ru-1", "ru-2", "pl-1", "kz-1", "nl-1", "ru-3", "de-1", "us-4"] | str
+    """Location it is stored in, e.g. `ru-1`."""
+
     os: (
         Literal[
             "centos",
@@ -38,27 +56,59 @@ class Image(Model):
         ]
         | str
     )
+    """Operating system family in the image."""
+
     progress: int
+    """Progress of its making in percent."""
+
     is_custom: bool
+    """Whether it was uploaded rather than made from a disk."""
+
     type: Literal["qcow2", "iso"] | str
+    """`qcow2` disk image or `iso` installation medium."""
 
 
 class ImageDownload(Model):
+    """A download link of an image, or its export to a cloud drive."""
+
     id: str
     created_at: datetime
+    """ISO 8601 time of creation."""
+
     image: str
+    """UUID of the image."""
+
     type: Literal["timeweb", "google_drive", "yandex"] | str
+    """Link of the provider, or the cloud drive exported to."""
+
     url: str | None = None
+    """Download link; absent until finished."""
+
     status: Literal["process", "failed", "finished", "already_exists"] | str
+    """`process` while it is prepared, `finished` when it can be used; `already_exists` if the drive has the file."""
+
     progress: int
+    """Progress of the preparation in percent."""
 
 
 class ImageDownloadAuth(Model):
+    """OAuth access to the cloud drive that an image is exported to. Holds secrets."""
+
     access_token: SecretStr
+    """Access token of the drive's API, secret."""
+
     refresh_token: SecretStr | None = None
+    """Refresh token of the drive's API, secret."""
+
     expiry: datetime | None = None
+    """When the access token expires."""
+
     token_type: str | None = None
+    """Scheme of the token."""
 
 
 class ImageUpload(Model):
+    """Receipt of an uploaded image file."""
+
     image_id: str
+    """UUID of the image."""

@@ -9,6 +9,13 @@ from timeweb_sdk._core.model import Model
 
 
 class Location(Model):
+    """A data-centre location with its availability zones."""
+
     location: Literal["ru-1", "ru-2", "ru-3", "pl-1", "kz-1", "nl-1", "de-1", "us-4"] | str
+    """Code of the location, e.g. `ru-1`."""
+
     location_code: str
+    """Country, ISO 3166-1 alpha-2, e.g. `RU`."""
+
     availability_zones: list[str]
+    """Codes of the zones, e.g. `spb-3`."""

@@ -12,50 +12,102 @@ from timeweb_sdk._core.model import Model
 
 
 class NetworkDrive(Model):
+    """A disk in the network that can be moved between servers. It is billed until deleted, mounted or not."""
+
     id: str
+    """UUID of the drive."""
+
     name: str
     comment: str | None = Field(...)
+    """Free text; null without one."""
+
     size: int
+    """Size in GB."""
+
     service_list: list[NetworkDriveServiceList]
+    """Services it is mounted on; empty when free."""
+
     location: Literal["ru-1", "ru-2", "ru-3", "nl-1", "de-1", "kz-1", "us-4", "pl-1"] | str
+    """Location, e.g. `ru-1`."""
+
     status: Literal["new", "created", "failed"] | str
+    """`new` while it is made, `created` when it can be mounted, `failed` otherwise."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone of the servers it can be mounted on."""
+
     type: Literal["nvme", "hdd"] | str
+    """Kind of storage."""
+
     preset_id: int
+    """Plan of the drive."""
 
 
 class NetworkDriveAvailableResource(Model):
+    """A service that network drives can be mounted on."""
+
     resource_id: int
+    """Id of the service."""
+
     resource_type: Literal["server"] | str
+    """Kind of the service."""
+
     ip: str | None = None
+    """IPv4 address of the service; null without one."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone that a drive must be in to be mounted on it."""
 
 
 class NetworkDrivePreset(Model):
+    """A plan for network drives."""
+
     id: int
     cost_per_gb: Decimal
+    """RUB per GB and month."""
+
     min: int
+    """Least size in GB."""
+
     max: int
+    """Greatest size in GB."""
+
     step: int
+    """Size step in GB."""
+
     type: Literal["nvme", "hdd"] | str
+    """Kind of storage."""
+
     read: NetworkDrivePresetReadLimits
+    """Read performance."""
+
     write: NetworkDrivePresetWriteLimits
+    """Write performance."""
 
 
 class NetworkDrivePresetReadLimits(Model):
     min: int | None = None
+    """IOPS of the smallest drive."""
+
     max: int | None = None
+    """IOPS of the largest drive."""
 
 
 class NetworkDrivePresetWriteLimits(Model):
     min: int | None = None
+    """IOPS of the smallest drive."""
+
     max: int | None = None
+    """IOPS of the largest drive."""
 
 
 class NetworkDriveServiceList(Model):
     resource_id: int
+    """Id of the service."""
+
     resource_type: Literal["server"] | str
+    """Kind of the service."""

@@ -13,24 +13,56 @@ from timeweb_sdk._core.model import Model
 
 
 class Finances(Model):
+    """Balance of the account and what its services cost. Amounts are in `currency`, which is RUB in practice."""
+
     balance: Decimal
+    """Money left, rounded to kopecks; can be negative."""
+
     currency: str
+    """Currency code, e.g. `RUB`; case is not guaranteed."""
+
     discount_end_date_at: datetime | None = Field(...)
+    """When the account's discount ends, ISO 8601; null without an end or a discount."""
+
     discount_percent: float
+    """Discount of the account in percent."""
+
     hourly_cost: Decimal
+    """List price of everything that runs, per hour, before discounts."""
+
     hourly_fee: Decimal
+    """What is charged per hour, after discounts."""
+
     monthly_cost: Decimal
+    """List price of everything that runs, per month, before discounts."""
+
     monthly_fee: Decimal
+    """What is charged per month, after discounts. Use hourly_fee for arithmetic: the length of the month is not defined."""
+
     total_paid: Decimal
+    """Sum of all payments ever made."""
+
     hours_left: int | None = Field(...)
+    """Hours the balance lasts at the present fee; null when nothing is charged."""
+
     autopay_card_info: str | None = Field(...)
+    """Masked number of the card charged automatically; null without one."""
+
     total_balance: Decimal | None = None
 
 
 class NestedServiceCost(Model):
+    """One extra within the price of a service."""
+
     id: int | None = None
+    """Id of the extra."""
+
     cost: Decimal | None = None
+    """Price, RUB per month."""
+
     description: str | None = None
+    """Text of the provider, in Russian."""
+
     type: (
         Literal[
             "bandwidth",
@@ -46,18 +78,30 @@ class NestedServiceCost(Model):
         | str
         | None
     ) = None
+    """Kind of extra."""
+
     node_groups: list[NestedServiceCostNodeGroup] | None = None
+    """Node groups of a Kubernetes cluster with their prices."""
 
 
 class NestedServiceCostNodeGroup(Model):
     cost: Decimal | None = None
+    """Price of the group, RUB per month."""
+
     name: str | None = None
     nodes_count: int | None = None
+    """Number of nodes in the group."""
 
 
 class ServiceCost(Model):
+    """Monthly price of one paid service of the account. Amounts are RUB per month; whether account discounts are already taken off is not documented."""
+
     cost: Decimal
+    """Price of the service alone, RUB per month."""
+
     total_cost: Decimal
+    """Price with everything in `services`, RUB per month."""
+
     type: (
         Literal[
             "server",
@@ -82,23 +126,52 @@ class ServiceCost(Model):
         ]
         | str
     )
+    """Kind of service."""
+
     service_id: int | str | None = None
+    """Id of the service: a number, or text (a UUID) for kinds such as floating IPs and network drives."""
+
     project_id: int | None = None
+    """Project the service is in; null without one."""
+
     services: list[NestedServiceCost] | None = None
+    """Extras charged on top, e.g. IPv4 addresses, backups, disks, licences."""
+
     info: ServiceCostInfo | None = None
+    """Name of the service and facts of its kind."""
+
     configuration: ServiceCostConfiguration | None = None
+    """Size of the service; absent where size does not matter."""
 
 
 class ServiceCostConfiguration(Model):
     cpu: int | None = None
+    """Number of CPU cores."""
+
     ram: int | None = None
+    """RAM in MB."""
+
     disk: float | None = None
+    """Disk in GB (servers themselves give MB)."""
 
 
 class ServiceCostInfo(Model):
+    """What the priced service is called, and facts that matter for some kinds only."""
+
     name: str | None = None
+    """Display name of the service."""
+
     description: str | None = None
+    """Text of the provider, in Russian."""
+
     is_mounted: bool | None = None
+    """Whether the service (a drive) is attached to another one."""
+
     size: float | None = None
+    """Size in GB."""
+
     type: str | None = None
+    """Engine of a database cluster, e.g. `postgres`."""
+
     count: int | None = None
+    """Number of units charged."""

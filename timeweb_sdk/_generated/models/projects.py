@@ -18,45 +18,96 @@ from . import servers as servers_1
 
 
 class Project(Model):
+    """A group of services of the account. Projects have no access rights of their own."""
+
     id: int
     account_id: str
+    """Login of the account, e.g. `ab12345`."""
+
     avatar_id: str | None = Field(...)
+    """Id of the avatar; null without one."""
+
     description: str
+    """Free text; can be empty."""
+
     name: str
     is_default: bool
+    """Whether services ordered without a project go here."""
 
 
 class ProjectCluster(Model):
+    """A Kubernetes cluster as projects list it (older form)."""
+
     id: int
     name: str
     created_at: datetime
     status: Literal["installing", "provisioning", "active", "unpaid"] | str
+    """`active` is ready, `unpaid` is unpaid."""
+
     description: str
     ha: bool
+    """Whether it has more than one master node."""
+
     k8s_version: str
+    """Kubernetes version, e.g. `v1.31.2+k0s.0`."""
+
     network_driver: str
+    """Network plugin, e.g. `canal`."""
+
     ingress: bool
+    """Whether an ingress controller is installed."""
+
     cpu: int
+    """CPU cores of the cluster in total."""
+
     ram: int
+    """RAM of the cluster in total, in MB."""
+
     disk: int
+    """Disk of the cluster in total, in GB."""
+
     preset_id: int
+    """Plan of the master node."""
 
 
 class ProjectResource(Model):
+    """Membership of a service in a project."""
+
     id: int
+    """Id of the membership; the service is resource_id."""
+
     created_at: datetime
+    """ISO 8601 time of creation."""
+
     resource_id: int
+    """Id of the service."""
+
     project: Project
+    """Project the service is in."""
+
     type: Literal["server", "balancer", "database", "kubernetes", "storage", "dedicated"] | str
+    """Kind of service: `kubernetes` for a cluster, `storage` for a bucket, `dedicated` for a dedicated server."""
 
 
 class ProjectResources(Model):
     servers: list[servers_1.Server]
+    """Cloud servers."""
+
     balancers: list[balancers_1.Balancer]
+    """Load balancers."""
+
     buckets: list[s3.Bucket]
+    """S3 buckets."""
+
     clusters: list[ProjectCluster]
+    """Kubernetes clusters."""
+
     databases: list[databases_1.Database]
+    """Managed databases."""
+
     dedicated_servers: list[dedicated_servers_1.DedicatedServer]
+    """Dedicated servers."""
+
     apps: list[dict[str, Any]] | None = None
     agents: list[dict[str, Any]] | None = None
     domains: list[dict[str, Any]] | None = None

@@ -13,76 +13,147 @@ from timeweb_sdk._core.model import Model
 
 
 class DiskBackup(Model):
+    """A stored copy of a disk of a server."""
+
     id: int
     name: str
     comment: str | None = Field(...)
+    """Note of the user; null without one."""
+
     created_at: datetime
+    """When it was begun."""
+
     status: Literal["precreate", "delete", "shutdown", "recover", "create", "fail", "done"] | str
+    """`create` while it is made, `recover` while it is restored, `done` when it can be used, `fail` when it cannot."""
+
     size: int
+    """Size in MB."""
+
     type: Literal["manual", "auto"] | str
+    """`manual`, or `auto` by the schedule of the disk."""
+
     progress: int
+    """Percent, 0 to 99, while status is `create`; 0 otherwise, also when done."""
 
 
 class LegacyServerCpuStatistic(Model):
     logged_at: datetime
+    """Time of the sample."""
+
     load: float
+    """Share of the processor in use, 0 to 1."""
 
 
 class LegacyServerDiskStatistic(Model):
     logged_at: datetime
     write: float
+    """Writes in MB/s."""
+
     read: float
+    """Reads in MB/s."""
 
 
 class LegacyServerRamStatistic(Model):
     logged_at: datetime
     total: float
+    """Memory installed, in MB."""
+
     used: float
+    """Memory used, in MB."""
+
     used_cached: float
+    """Memory used as cache, in MB."""
+
     available: float
+    """Memory available, in MB."""
 
 
 class LegacyServerStatistics(Model):
     cpu: list[LegacyServerCpuStatistic]
     network_traffic: list[LegacyServerTrafficStatistic]
     disk: list[LegacyServerDiskStatistic]
+    """Samples of the system disk."""
+
     ram: list[LegacyServerRamStatistic]
 
 
 class LegacyServerTrafficStatistic(Model):
     logged_at: datetime
     incoming: float
+    """Incoming traffic in MB/s."""
+
     outgoing: float
+    """Outgoing traffic in MB/s."""
 
 
 class OperatingSystem(Model):
+    """An operating system that can be installed on a server."""
+
     id: int | None = None
+    """Goes into os_id."""
+
     family: str | None = None
+    """`linux` or `windows`, open to more."""
+
     name: str | None = None
     version: str | None = None
+    """Version, e.g. `24.04`."""
+
     version_codename: str | None = None
+    """Code name, e.g. `noble`; can be empty."""
+
     description: str | None = None
+    """Text of the provider; can be empty."""
+
     requirements: OperatingSystemRequirements | None = None
+    """Least size of a server that takes it; the unit of RAM and disk is not documented (servers themselves use MB)."""
 
 
 class OperatingSystemRequirements(Model):
     cpu_min: int | None = None
+    """Least number of CPU cores."""
+
     disk_min: int | None = None
+    """Least disk size."""
+
     ram_min: int | None = None
+    """Least RAM."""
+
     bandwidth_min: int | None = None
+    """Least bandwidth in Mbit/s."""
 
 
 class Server(Model):
+    """A cloud server (virtual machine). It does not name its project: join through the project's servers or the service costs."""
+
     id: int
     name: str
+    """Display name; not unique."""
+
     comment: str
+    """Free text; empty when unset."""
+
     created_at: datetime
+    """When it was ordered, ISO 8601."""
+
     os: ServerOs
+    """Installed operating system."""
+
     software: ServerSoftware | None = Field(...)
+    """Marketplace software installed; null without one."""
+
     preset_id: int | None = Field(...)
+    """Preset (fixed size) it was ordered with, possibly archived; null for a configurator server."""
+
     location: Literal["ru-1", "ru-2", "ru-3", "pl-1", "kz-1", "nl-1", "de-1", "us-4"] | str
+    """Location, e.g. `ru-1`."""
+
     configurator_id: int | None = Field(...)
+    """Configurator (free size) it was ordered with; null for a preset server."""
+
     boot_mode: Literal["std", "single", "cd"] | str
+    """`std` normal, `single` single-user, `cd` from the recovery disk."""
+
     status: (
         Literal[
             "installing",
@@ -107,34 +178,80 @@ class Server(Model):
         ]
         | str
     )
+    """Lifecycle state; `on` is ready, `no_paid` is unpaid (for a moment also while an IPv4 address is added). New values occur."""
+
     start_at: datetime | None = Field(...)
+    """When it was last started; null before the first start."""
+
     is_ddos_guard: bool
+    """Whether DDoS protection is on."""
+
     is_master_ssh: bool
+    """Whether the provider's support may sign in by SSH."""
+
     is_dedicated_cpu: bool
+    """Whether the CPU cores are its own rather than shared."""
+
     gpu: int
+    """Number of graphics cards, 0 without."""
+
     cpu: int
+    """Number of CPU cores."""
+
     cpu_frequency: str
+    """CPU frequency in GHz, as text, e.g. `3.3`."""
+
     ram: int
+    """RAM in MB."""
+
     disks: list[ServerDisk]
+    """Local disks; network drives are not among them."""
+
     avatar_id: str | None = Field(...)
+    """Deprecated; see avatar_link."""
+
     avatar_link: str | None = Field(...)
+    """URL of the avatar; null without one."""
+
     vnc_pass: SecretStr
+    """Password of the VNC console, secret; can be empty."""
+
     root_pass: SecretStr | None = Field(...)
+    """Initial or last reset root (Windows: Administrator) password, secret; null until installed."""
+
     image: ServerImage | None = Field(...)
+    """Image it was created from; null if from an operating system."""
+
     networks: list[ServerNetwork]
+    """Networks it is connected to; empty while installing."""
+
     cloud_init: str | None = Field(...)
+    """User data given at creation; null without it."""
+
     is_qemu_agent: bool
+    """Whether the QEMU guest agent is enabled."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone within the location; the preset decides, so it can differ from the requested one."""
 
 
 class ServerConfigurationInput(Model):
     configurator_id: int
+    """Configurator from the catalogue of configurators for servers; it decides the location."""
+
     disk: int
+    """Disk size in MB."""
+
     cpu: int
+    """Number of CPU cores."""
+
     ram: int
+    """RAM in MB; dedicated CPUs want about 4 GB per core (400 `invalid_configuration_ram`)."""
+
     gpu: int
+    """Number of graphics cards. Send 0 for none: without it the order fails with 404 "Preset with id: 0 not found"."""
 
 
 class ServerConfiguratorFamily(Model):
@@ -144,71 +261,146 @@ class ServerConfiguratorFamily(Model):
 
 class ServerConfiguratorInput(Model):
     configurator_id: int | None = None
+    """Configurator from the catalogue of configurators for servers."""
+
     disk: int | None = None
+    """Disk size in MB; not below the present size."""
+
     cpu: int | None = None
+    """Number of CPU cores."""
+
     ram: int | None = None
+    """RAM in MB."""
+
     gpu: int | None = None
+    """Number of graphics cards, 0 for none."""
 
 
 class ServerDisk(Model):
+    """A local disk of a server."""
+
     id: int
     size: int
+    """Size in MB (51200 is 50 GB)."""
+
     used: float
+    """Space used, in MB."""
+
     type: str
+    """Kind of storage, e.g. `nvme`."""
+
     is_mounted: bool
+    """Whether the disk is attached."""
+
     is_system: bool
+    """The disk the system boots from; it cannot be deleted."""
+
     system_name: str
+    """Device name in the guest, e.g. `vda`."""
+
     status: str
+    """State of the disk; `done` is ready."""
 
 
 class ServerImage(Model):
     id: str
+    """UUID of the image."""
+
     name: str
     is_custom: bool
+    """Whether the image was uploaded by a customer."""
 
 
 class ServerIp(Model):
+    """A public address of a server."""
+
     type: Literal["ipv4", "ipv6", "ipv_4"] | str
+    """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
+
     ip: str
     ptr: str | None = None
+    """Reverse DNS name."""
+
     is_main: bool
+    """Whether it is the main address of the server; that one cannot be deleted."""
 
 
 class ServerLog(Model):
+    """An event in the life of a server."""
+
     id: int
+    """Id of the log entry."""
+
     logged_at: datetime
+    """When it happened."""
+
     event: str
+    """What happened, e.g. `install`."""
 
 
 class ServerNetwork(Model):
     id: str | None = None
+    """`network-...` for a private network; absent for the public one."""
+
     type: Literal["public", "local"] | str
+    """`public` or `local` (private)."""
+
     nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str | None = None
+    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
+
     bandwidth: int | None = None
+    """Bandwidth in Mbit/s; null if not limited or unknown."""
+
     ips: list[ServerNetworkIp] | None = None
+    """Addresses in the network; can be empty or null."""
+
     is_ddos_guard: bool | None = None
+    """Whether DDoS protection is on; public networks only."""
+
     is_image_mounted: bool | None = None
+    """Whether an ISO image is mounted."""
+
     blocked_ports: list[int] | None = None
+    """Ports blocked by the provider, e.g. 25."""
 
 
 class ServerNetworkInput(Model):
     id: str | None = None
+    """Private network to join, `network-...`."""
+
     floating_ip: str | None = None
+    """Public IPv4: `create_ip` allocates a new, billed one in the right zone; else an existing unbound address."""
+
     local_ip: str | None = None
+    """Address in the private network; use the fourth of the subnet or a later one."""
+
     ip: str | None = None
+    """Deprecated; use network.local_ip."""
+
     network_drive_ids: list[str] | None = None
+    """UUIDs of network drives to mount."""
 
 
 class ServerNetworkIp(Model):
     type: Literal["ipv4", "ipv6", "ipv_4"] | str
+    """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
+
     ip: str
+    """Address."""
+
     ptr: str | None = None
+    """Reverse DNS name; often missing."""
+
     is_main: bool
+    """Whether it is the main address of the server; that one cannot be deleted."""
+
     id: str | None = None
 
 
 class ServerOs(Model):
     id: int
+    """Id in the catalogue of operating systems."""
+
     name: (
         Literal[
             "bitrix",
@@ -227,23 +419,53 @@ class ServerOs(Model):
         ]
         | str
     )
+    """Family, e.g. `ubuntu`; more exist than are listed."""
+
     version: str | None = Field(...)
+    """Version text; null if it has none."""
 
 
 class ServerPreset(Model):
+    """A plan of fixed size for servers (the opposite of a configurator). Archived presets are not listed."""
+
     id: int
+    """Goes into preset_id."""
+
     location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
+    """Location that servers of this preset go to."""
+
     price: Decimal
+    """RUB per month before discounts, without the public IPv4 address; charged by the hour."""
+
     cpu: int
+    """Number of CPU cores."""
+
     cpu_frequency: str
+    """CPU frequency in GHz, as text, e.g. `3.3`."""
+
     ram: int
+    """RAM in MB."""
+
     disk: int
+    """Disk size in MB (51200 is 50 GB)."""
+
     disk_type: Literal["ssd", "nvme", "hdd"] | str
+    """Kind of storage."""
+
     bandwidth: int
+    """Bandwidth in Mbit/s."""
+
     description: str
+    """Text of the provider."""
+
     description_short: str
+    """Short text; the same for several presets in different zones."""
+
     is_allowed_local_network: bool
+    """Whether its servers can join a private network."""
+
     tags: list[str]
+    """Marks of the provider, e.g. for promotions and zones."""
 
 
 class ServerSoftware(Model):
@@ -252,31 +474,59 @@ class ServerSoftware(Model):
 
 
 class ServerStatistic(Model):
+    """Series of samples of one metric of a server."""
+
     name: str | None = None
+    """Metric, e.g. `system.cpu.util` (percent); the unit of `network.request` and `network.response` is not documented."""
+
     list_: list[ServerStatisticPoint] | None = Field(None, alias="list")
+    """Samples."""
+
     meta: ServerStatisticMeta | None = None
 
 
 class ServerStatisticMeta(Model):
     amount: int
+    """Number of samples."""
 
 
 class ServerStatisticPoint(Model):
     value: float
+    """Value in the unit of the metric; percent for `system.cpu.util`."""
+
     time: datetime
+    """Time of the sample."""
 
 
 class Software(Model):
+    """A marketplace product that can be preinstalled on a server."""
+
     id: int | None = None
+    """Goes into software_id."""
+
     name: str | None = None
     os_ids: list[int] | None = None
+    """Operating systems it can be installed on."""
+
     description: str | None = None
+    """Text of the provider; can hold HTML or a bare localisation key."""
+
     installations: int | None = None
+    """How often it has been installed."""
+
     requirements: SoftwareRequirements | None = None
+    """Least size of a server that takes it; the unit of RAM and disk is not documented (servers themselves use MB)."""
 
 
 class SoftwareRequirements(Model):
     cpu_min: int | None = None
+    """Least number of CPU cores."""
+
     disk_min: int | None = None
+    """Least disk size."""
+
     ram_min: int | None = None
+    """Least RAM."""
+
     bandwidth_min: int | None = None
+    """Least bandwidth in Mbit/s."""

@@ -9,12 +9,19 @@ from timeweb_sdk._core.model import Model
 
 
 class SshKey(Model):
+    """A public SSH key stored on the account."""
+
     id: int
     name: str
     body: str
+    """Public key in OpenSSH format, e.g. `ssh-ed25519 AAAA... user@example.com`."""
+
     created_at: datetime
     used_by: list[SshKeyUser]
+    """Servers it was installed on through the API."""
+
     is_default: bool | None = None
+    """Whether new servers get it preselected."""
 
 
 class SshKeyUser(Model):

@@ -12,37 +12,74 @@ from timeweb_sdk._core.model import Model
 
 
 class Vpc(Model):
+    """A private network (VPC) of the account."""
+
     id: str
+    """`network-` and 32 hexadecimal digits."""
+
     name: str
     subnet_v4: str
+    """Subnet in CIDR form, e.g. `192.168.0.0/24`."""
+
     location: Literal["ru-1", "ru-2", "pl-1", "nl-1", "ru-3", "de-1", "kz-1", "us-4"] | str
+    """Location, e.g. `ru-1`; only some locations have private networks."""
+
     created_at: datetime
     description: str | None = Field(...)
+    """Free text; null or empty without one."""
+
     availability_zone: (
         Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
     )
+    """Zone within the location."""
+
     public_ip: str | None = Field(...)
+    """Public address of the network; null without one."""
+
     type: Literal["bgp", "ovn"] | str
+    """`bgp` for new networks, `ovn` for those of the former kind."""
+
     busy_address: list[str]
+    """Addresses taken in the subnet; entries can outlive their service."""
 
 
 class VpcPort(Model):
+    """The port by which a service is connected to a private network."""
+
     id: str
+    """UUID of the port."""
+
     nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str
+    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
+
     mac: str
+    """MAC address."""
+
     ipv4: str
+    """Address in the private network."""
+
     service: VpcPortService
+    """Service that holds the port."""
 
 
 class VpcPortService(Model):
     id: int
     type: Literal["server", "balancer", "dbaas"] | str
+    """`server`, `balancer` or `dbaas` (a database); more kinds occur."""
+
     name: str
 
 
 class VpcService(Model):
+    """A service connected to a private network."""
+
     id: int
     name: str
     public_ip: str | None = None
+    """Public address; absent without one."""
+
     local_ip: str | None = None
+    """Address in the private network."""
+
     type: Literal["server", "balancer", "dbaas"] | str | None = None
+    """`server`, `balancer` or `dbaas` (a database); more kinds occur."""

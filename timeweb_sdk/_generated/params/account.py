@@ -14,6 +14,8 @@ class NotificationChannelsInputParams(TypedDict):
 
 class NotificationSettingInputParams(TypedDict):
     channels: NotificationChannelsInputParams
+    """Channels to change."""
+
     type: (
         Literal[
             "balancer_deletion_confirmation",
@@ -37,3 +39,4 @@ class NotificationSettingInputParams(TypedDict):
         ]
         | str
     )
+    """Notification to change."""

@@ -51,34 +51,91 @@ class DatabaseAutoBackupInputParams(TypedDict):
 
 
 class DatabaseConfigParams(TypedDict):
+    """Engine settings of a managed database. All values are text; a number without a suffix has the unit that the engine gives the setting. Settings of other engines are absent; empty text occurs."""
+
     auto_increment_increment: NotRequired[str]
+    """MySQL: step between AUTO_INCREMENT values."""
+
     auto_increment_offset: NotRequired[str]
+    """MySQL: first AUTO_INCREMENT value."""
+
     innodb_io_capacity: NotRequired[str]
+    """MySQL: I/O operations per second for background work."""
+
     innodb_purge_threads: NotRequired[str]
+    """MySQL: threads that purge old row versions."""
+
     innodb_read_io_threads: NotRequired[str]
+    """MySQL: threads for reads."""
+
     innodb_thread_concurrency: NotRequired[str]
+    """MySQL: greatest number of threads inside InnoDB."""
+
     innodb_write_io_threads: NotRequired[str]
+    """MySQL: threads for writes."""
+
     join_buffer_size: NotRequired[str]
+    """MySQL: least buffer for joins without an index, in bytes."""
+
     max_allowed_packet: NotRequired[str]
+    """MySQL: greatest packet or row, in bytes."""
+
     max_heap_table_size: NotRequired[str]
+    """MySQL: greatest MEMORY table, in bytes."""
+
     autovacuum_analyze_scale_factor: NotRequired[str]
+    """PostgreSQL: share of changed rows (0 to 1) that triggers ANALYZE."""
+
     bgwriter_delay: NotRequired[str]
+    """PostgreSQL: pause between rounds of the background writer, in ms."""
+
     bgwriter_lru_maxpages: NotRequired[str]
+    """PostgreSQL: greatest number of pages written in a round."""
+
     deadlock_timeout: NotRequired[str]
+    """PostgreSQL: wait for a lock before deadlocks are looked for, in ms."""
+
     gin_pending_list_limit: NotRequired[str]
+    """PostgreSQL: greatest pending list of a GIN index, in KB."""
+
     idle_in_transaction_session_timeout: NotRequired[str]
+    """PostgreSQL: idle time within a transaction after which the session ends, in ms."""
+
     idle_session_timeout: NotRequired[str]
+    """PostgreSQL: idle time outside a transaction after which the session ends, in ms."""
+
     join_collapse_limit: NotRequired[str]
+    """PostgreSQL: number of FROM items up to which the planner reorders explicit joins."""
+
     lock_timeout: NotRequired[str]
+    """PostgreSQL: greatest wait for a lock, in ms."""
+
     max_prepared_transactions: NotRequired[str]
+    """PostgreSQL: greatest number of prepared transactions at a time."""
+
     max_connections: NotRequired[str]
+    """MySQL and PostgreSQL: greatest number of connections."""
+
     shared_buffers: NotRequired[str]
+    """PostgreSQL: shared memory buffers, in pages of 8 KB."""
+
     wal_buffers: NotRequired[str]
+    """PostgreSQL: shared memory for write-ahead log, in pages of 8 KB."""
+
     temp_buffers: NotRequired[str]
+    """PostgreSQL: greatest memory for temporary tables of a session, in pages of 8 KB."""
+
     work_mem: NotRequired[str]
+    """PostgreSQL: memory of one sort or hash before it goes to disk, in KB."""
+
     sql_mode: NotRequired[str]
+    """MySQL: SQL modes, separated by commas."""
+
     query_cache_type: NotRequired[str]
+    """MySQL: turns the query cache on or off."""
+
     query_cache_size: NotRequired[str]
+    """MySQL: size of the query cache, in bytes."""
 
 
 class DatabaseInstanceInputParams(TypedDict):

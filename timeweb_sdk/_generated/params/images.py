@@ -8,7 +8,16 @@ from typing import NotRequired, TypedDict
 
 
 class ImageDownloadAuthParams(TypedDict):
+    """OAuth access to the cloud drive that an image is exported to. Holds secrets."""
+
     access_token: str
+    """Access token of the drive's API, secret."""
+
     refresh_token: NotRequired[str]
+    """Refresh token of the drive's API, secret."""
+
     expiry: NotRequired[datetime]
+    """When the access token expires."""
+
     token_type: NotRequired[str]
+    """Scheme of the token."""

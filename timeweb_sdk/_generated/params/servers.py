@@ -8,23 +8,50 @@ from typing import NotRequired, TypedDict
 
 class ServerConfigurationInputParams(TypedDict):
     configurator_id: int
+    """Configurator from the catalogue of configurators for servers; it decides the location."""
+
     disk: int
+    """Disk size in MB."""
+
     cpu: int
+    """Number of CPU cores."""
+
     ram: int
+    """RAM in MB; dedicated CPUs want about 4 GB per core (400 `invalid_configuration_ram`)."""
+
     gpu: int
+    """Number of graphics cards. Send 0 for none: without it the order fails with 404 "Preset with id: 0 not found"."""
 
 
 class ServerConfiguratorInputParams(TypedDict):
     configurator_id: NotRequired[int]
+    """Configurator from the catalogue of configurators for servers."""
+
     disk: NotRequired[int]
+    """Disk size in MB; not below the present size."""
+
     cpu: NotRequired[int]
+    """Number of CPU cores."""
+
     ram: NotRequired[int]
+    """RAM in MB."""
+
     gpu: NotRequired[int]
+    """Number of graphics cards, 0 for none."""
 
 
 class ServerNetworkInputParams(TypedDict):
     id: NotRequired[str]
+    """Private network to join, `network-...`."""
+
     floating_ip: NotRequired[str]
+    """Public IPv4: `create_ip` allocates a new, billed one in the right zone; else an existing unbound address."""
+
     local_ip: NotRequired[str]
+    """Address in the private network; use the fourth of the subnet or a later one."""
+
     ip: NotRequired[str]
+    """Deprecated; use network.local_ip."""
+
     network_drive_ids: NotRequired[list[str]]
+    """UUIDs of network drives to mount."""

@@ -27,7 +27,9 @@ class AccountStatusResource(Resource):
     """``client.account.status``: get."""
 
     def get(self) -> AccountStatus:
-        """Call GET /api/v1/account/status.
+        """Tell whether the account is blocked and when its password was changed.
+
+        `company_info` describes the hosting company, not the customer.
 
         API: ``GET /api/v1/account/status``
         """
@@ -38,7 +40,9 @@ class AsyncAccountStatusResource(AsyncResource):
     """``client.account.status``: get."""
 
     async def get(self) -> AccountStatus:
-        """Call GET /api/v1/account/status.
+        """Tell whether the account is blocked and when its password was changed.
+
+        `company_info` describes the hosting company, not the customer.
 
         API: ``GET /api/v1/account/status``
         """
@@ -49,7 +53,9 @@ class AccountNotificationSettingsResource(Resource):
     """``client.account.notification_settings``: list, update."""
 
     def list(self) -> Page[NotificationSetting]:
-        """Call GET /api/v1/account/notification-settings.
+        """List which notifications go out by e-mail, SMS and Telegram.
+
+        One item per notification type, with the state of each channel.
 
         API: ``GET /api/v1/account/notification-settings``
         """
@@ -58,7 +64,13 @@ class AccountNotificationSettingsResource(Resource):
     def update(
         self, *, settings: Sequence[NotificationSettingInput | NotificationSettingInputParams] | NotGiven = NOT_GIVEN
     ) -> Page[NotificationSetting]:
-        """Call PATCH /api/v1/account/notification-settings.
+        """Turn notification types on or off for each channel.
+
+        Types and channels left out stay as they are. Returns the settings. Turning off a `*_deletion_confirmation` type
+        can keep confirmation codes from reaching the owner.
+
+        Args:
+            settings: One or more notification types to change.
 
         API: ``PATCH /api/v1/account/notification-settings``
         """
@@ -69,7 +81,9 @@ class AsyncAccountNotificationSettingsResource(AsyncResource):
     """``client.account.notification_settings``: list, update."""
 
     def list(self) -> AsyncPage[NotificationSetting]:
-        """Call GET /api/v1/account/notification-settings.
+        """List which notifications go out by e-mail, SMS and Telegram.
+
+        One item per notification type, with the state of each channel.
 
         API: ``GET /api/v1/account/notification-settings``
         """
@@ -78,7 +92,13 @@ class AsyncAccountNotificationSettingsResource(AsyncResource):
     def update(
         self, *, settings: Sequence[NotificationSettingInput | NotificationSettingInputParams] | NotGiven = NOT_GIVEN
     ) -> AsyncPage[NotificationSetting]:
-        """Call PATCH /api/v1/account/notification-settings.
+        """Turn notification types on or off for each channel.
+
+        Types and channels left out stay as they are. Returns the settings. Turning off a `*_deletion_confirmation` type
+        can keep confirmation codes from reaching the owner.
+
+        Args:
+            settings: One or more notification types to change.
 
         API: ``PATCH /api/v1/account/notification-settings``
         """
@@ -117,7 +137,9 @@ class AuthAccessResource(Resource):
         return AuthAccessIpsResource(self._client)
 
     def get(self) -> AccessSettings:
-        """Call GET /api/v1/auth/access.
+        """Read the sign-in restrictions by IP address and country with their allow lists.
+
+        An allow list has effect only while its restriction is enabled.
 
         API: ``GET /api/v1/auth/access``
         """
@@ -138,7 +160,9 @@ class AsyncAuthAccessResource(AsyncResource):
         return AsyncAuthAccessIpsResource(self._client)
 
     async def get(self) -> AccessSettings:
-        """Call GET /api/v1/auth/access.
+        """Read the sign-in restrictions by IP address and country with their allow lists.
+
+        An allow list has effect only while its restriction is enabled.
 
         API: ``GET /api/v1/auth/access``
         """
@@ -149,28 +173,47 @@ class AuthAccessCountriesResource(Resource):
     """``client.auth.access.countries``: set_enabled, get, create, delete."""
 
     def set_enabled(self, *, is_enabled: bool) -> None:
-        """Call POST /api/v1/auth/access/countries/enabled.
+        """Enforce or lift the restriction of sign-in to allowed countries.
+
+        Enabling it without your own country on the allow list locks you out.
+
+        Args:
+            is_enabled: Whether only sign-ins from listed countries are accepted.
 
         API: ``POST /api/v1/auth/access/countries/enabled``
         """
         self._call("updateAuthRestrictionsByCountries", None, body={"is_enabled": is_enabled})
 
     def get(self) -> dict[str, Any]:
-        """Call GET /api/v1/auth/access/countries.
+        """Map the country codes that sign-in restrictions accept to country names.
+
+        Keys are ISO 3166-1 alpha-2 codes, values names in Russian. This is the catalogue; the allow list itself is read
+        with getAuthAccessSettings.
 
         API: ``GET /api/v1/auth/access/countries``
         """
         return self._call("getCountries", dict[str, Any])
 
     def create(self, *, countries: Sequence[str]) -> AddedCountries:
-        """Call POST /api/v1/auth/access/countries.
+        """Add countries to the sign-in allow list.
+
+        One result per country: `success`, or `conflict` if it was already listed.
+
+        Args:
+            countries: ISO 3166-1 alpha-2 codes.
 
         API: ``POST /api/v1/auth/access/countries``
         """
         return self._call("addCountriesToAllowedList", AddedCountries, body={"countries": countries})
 
     def delete(self, *, countries: Sequence[str]) -> RemovedCountries:
-        """Call DELETE /api/v1/auth/access/countries.
+        """Take countries off the sign-in allow list.
+
+        While the restriction is enabled, sign-in from these countries is refused from now on. One result per country:
+        `success`, or `not_found` if it was not listed.
+
+        Args:
+            countries: ISO 3166-1 alpha-2 codes.
 
         API: ``DELETE /api/v1/auth/access/countries``
         """
@@ -181,28 +224,47 @@ class AsyncAuthAccessCountriesResource(AsyncResource):
     """``client.auth.access.countries``: set_enabled, get, create, delete."""
 
     async def set_enabled(self, *, is_enabled: bool) -> None:
-        """Call POST /api/v1/auth/access/countries/enabled.
+        """Enforce or lift the restriction of sign-in to allowed countries.
+
+        Enabling it without your own country on the allow list locks you out.
+
+        Args:
+            is_enabled: Whether only sign-ins from listed countries are accepted.
 
         API: ``POST /api/v1/auth/access/countries/enabled``
         """
         await self._call("updateAuthRestrictionsByCountries", None, body={"is_enabled": is_enabled})
 
     async def get(self) -> dict[str, Any]:
-        """Call GET /api/v1/auth/access/countries.
+        """Map the country codes that sign-in restrictions accept to country names.
+
+        Keys are ISO 3166-1 alpha-2 codes, values names in Russian. This is the catalogue; the allow list itself is read
+        with getAuthAccessSettings.
 
         API: ``GET /api/v1/auth/access/countries``
         """
         return await self._call("getCountries", dict[str, Any])
 
     async def create(self, *, countries: Sequence[str]) -> AddedCountries:
-        """Call POST /api/v1/auth/access/countries.
+        """Add countries to the sign-in allow list.
+
+        One result per country: `success`, or `conflict` if it was already listed.
+
+        Args:
+            countries: ISO 3166-1 alpha-2 codes.
 
         API: ``POST /api/v1/auth/access/countries``
         """
         return await self._call("addCountriesToAllowedList", AddedCountries, body={"countries": countries})
 
     async def delete(self, *, countries: Sequence[str]) -> RemovedCountries:
-        """Call DELETE /api/v1/auth/access/countries.
+        """Take countries off the sign-in allow list.
+
+        While the restriction is enabled, sign-in from these countries is refused from now on. One result per country:
+        `success`, or `not_found` if it was not listed.
+
+        Args:
+            countries: ISO 3166-1 alpha-2 codes.
 
         API: ``DELETE /api/v1/auth/access/countries``
         """
@@ -213,21 +275,37 @@ class AuthAccessIpsResource(Resource):
     """``client.auth.access.ips``: set_enabled, create, delete."""
 
     def set_enabled(self, *, is_enabled: bool) -> None:
-        """Call POST /api/v1/auth/access/ips/enabled.
+        """Enforce or lift the restriction of sign-in to allowed IP addresses.
+
+        Enabling it without your own address on the allow list locks you out.
+
+        Args:
+            is_enabled: Whether only listed addresses may sign in.
 
         API: ``POST /api/v1/auth/access/ips/enabled``
         """
         self._call("updateAuthRestrictionsByIP", None, body={"is_enabled": is_enabled})
 
     def create(self, *, ips: Sequence[str]) -> AddedIps:
-        """Call POST /api/v1/auth/access/ips.
+        """Add IPv4 addresses to the sign-in allow list.
+
+        One result per address: `success`, or `conflict` if it was already listed.
+
+        Args:
+            ips: IPv4 addresses.
 
         API: ``POST /api/v1/auth/access/ips``
         """
         return self._call("addIPsToAllowedList", AddedIps, body={"ips": ips})
 
     def delete(self, *, ips: Sequence[str]) -> RemovedIps:
-        """Call DELETE /api/v1/auth/access/ips.
+        """Take IPv4 addresses off the sign-in allow list.
+
+        While the restriction is enabled, sign-in from these addresses is refused from now on. One result per address:
+        `success`, or `not_found` if it was not listed.
+
+        Args:
+            ips: IPv4 addresses.
 
         API: ``DELETE /api/v1/auth/access/ips``
         """
@@ -238,21 +316,37 @@ class AsyncAuthAccessIpsResource(AsyncResource):
     """``client.auth.access.ips``: set_enabled, create, delete."""
 
     async def set_enabled(self, *, is_enabled: bool) -> None:
-        """Call POST /api/v1/auth/access/ips/enabled.
+        """Enforce or lift the restriction of sign-in to allowed IP addresses.
+
+        Enabling it without your own address on the allow list locks you out.
+
+        Args:
+            is_enabled: Whether only listed addresses may sign in.
 
         API: ``POST /api/v1/auth/access/ips/enabled``
         """
         await self._call("updateAuthRestrictionsByIP", None, body={"is_enabled": is_enabled})
 
     async def create(self, *, ips: Sequence[str]) -> AddedIps:
-        """Call POST /api/v1/auth/access/ips.
+        """Add IPv4 addresses to the sign-in allow list.
+
+        One result per address: `success`, or `conflict` if it was already listed.
+
+        Args:
+            ips: IPv4 addresses.
 
         API: ``POST /api/v1/auth/access/ips``
         """
         return await self._call("addIPsToAllowedList", AddedIps, body={"ips": ips})
 
     async def delete(self, *, ips: Sequence[str]) -> RemovedIps:
-        """Call DELETE /api/v1/auth/access/ips.
+        """Take IPv4 addresses off the sign-in allow list.
+
+        While the restriction is enabled, sign-in from these addresses is refused from now on. One result per address:
+        `success`, or `not_found` if it was not listed.
+
+        Args:
+            ips: IPv4 addresses.
 
         API: ``DELETE /api/v1/auth/access/ips``
         """

@@ -983,6 +983,13 @@ class DbsAutoBackupsResource(Resource):
     ) -> Page[AutoBackupSettings]:
         """Call PATCH /api/v1/dbs/{db_id}/auto-backups.
 
+        Args:
+            is_enabled: Whether backups are made.
+            copy_count: Copies to keep, 1 to 99.
+            creation_start_at: Day of the first backup; the time of day is ignored.
+            interval: How often a backup is made.
+            day_of_week: Day of weekly backups, 1 to 7; only with interval `week`.
+
         API: ``PATCH /api/v1/dbs/{db_id}/auto-backups``
         """
         return self._list(
@@ -1020,6 +1027,13 @@ class AsyncDbsAutoBackupsResource(AsyncResource):
         day_of_week: int | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[AutoBackupSettings]:
         """Call PATCH /api/v1/dbs/{db_id}/auto-backups.
+
+        Args:
+            is_enabled: Whether backups are made.
+            copy_count: Copies to keep, 1 to 99.
+            creation_start_at: Day of the first backup; the time of day is ignored.
+            interval: How often a backup is made.
+            day_of_week: Day of weekly backups, 1 to 7; only with interval `week`.
 
         API: ``PATCH /api/v1/dbs/{db_id}/auto-backups``
         """

@@ -20,7 +20,9 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource):
     """``client.dedicated_servers``: list, create, get, update, delete."""
 
     def list(self) -> Page[DedicatedServer]:
-        """Call GET /api/v1/dedicated-servers.
+        """List the rented dedicated servers with their access data.
+
+        IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/dedicated-servers``
         """
@@ -41,7 +43,24 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource):
         comment: str | None | NotGiven = NOT_GIVEN,
         project_id: int | None | NotGiven = NOT_GIVEN,
     ) -> DedicatedServer:
-        """Call POST /api/v1/dedicated-servers.
+        """Rent a dedicated server, charged for the whole payment period in advance.
+
+        The price follows from `preset_id`, `payment_period` and the chosen extras. Returns at once with status
+        `installing`; a preset that is not pre-installed is set up by engineers, which takes longer. Repeating the call
+        orders another machine.
+
+        Args:
+            preset_id: Machine from the catalogue of presets for dedicated servers.
+            payment_period: ISO 8601 duration charged in advance: `P1M` is a month, `P1Y` a year.
+            name: Display name, unique within the account, up to 255 characters.
+            plan_id: List of additional services.
+            os_id: Operating system to install.
+            cp_id: Control panel to install; charged by its own price.
+            bandwidth_id: Internet link to rent; charged by its own price.
+            network_drive_id: Network drive to attach.
+            additional_ip_addr_id: Additional address to rent; charged by its own price.
+            comment: Free text, up to 255 characters.
+            project_id: Project to put the server in.
 
         API: ``POST /api/v1/dedicated-servers``
         """
@@ -64,7 +83,9 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource):
         )
 
     def get(self, dedicated_id: int) -> DedicatedServer:
-        """Call GET /api/v1/dedicated-servers/{dedicated_id}.
+        """Fetch one dedicated server with its addresses, extras and passwords.
+
+        IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/dedicated-servers/{dedicated_id}``
         """
@@ -73,7 +94,13 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource):
     def update(
         self, dedicated_id: int, *, name: str | NotGiven = NOT_GIVEN, comment: str | NotGiven = NOT_GIVEN
     ) -> DedicatedServer:
-        """Call PATCH /api/v1/dedicated-servers/{dedicated_id}.
+        """Rename a dedicated server or change its comment.
+
+        The hardware and the extras cannot be changed here. Returns the server.
+
+        Args:
+            name: Display name, unique within the account.
+            comment: Free text.
 
         API: ``PATCH /api/v1/dedicated-servers/{dedicated_id}``
         """
@@ -85,7 +112,9 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource):
         )
 
     def delete(self, dedicated_id: int) -> None:
-        """Call DELETE /api/v1/dedicated-servers/{dedicated_id}.
+        """Give up a dedicated server and lose the data on its disks.
+
+        Irreversible. Whether the rest of the paid period is refunded is not documented.
 
         API: ``DELETE /api/v1/dedicated-servers/{dedicated_id}``
         """
@@ -96,7 +125,9 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
     """``client.dedicated_servers``: list, create, get, update, delete."""
 
     def list(self) -> AsyncPage[DedicatedServer]:
-        """Call GET /api/v1/dedicated-servers.
+        """List the rented dedicated servers with their access data.
+
+        IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/dedicated-servers``
         """
@@ -117,7 +148,24 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
         comment: str | None | NotGiven = NOT_GIVEN,
         project_id: int | None | NotGiven = NOT_GIVEN,
     ) -> DedicatedServer:
-        """Call POST /api/v1/dedicated-servers.
+        """Rent a dedicated server, charged for the whole payment period in advance.
+
+        The price follows from `preset_id`, `payment_period` and the chosen extras. Returns at once with status
+        `installing`; a preset that is not pre-installed is set up by engineers, which takes longer. Repeating the call
+        orders another machine.
+
+        Args:
+            preset_id: Machine from the catalogue of presets for dedicated servers.
+            payment_period: ISO 8601 duration charged in advance: `P1M` is a month, `P1Y` a year.
+            name: Display name, unique within the account, up to 255 characters.
+            plan_id: List of additional services.
+            os_id: Operating system to install.
+            cp_id: Control panel to install; charged by its own price.
+            bandwidth_id: Internet link to rent; charged by its own price.
+            network_drive_id: Network drive to attach.
+            additional_ip_addr_id: Additional address to rent; charged by its own price.
+            comment: Free text, up to 255 characters.
+            project_id: Project to put the server in.
 
         API: ``POST /api/v1/dedicated-servers``
         """
@@ -140,7 +188,9 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
         )
 
     async def get(self, dedicated_id: int) -> DedicatedServer:
-        """Call GET /api/v1/dedicated-servers/{dedicated_id}.
+        """Fetch one dedicated server with its addresses, extras and passwords.
+
+        IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/dedicated-servers/{dedicated_id}``
         """
@@ -149,7 +199,13 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
     async def update(
         self, dedicated_id: int, *, name: str | NotGiven = NOT_GIVEN, comment: str | NotGiven = NOT_GIVEN
     ) -> DedicatedServer:
-        """Call PATCH /api/v1/dedicated-servers/{dedicated_id}.
+        """Rename a dedicated server or change its comment.
+
+        The hardware and the extras cannot be changed here. Returns the server.
+
+        Args:
+            name: Display name, unique within the account.
+            comment: Free text.
 
         API: ``PATCH /api/v1/dedicated-servers/{dedicated_id}``
         """
@@ -161,7 +217,9 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
         )
 
     async def delete(self, dedicated_id: int) -> None:
-        """Call DELETE /api/v1/dedicated-servers/{dedicated_id}.
+        """Give up a dedicated server and lose the data on its disks.
+
+        Irreversible. Whether the rest of the paid period is refunded is not documented.
 
         API: ``DELETE /api/v1/dedicated-servers/{dedicated_id}``
         """
@@ -179,7 +237,12 @@ class PresetsDedicatedServersResource(Resource):
     def list(
         self, *, location: Literal["ru-1", "ru-2", "kz-1", "pl-1", "ru-3", "nl-1", "de-1", "us-4"] | str | NotGiven = NOT_GIVEN
     ) -> Page[DedicatedServerPreset]:
-        """Call GET /api/v1/presets/dedicated-servers.
+        """List the dedicated machines for rent with hardware and price.
+
+        Prices are in RUB and do not contain the additional services.
+
+        Args:
+            location: Only machines of this location, e.g. `ru-1`.
 
         API: ``GET /api/v1/presets/dedicated-servers``
         """
@@ -197,7 +260,12 @@ class AsyncPresetsDedicatedServersResource(AsyncResource):
     def list(
         self, *, location: Literal["ru-1", "ru-2", "kz-1", "pl-1", "ru-3", "nl-1", "de-1", "us-4"] | str | NotGiven = NOT_GIVEN
     ) -> AsyncPage[DedicatedServerPreset]:
-        """Call GET /api/v1/presets/dedicated-servers.
+        """List the dedicated machines for rent with hardware and price.
+
+        Prices are in RUB and do not contain the additional services.
+
+        Args:
+            location: Only machines of this location, e.g. `ru-1`.
 
         API: ``GET /api/v1/presets/dedicated-servers``
         """
@@ -208,7 +276,9 @@ class PresetsDedicatedServersAdditionalServicesResource(Resource):
     """``client.presets.dedicated_servers.additional_services``: list."""
 
     def list(self, preset_id: int) -> Page[DedicatedServerAdditionalService]:
-        """Call GET /api/v1/presets/dedicated-servers/{preset_id}/additional-services.
+        """List the extras for a dedicated machine (addresses, panels), with prices.
+
+        Their ids go into the `*_id` fields of createDedicatedServer.
 
         API: ``GET /api/v1/presets/dedicated-servers/{preset_id}/additional-services``
         """
@@ -221,7 +291,9 @@ class AsyncPresetsDedicatedServersAdditionalServicesResource(AsyncResource):
     """``client.presets.dedicated_servers.additional_services``: list."""
 
     def list(self, preset_id: int) -> AsyncPage[DedicatedServerAdditionalService]:
-        """Call GET /api/v1/presets/dedicated-servers/{preset_id}/additional-services.
+        """List the extras for a dedicated machine (addresses, panels), with prices.
+
+        Their ids go into the `*_id` fields of createDedicatedServer.
 
         API: ``GET /api/v1/presets/dedicated-servers/{preset_id}/additional-services``
         """

@@ -54,7 +54,13 @@ class FirewallGroupsResource(Resource):
         return FirewallGroupsRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[FirewallGroup]:
-        """Call GET /api/v1/firewall/groups.
+        """List the firewall rule groups of the account.
+
+        Rules and attached services are separate lists of each group.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/groups``
         """
@@ -67,7 +73,13 @@ class FirewallGroupsResource(Resource):
         policy: Literal["DROP", "ACCEPT"] | str | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
     ) -> FirewallGroup:
-        """Call POST /api/v1/firewall/groups.
+        """Create a firewall rule group with a default policy.
+
+        The group filters nothing until a service is attached; attaching right after creation can answer 409 for a
+        moment.
+
+        Args:
+            policy: What happens to traffic that no rule names: `DROP` or `ACCEPT`. Cannot be changed later.
 
         API: ``POST /api/v1/firewall/groups``
         """
@@ -76,21 +88,36 @@ class FirewallGroupsResource(Resource):
         )
 
     def get(self, group_id: str) -> FirewallGroup:
-        """Call GET /api/v1/firewall/groups/{group_id}.
+        """Fetch one firewall group without its rules.
+
+        The rules are read with getGroupRules, the services with getGroupResources.
+
+        Args:
+            group_id: UUID of the group.
 
         API: ``GET /api/v1/firewall/groups/{group_id}``
         """
         return self._call("getGroup", FirewallGroup, path={"group_id": group_id})
 
     def delete(self, group_id: str) -> None:
-        """Call DELETE /api/v1/firewall/groups/{group_id}.
+        """Delete a firewall group with all its rules; its services lose the protection.
+
+        Detach its services first; with services attached the API has been seen to answer 500.
+
+        Args:
+            group_id: UUID of the group.
 
         API: ``DELETE /api/v1/firewall/groups/{group_id}``
         """
         self._call("deleteGroup", None, path={"group_id": group_id})
 
     def update(self, group_id: str, *, name: str, description: str | NotGiven = NOT_GIVEN) -> FirewallGroup:
-        """Call PATCH /api/v1/firewall/groups/{group_id}.
+        """Rename a firewall group or change its description.
+
+        The policy is fixed at creation. Returns the group.
+
+        Args:
+            group_id: UUID of the group.
 
         API: ``PATCH /api/v1/firewall/groups/{group_id}``
         """
@@ -113,7 +140,13 @@ class AsyncFirewallGroupsResource(AsyncResource):
         return AsyncFirewallGroupsRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[FirewallGroup]:
-        """Call GET /api/v1/firewall/groups.
+        """List the firewall rule groups of the account.
+
+        Rules and attached services are separate lists of each group.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/groups``
         """
@@ -126,7 +159,13 @@ class AsyncFirewallGroupsResource(AsyncResource):
         policy: Literal["DROP", "ACCEPT"] | str | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
     ) -> FirewallGroup:
-        """Call POST /api/v1/firewall/groups.
+        """Create a firewall rule group with a default policy.
+
+        The group filters nothing until a service is attached; attaching right after creation can answer 409 for a
+        moment.
+
+        Args:
+            policy: What happens to traffic that no rule names: `DROP` or `ACCEPT`. Cannot be changed later.
 
         API: ``POST /api/v1/firewall/groups``
         """
@@ -135,21 +174,36 @@ class AsyncFirewallGroupsResource(AsyncResource):
         )
 
     async def get(self, group_id: str) -> FirewallGroup:
-        """Call GET /api/v1/firewall/groups/{group_id}.
+        """Fetch one firewall group without its rules.
+
+        The rules are read with getGroupRules, the services with getGroupResources.
+
+        Args:
+            group_id: UUID of the group.
 
         API: ``GET /api/v1/firewall/groups/{group_id}``
         """
         return await self._call("getGroup", FirewallGroup, path={"group_id": group_id})
 
     async def delete(self, group_id: str) -> None:
-        """Call DELETE /api/v1/firewall/groups/{group_id}.
+        """Delete a firewall group with all its rules; its services lose the protection.
+
+        Detach its services first; with services attached the API has been seen to answer 500.
+
+        Args:
+            group_id: UUID of the group.
 
         API: ``DELETE /api/v1/firewall/groups/{group_id}``
         """
         await self._call("deleteGroup", None, path={"group_id": group_id})
 
     async def update(self, group_id: str, *, name: str, description: str | NotGiven = NOT_GIVEN) -> FirewallGroup:
-        """Call PATCH /api/v1/firewall/groups/{group_id}.
+        """Rename a firewall group or change its description.
+
+        The policy is fixed at creation. Returns the group.
+
+        Args:
+            group_id: UUID of the group.
 
         API: ``PATCH /api/v1/firewall/groups/{group_id}``
         """
@@ -164,7 +218,14 @@ class FirewallGroupsResourcesResource(Resource):
     def list(
         self, group_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[FirewallGroupResource]:
-        """Call GET /api/v1/firewall/groups/{group_id}/resources.
+        """List the services that a firewall group protects.
+
+        Ids come as text.
+
+        Args:
+            group_id: UUID of the group.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/groups/{group_id}/resources``
         """
@@ -179,7 +240,15 @@ class FirewallGroupsResourcesResource(Resource):
         *,
         resource_type: Literal["server", "dbaas", "balancer", "app"] | str | NotGiven = NOT_GIVEN,
     ) -> FirewallGroupResource:
-        """Call POST /api/v1/firewall/groups/{group_id}/resources/{resource_id}.
+        """Put a service under the rules of a firewall group.
+
+        Takes effect at once and can cut connections. A service can be in one group only. Right after the creation of
+        the group the API can answer 409.
+
+        Args:
+            group_id: UUID of the group.
+            resource_id: Id of the service.
+            resource_type: Kind of the service: `server` (the default), `balancer`, `dbaas` or `app`.
 
         API: ``POST /api/v1/firewall/groups/{group_id}/resources/{resource_id}``
         """
@@ -197,7 +266,14 @@ class FirewallGroupsResourcesResource(Resource):
         *,
         resource_type: Literal["server", "dbaas", "balancer", "app"] | str | NotGiven = NOT_GIVEN,
     ) -> None:
-        """Call DELETE /api/v1/firewall/groups/{group_id}/resources/{resource_id}.
+        """Take a service out of a firewall group, leaving it unfiltered.
+
+        The rules of the group no longer apply to the service; the group stays.
+
+        Args:
+            group_id: UUID of the group.
+            resource_id: Id of the service.
+            resource_type: Kind of the service: `server` (the default), `balancer`, `dbaas` or `app`.
 
         API: ``DELETE /api/v1/firewall/groups/{group_id}/resources/{resource_id}``
         """
@@ -215,7 +291,14 @@ class AsyncFirewallGroupsResourcesResource(AsyncResource):
     def list(
         self, group_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[FirewallGroupResource]:
-        """Call GET /api/v1/firewall/groups/{group_id}/resources.
+        """List the services that a firewall group protects.
+
+        Ids come as text.
+
+        Args:
+            group_id: UUID of the group.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/groups/{group_id}/resources``
         """
@@ -230,7 +313,15 @@ class AsyncFirewallGroupsResourcesResource(AsyncResource):
         *,
         resource_type: Literal["server", "dbaas", "balancer", "app"] | str | NotGiven = NOT_GIVEN,
     ) -> FirewallGroupResource:
-        """Call POST /api/v1/firewall/groups/{group_id}/resources/{resource_id}.
+        """Put a service under the rules of a firewall group.
+
+        Takes effect at once and can cut connections. A service can be in one group only. Right after the creation of
+        the group the API can answer 409.
+
+        Args:
+            group_id: UUID of the group.
+            resource_id: Id of the service.
+            resource_type: Kind of the service: `server` (the default), `balancer`, `dbaas` or `app`.
 
         API: ``POST /api/v1/firewall/groups/{group_id}/resources/{resource_id}``
         """
@@ -248,7 +339,14 @@ class AsyncFirewallGroupsResourcesResource(AsyncResource):
         *,
         resource_type: Literal["server", "dbaas", "balancer", "app"] | str | NotGiven = NOT_GIVEN,
     ) -> None:
-        """Call DELETE /api/v1/firewall/groups/{group_id}/resources/{resource_id}.
+        """Take a service out of a firewall group, leaving it unfiltered.
+
+        The rules of the group no longer apply to the service; the group stays.
+
+        Args:
+            group_id: UUID of the group.
+            resource_id: Id of the service.
+            resource_type: Kind of the service: `server` (the default), `balancer`, `dbaas` or `app`.
 
         API: ``DELETE /api/v1/firewall/groups/{group_id}/resources/{resource_id}``
         """
@@ -266,7 +364,14 @@ class FirewallGroupsRulesResource(Resource):
     def list(
         self, group_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[FirewallRule]:
-        """Call GET /api/v1/firewall/groups/{group_id}/rules.
+        """List the traffic rules that a firewall group applies to its services.
+
+        Traffic that no rule names is treated by the policy of the group.
+
+        Args:
+            group_id: UUID of the group.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/groups/{group_id}/rules``
         """
@@ -282,7 +387,16 @@ class FirewallGroupsRulesResource(Resource):
         port: str | NotGiven = NOT_GIVEN,
         cidr: str | NotGiven = NOT_GIVEN,
     ) -> FirewallRule:
-        """Call POST /api/v1/firewall/groups/{group_id}/rules.
+        """Add a rule to a firewall group for all its services.
+
+        Takes effect on all attached services. Many rules in a row run into 429.
+
+        Args:
+            group_id: UUID of the group.
+            direction: `ingress` is inbound, `egress` outbound.
+            protocol: `tcp`, `udp` or `icmp`; `tcp6`, `udp6` and `icmp6` for IPv6.
+            port: Port or range as text, e.g. `443` or `8000-9000`; leave out for icmp.
+            cidr: Address or subnet of the other side, e.g. `203.0.113.0/24`; IPv4 or IPv6, of the protocol's family.
 
         API: ``POST /api/v1/firewall/groups/{group_id}/rules``
         """
@@ -294,14 +408,26 @@ class FirewallGroupsRulesResource(Resource):
         )
 
     def get(self, group_id: str, rule_id: str) -> FirewallRule:
-        """Call GET /api/v1/firewall/groups/{group_id}/rules/{rule_id}.
+        """Fetch one firewall rule with its direction, protocol, port and network.
+
+        `port` is text, a single port or a range.
+
+        Args:
+            group_id: UUID of the group.
+            rule_id: UUID of the rule.
 
         API: ``GET /api/v1/firewall/groups/{group_id}/rules/{rule_id}``
         """
         return self._call("getGroupRule", FirewallRule, path={"group_id": group_id, "rule_id": rule_id})
 
     def delete(self, group_id: str, rule_id: str) -> None:
-        """Call DELETE /api/v1/firewall/groups/{group_id}/rules/{rule_id}.
+        """Delete a firewall rule; its traffic falls back to the group's policy.
+
+        Takes effect on all attached services. Many deletions in a row run into 429.
+
+        Args:
+            group_id: UUID of the group.
+            rule_id: UUID of the rule.
 
         API: ``DELETE /api/v1/firewall/groups/{group_id}/rules/{rule_id}``
         """
@@ -318,7 +444,18 @@ class FirewallGroupsRulesResource(Resource):
         port: str | NotGiven = NOT_GIVEN,
         cidr: str | NotGiven = NOT_GIVEN,
     ) -> FirewallRule:
-        """Call PATCH /api/v1/firewall/groups/{group_id}/rules/{rule_id}.
+        """Change the direction, protocol, port or network of a firewall rule.
+
+        `direction` and `protocol` must be sent even if they stay. Takes effect on all attached services. Returns the
+        rule.
+
+        Args:
+            group_id: UUID of the group.
+            rule_id: UUID of the rule.
+            direction: `ingress` is inbound, `egress` outbound.
+            protocol: `tcp`, `udp` or `icmp`; `tcp6`, `udp6` and `icmp6` for IPv6.
+            port: Port or range as text, e.g. `443` or `8000-9000`; leave out for icmp.
+            cidr: Address or subnet of the other side, e.g. `203.0.113.0/24`; IPv4 or IPv6, of the protocol's family.
 
         API: ``PATCH /api/v1/firewall/groups/{group_id}/rules/{rule_id}``
         """
@@ -336,7 +473,14 @@ class AsyncFirewallGroupsRulesResource(AsyncResource):
     def list(
         self, group_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[FirewallRule]:
-        """Call GET /api/v1/firewall/groups/{group_id}/rules.
+        """List the traffic rules that a firewall group applies to its services.
+
+        Traffic that no rule names is treated by the policy of the group.
+
+        Args:
+            group_id: UUID of the group.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/groups/{group_id}/rules``
         """
@@ -352,7 +496,16 @@ class AsyncFirewallGroupsRulesResource(AsyncResource):
         port: str | NotGiven = NOT_GIVEN,
         cidr: str | NotGiven = NOT_GIVEN,
     ) -> FirewallRule:
-        """Call POST /api/v1/firewall/groups/{group_id}/rules.
+        """Add a rule to a firewall group for all its services.
+
+        Takes effect on all attached services. Many rules in a row run into 429.
+
+        Args:
+            group_id: UUID of the group.
+            direction: `ingress` is inbound, `egress` outbound.
+            protocol: `tcp`, `udp` or `icmp`; `tcp6`, `udp6` and `icmp6` for IPv6.
+            port: Port or range as text, e.g. `443` or `8000-9000`; leave out for icmp.
+            cidr: Address or subnet of the other side, e.g. `203.0.113.0/24`; IPv4 or IPv6, of the protocol's family.
 
         API: ``POST /api/v1/firewall/groups/{group_id}/rules``
         """
@@ -364,14 +517,26 @@ class AsyncFirewallGroupsRulesResource(AsyncResource):
         )
 
     async def get(self, group_id: str, rule_id: str) -> FirewallRule:
-        """Call GET /api/v1/firewall/groups/{group_id}/rules/{rule_id}.
+        """Fetch one firewall rule with its direction, protocol, port and network.
+
+        `port` is text, a single port or a range.
+
+        Args:
+            group_id: UUID of the group.
+            rule_id: UUID of the rule.
 
         API: ``GET /api/v1/firewall/groups/{group_id}/rules/{rule_id}``
         """
         return await self._call("getGroupRule", FirewallRule, path={"group_id": group_id, "rule_id": rule_id})
 
     async def delete(self, group_id: str, rule_id: str) -> None:
-        """Call DELETE /api/v1/firewall/groups/{group_id}/rules/{rule_id}.
+        """Delete a firewall rule; its traffic falls back to the group's policy.
+
+        Takes effect on all attached services. Many deletions in a row run into 429.
+
+        Args:
+            group_id: UUID of the group.
+            rule_id: UUID of the rule.
 
         API: ``DELETE /api/v1/firewall/groups/{group_id}/rules/{rule_id}``
         """
@@ -388,7 +553,18 @@ class AsyncFirewallGroupsRulesResource(AsyncResource):
         port: str | NotGiven = NOT_GIVEN,
         cidr: str | NotGiven = NOT_GIVEN,
     ) -> FirewallRule:
-        """Call PATCH /api/v1/firewall/groups/{group_id}/rules/{rule_id}.
+        """Change the direction, protocol, port or network of a firewall rule.
+
+        `direction` and `protocol` must be sent even if they stay. Takes effect on all attached services. Returns the
+        rule.
+
+        Args:
+            group_id: UUID of the group.
+            rule_id: UUID of the rule.
+            direction: `ingress` is inbound, `egress` outbound.
+            protocol: `tcp`, `udp` or `icmp`; `tcp6`, `udp6` and `icmp6` for IPv6.
+            port: Port or range as text, e.g. `443` or `8000-9000`; leave out for icmp.
+            cidr: Address or subnet of the other side, e.g. `203.0.113.0/24`; IPv4 or IPv6, of the protocol's family.
 
         API: ``PATCH /api/v1/firewall/groups/{group_id}/rules/{rule_id}``
         """
@@ -411,7 +587,15 @@ class FirewallServiceResource(Resource):
         limit: int | NotGiven = NOT_GIVEN,
         offset: int | NotGiven = NOT_GIVEN,
     ) -> Page[FirewallGroup]:
-        """Call GET /api/v1/firewall/service/{resource_type}/{resource_id}.
+        """Find the firewall group that protects a service.
+
+        The list is empty when the service is in no group.
+
+        Args:
+            resource_type: Kind of the service: `server`, `balancer`, `dbaas` or `app`.
+            resource_id: Id of the service.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/service/{resource_type}/{resource_id}``
         """
@@ -434,7 +618,15 @@ class AsyncFirewallServiceResource(AsyncResource):
         limit: int | NotGiven = NOT_GIVEN,
         offset: int | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[FirewallGroup]:
-        """Call GET /api/v1/firewall/service/{resource_type}/{resource_id}.
+        """Find the firewall group that protects a service.
+
+        The list is empty when the service is in no group.
+
+        Args:
+            resource_type: Kind of the service: `server`, `balancer`, `dbaas` or `app`.
+            resource_id: Id of the service.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/firewall/service/{resource_type}/{resource_id}``
         """

@@ -15,7 +15,10 @@ class FloatingIpsResource(Resource):
     """``client.floating_ips``: list, create, get, update, delete, bind, unbind."""
 
     def list(self) -> Page[FloatingIp]:
-        """Call GET /api/v1/floating-ips.
+        """List the account's public addresses with what they are bound to.
+
+        Unbound addresses (`resource_id` null) are billed like bound ones; those left over from deleted servers appear
+        here.
 
         API: ``GET /api/v1/floating-ips``
         """
@@ -30,7 +33,15 @@ class FloatingIpsResource(Resource):
         ]
         | str,
     ) -> FloatingIp:
-        """Call POST /api/v1/floating-ips.
+        """Allocate a public IPv4 address in a zone; it is charged until deleted.
+
+        The address is billed whether bound or not, more with DDoS protection. Allocation can take longer than 30
+        seconds, and `ip` can be null until it is done. Choose the zone of the service it is meant for: an address
+        cannot be bound across zones.
+
+        Args:
+            is_ddos_guard: True gives an address with DDoS protection, at a higher price.
+            availability_zone: Zone of the service it is meant for; fixed afterwards.
 
         API: ``POST /api/v1/floating-ips``
         """
@@ -39,7 +50,12 @@ class FloatingIpsResource(Resource):
         )
 
     def get(self, floating_ip_id: str) -> FloatingIp:
-        """Call GET /api/v1/floating-ips/{floating_ip_id}.
+        """Fetch one public address with its binding and PTR record.
+
+        Poll it while `ip` is still null after the allocation.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
 
         API: ``GET /api/v1/floating-ips/{floating_ip_id}``
         """
@@ -48,7 +64,14 @@ class FloatingIpsResource(Resource):
     def update(
         self, floating_ip_id: str, *, comment: str | NotGiven = NOT_GIVEN, ptr: str | NotGiven = NOT_GIVEN
     ) -> FloatingIp:
-        """Call PATCH /api/v1/floating-ips/{floating_ip_id}.
+        """Change the comment or the PTR record of a public address.
+
+        The address, its zone and its DDoS protection are fixed. Returns the floating IP.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
+            comment: Free text.
+            ptr: Reverse DNS name.
 
         API: ``PATCH /api/v1/floating-ips/{floating_ip_id}``
         """
@@ -57,7 +80,12 @@ class FloatingIpsResource(Resource):
         )
 
     def delete(self, floating_ip_id: str) -> None:
-        """Call DELETE /api/v1/floating-ips/{floating_ip_id}.
+        """Release a public address for good and end its charge.
+
+        Irreversible; the same address cannot be asked for again. A service bound to it becomes unreachable under it.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
 
         API: ``DELETE /api/v1/floating-ips/{floating_ip_id}``
         """
@@ -70,7 +98,15 @@ class FloatingIpsResource(Resource):
         resource_type: Literal["server", "balancer", "database", "network", "router"] | str,
         resource_id: int | str,
     ) -> None:
-        """Call POST /api/v1/floating-ips/{floating_ip_id}/bind.
+        """Attach a public address to a server, balancer, database, network or router.
+
+        Both must be in the same availability zone (`different_zones_exception`), the address must be free (400
+        `floating_ip_already_bound`), and a server must be `on`. The reply is empty.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
+            resource_type: Kind of the service; live also `router`.
+            resource_id: Id of the service: a number, or text (a UUID for routers, `network-...` for networks).
 
         API: ``POST /api/v1/floating-ips/{floating_ip_id}/bind``
         """
@@ -82,7 +118,13 @@ class FloatingIpsResource(Resource):
         )
 
     def unbind(self, floating_ip_id: str) -> None:
-        """Call POST /api/v1/floating-ips/{floating_ip_id}/unbind.
+        """Detach a public address from its service; it stays billed.
+
+        The service is no longer reachable under the address. The address is kept for later use and charged until
+        deleted.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
 
         API: ``POST /api/v1/floating-ips/{floating_ip_id}/unbind``
         """
@@ -93,7 +135,10 @@ class AsyncFloatingIpsResource(AsyncResource):
     """``client.floating_ips``: list, create, get, update, delete, bind, unbind."""
 
     def list(self) -> AsyncPage[FloatingIp]:
-        """Call GET /api/v1/floating-ips.
+        """List the account's public addresses with what they are bound to.
+
+        Unbound addresses (`resource_id` null) are billed like bound ones; those left over from deleted servers appear
+        here.
 
         API: ``GET /api/v1/floating-ips``
         """
@@ -108,7 +153,15 @@ class AsyncFloatingIpsResource(AsyncResource):
         ]
         | str,
     ) -> FloatingIp:
-        """Call POST /api/v1/floating-ips.
+        """Allocate a public IPv4 address in a zone; it is charged until deleted.
+
+        The address is billed whether bound or not, more with DDoS protection. Allocation can take longer than 30
+        seconds, and `ip` can be null until it is done. Choose the zone of the service it is meant for: an address
+        cannot be bound across zones.
+
+        Args:
+            is_ddos_guard: True gives an address with DDoS protection, at a higher price.
+            availability_zone: Zone of the service it is meant for; fixed afterwards.
 
         API: ``POST /api/v1/floating-ips``
         """
@@ -117,7 +170,12 @@ class AsyncFloatingIpsResource(AsyncResource):
         )
 
     async def get(self, floating_ip_id: str) -> FloatingIp:
-        """Call GET /api/v1/floating-ips/{floating_ip_id}.
+        """Fetch one public address with its binding and PTR record.
+
+        Poll it while `ip` is still null after the allocation.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
 
         API: ``GET /api/v1/floating-ips/{floating_ip_id}``
         """
@@ -126,7 +184,14 @@ class AsyncFloatingIpsResource(AsyncResource):
     async def update(
         self, floating_ip_id: str, *, comment: str | NotGiven = NOT_GIVEN, ptr: str | NotGiven = NOT_GIVEN
     ) -> FloatingIp:
-        """Call PATCH /api/v1/floating-ips/{floating_ip_id}.
+        """Change the comment or the PTR record of a public address.
+
+        The address, its zone and its DDoS protection are fixed. Returns the floating IP.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
+            comment: Free text.
+            ptr: Reverse DNS name.
 
         API: ``PATCH /api/v1/floating-ips/{floating_ip_id}``
         """
@@ -135,7 +200,12 @@ class AsyncFloatingIpsResource(AsyncResource):
         )
 
     async def delete(self, floating_ip_id: str) -> None:
-        """Call DELETE /api/v1/floating-ips/{floating_ip_id}.
+        """Release a public address for good and end its charge.
+
+        Irreversible; the same address cannot be asked for again. A service bound to it becomes unreachable under it.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
 
         API: ``DELETE /api/v1/floating-ips/{floating_ip_id}``
         """
@@ -148,7 +218,15 @@ class AsyncFloatingIpsResource(AsyncResource):
         resource_type: Literal["server", "balancer", "database", "network", "router"] | str,
         resource_id: int | str,
     ) -> None:
-        """Call POST /api/v1/floating-ips/{floating_ip_id}/bind.
+        """Attach a public address to a server, balancer, database, network or router.
+
+        Both must be in the same availability zone (`different_zones_exception`), the address must be free (400
+        `floating_ip_already_bound`), and a server must be `on`. The reply is empty.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
+            resource_type: Kind of the service; live also `router`.
+            resource_id: Id of the service: a number, or text (a UUID for routers, `network-...` for networks).
 
         API: ``POST /api/v1/floating-ips/{floating_ip_id}/bind``
         """
@@ -160,7 +238,13 @@ class AsyncFloatingIpsResource(AsyncResource):
         )
 
     async def unbind(self, floating_ip_id: str) -> None:
-        """Call POST /api/v1/floating-ips/{floating_ip_id}/unbind.
+        """Detach a public address from its service; it stays billed.
+
+        The service is no longer reachable under the address. The address is kept for later use and charged until
+        deleted.
+
+        Args:
+            floating_ip_id: UUID of the floating IP (not the address).
 
         API: ``POST /api/v1/floating-ips/{floating_ip_id}/unbind``
         """

@@ -22,7 +22,13 @@ class ImagesResource(Waits[Image], Resource):
         return ImagesDownloadUrlResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Image]:
-        """Call GET /api/v1/images.
+        """List the account's disk images with their state and size.
+
+        Deleted images can still be listed, with status `deleted`. Sizes are in MB.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/images``
         """
@@ -51,7 +57,17 @@ class ImagesResource(Waits[Image], Resource):
         disk_id: int | NotGiven = NOT_GIVEN,
         upload_url: str | NotGiven = NOT_GIVEN,
     ) -> Image:
-        """Call POST /api/v1/images.
+        """Make an image from a disk, from a URL or for an upload; storing it is charged.
+
+        `disk_id` copies the disk of a server. Without `disk_id`, `location` and `os` describe an image of your own:
+        `upload_url` fetches it from there, otherwise send the file with uploadImage. Asynchronous: the status goes from
+        `new` to `created` or `failed`. A stored image is billed until deleted.
+
+        Args:
+            location: Location to store the image in.
+            os: Operating system family in the image; `other` if unsure.
+            disk_id: Disk of a server to copy; leave out for an image of your own.
+            upload_url: URL the image is fetched from; leave out to send the file with uploadImage.
 
         API: ``POST /api/v1/images``
         """
@@ -69,28 +85,49 @@ class ImagesResource(Waits[Image], Resource):
         )
 
     def get(self, image_id: str) -> Image:
-        """Call GET /api/v1/images/{image_id}.
+        """Fetch one image with its status and progress in percent.
+
+        Poll it while the image is being made or uploaded.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``GET /api/v1/images/{image_id}``
         """
         return self._call("getImage", Image, path={"image_id": image_id})
 
     def upload(self, image_id: str, *, body: FileContent) -> ImageUpload:
-        """Call POST /api/v1/images/{image_id}.
+        """Send the file of an image that was created without a source.
+
+        Create the image first, with `location` and `os` but neither `disk_id` nor `upload_url`; its `id` goes into the
+        path. Large files need a long timeout.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``POST /api/v1/images/{image_id}``
         """
         return self._call("uploadImage", ImageUpload, path={"image_id": image_id}, body=body)
 
     def delete(self, image_id: str) -> None:
-        """Call DELETE /api/v1/images/{image_id}.
+        """Destroy an image and end its storage charge.
+
+        Irreversible. Servers already made from the image are not touched.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``DELETE /api/v1/images/{image_id}``
         """
         self._call("deleteImage", None, path={"image_id": image_id})
 
     def update(self, image_id: str, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN) -> Image:
-        """Call PATCH /api/v1/images/{image_id}.
+        """Rename an image or change its description.
+
+        The content of an image cannot be changed. Returns the image.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``PATCH /api/v1/images/{image_id}``
         """
@@ -106,7 +143,13 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
         return AsyncImagesDownloadUrlResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Image]:
-        """Call GET /api/v1/images.
+        """List the account's disk images with their state and size.
+
+        Deleted images can still be listed, with status `deleted`. Sizes are in MB.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/images``
         """
@@ -135,7 +178,17 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
         disk_id: int | NotGiven = NOT_GIVEN,
         upload_url: str | NotGiven = NOT_GIVEN,
     ) -> Image:
-        """Call POST /api/v1/images.
+        """Make an image from a disk, from a URL or for an upload; storing it is charged.
+
+        `disk_id` copies the disk of a server. Without `disk_id`, `location` and `os` describe an image of your own:
+        `upload_url` fetches it from there, otherwise send the file with uploadImage. Asynchronous: the status goes from
+        `new` to `created` or `failed`. A stored image is billed until deleted.
+
+        Args:
+            location: Location to store the image in.
+            os: Operating system family in the image; `other` if unsure.
+            disk_id: Disk of a server to copy; leave out for an image of your own.
+            upload_url: URL the image is fetched from; leave out to send the file with uploadImage.
 
         API: ``POST /api/v1/images``
         """
@@ -153,21 +206,37 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
         )
 
     async def get(self, image_id: str) -> Image:
-        """Call GET /api/v1/images/{image_id}.
+        """Fetch one image with its status and progress in percent.
+
+        Poll it while the image is being made or uploaded.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``GET /api/v1/images/{image_id}``
         """
         return await self._call("getImage", Image, path={"image_id": image_id})
 
     async def upload(self, image_id: str, *, body: FileContent) -> ImageUpload:
-        """Call POST /api/v1/images/{image_id}.
+        """Send the file of an image that was created without a source.
+
+        Create the image first, with `location` and `os` but neither `disk_id` nor `upload_url`; its `id` goes into the
+        path. Large files need a long timeout.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``POST /api/v1/images/{image_id}``
         """
         return await self._call("uploadImage", ImageUpload, path={"image_id": image_id}, body=body)
 
     async def delete(self, image_id: str) -> None:
-        """Call DELETE /api/v1/images/{image_id}.
+        """Destroy an image and end its storage charge.
+
+        Irreversible. Servers already made from the image are not touched.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``DELETE /api/v1/images/{image_id}``
         """
@@ -176,7 +245,12 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
     async def update(
         self, image_id: str, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN
     ) -> Image:
-        """Call PATCH /api/v1/images/{image_id}.
+        """Rename an image or change its description.
+
+        The content of an image cannot be changed. Returns the image.
+
+        Args:
+            image_id: UUID of the image.
 
         API: ``PATCH /api/v1/images/{image_id}``
         """
@@ -191,7 +265,14 @@ class ImagesDownloadUrlResource(Resource):
     def list(
         self, image_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[ImageDownload]:
-        """Call GET /api/v1/images/{image_id}/download-url.
+        """List the download links and cloud-drive exports of an image.
+
+        Links still being prepared have status `process` and no `url`.
+
+        Args:
+            image_id: UUID of the image.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/images/{image_id}/download-url``
         """
@@ -207,7 +288,16 @@ class ImagesDownloadUrlResource(Resource):
         filename: str | NotGiven = NOT_GIVEN,
         auth: ImageDownloadAuth | ImageDownloadAuthParams | NotGiven = NOT_GIVEN,
     ) -> ImageDownload:
-        """Call POST /api/v1/images/{image_id}/download-url.
+        """Prepare a download link for an image or export it to a cloud drive.
+
+        `timeweb` makes a link; `google_drive` and `yandex` upload the image to the drive that `auth` gives access to.
+        Asynchronous: poll the link until its status is `finished`.
+
+        Args:
+            image_id: UUID of the image.
+            type: `timeweb` makes a link; `google_drive` and `yandex` need auth.
+            filename: Name of the file on the cloud drive, e.g. `web.qcow2`.
+            auth: Access to the cloud drive; not used for `timeweb`.
 
         API: ``POST /api/v1/images/{image_id}/download-url``
         """
@@ -219,14 +309,26 @@ class ImagesDownloadUrlResource(Resource):
         )
 
     def get(self, image_id: str, image_url_id: str) -> ImageDownload:
-        """Call GET /api/v1/images/{image_id}/download-url/{image_url_id}.
+        """Fetch one download link of an image with its state and progress.
+
+        `url` is set once the status is `finished`. Whoever knows the link can download the image.
+
+        Args:
+            image_id: UUID of the image.
+            image_url_id: Id of the link.
 
         API: ``GET /api/v1/images/{image_id}/download-url/{image_url_id}``
         """
         return self._call("getImageDownloadURL", ImageDownload, path={"image_id": image_id, "image_url_id": image_url_id})
 
     def delete(self, image_id: str, image_url_id: str) -> None:
-        """Call DELETE /api/v1/images/{image_id}/download-url/{image_url_id}.
+        """Withdraw a download link of an image.
+
+        The image stays.
+
+        Args:
+            image_id: UUID of the image.
+            image_url_id: Id of the link.
 
         API: ``DELETE /api/v1/images/{image_id}/download-url/{image_url_id}``
         """
@@ -239,7 +341,14 @@ class AsyncImagesDownloadUrlResource(AsyncResource):
     def list(
         self, image_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[ImageDownload]:
-        """Call GET /api/v1/images/{image_id}/download-url.
+        """List the download links and cloud-drive exports of an image.
+
+        Links still being prepared have status `process` and no `url`.
+
+        Args:
+            image_id: UUID of the image.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/images/{image_id}/download-url``
         """
@@ -255,7 +364,16 @@ class AsyncImagesDownloadUrlResource(AsyncResource):
         filename: str | NotGiven = NOT_GIVEN,
         auth: ImageDownloadAuth | ImageDownloadAuthParams | NotGiven = NOT_GIVEN,
     ) -> ImageDownload:
-        """Call POST /api/v1/images/{image_id}/download-url.
+        """Prepare a download link for an image or export it to a cloud drive.
+
+        `timeweb` makes a link; `google_drive` and `yandex` upload the image to the drive that `auth` gives access to.
+        Asynchronous: poll the link until its status is `finished`.
+
+        Args:
+            image_id: UUID of the image.
+            type: `timeweb` makes a link; `google_drive` and `yandex` need auth.
+            filename: Name of the file on the cloud drive, e.g. `web.qcow2`.
+            auth: Access to the cloud drive; not used for `timeweb`.
 
         API: ``POST /api/v1/images/{image_id}/download-url``
         """
@@ -267,14 +385,26 @@ class AsyncImagesDownloadUrlResource(AsyncResource):
         )
 
     async def get(self, image_id: str, image_url_id: str) -> ImageDownload:
-        """Call GET /api/v1/images/{image_id}/download-url/{image_url_id}.
+        """Fetch one download link of an image with its state and progress.
+
+        `url` is set once the status is `finished`. Whoever knows the link can download the image.
+
+        Args:
+            image_id: UUID of the image.
+            image_url_id: Id of the link.
 
         API: ``GET /api/v1/images/{image_id}/download-url/{image_url_id}``
         """
         return await self._call("getImageDownloadURL", ImageDownload, path={"image_id": image_id, "image_url_id": image_url_id})
 
     async def delete(self, image_id: str, image_url_id: str) -> None:
-        """Call DELETE /api/v1/images/{image_id}/download-url/{image_url_id}.
+        """Withdraw a download link of an image.
+
+        The image stays.
+
+        Args:
+            image_id: UUID of the image.
+            image_url_id: Id of the link.
 
         API: ``DELETE /api/v1/images/{image_id}/download-url/{image_url_id}``
         """

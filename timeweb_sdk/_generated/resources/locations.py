@@ -12,7 +12,9 @@ class LocationsResource(Resource):
     """``client.locations``: list."""
 
     def list(self) -> Page[Location]:
-        """Call GET /api/v2/locations.
+        """List the data-centre locations with their availability zones.
+
+        New locations appear without notice; treat the codes as open text.
 
         API: ``GET /api/v2/locations``
         """
@@ -23,7 +25,9 @@ class AsyncLocationsResource(AsyncResource):
     """``client.locations``: list."""
 
     def list(self) -> AsyncPage[Location]:
-        """Call GET /api/v2/locations.
+        """List the data-centre locations with their availability zones.
+
+        New locations appear without notice; treat the codes as open text.
 
         API: ``GET /api/v2/locations``
         """

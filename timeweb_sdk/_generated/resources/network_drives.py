@@ -21,14 +21,24 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
         return NetworkDrivesAvailableResourcesResource(self._client)
 
     def list(self) -> Page[NetworkDrive]:
-        """Call GET /api/v1/network-drives.
+        """List the network drives of the account and where they are mounted.
+
+        Sizes are in GB.
 
         API: ``GET /api/v1/network-drives``
         """
         return self._list("getNetworkDrives", NetworkDrive)
 
     def create(self, *, name: str, size: int, preset_id: int, comment: str | None | NotGiven = NOT_GIVEN) -> NetworkDrive:
-        """Call POST /api/v1/network-drives.
+        """Order a network drive, charged per GB from creation.
+
+        Billed until deleted, mounted or not. Asynchronous: it can be mounted when its status has gone from `new` to
+        `created`.
+
+        Args:
+            size: Size in GB, within the minimum, maximum and step of the preset.
+            preset_id: Plan from the catalogue of presets for network drives; decides price and kind of storage.
+            comment: Free text.
 
         API: ``POST /api/v1/network-drives``
         """
@@ -37,7 +47,9 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
         )
 
     def get(self, network_drive_id: str) -> NetworkDrive:
-        """Call GET /api/v1/network-drives/{network_drive_id}.
+        """Fetch one network drive with its status and mounts.
+
+        Poll it after an order until the status is `created`.
 
         API: ``GET /api/v1/network-drives/{network_drive_id}``
         """
@@ -51,7 +63,13 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
         comment: str | None | NotGiven = NOT_GIVEN,
         size: int | NotGiven = NOT_GIVEN,
     ) -> NetworkDrive:
-        """Call PATCH /api/v1/network-drives/{network_drive_id}.
+        """Rename or resize a network drive; a new size changes its price.
+
+        The file system inside the guest is yours to extend. Returns the drive.
+
+        Args:
+            comment: Free text.
+            size: New size in GB, within the minimum, maximum and step of the preset; changes the price.
 
         API: ``PATCH /api/v1/network-drives/{network_drive_id}``
         """
@@ -63,14 +81,22 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
         )
 
     def delete(self, network_drive_id: str) -> None:
-        """Call DELETE /api/v1/network-drives/{network_drive_id}.
+        """Destroy a network drive with everything on it.
+
+        Irreversible; ends the charge. Unmount it first.
 
         API: ``DELETE /api/v1/network-drives/{network_drive_id}``
         """
         self._call("deleteNetworkDrive", None, path={"network_drive_id": network_drive_id})
 
     def mount(self, network_drive_id: str, *, resource_type: Literal["server"] | str, resource_id: int) -> None:
-        """Call POST /api/v1/network-drives/{network_drive_id}/mount.
+        """Attach a network drive to a server of the same zone.
+
+        getNetworkDrivesAvailableResources lists the servers it can go to. The reply is empty.
+
+        Args:
+            resource_type: Kind of the service.
+            resource_id: Id of the server.
 
         API: ``POST /api/v1/network-drives/{network_drive_id}/mount``
         """
@@ -82,7 +108,9 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
         )
 
     def unmount(self, network_drive_id: str) -> None:
-        """Call POST /api/v1/network-drives/{network_drive_id}/unmount.
+        """Detach a network drive from its server; it stays billed.
+
+        Unmount the file system in the guest first, or unsaved data can be lost. The data on the drive stays.
 
         API: ``POST /api/v1/network-drives/{network_drive_id}/unmount``
         """
@@ -98,14 +126,24 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
         return AsyncNetworkDrivesAvailableResourcesResource(self._client)
 
     def list(self) -> AsyncPage[NetworkDrive]:
-        """Call GET /api/v1/network-drives.
+        """List the network drives of the account and where they are mounted.
+
+        Sizes are in GB.
 
         API: ``GET /api/v1/network-drives``
         """
         return self._list("getNetworkDrives", NetworkDrive)
 
     async def create(self, *, name: str, size: int, preset_id: int, comment: str | None | NotGiven = NOT_GIVEN) -> NetworkDrive:
-        """Call POST /api/v1/network-drives.
+        """Order a network drive, charged per GB from creation.
+
+        Billed until deleted, mounted or not. Asynchronous: it can be mounted when its status has gone from `new` to
+        `created`.
+
+        Args:
+            size: Size in GB, within the minimum, maximum and step of the preset.
+            preset_id: Plan from the catalogue of presets for network drives; decides price and kind of storage.
+            comment: Free text.
 
         API: ``POST /api/v1/network-drives``
         """
@@ -114,7 +152,9 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
         )
 
     async def get(self, network_drive_id: str) -> NetworkDrive:
-        """Call GET /api/v1/network-drives/{network_drive_id}.
+        """Fetch one network drive with its status and mounts.
+
+        Poll it after an order until the status is `created`.
 
         API: ``GET /api/v1/network-drives/{network_drive_id}``
         """
@@ -128,7 +168,13 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
         comment: str | None | NotGiven = NOT_GIVEN,
         size: int | NotGiven = NOT_GIVEN,
     ) -> NetworkDrive:
-        """Call PATCH /api/v1/network-drives/{network_drive_id}.
+        """Rename or resize a network drive; a new size changes its price.
+
+        The file system inside the guest is yours to extend. Returns the drive.
+
+        Args:
+            comment: Free text.
+            size: New size in GB, within the minimum, maximum and step of the preset; changes the price.
 
         API: ``PATCH /api/v1/network-drives/{network_drive_id}``
         """
@@ -140,14 +186,22 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
         )
 
     async def delete(self, network_drive_id: str) -> None:
-        """Call DELETE /api/v1/network-drives/{network_drive_id}.
+        """Destroy a network drive with everything on it.
+
+        Irreversible; ends the charge. Unmount it first.
 
         API: ``DELETE /api/v1/network-drives/{network_drive_id}``
         """
         await self._call("deleteNetworkDrive", None, path={"network_drive_id": network_drive_id})
 
     async def mount(self, network_drive_id: str, *, resource_type: Literal["server"] | str, resource_id: int) -> None:
-        """Call POST /api/v1/network-drives/{network_drive_id}/mount.
+        """Attach a network drive to a server of the same zone.
+
+        getNetworkDrivesAvailableResources lists the servers it can go to. The reply is empty.
+
+        Args:
+            resource_type: Kind of the service.
+            resource_id: Id of the server.
 
         API: ``POST /api/v1/network-drives/{network_drive_id}/mount``
         """
@@ -159,7 +213,9 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
         )
 
     async def unmount(self, network_drive_id: str) -> None:
-        """Call POST /api/v1/network-drives/{network_drive_id}/unmount.
+        """Detach a network drive from its server; it stays billed.
+
+        Unmount the file system in the guest first, or unsaved data can be lost. The data on the drive stays.
 
         API: ``POST /api/v1/network-drives/{network_drive_id}/unmount``
         """
@@ -170,7 +226,9 @@ class NetworkDrivesAvailableResourcesResource(Resource):
     """``client.network_drives.available_resources``: list."""
 
     def list(self) -> Page[NetworkDriveAvailableResource]:
-        """Call GET /api/v1/network-drives/available-resources.
+        """List the servers that a network drive can be mounted on.
+
+        A drive and its server must be in the same availability zone.
 
         API: ``GET /api/v1/network-drives/available-resources``
         """
@@ -181,7 +239,9 @@ class AsyncNetworkDrivesAvailableResourcesResource(AsyncResource):
     """``client.network_drives.available_resources``: list."""
 
     def list(self) -> AsyncPage[NetworkDriveAvailableResource]:
-        """Call GET /api/v1/network-drives/available-resources.
+        """List the servers that a network drive can be mounted on.
+
+        A drive and its server must be in the same availability zone.
 
         API: ``GET /api/v1/network-drives/available-resources``
         """
@@ -192,7 +252,9 @@ class PresetsNetworkDrivesResource(Resource):
     """``client.presets.network_drives``: list."""
 
     def list(self) -> Page[NetworkDrivePreset]:
-        """Call GET /api/v1/presets/network-drives.
+        """List the network drive plans with price per GB, size range and IOPS.
+
+        Prices are RUB per GB and month; sizes are in GB.
 
         API: ``GET /api/v1/presets/network-drives``
         """
@@ -203,7 +265,9 @@ class AsyncPresetsNetworkDrivesResource(AsyncResource):
     """``client.presets.network_drives``: list."""
 
     def list(self) -> AsyncPage[NetworkDrivePreset]:
-        """Call GET /api/v1/presets/network-drives.
+        """List the network drive plans with price per GB, size range and IOPS.
+
+        Prices are RUB per GB and month; sizes are in GB.
 
         API: ``GET /api/v1/presets/network-drives``
         """

@@ -14,7 +14,10 @@ class AccountFinancesResource(Resource):
     """``client.account.finances``: get."""
 
     def get(self) -> Finances:
-        """Call GET /api/v1/account/finances.
+        """Read the balance, the running cost and how many hours they last.
+
+        `*_cost` is the list price of everything that runs, `*_fee` what is charged after discounts. A positive balance
+        does not guarantee that a paid order succeeds. `response_id` can be null here.
 
         API: ``GET /api/v1/account/finances``
         """
@@ -25,7 +28,10 @@ class AsyncAccountFinancesResource(AsyncResource):
     """``client.account.finances``: get."""
 
     async def get(self) -> Finances:
-        """Call GET /api/v1/account/finances.
+        """Read the balance, the running cost and how many hours they last.
+
+        `*_cost` is the list price of everything that runs, `*_fee` what is charged after discounts. A positive balance
+        does not guarantee that a paid order succeeds. `response_id` can be null here.
 
         API: ``GET /api/v1/account/finances``
         """
@@ -54,7 +60,10 @@ class AccountServicesCostResource(Resource):
     """``client.account.services.cost``: list."""
 
     def list(self) -> Page[ServiceCost]:
-        """Call GET /api/v1/account/services/cost.
+        """List what each paid service of the account costs per month.
+
+        One row per service, not a sum; extras such as IPv4, backups or disks are nested in `services`. It is the only
+        place that gives the price of free-size servers and of archived presets, and the project of a server.
 
         API: ``GET /api/v1/account/services/cost``
         """
@@ -65,7 +74,10 @@ class AsyncAccountServicesCostResource(AsyncResource):
     """``client.account.services.cost``: list."""
 
     def list(self) -> AsyncPage[ServiceCost]:
-        """Call GET /api/v1/account/services/cost.
+        """List what each paid service of the account costs per month.
+
+        One row per service, not a sum; extras such as IPv4, backups or disks are nested in `services`. It is the only
+        place that gives the price of free-size servers and of archived presets, and the project of a server.
 
         API: ``GET /api/v1/account/services/cost``
         """

@@ -26,7 +26,9 @@ class ProjectsResource(Resource):
         return ProjectsResourcesResource(self._client)
 
     def list(self) -> Page[Project]:
-        """Call GET /api/v1/projects.
+        """List the projects that group the account's services.
+
+        One of them has `is_default` and receives the services ordered without a project.
 
         API: ``GET /api/v1/projects``
         """
@@ -35,21 +37,32 @@ class ProjectsResource(Resource):
     def create(
         self, *, name: str, description: str | None | NotGiven = NOT_GIVEN, avatar_id: str | None | NotGiven = NOT_GIVEN
     ) -> Project:
-        """Call POST /api/v1/projects.
+        """Create an empty project to group services in.
+
+        A project costs nothing.
+
+        Args:
+            name: Display name, up to 255 characters.
+            description: Free text, up to 255 characters.
+            avatar_id: Id of an avatar; no documented operation gives one.
 
         API: ``POST /api/v1/projects``
         """
         return self._call("createProject", Project, body={"name": name, "description": description, "avatar_id": avatar_id})
 
     def get(self, project_id: int) -> Project:
-        """Call GET /api/v1/projects/{project_id}.
+        """Fetch one project without its resources.
+
+        What the project holds is read with getAllProjectResources.
 
         API: ``GET /api/v1/projects/{project_id}``
         """
         return self._call("getProject", Project, path={"project_id": project_id})
 
     def delete(self, project_id: int) -> None:
-        """Call DELETE /api/v1/projects/{project_id}.
+        """Remove a project; move its resources elsewhere first.
+
+        What becomes of resources left in the project is not documented.
 
         API: ``DELETE /api/v1/projects/{project_id}``
         """
@@ -63,7 +76,14 @@ class ProjectsResource(Resource):
         description: str | None | NotGiven = NOT_GIVEN,
         avatar_id: str | None | NotGiven = NOT_GIVEN,
     ) -> Project:
-        """Call PUT /api/v1/projects/{project_id}.
+        """Change the name, description or avatar of a project.
+
+        Returns the project.
+
+        Args:
+            name: Display name, up to 255 characters.
+            description: Free text, up to 255 characters.
+            avatar_id: Id of an avatar; no documented operation gives one.
 
         API: ``PUT /api/v1/projects/{project_id}``
         """
@@ -84,7 +104,9 @@ class AsyncProjectsResource(AsyncResource):
         return AsyncProjectsResourcesResource(self._client)
 
     def list(self) -> AsyncPage[Project]:
-        """Call GET /api/v1/projects.
+        """List the projects that group the account's services.
+
+        One of them has `is_default` and receives the services ordered without a project.
 
         API: ``GET /api/v1/projects``
         """
@@ -93,7 +115,14 @@ class AsyncProjectsResource(AsyncResource):
     async def create(
         self, *, name: str, description: str | None | NotGiven = NOT_GIVEN, avatar_id: str | None | NotGiven = NOT_GIVEN
     ) -> Project:
-        """Call POST /api/v1/projects.
+        """Create an empty project to group services in.
+
+        A project costs nothing.
+
+        Args:
+            name: Display name, up to 255 characters.
+            description: Free text, up to 255 characters.
+            avatar_id: Id of an avatar; no documented operation gives one.
 
         API: ``POST /api/v1/projects``
         """
@@ -102,14 +131,18 @@ class AsyncProjectsResource(AsyncResource):
         )
 
     async def get(self, project_id: int) -> Project:
-        """Call GET /api/v1/projects/{project_id}.
+        """Fetch one project without its resources.
+
+        What the project holds is read with getAllProjectResources.
 
         API: ``GET /api/v1/projects/{project_id}``
         """
         return await self._call("getProject", Project, path={"project_id": project_id})
 
     async def delete(self, project_id: int) -> None:
-        """Call DELETE /api/v1/projects/{project_id}.
+        """Remove a project; move its resources elsewhere first.
+
+        What becomes of resources left in the project is not documented.
 
         API: ``DELETE /api/v1/projects/{project_id}``
         """
@@ -123,7 +156,14 @@ class AsyncProjectsResource(AsyncResource):
         description: str | None | NotGiven = NOT_GIVEN,
         avatar_id: str | None | NotGiven = NOT_GIVEN,
     ) -> Project:
-        """Call PUT /api/v1/projects/{project_id}.
+        """Change the name, description or avatar of a project.
+
+        Returns the project.
+
+        Args:
+            name: Display name, up to 255 characters.
+            description: Free text, up to 255 characters.
+            avatar_id: Id of an avatar; no documented operation gives one.
 
         API: ``PUT /api/v1/projects/{project_id}``
         """
@@ -169,7 +209,10 @@ class ProjectsResourcesResource(Resource):
         return ProjectsResourcesDedicatedResource(self._client)
 
     def get(self, project_id: int) -> ProjectResources:
-        """Call GET /api/v1/projects/{project_id}/resources.
+        """Fetch everything a project holds, one list per kind of service.
+
+        The live reply has more lists than documented (apps, domains, registries, routers and so on, all kept as unknown
+        fields), and items can lack fields or have `fqdn` instead of `name`.
 
         API: ``GET /api/v1/projects/{project_id}/resources``
         """
@@ -183,7 +226,17 @@ class ProjectsResourcesResource(Resource):
         resource_id: int,
         resource_type: Literal["server", "balancer", "database", "kubernetes", "storage", "dedicated"] | str,
     ) -> ProjectResource:
-        """Call PUT /api/v1/projects/{project_id}/resources/transfer.
+        """Move a service from one project to another.
+
+        The path names the project the service is in, `to_project` where it goes. Only the grouping changes; the service
+        runs on and costs the same.
+
+        Args:
+            project_id: Project the resource is in now.
+            to_project: Project the service goes to.
+            resource_id: Id of the service.
+            resource_type: Kind of service: `kubernetes` for a cluster, `storage` for a bucket, `dedicated` for a
+                dedicated server.
 
         API: ``PUT /api/v1/projects/{project_id}/resources/transfer``
         """
@@ -229,7 +282,10 @@ class AsyncProjectsResourcesResource(AsyncResource):
         return AsyncProjectsResourcesDedicatedResource(self._client)
 
     async def get(self, project_id: int) -> ProjectResources:
-        """Call GET /api/v1/projects/{project_id}/resources.
+        """Fetch everything a project holds, one list per kind of service.
+
+        The live reply has more lists than documented (apps, domains, registries, routers and so on, all kept as unknown
+        fields), and items can lack fields or have `fqdn` instead of `name`.
 
         API: ``GET /api/v1/projects/{project_id}/resources``
         """
@@ -243,7 +299,17 @@ class AsyncProjectsResourcesResource(AsyncResource):
         resource_id: int,
         resource_type: Literal["server", "balancer", "database", "kubernetes", "storage", "dedicated"] | str,
     ) -> ProjectResource:
-        """Call PUT /api/v1/projects/{project_id}/resources/transfer.
+        """Move a service from one project to another.
+
+        The path names the project the service is in, `to_project` where it goes. Only the grouping changes; the service
+        runs on and costs the same.
+
+        Args:
+            project_id: Project the resource is in now.
+            to_project: Project the service goes to.
+            resource_id: Id of the service.
+            resource_type: Kind of service: `kubernetes` for a cluster, `storage` for a bucket, `dedicated` for a
+                dedicated server.
 
         API: ``PUT /api/v1/projects/{project_id}/resources/transfer``
         """
@@ -259,14 +325,21 @@ class ProjectsResourcesBalancersResource(Resource):
     """``client.projects.resources.balancers``: list, create, list_all."""
 
     def list(self, project_id: int) -> Page[Balancer]:
-        """Call GET /api/v1/projects/{project_id}/resources/balancers.
+        """List the load balancers grouped in a project.
+
+        Full objects, not references.
 
         API: ``GET /api/v1/projects/{project_id}/resources/balancers``
         """
         return self._list("getProjectBalancers", Balancer, path={"project_id": project_id})
 
     def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/balancers.
+        """Put an existing load balancer into a project.
+
+        Only the grouping changes; the service runs on and costs the same.
+
+        Args:
+            resource_id: Id of the load balancer.
 
         API: ``POST /api/v1/projects/{project_id}/resources/balancers``
         """
@@ -275,7 +348,9 @@ class ProjectsResourcesBalancersResource(Resource):
         )
 
     def list_all(self) -> Page[Balancer]:
-        """Call GET /api/v1/projects/resources/balancers.
+        """List the load balancers of all projects together.
+
+        Covers the whole account, whatever project an item is in.
 
         API: ``GET /api/v1/projects/resources/balancers``
         """
@@ -286,14 +361,21 @@ class AsyncProjectsResourcesBalancersResource(AsyncResource):
     """``client.projects.resources.balancers``: list, create, list_all."""
 
     def list(self, project_id: int) -> AsyncPage[Balancer]:
-        """Call GET /api/v1/projects/{project_id}/resources/balancers.
+        """List the load balancers grouped in a project.
+
+        Full objects, not references.
 
         API: ``GET /api/v1/projects/{project_id}/resources/balancers``
         """
         return self._list("getProjectBalancers", Balancer, path={"project_id": project_id})
 
     async def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/balancers.
+        """Put an existing load balancer into a project.
+
+        Only the grouping changes; the service runs on and costs the same.
+
+        Args:
+            resource_id: Id of the load balancer.
 
         API: ``POST /api/v1/projects/{project_id}/resources/balancers``
         """
@@ -302,7 +384,9 @@ class AsyncProjectsResourcesBalancersResource(AsyncResource):
         )
 
     def list_all(self) -> AsyncPage[Balancer]:
-        """Call GET /api/v1/projects/resources/balancers.
+        """List the load balancers of all projects together.
+
+        Covers the whole account, whatever project an item is in.
 
         API: ``GET /api/v1/projects/resources/balancers``
         """
@@ -313,14 +397,21 @@ class ProjectsResourcesBucketsResource(Resource):
     """``client.projects.resources.buckets``: list, create, list_all."""
 
     def list(self, project_id: int) -> Page[Bucket]:
-        """Call GET /api/v1/projects/{project_id}/resources/buckets.
+        """List the S3 buckets grouped in a project, with their keys.
+
+        `access_key` and `secret_key` come back in clear text.
 
         API: ``GET /api/v1/projects/{project_id}/resources/buckets``
         """
         return self._list("getProjectStorages", Bucket, path={"project_id": project_id})
 
     def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/buckets.
+        """Put an existing S3 bucket into a project.
+
+        Only the grouping changes; keys and charges stay the same.
+
+        Args:
+            resource_id: Id of the bucket.
 
         API: ``POST /api/v1/projects/{project_id}/resources/buckets``
         """
@@ -329,7 +420,9 @@ class ProjectsResourcesBucketsResource(Resource):
         )
 
     def list_all(self) -> Page[Bucket]:
-        """Call GET /api/v1/projects/resources/buckets.
+        """List the S3 buckets of all projects together, with their keys.
+
+        Covers the whole account. `access_key` and `secret_key` come back in clear text.
 
         API: ``GET /api/v1/projects/resources/buckets``
         """
@@ -340,14 +433,21 @@ class AsyncProjectsResourcesBucketsResource(AsyncResource):
     """``client.projects.resources.buckets``: list, create, list_all."""
 
     def list(self, project_id: int) -> AsyncPage[Bucket]:
-        """Call GET /api/v1/projects/{project_id}/resources/buckets.
+        """List the S3 buckets grouped in a project, with their keys.
+
+        `access_key` and `secret_key` come back in clear text.
 
         API: ``GET /api/v1/projects/{project_id}/resources/buckets``
         """
         return self._list("getProjectStorages", Bucket, path={"project_id": project_id})
 
     async def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/buckets.
+        """Put an existing S3 bucket into a project.
+
+        Only the grouping changes; keys and charges stay the same.
+
+        Args:
+            resource_id: Id of the bucket.
 
         API: ``POST /api/v1/projects/{project_id}/resources/buckets``
         """
@@ -356,7 +456,9 @@ class AsyncProjectsResourcesBucketsResource(AsyncResource):
         )
 
     def list_all(self) -> AsyncPage[Bucket]:
-        """Call GET /api/v1/projects/resources/buckets.
+        """List the S3 buckets of all projects together, with their keys.
+
+        Covers the whole account. `access_key` and `secret_key` come back in clear text.
 
         API: ``GET /api/v1/projects/resources/buckets``
         """
@@ -367,14 +469,21 @@ class ProjectsResourcesClustersResource(Resource):
     """``client.projects.resources.clusters``: list, create, list_all."""
 
     def list(self, project_id: int) -> Page[ProjectCluster]:
-        """Call GET /api/v1/projects/{project_id}/resources/clusters.
+        """List the Kubernetes clusters grouped in a project.
+
+        Full objects, not references.
 
         API: ``GET /api/v1/projects/{project_id}/resources/clusters``
         """
         return self._list("getProjectClusters", ProjectCluster, path={"project_id": project_id})
 
     def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/clusters.
+        """Put an existing Kubernetes cluster into a project.
+
+        Only the grouping changes; the cluster runs on and costs the same.
+
+        Args:
+            resource_id: Id of the Kubernetes cluster.
 
         API: ``POST /api/v1/projects/{project_id}/resources/clusters``
         """
@@ -383,7 +492,9 @@ class ProjectsResourcesClustersResource(Resource):
         )
 
     def list_all(self) -> Page[ProjectCluster]:
-        """Call GET /api/v1/projects/resources/clusters.
+        """List the Kubernetes clusters of all projects together.
+
+        Covers the whole account, whatever project an item is in.
 
         API: ``GET /api/v1/projects/resources/clusters``
         """
@@ -394,14 +505,21 @@ class AsyncProjectsResourcesClustersResource(AsyncResource):
     """``client.projects.resources.clusters``: list, create, list_all."""
 
     def list(self, project_id: int) -> AsyncPage[ProjectCluster]:
-        """Call GET /api/v1/projects/{project_id}/resources/clusters.
+        """List the Kubernetes clusters grouped in a project.
+
+        Full objects, not references.
 
         API: ``GET /api/v1/projects/{project_id}/resources/clusters``
         """
         return self._list("getProjectClusters", ProjectCluster, path={"project_id": project_id})
 
     async def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/clusters.
+        """Put an existing Kubernetes cluster into a project.
+
+        Only the grouping changes; the cluster runs on and costs the same.
+
+        Args:
+            resource_id: Id of the Kubernetes cluster.
 
         API: ``POST /api/v1/projects/{project_id}/resources/clusters``
         """
@@ -410,7 +528,9 @@ class AsyncProjectsResourcesClustersResource(AsyncResource):
         )
 
     def list_all(self) -> AsyncPage[ProjectCluster]:
-        """Call GET /api/v1/projects/resources/clusters.
+        """List the Kubernetes clusters of all projects together.
+
+        Covers the whole account, whatever project an item is in.
 
         API: ``GET /api/v1/projects/resources/clusters``
         """
@@ -421,14 +541,21 @@ class ProjectsResourcesServersResource(Resource):
     """``client.projects.resources.servers``: list, create, list_all."""
 
     def list(self, project_id: int) -> Page[Server]:
-        """Call GET /api/v1/projects/{project_id}/resources/servers.
+        """List the cloud servers grouped in a project.
+
+        A server does not name its project; this list (or the service costs) tells which servers belong to one.
 
         API: ``GET /api/v1/projects/{project_id}/resources/servers``
         """
         return self._list("getProjectServers", Server, path={"project_id": project_id})
 
     def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/servers.
+        """Put an existing cloud server into a project.
+
+        Only the grouping changes; the server runs on and costs the same.
+
+        Args:
+            resource_id: Id of the server.
 
         API: ``POST /api/v1/projects/{project_id}/resources/servers``
         """
@@ -437,7 +564,9 @@ class ProjectsResourcesServersResource(Resource):
         )
 
     def list_all(self) -> Page[Server]:
-        """Call GET /api/v1/projects/resources/servers.
+        """List the cloud servers of all projects together.
+
+        Covers the whole account; it takes no page size, unlike getServers.
 
         API: ``GET /api/v1/projects/resources/servers``
         """
@@ -448,14 +577,21 @@ class AsyncProjectsResourcesServersResource(AsyncResource):
     """``client.projects.resources.servers``: list, create, list_all."""
 
     def list(self, project_id: int) -> AsyncPage[Server]:
-        """Call GET /api/v1/projects/{project_id}/resources/servers.
+        """List the cloud servers grouped in a project.
+
+        A server does not name its project; this list (or the service costs) tells which servers belong to one.
 
         API: ``GET /api/v1/projects/{project_id}/resources/servers``
         """
         return self._list("getProjectServers", Server, path={"project_id": project_id})
 
     async def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/servers.
+        """Put an existing cloud server into a project.
+
+        Only the grouping changes; the server runs on and costs the same.
+
+        Args:
+            resource_id: Id of the server.
 
         API: ``POST /api/v1/projects/{project_id}/resources/servers``
         """
@@ -464,7 +600,9 @@ class AsyncProjectsResourcesServersResource(AsyncResource):
         )
 
     def list_all(self) -> AsyncPage[Server]:
-        """Call GET /api/v1/projects/resources/servers.
+        """List the cloud servers of all projects together.
+
+        Covers the whole account; it takes no page size, unlike getServers.
 
         API: ``GET /api/v1/projects/resources/servers``
         """
@@ -475,14 +613,21 @@ class ProjectsResourcesDatabasesResource(Resource):
     """``client.projects.resources.databases``: list, create, list_all."""
 
     def list(self, project_id: int) -> Page[Database]:
-        """Call GET /api/v1/projects/{project_id}/resources/databases.
+        """List the managed databases grouped in a project, with their passwords.
+
+        `password` comes back in clear text.
 
         API: ``GET /api/v1/projects/{project_id}/resources/databases``
         """
         return self._list("getProjectDatabases", Database, path={"project_id": project_id})
 
     def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/databases.
+        """Put an existing managed database into a project.
+
+        Only the grouping changes; the database runs on and costs the same.
+
+        Args:
+            resource_id: Id of the database.
 
         API: ``POST /api/v1/projects/{project_id}/resources/databases``
         """
@@ -491,7 +636,9 @@ class ProjectsResourcesDatabasesResource(Resource):
         )
 
     def list_all(self) -> Page[Database]:
-        """Call GET /api/v1/projects/resources/databases.
+        """List the managed databases of all projects together, with their passwords.
+
+        Covers the whole account. `password` comes back in clear text.
 
         API: ``GET /api/v1/projects/resources/databases``
         """
@@ -502,14 +649,21 @@ class AsyncProjectsResourcesDatabasesResource(AsyncResource):
     """``client.projects.resources.databases``: list, create, list_all."""
 
     def list(self, project_id: int) -> AsyncPage[Database]:
-        """Call GET /api/v1/projects/{project_id}/resources/databases.
+        """List the managed databases grouped in a project, with their passwords.
+
+        `password` comes back in clear text.
 
         API: ``GET /api/v1/projects/{project_id}/resources/databases``
         """
         return self._list("getProjectDatabases", Database, path={"project_id": project_id})
 
     async def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/databases.
+        """Put an existing managed database into a project.
+
+        Only the grouping changes; the database runs on and costs the same.
+
+        Args:
+            resource_id: Id of the database.
 
         API: ``POST /api/v1/projects/{project_id}/resources/databases``
         """
@@ -518,7 +672,9 @@ class AsyncProjectsResourcesDatabasesResource(AsyncResource):
         )
 
     def list_all(self) -> AsyncPage[Database]:
-        """Call GET /api/v1/projects/resources/databases.
+        """List the managed databases of all projects together, with their passwords.
+
+        Covers the whole account. `password` comes back in clear text.
 
         API: ``GET /api/v1/projects/resources/databases``
         """
@@ -529,14 +685,21 @@ class ProjectsResourcesDedicatedResource(Resource):
     """``client.projects.resources.dedicated``: list, create, list_all."""
 
     def list(self, project_id: int) -> Page[DedicatedServer]:
-        """Call GET /api/v1/projects/{project_id}/resources/dedicated.
+        """List the rented machines grouped in a project, with their passwords.
+
+        IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/projects/{project_id}/resources/dedicated``
         """
         return self._list("getProjectDedicatedServers", DedicatedServer, path={"project_id": project_id})
 
     def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/dedicated.
+        """Put an existing dedicated server into a project.
+
+        Only the grouping changes; the server runs on and costs the same.
+
+        Args:
+            resource_id: Id of the dedicated server.
 
         API: ``POST /api/v1/projects/{project_id}/resources/dedicated``
         """
@@ -545,7 +708,9 @@ class ProjectsResourcesDedicatedResource(Resource):
         )
 
     def list_all(self) -> Page[DedicatedServer]:
-        """Call GET /api/v1/projects/resources/dedicated.
+        """List the dedicated servers of all projects together.
+
+        Covers the whole account. IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/projects/resources/dedicated``
         """
@@ -556,14 +721,21 @@ class AsyncProjectsResourcesDedicatedResource(AsyncResource):
     """``client.projects.resources.dedicated``: list, create, list_all."""
 
     def list(self, project_id: int) -> AsyncPage[DedicatedServer]:
-        """Call GET /api/v1/projects/{project_id}/resources/dedicated.
+        """List the rented machines grouped in a project, with their passwords.
+
+        IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/projects/{project_id}/resources/dedicated``
         """
         return self._list("getProjectDedicatedServers", DedicatedServer, path={"project_id": project_id})
 
     async def create(self, project_id: int, *, resource_id: int) -> ProjectResource:
-        """Call POST /api/v1/projects/{project_id}/resources/dedicated.
+        """Put an existing dedicated server into a project.
+
+        Only the grouping changes; the server runs on and costs the same.
+
+        Args:
+            resource_id: Id of the dedicated server.
 
         API: ``POST /api/v1/projects/{project_id}/resources/dedicated``
         """
@@ -572,7 +744,9 @@ class AsyncProjectsResourcesDedicatedResource(AsyncResource):
         )
 
     def list_all(self) -> AsyncPage[DedicatedServer]:
-        """Call GET /api/v1/projects/resources/dedicated.
+        """List the dedicated servers of all projects together.
+
+        Covers the whole account. IPMI, VNC and root passwords come back in clear text.
 
         API: ``GET /api/v1/projects/resources/dedicated``
         """

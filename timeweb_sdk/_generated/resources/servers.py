@@ -78,7 +78,14 @@ class ServersResource(Waits[Server], Resource):
         return ServersSshKeysResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Server]:
-        """Call GET /api/v1/servers.
+        """List the account's cloud servers, page by page.
+
+        Items carry the full server, `root_pass` and `vnc_pass` included. The order is not guaranteed to be stable
+        between pages, and a server missing from one listing is not proof that it was deleted.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/servers``
         """
@@ -109,7 +116,33 @@ class ServersResource(Waits[Server], Resource):
         project_id: int | NotGiven = NOT_GIVEN,
         hostname: str | NotGiven = NOT_GIVEN,
     ) -> Server:
-        """Call POST /api/v1/servers.
+        """Order a server from a preset or a configurator; billing starts at once.
+
+        Charged by the hour from the moment of creation. Needs exactly one of `preset_id` (a fixed size) and
+        `configuration` (a free size within a configurator), and exactly one of `os_id` and `image_id`; the location
+        follows from the preset or configurator. Returns at once with status `installing` and no addresses; `on` means
+        ready (up to about ten minutes), `no_paid` that the balance does not cover the server although the call
+        succeeded. There is no idempotency key: after a timeout look the server up by name before ordering again.
+
+        Args:
+            name: Display name, up to 255 characters; need not be unique, but a unique one lets you find the server
+                after a timeout.
+            configuration: Free size within a configurator; excludes preset_id.
+            is_ddos_guard: Charged: protected address with DDoS filtering on layers 3 and 4 (layer 7 through support).
+            os_id: Operating system to install; excludes image_id.
+            image_id: UUID of the image to install; excludes os_id.
+            software_id: Marketplace software to install; must support the operating system.
+            preset_id: Fixed size from the catalogue of presets; decides the location; excludes configuration.
+            bandwidth: Bandwidth in Mbit/s, 100 to 1000 in steps of 100.
+            avatar_id: Deprecated.
+            comment: Free text, up to 255 characters.
+            ssh_keys_ids: Ids of stored SSH keys to install (addKeyToServer spells it `ssh_key_ids`).
+            is_local_network: Deprecated; use network.
+            network: Private network and public address of the server.
+            cloud_init: User data as plain text (`#cloud-config ...`), not base64; about 16 KB at most.
+            availability_zone: Wished zone; the preset can overrule it.
+            project_id: Project to put the server in; the default project when left out.
+            hostname: Host name in the guest; not returned by the API.
 
         API: ``POST /api/v1/servers``
         """
@@ -138,14 +171,26 @@ class ServersResource(Waits[Server], Resource):
         )
 
     def get(self, server_id: int) -> Server:
-        """Call GET /api/v1/servers/{server_id}.
+        """Fetch one server with its status, disks, networks and passwords.
+
+        Poll it to follow an asynchronous action. `root_pass` and `vnc_pass` come back in clear text.
 
         API: ``GET /api/v1/servers/{server_id}``
         """
         return self._call("getServer", Server, path={"server_id": server_id})
 
     def delete(self, server_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/servers/{server_id}.
+        """Destroy a server and the data on its disks; its public IP stays and is billed.
+
+        Irreversible unless the account moves deleted servers to quarantine. The public IPv4 address is not released: it
+        remains as an unbound floating IP that is billed until deleted. With deletion confirmation on, the first call
+        deletes nothing and returns a `hash`; repeat the call with that `hash` and the `code` sent to the owner. A token
+        created with `is_able_to_delete` skips the confirmation. 423 is returned while deletion by SMS code is enabled
+        for the account.
+
+        Args:
+            hash: Hash from the first, unconfirmed call.
+            code: Confirmation code that the owner receives after the first call (Telegram, SMS or 2FA).
 
         API: ``DELETE /api/v1/servers/{server_id}``
         """
@@ -166,7 +211,25 @@ class ServersResource(Waits[Server], Resource):
         image_id: str | NotGiven = NOT_GIVEN,
         cloud_init: str | NotGiven = NOT_GIVEN,
     ) -> Server:
-        """Call PATCH /api/v1/servers/{server_id}.
+        """Rename, resize or reinstall a server; a resize changes its price.
+
+        A new `preset_id`, `configurator` or `bandwidth` resizes the server and changes the hourly charge; expect a
+        restart. A new `os_id`, `image_id` or `software_id` reinstalls it and destroys the data on the system disk; for
+        some seconds afterwards the server still reports `on` and the old password. `preset_id` and `configurator`
+        exclude each other, as do `os_id` and `image_id`. Fields left out stay as they are.
+
+        Args:
+            configurator: Resizes within a configurator and changes the price; excludes preset_id. createServer calls it
+                `configuration`.
+            os_id: Reinstalls this operating system; the data on the system disk is lost.
+            software_id: Reinstalls with this marketplace software; the data on the system disk is lost.
+            preset_id: Resizes to this preset and changes the price; excludes configurator.
+            bandwidth: Bandwidth in Mbit/s, 100 to 1000 in steps of 100; changes the price.
+            name: Display name, up to 255 characters.
+            avatar_id: Id of the avatar; no documented operation gives one.
+            comment: Free text, up to 255 characters.
+            image_id: UUID of an image to reinstall from; the data on the system disk is lost. Excludes os_id.
+            cloud_init: User data as plain text (`#cloud-config ...`), not base64.
 
         API: ``PATCH /api/v1/servers/{server_id}``
         """
@@ -188,7 +251,7 @@ class ServersResource(Waits[Server], Resource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb. Use startServer instead.", category=None)
     def action(
         self,
         server_id: int,
@@ -198,70 +261,104 @@ class ServersResource(Waits[Server], Resource):
         ]
         | str,
     ) -> None:
-        """Call POST /api/v1/servers/{server_id}/action.
+        """Run a power, install, removal or clone action chosen by name (deprecated).
+
+        Use the operation of the action instead: startServer, shutdownServer, hardShutdownServer, rebootServer,
+        rebootServerHard, resetServerPassword, cloneServer (charges a second server); updateServer with `os_id`
+        reinstalls and deleteServer removes. `install` and `remove` destroy the data on the server.
+
+        Args:
+            action: What to do. `install` reinstalls and `remove` deletes the server, both lose its data; `clone` orders
+                a billed copy.
 
         API: ``POST /api/v1/servers/{server_id}/action``
         """
         self._call("performActionOnServer", None, path={"server_id": server_id}, body={"action": action})
 
     def clone(self, server_id: int) -> Server:
-        """Call POST /api/v1/servers/{server_id}/clone.
+        """Copy a server with its disks into a new server that is billed separately.
+
+        The copy is charged from creation as a server of its own. Returns the new server at once; it is usable when its
+        status has left `cloning`. Repeating the call orders another copy.
 
         API: ``POST /api/v1/servers/{server_id}/clone``
         """
         return self._call("cloneServer", Server, path={"server_id": server_id})
 
     def hard_shutdown(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/hard-shutdown.
+        """Cut the power of a server without an orderly shutdown.
+
+        Unsaved data can be lost. Asynchronous: the status goes through `hard_turning_off` to `off`. A server that is
+        off is still billed.
 
         API: ``POST /api/v1/servers/{server_id}/hard-shutdown``
         """
         self._call("hardShutdownServer", None, path={"server_id": server_id})
 
     def shutdown(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/shutdown.
+        """Ask the operating system of a server to power off.
+
+        Asynchronous: the status goes through `turning_off` to `off`. A server that is off is still billed; only
+        deleting it ends the charge.
 
         API: ``POST /api/v1/servers/{server_id}/shutdown``
         """
         self._call("shutdownServer", None, path={"server_id": server_id})
 
     def reset_password(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/reset-password.
+        """Replace the root or Administrator password by a generated one.
+
+        The old password stops working. The reply is empty; read the new one from `root_pass` of the server when the
+        reset is done.
 
         API: ``POST /api/v1/servers/{server_id}/reset-password``
         """
         self._call("resetServerPassword", None, path={"server_id": server_id})
 
     def start(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/start.
+        """Power on a server that is off.
+
+        Asynchronous: the status goes through `turning_on` to `on`.
 
         API: ``POST /api/v1/servers/{server_id}/start``
         """
         self._call("startServer", None, path={"server_id": server_id})
 
     def reboot(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/reboot.
+        """Restart a server through its operating system.
+
+        Interrupts the services on it. Asynchronous: the status goes through `rebooting` back to `on`.
 
         API: ``POST /api/v1/servers/{server_id}/reboot``
         """
         self._call("rebootServer", None, path={"server_id": server_id})
 
     def hard_reboot(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/hard-reboot.
+        """Power-cycle a server without an orderly shutdown.
+
+        Unsaved data can be lost. Asynchronous: the status goes through `hard_rebooting` back to `on`.
 
         API: ``POST /api/v1/servers/{server_id}/hard-reboot``
         """
         self._call("rebootServerHard", None, path={"server_id": server_id})
 
     def boot_mode(self, server_id: int, *, boot_mode: Literal["default", "single", "recovery_disk"] | str) -> None:
-        """Call POST /api/v1/servers/{server_id}/boot-mode.
+        """Switch a server to normal, single-user or recovery boot and restart it.
+
+        Interrupts the services on the server, which is restarted at once.
+
+        Args:
+            boot_mode: `default` boots normally, `single` into single-user mode, `recovery_disk` from the recovery disk.
+                Read back as `std`, `single`, `cd`.
 
         API: ``POST /api/v1/servers/{server_id}/boot-mode``
         """
         self._call("updateServerOSBootMode", None, path={"server_id": server_id}, body={"boot_mode": boot_mode})
 
     def image_unmount(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/image-unmount.
+        """Eject the mounted ISO image and restart the server.
+
+        Interrupts the services on the server. Asynchronous: the image is being ejected when the call returns.
 
         API: ``POST /api/v1/servers/{server_id}/image-unmount``
         """
@@ -304,7 +401,14 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         return AsyncServersSshKeysResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Server]:
-        """Call GET /api/v1/servers.
+        """List the account's cloud servers, page by page.
+
+        Items carry the full server, `root_pass` and `vnc_pass` included. The order is not guaranteed to be stable
+        between pages, and a server missing from one listing is not proof that it was deleted.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/servers``
         """
@@ -335,7 +439,33 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         project_id: int | NotGiven = NOT_GIVEN,
         hostname: str | NotGiven = NOT_GIVEN,
     ) -> Server:
-        """Call POST /api/v1/servers.
+        """Order a server from a preset or a configurator; billing starts at once.
+
+        Charged by the hour from the moment of creation. Needs exactly one of `preset_id` (a fixed size) and
+        `configuration` (a free size within a configurator), and exactly one of `os_id` and `image_id`; the location
+        follows from the preset or configurator. Returns at once with status `installing` and no addresses; `on` means
+        ready (up to about ten minutes), `no_paid` that the balance does not cover the server although the call
+        succeeded. There is no idempotency key: after a timeout look the server up by name before ordering again.
+
+        Args:
+            name: Display name, up to 255 characters; need not be unique, but a unique one lets you find the server
+                after a timeout.
+            configuration: Free size within a configurator; excludes preset_id.
+            is_ddos_guard: Charged: protected address with DDoS filtering on layers 3 and 4 (layer 7 through support).
+            os_id: Operating system to install; excludes image_id.
+            image_id: UUID of the image to install; excludes os_id.
+            software_id: Marketplace software to install; must support the operating system.
+            preset_id: Fixed size from the catalogue of presets; decides the location; excludes configuration.
+            bandwidth: Bandwidth in Mbit/s, 100 to 1000 in steps of 100.
+            avatar_id: Deprecated.
+            comment: Free text, up to 255 characters.
+            ssh_keys_ids: Ids of stored SSH keys to install (addKeyToServer spells it `ssh_key_ids`).
+            is_local_network: Deprecated; use network.
+            network: Private network and public address of the server.
+            cloud_init: User data as plain text (`#cloud-config ...`), not base64; about 16 KB at most.
+            availability_zone: Wished zone; the preset can overrule it.
+            project_id: Project to put the server in; the default project when left out.
+            hostname: Host name in the guest; not returned by the API.
 
         API: ``POST /api/v1/servers``
         """
@@ -364,14 +494,26 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         )
 
     async def get(self, server_id: int) -> Server:
-        """Call GET /api/v1/servers/{server_id}.
+        """Fetch one server with its status, disks, networks and passwords.
+
+        Poll it to follow an asynchronous action. `root_pass` and `vnc_pass` come back in clear text.
 
         API: ``GET /api/v1/servers/{server_id}``
         """
         return await self._call("getServer", Server, path={"server_id": server_id})
 
     async def delete(self, server_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/servers/{server_id}.
+        """Destroy a server and the data on its disks; its public IP stays and is billed.
+
+        Irreversible unless the account moves deleted servers to quarantine. The public IPv4 address is not released: it
+        remains as an unbound floating IP that is billed until deleted. With deletion confirmation on, the first call
+        deletes nothing and returns a `hash`; repeat the call with that `hash` and the `code` sent to the owner. A token
+        created with `is_able_to_delete` skips the confirmation. 423 is returned while deletion by SMS code is enabled
+        for the account.
+
+        Args:
+            hash: Hash from the first, unconfirmed call.
+            code: Confirmation code that the owner receives after the first call (Telegram, SMS or 2FA).
 
         API: ``DELETE /api/v1/servers/{server_id}``
         """
@@ -392,7 +534,25 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         image_id: str | NotGiven = NOT_GIVEN,
         cloud_init: str | NotGiven = NOT_GIVEN,
     ) -> Server:
-        """Call PATCH /api/v1/servers/{server_id}.
+        """Rename, resize or reinstall a server; a resize changes its price.
+
+        A new `preset_id`, `configurator` or `bandwidth` resizes the server and changes the hourly charge; expect a
+        restart. A new `os_id`, `image_id` or `software_id` reinstalls it and destroys the data on the system disk; for
+        some seconds afterwards the server still reports `on` and the old password. `preset_id` and `configurator`
+        exclude each other, as do `os_id` and `image_id`. Fields left out stay as they are.
+
+        Args:
+            configurator: Resizes within a configurator and changes the price; excludes preset_id. createServer calls it
+                `configuration`.
+            os_id: Reinstalls this operating system; the data on the system disk is lost.
+            software_id: Reinstalls with this marketplace software; the data on the system disk is lost.
+            preset_id: Resizes to this preset and changes the price; excludes configurator.
+            bandwidth: Bandwidth in Mbit/s, 100 to 1000 in steps of 100; changes the price.
+            name: Display name, up to 255 characters.
+            avatar_id: Id of the avatar; no documented operation gives one.
+            comment: Free text, up to 255 characters.
+            image_id: UUID of an image to reinstall from; the data on the system disk is lost. Excludes os_id.
+            cloud_init: User data as plain text (`#cloud-config ...`), not base64.
 
         API: ``PATCH /api/v1/servers/{server_id}``
         """
@@ -414,7 +574,7 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb. Use startServer instead.", category=None)
     async def action(
         self,
         server_id: int,
@@ -424,70 +584,104 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         ]
         | str,
     ) -> None:
-        """Call POST /api/v1/servers/{server_id}/action.
+        """Run a power, install, removal or clone action chosen by name (deprecated).
+
+        Use the operation of the action instead: startServer, shutdownServer, hardShutdownServer, rebootServer,
+        rebootServerHard, resetServerPassword, cloneServer (charges a second server); updateServer with `os_id`
+        reinstalls and deleteServer removes. `install` and `remove` destroy the data on the server.
+
+        Args:
+            action: What to do. `install` reinstalls and `remove` deletes the server, both lose its data; `clone` orders
+                a billed copy.
 
         API: ``POST /api/v1/servers/{server_id}/action``
         """
         await self._call("performActionOnServer", None, path={"server_id": server_id}, body={"action": action})
 
     async def clone(self, server_id: int) -> Server:
-        """Call POST /api/v1/servers/{server_id}/clone.
+        """Copy a server with its disks into a new server that is billed separately.
+
+        The copy is charged from creation as a server of its own. Returns the new server at once; it is usable when its
+        status has left `cloning`. Repeating the call orders another copy.
 
         API: ``POST /api/v1/servers/{server_id}/clone``
         """
         return await self._call("cloneServer", Server, path={"server_id": server_id})
 
     async def hard_shutdown(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/hard-shutdown.
+        """Cut the power of a server without an orderly shutdown.
+
+        Unsaved data can be lost. Asynchronous: the status goes through `hard_turning_off` to `off`. A server that is
+        off is still billed.
 
         API: ``POST /api/v1/servers/{server_id}/hard-shutdown``
         """
         await self._call("hardShutdownServer", None, path={"server_id": server_id})
 
     async def shutdown(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/shutdown.
+        """Ask the operating system of a server to power off.
+
+        Asynchronous: the status goes through `turning_off` to `off`. A server that is off is still billed; only
+        deleting it ends the charge.
 
         API: ``POST /api/v1/servers/{server_id}/shutdown``
         """
         await self._call("shutdownServer", None, path={"server_id": server_id})
 
     async def reset_password(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/reset-password.
+        """Replace the root or Administrator password by a generated one.
+
+        The old password stops working. The reply is empty; read the new one from `root_pass` of the server when the
+        reset is done.
 
         API: ``POST /api/v1/servers/{server_id}/reset-password``
         """
         await self._call("resetServerPassword", None, path={"server_id": server_id})
 
     async def start(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/start.
+        """Power on a server that is off.
+
+        Asynchronous: the status goes through `turning_on` to `on`.
 
         API: ``POST /api/v1/servers/{server_id}/start``
         """
         await self._call("startServer", None, path={"server_id": server_id})
 
     async def reboot(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/reboot.
+        """Restart a server through its operating system.
+
+        Interrupts the services on it. Asynchronous: the status goes through `rebooting` back to `on`.
 
         API: ``POST /api/v1/servers/{server_id}/reboot``
         """
         await self._call("rebootServer", None, path={"server_id": server_id})
 
     async def hard_reboot(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/hard-reboot.
+        """Power-cycle a server without an orderly shutdown.
+
+        Unsaved data can be lost. Asynchronous: the status goes through `hard_rebooting` back to `on`.
 
         API: ``POST /api/v1/servers/{server_id}/hard-reboot``
         """
         await self._call("rebootServerHard", None, path={"server_id": server_id})
 
     async def boot_mode(self, server_id: int, *, boot_mode: Literal["default", "single", "recovery_disk"] | str) -> None:
-        """Call POST /api/v1/servers/{server_id}/boot-mode.
+        """Switch a server to normal, single-user or recovery boot and restart it.
+
+        Interrupts the services on the server, which is restarted at once.
+
+        Args:
+            boot_mode: `default` boots normally, `single` into single-user mode, `recovery_disk` from the recovery disk.
+                Read back as `std`, `single`, `cd`.
 
         API: ``POST /api/v1/servers/{server_id}/boot-mode``
         """
         await self._call("updateServerOSBootMode", None, path={"server_id": server_id}, body={"boot_mode": boot_mode})
 
     async def image_unmount(self, server_id: int) -> None:
-        """Call POST /api/v1/servers/{server_id}/image-unmount.
+        """Eject the mounted ISO image and restart the server.
+
+        Interrupts the services on the server. Asynchronous: the image is being ejected when the call returns.
 
         API: ``POST /api/v1/servers/{server_id}/image-unmount``
         """
@@ -497,9 +691,15 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
 class ServersStatisticsResource(Resource):
     """``client.servers.statistics``: get, list."""
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb. Use getServerStatisticsNew instead.", category=None)
     def get(self, server_id: int, *, date_from: str, date_to: str) -> LegacyServerStatistics:
-        """Call GET /api/v1/servers/{server_id}/statistics.
+        """Read CPU, memory, disk and traffic samples of a server for a period (deprecated).
+
+        Use getServerStatisticsNew, which returns the wanted metrics only.
+
+        Args:
+            date_from: Start of the period, ISO 8601 without zone, e.g. 2026-05-25T14:35:38.
+            date_to: End of the period, ISO 8601 without zone.
 
         API: ``GET /api/v1/servers/{server_id}/statistics``
         """
@@ -517,7 +717,15 @@ class ServersStatisticsResource(Resource):
         period: str,
         keys: Literal["system.cpu.util", "network.request", "network.response"] | str,
     ) -> Page[ServerStatistic]:
-        """Call GET /api/v1/servers/{server_id}/statistics/{time_from}/{period}/{keys}.
+        """Read the samples of chosen metrics of a server since a moment.
+
+        One series per requested key, with one sample per point in time.
+
+        Args:
+            time_from: Start of the period. The documented form is that of a JavaScript date, e.g. `Wed Apr 02 2025
+                13:27:02 GMT+0300`.
+            period: Length of the period in hours, as text, e.g. `24`.
+            keys: Metric, or several joined by `;`: `system.cpu.util`, `network.request`, `network.response`.
 
         API: ``GET /api/v1/servers/{server_id}/statistics/{time_from}/{period}/{keys}``
         """
@@ -531,9 +739,15 @@ class ServersStatisticsResource(Resource):
 class AsyncServersStatisticsResource(AsyncResource):
     """``client.servers.statistics``: get, list."""
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb. Use getServerStatisticsNew instead.", category=None)
     async def get(self, server_id: int, *, date_from: str, date_to: str) -> LegacyServerStatistics:
-        """Call GET /api/v1/servers/{server_id}/statistics.
+        """Read CPU, memory, disk and traffic samples of a server for a period (deprecated).
+
+        Use getServerStatisticsNew, which returns the wanted metrics only.
+
+        Args:
+            date_from: Start of the period, ISO 8601 without zone, e.g. 2026-05-25T14:35:38.
+            date_to: End of the period, ISO 8601 without zone.
 
         API: ``GET /api/v1/servers/{server_id}/statistics``
         """
@@ -551,7 +765,15 @@ class AsyncServersStatisticsResource(AsyncResource):
         period: str,
         keys: Literal["system.cpu.util", "network.request", "network.response"] | str,
     ) -> AsyncPage[ServerStatistic]:
-        """Call GET /api/v1/servers/{server_id}/statistics/{time_from}/{period}/{keys}.
+        """Read the samples of chosen metrics of a server since a moment.
+
+        One series per requested key, with one sample per point in time.
+
+        Args:
+            time_from: Start of the period. The documented form is that of a JavaScript date, e.g. `Wed Apr 02 2025
+                13:27:02 GMT+0300`.
+            period: Length of the period in hours, as text, e.g. `24`.
+            keys: Metric, or several joined by `;`: `system.cpu.util`, `network.request`, `network.response`.
 
         API: ``GET /api/v1/servers/{server_id}/statistics/{time_from}/{period}/{keys}``
         """
@@ -584,7 +806,9 @@ class OsServersResource(Resource):
     """``client.os.servers``: list."""
 
     def list(self) -> Page[OperatingSystem]:
-        """Call GET /api/v1/os/servers.
+        """List the operating systems that can be installed on a server.
+
+        Pass the `id` as `os_id` when you create or reinstall a server.
 
         API: ``GET /api/v1/os/servers``
         """
@@ -595,7 +819,9 @@ class AsyncOsServersResource(AsyncResource):
     """``client.os.servers``: list."""
 
     def list(self) -> AsyncPage[OperatingSystem]:
-        """Call GET /api/v1/os/servers.
+        """List the operating systems that can be installed on a server.
+
+        Pass the `id` as `os_id` when you create or reinstall a server.
 
         API: ``GET /api/v1/os/servers``
         """
@@ -606,7 +832,11 @@ class PresetsServersResource(Resource):
     """``client.presets.servers``: list."""
 
     def list(self) -> Page[ServerPreset]:
-        """Call GET /api/v1/presets/servers.
+        """List the fixed-size server plans on sale with their monthly prices.
+
+        Prices are RUB per month before discounts and without the public IPv4 address. Archived presets that existing
+        servers still use are not listed; their price stands in the service costs of the account. Choose by `id`: short
+        descriptions repeat between zones.
 
         API: ``GET /api/v1/presets/servers``
         """
@@ -617,7 +847,11 @@ class AsyncPresetsServersResource(AsyncResource):
     """``client.presets.servers``: list."""
 
     def list(self) -> AsyncPage[ServerPreset]:
-        """Call GET /api/v1/presets/servers.
+        """List the fixed-size server plans on sale with their monthly prices.
+
+        Prices are RUB per month before discounts and without the public IPv4 address. Archived presets that existing
+        servers still use are not listed; their price stands in the service costs of the account. Choose by `id`: short
+        descriptions repeat between zones.
 
         API: ``GET /api/v1/presets/servers``
         """
@@ -628,7 +862,10 @@ class ConfiguratorServersResource(Resource):
     """``client.configurator.servers``: list."""
 
     def list(self) -> Page[ServerConfigurator]:
-        """Call GET /api/v1/configurator/servers.
+        """List the configurators with the limits and steps of free-size servers.
+
+        A configurator gives the allowed range of CPU, RAM, disk and bandwidth but no price; the price of a running
+        server stands in the service costs. Some listed configurators are closed for new orders.
 
         API: ``GET /api/v1/configurator/servers``
         """
@@ -639,7 +876,10 @@ class AsyncConfiguratorServersResource(AsyncResource):
     """``client.configurator.servers``: list."""
 
     def list(self) -> AsyncPage[ServerConfigurator]:
-        """Call GET /api/v1/configurator/servers.
+        """List the configurators with the limits and steps of free-size servers.
+
+        A configurator gives the allowed range of CPU, RAM, disk and bandwidth but no price; the price of a running
+        server stands in the service costs. Some listed configurators are closed for new orders.
 
         API: ``GET /api/v1/configurator/servers``
         """
@@ -668,7 +908,9 @@ class SoftwareServersResource(Resource):
     """``client.software.servers``: list."""
 
     def list(self) -> Page[Software]:
-        """Call GET /api/v1/software/servers.
+        """List the marketplace software that can be preinstalled on a server.
+
+        Pass the `id` as `software_id` together with one of its `os_ids`.
 
         API: ``GET /api/v1/software/servers``
         """
@@ -679,7 +921,9 @@ class AsyncSoftwareServersResource(AsyncResource):
     """``client.software.servers``: list."""
 
     def list(self) -> AsyncPage[Software]:
-        """Call GET /api/v1/software/servers.
+        """List the marketplace software that can be preinstalled on a server.
+
+        Pass the `id` as `software_id` together with one of its `os_ids`.
 
         API: ``GET /api/v1/software/servers``
         """
@@ -690,7 +934,12 @@ class ServersLocalNetworksResource(Resource):
     """``client.servers.local_networks``: set_nat_mode."""
 
     def set_nat_mode(self, server_id: int, *, nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str) -> None:
-        """Call PATCH /api/v1/servers/{server_id}/local-networks/nat-mode.
+        """Choose how a server's private network reaches the internet.
+
+        Takes effect on the running server; `no_nat` cuts it off from the internet on that network.
+
+        Args:
+            nat_mode: `dnat_and_snat`: inbound and outbound; `snat`: outbound only; `no_nat`: private network only.
 
         API: ``PATCH /api/v1/servers/{server_id}/local-networks/nat-mode``
         """
@@ -701,7 +950,12 @@ class AsyncServersLocalNetworksResource(AsyncResource):
     """``client.servers.local_networks``: set_nat_mode."""
 
     async def set_nat_mode(self, server_id: int, *, nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str) -> None:
-        """Call PATCH /api/v1/servers/{server_id}/local-networks/nat-mode.
+        """Choose how a server's private network reaches the internet.
+
+        Takes effect on the running server; `no_nat` cuts it off from the internet on that network.
+
+        Args:
+            nat_mode: `dnat_and_snat`: inbound and outbound; `snat`: outbound only; `no_nat`: private network only.
 
         API: ``PATCH /api/v1/servers/{server_id}/local-networks/nat-mode``
         """
@@ -712,28 +966,49 @@ class ServersIpsResource(Resource):
     """``client.servers.ips``: list, create, delete, update."""
 
     def list(self, server_id: int) -> Page[ServerIp]:
-        """Call GET /api/v1/servers/{server_id}/ips.
+        """List the public IPv4 and IPv6 addresses of a server with their PTR records.
+
+        The list can be empty: a server need not have a public address. The contract promises IPv6 for location `ru-1`
+        only.
 
         API: ``GET /api/v1/servers/{server_id}/ips``
         """
         return self._list("getServerIPs", ServerIp, path={"server_id": server_id})
 
     def create(self, server_id: int, *, type: Literal["ipv4", "ipv6"] | str, ptr: str | NotGiven = NOT_GIVEN) -> ServerIp:
-        """Call POST /api/v1/servers/{server_id}/ips.
+        """Add a public address to a server; an IPv4 address is charged monthly.
+
+        An IPv4 address is billed until it is deleted, also after the server is gone; IPv6 is free. While a paid address
+        is being added the server can report `no_paid` for a moment. IPv6 is promised for location `ru-1` only.
+
+        Args:
+            type: Kind of address to allocate.
+            ptr: Reverse DNS name of the new address.
 
         API: ``POST /api/v1/servers/{server_id}/ips``
         """
         return self._call("addServerIP", ServerIp, path={"server_id": server_id}, body={"type": type, "ptr": ptr})
 
     def delete(self, server_id: int, *, ip: str) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/ips.
+        """Take an additional address from a server; the address is lost.
+
+        The main address cannot be deleted (400 `delete_main_ip_error`).
+
+        Args:
+            ip: Address to delete, IPv4 or IPv6; not the main one.
 
         API: ``DELETE /api/v1/servers/{server_id}/ips``
         """
         self._call("deleteServerIP", None, path={"server_id": server_id}, body={"ip": ip})
 
     def update(self, server_id: int, *, ip: str, ptr: str) -> ServerIp:
-        """Call PATCH /api/v1/servers/{server_id}/ips.
+        """Set the PTR record (reverse DNS name) of an address of a server.
+
+        Nothing but the PTR record can be changed. Returns the address.
+
+        Args:
+            ip: Address to change, IPv4 or IPv6.
+            ptr: Reverse DNS name.
 
         API: ``PATCH /api/v1/servers/{server_id}/ips``
         """
@@ -744,28 +1019,49 @@ class AsyncServersIpsResource(AsyncResource):
     """``client.servers.ips``: list, create, delete, update."""
 
     def list(self, server_id: int) -> AsyncPage[ServerIp]:
-        """Call GET /api/v1/servers/{server_id}/ips.
+        """List the public IPv4 and IPv6 addresses of a server with their PTR records.
+
+        The list can be empty: a server need not have a public address. The contract promises IPv6 for location `ru-1`
+        only.
 
         API: ``GET /api/v1/servers/{server_id}/ips``
         """
         return self._list("getServerIPs", ServerIp, path={"server_id": server_id})
 
     async def create(self, server_id: int, *, type: Literal["ipv4", "ipv6"] | str, ptr: str | NotGiven = NOT_GIVEN) -> ServerIp:
-        """Call POST /api/v1/servers/{server_id}/ips.
+        """Add a public address to a server; an IPv4 address is charged monthly.
+
+        An IPv4 address is billed until it is deleted, also after the server is gone; IPv6 is free. While a paid address
+        is being added the server can report `no_paid` for a moment. IPv6 is promised for location `ru-1` only.
+
+        Args:
+            type: Kind of address to allocate.
+            ptr: Reverse DNS name of the new address.
 
         API: ``POST /api/v1/servers/{server_id}/ips``
         """
         return await self._call("addServerIP", ServerIp, path={"server_id": server_id}, body={"type": type, "ptr": ptr})
 
     async def delete(self, server_id: int, *, ip: str) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/ips.
+        """Take an additional address from a server; the address is lost.
+
+        The main address cannot be deleted (400 `delete_main_ip_error`).
+
+        Args:
+            ip: Address to delete, IPv4 or IPv6; not the main one.
 
         API: ``DELETE /api/v1/servers/{server_id}/ips``
         """
         await self._call("deleteServerIP", None, path={"server_id": server_id}, body={"ip": ip})
 
     async def update(self, server_id: int, *, ip: str, ptr: str) -> ServerIp:
-        """Call PATCH /api/v1/servers/{server_id}/ips.
+        """Set the PTR record (reverse DNS name) of an address of a server.
+
+        Nothing but the PTR record can be changed. Returns the address.
+
+        Args:
+            ip: Address to change, IPv4 or IPv6.
+            ptr: Reverse DNS name.
 
         API: ``PATCH /api/v1/servers/{server_id}/ips``
         """
@@ -783,7 +1079,14 @@ class ServersLogsResource(Resource):
         offset: int | NotGiven = NOT_GIVEN,
         order: Literal["asc", "desc"] | str | NotGiven = NOT_GIVEN,
     ) -> Page[ServerLog]:
-        """Call GET /api/v1/servers/{server_id}/logs.
+        """List the lifecycle events of a server, such as installs and reboots.
+
+        These are events of the platform, not the logs of the operating system.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            order: By date: `asc` oldest first (the default), `desc` newest first.
 
         API: ``GET /api/v1/servers/{server_id}/logs``
         """
@@ -803,7 +1106,14 @@ class AsyncServersLogsResource(AsyncResource):
         offset: int | NotGiven = NOT_GIVEN,
         order: Literal["asc", "desc"] | str | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[ServerLog]:
-        """Call GET /api/v1/servers/{server_id}/logs.
+        """List the lifecycle events of a server, such as installs and reboots.
+
+        These are events of the platform, not the logs of the operating system.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            order: By date: `asc` oldest first (the default), `desc` newest first.
 
         API: ``GET /api/v1/servers/{server_id}/logs``
         """
@@ -826,28 +1136,42 @@ class ServersDisksResource(Resource):
         return ServersDisksBackupsResource(self._client)
 
     def list(self, server_id: int) -> Page[ServerDisk]:
-        """Call GET /api/v1/servers/{server_id}/disks.
+        """List the local disks of a server, system disk included.
+
+        Network drives are not among them. Sizes are in MB.
 
         API: ``GET /api/v1/servers/{server_id}/disks``
         """
         return self._list("getServerDisks", ServerDisk, path={"server_id": server_id})
 
     def create(self, server_id: int, *, size: int) -> ServerDisk:
-        """Call POST /api/v1/servers/{server_id}/disks.
+        """Add a data disk to a server; it is charged on top of the server.
+
+        The disk is billed by the hour until deleted. A system disk cannot be added.
+
+        Args:
+            size: Size in MB: 5120 to 512000 in steps of 5120.
 
         API: ``POST /api/v1/servers/{server_id}/disks``
         """
         return self._call("createServerDisk", ServerDisk, path={"server_id": server_id}, body={"size": size})
 
     def get(self, server_id: int, disk_id: int) -> ServerDisk:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}.
+        """Fetch one disk of a server with its size and use in MB.
+
+        Poll `status` after a disk was created or grown.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}``
         """
         return self._call("getServerDisk", ServerDisk, path={"server_id": server_id, "disk_id": disk_id})
 
     def update(self, server_id: int, disk_id: int, *, size: int) -> ServerDisk:
-        """Call PATCH /api/v1/servers/{server_id}/disks/{disk_id}.
+        """Grow a disk of a server, which raises its charge; it cannot be shrunk.
+
+        The partition and file system inside the guest are yours to extend.
+
+        Args:
+            size: New size in MB: 5120 to 512000 in steps of 5120, not below the present size.
 
         API: ``PATCH /api/v1/servers/{server_id}/disks/{disk_id}``
         """
@@ -856,7 +1180,9 @@ class ServersDisksResource(Resource):
         )
 
     def delete(self, server_id: int, disk_id: int) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/disks/{disk_id}.
+        """Destroy a data disk of a server with everything on it.
+
+        Irreversible; ends the charge for the disk. The system disk cannot be deleted.
 
         API: ``DELETE /api/v1/servers/{server_id}/disks/{disk_id}``
         """
@@ -877,28 +1203,42 @@ class AsyncServersDisksResource(AsyncResource):
         return AsyncServersDisksBackupsResource(self._client)
 
     def list(self, server_id: int) -> AsyncPage[ServerDisk]:
-        """Call GET /api/v1/servers/{server_id}/disks.
+        """List the local disks of a server, system disk included.
+
+        Network drives are not among them. Sizes are in MB.
 
         API: ``GET /api/v1/servers/{server_id}/disks``
         """
         return self._list("getServerDisks", ServerDisk, path={"server_id": server_id})
 
     async def create(self, server_id: int, *, size: int) -> ServerDisk:
-        """Call POST /api/v1/servers/{server_id}/disks.
+        """Add a data disk to a server; it is charged on top of the server.
+
+        The disk is billed by the hour until deleted. A system disk cannot be added.
+
+        Args:
+            size: Size in MB: 5120 to 512000 in steps of 5120.
 
         API: ``POST /api/v1/servers/{server_id}/disks``
         """
         return await self._call("createServerDisk", ServerDisk, path={"server_id": server_id}, body={"size": size})
 
     async def get(self, server_id: int, disk_id: int) -> ServerDisk:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}.
+        """Fetch one disk of a server with its size and use in MB.
+
+        Poll `status` after a disk was created or grown.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}``
         """
         return await self._call("getServerDisk", ServerDisk, path={"server_id": server_id, "disk_id": disk_id})
 
     async def update(self, server_id: int, disk_id: int, *, size: int) -> ServerDisk:
-        """Call PATCH /api/v1/servers/{server_id}/disks/{disk_id}.
+        """Grow a disk of a server, which raises its charge; it cannot be shrunk.
+
+        The partition and file system inside the guest are yours to extend.
+
+        Args:
+            size: New size in MB: 5120 to 512000 in steps of 5120, not below the present size.
 
         API: ``PATCH /api/v1/servers/{server_id}/disks/{disk_id}``
         """
@@ -907,7 +1247,9 @@ class AsyncServersDisksResource(AsyncResource):
         )
 
     async def delete(self, server_id: int, disk_id: int) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/disks/{disk_id}.
+        """Destroy a data disk of a server with everything on it.
+
+        Irreversible; ends the charge for the disk. The system disk cannot be deleted.
 
         API: ``DELETE /api/v1/servers/{server_id}/disks/{disk_id}``
         """
@@ -918,7 +1260,9 @@ class ServersDisksAutoBackupsResource(Resource):
     """``client.servers.disks.auto_backups``: get, update."""
 
     def get(self, server_id: int, disk_id: int) -> AutoBackupSettings:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups.
+        """Read the automatic backup schedule of a disk.
+
+        Backups belong to a disk; a server has one schedule for each disk.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups``
         """
@@ -937,7 +1281,17 @@ class ServersDisksAutoBackupsResource(Resource):
         interval: Literal["day", "week", "month"] | str | NotGiven = NOT_GIVEN,
         day_of_week: int | NotGiven = NOT_GIVEN,
     ) -> AutoBackupSettings:
-        """Call PATCH /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups.
+        """Turn automatic backups of a disk on or off and set their schedule.
+
+        Stored copies are billed (`backups` in the service costs). When `copy_count` is reached the oldest copy makes
+        room for the next.
+
+        Args:
+            is_enabled: Whether backups are made.
+            copy_count: Copies to keep, 1 to 99.
+            creation_start_at: Day of the first backup; the time of day is ignored.
+            interval: How often a backup is made.
+            day_of_week: Day of weekly backups, 1 to 7; only with interval `week`.
 
         API: ``PATCH /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups``
         """
@@ -959,7 +1313,9 @@ class AsyncServersDisksAutoBackupsResource(AsyncResource):
     """``client.servers.disks.auto_backups``: get, update."""
 
     async def get(self, server_id: int, disk_id: int) -> AutoBackupSettings:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups.
+        """Read the automatic backup schedule of a disk.
+
+        Backups belong to a disk; a server has one schedule for each disk.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups``
         """
@@ -978,7 +1334,17 @@ class AsyncServersDisksAutoBackupsResource(AsyncResource):
         interval: Literal["day", "week", "month"] | str | NotGiven = NOT_GIVEN,
         day_of_week: int | NotGiven = NOT_GIVEN,
     ) -> AutoBackupSettings:
-        """Call PATCH /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups.
+        """Turn automatic backups of a disk on or off and set their schedule.
+
+        Stored copies are billed (`backups` in the service costs). When `copy_count` is reached the oldest copy makes
+        room for the next.
+
+        Args:
+            is_enabled: Whether backups are made.
+            copy_count: Copies to keep, 1 to 99.
+            creation_start_at: Day of the first backup; the time of day is ignored.
+            interval: How often a backup is made.
+            day_of_week: Day of weekly backups, 1 to 7; only with interval `week`.
 
         API: ``PATCH /api/v1/servers/{server_id}/disks/{disk_id}/auto-backups``
         """
@@ -1000,7 +1366,13 @@ class ServersDisksBackupsResource(Resource):
     """``client.servers.disks.backups``: create, list, update, delete, get, action."""
 
     def create(self, server_id: int, disk_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DiskBackup:
-        """Call POST /api/v1/servers/{server_id}/disks/{disk_id}/backups.
+        """Take a backup of a disk now; the stored copy is charged.
+
+        Asynchronous: follow `status` from `create` to `done` (or `fail`) with `progress` in percent. The copy is billed
+        until it is deleted.
+
+        Args:
+            comment: Note shown with the backup.
 
         API: ``POST /api/v1/servers/{server_id}/disks/{disk_id}/backups``
         """
@@ -1009,14 +1381,21 @@ class ServersDisksBackupsResource(Resource):
         )
 
     def list(self, server_id: int, disk_id: int) -> Page[DiskBackup]:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}/backups.
+        """List the manual and automatic backups of a disk.
+
+        Backups hang on the disk, not on the server; ask for each disk.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}/backups``
         """
         return self._list("getServerDiskBackups", DiskBackup, path={"server_id": server_id, "disk_id": disk_id})
 
     def update(self, server_id: int, disk_id: int, backup_id: int, *, comment: str) -> DiskBackup:
-        """Call PATCH /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}.
+        """Change the comment on a backup of a disk.
+
+        The copy itself cannot be changed. Returns the backup.
+
+        Args:
+            comment: Note shown with the backup.
 
         API: ``PATCH /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}``
         """
@@ -1028,14 +1407,18 @@ class ServersDisksBackupsResource(Resource):
         )
 
     def delete(self, server_id: int, disk_id: int, backup_id: int) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}.
+        """Destroy a backup of a disk for good.
+
+        Irreversible; ends the charge for the stored copy.
 
         API: ``DELETE /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}``
         """
         self._call("deleteServerDiskBackup", None, path={"server_id": server_id, "disk_id": disk_id, "backup_id": backup_id})
 
     def get(self, server_id: int, disk_id: int, backup_id: int) -> DiskBackup:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}.
+        """Fetch one backup of a disk with its status and progress.
+
+        Poll it while the backup is being made or restored.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}``
         """
@@ -1046,7 +1429,13 @@ class ServersDisksBackupsResource(Resource):
     def action(
         self, server_id: int, disk_id: int, backup_id: int, *, action: Literal["restore", "mount", "unmount"] | str
     ) -> None:
-        """Call POST /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}/action.
+        """Restore a disk from a backup (overwriting it), or mount or unmount the copy.
+
+        `restore` replaces everything on the disk by the copy and interrupts the server. `mount` attaches the copy to
+        the server, `unmount` detaches it. Asynchronous: the reply is empty.
+
+        Args:
+            action: `restore` overwrites the disk, `mount` attaches the copy, `unmount` detaches it.
 
         API: ``POST /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}/action``
         """
@@ -1062,7 +1451,13 @@ class AsyncServersDisksBackupsResource(AsyncResource):
     """``client.servers.disks.backups``: create, list, update, delete, get, action."""
 
     async def create(self, server_id: int, disk_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DiskBackup:
-        """Call POST /api/v1/servers/{server_id}/disks/{disk_id}/backups.
+        """Take a backup of a disk now; the stored copy is charged.
+
+        Asynchronous: follow `status` from `create` to `done` (or `fail`) with `progress` in percent. The copy is billed
+        until it is deleted.
+
+        Args:
+            comment: Note shown with the backup.
 
         API: ``POST /api/v1/servers/{server_id}/disks/{disk_id}/backups``
         """
@@ -1071,14 +1466,21 @@ class AsyncServersDisksBackupsResource(AsyncResource):
         )
 
     def list(self, server_id: int, disk_id: int) -> AsyncPage[DiskBackup]:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}/backups.
+        """List the manual and automatic backups of a disk.
+
+        Backups hang on the disk, not on the server; ask for each disk.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}/backups``
         """
         return self._list("getServerDiskBackups", DiskBackup, path={"server_id": server_id, "disk_id": disk_id})
 
     async def update(self, server_id: int, disk_id: int, backup_id: int, *, comment: str) -> DiskBackup:
-        """Call PATCH /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}.
+        """Change the comment on a backup of a disk.
+
+        The copy itself cannot be changed. Returns the backup.
+
+        Args:
+            comment: Note shown with the backup.
 
         API: ``PATCH /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}``
         """
@@ -1090,7 +1492,9 @@ class AsyncServersDisksBackupsResource(AsyncResource):
         )
 
     async def delete(self, server_id: int, disk_id: int, backup_id: int) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}.
+        """Destroy a backup of a disk for good.
+
+        Irreversible; ends the charge for the stored copy.
 
         API: ``DELETE /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}``
         """
@@ -1099,7 +1503,9 @@ class AsyncServersDisksBackupsResource(AsyncResource):
         )
 
     async def get(self, server_id: int, disk_id: int, backup_id: int) -> DiskBackup:
-        """Call GET /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}.
+        """Fetch one backup of a disk with its status and progress.
+
+        Poll it while the backup is being made or restored.
 
         API: ``GET /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}``
         """
@@ -1110,7 +1516,13 @@ class AsyncServersDisksBackupsResource(AsyncResource):
     async def action(
         self, server_id: int, disk_id: int, backup_id: int, *, action: Literal["restore", "mount", "unmount"] | str
     ) -> None:
-        """Call POST /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}/action.
+        """Restore a disk from a backup (overwriting it), or mount or unmount the copy.
+
+        `restore` replaces everything on the disk by the copy and interrupts the server. `mount` attaches the copy to
+        the server, `unmount` detaches it. Asynchronous: the reply is empty.
+
+        Args:
+            action: `restore` overwrites the disk, `mount` attaches the copy, `unmount` detaches it.
 
         API: ``POST /api/v1/servers/{server_id}/disks/{disk_id}/backups/{backup_id}/action``
         """

@@ -15,21 +15,33 @@ class SshKeysResource(Resource):
     """``client.ssh_keys``: list, create, get, update, delete."""
 
     def list(self) -> Page[SshKey]:
-        """Call GET /api/v1/ssh-keys.
+        """List the public SSH keys stored on the account and the servers that use them.
+
+        Pass their `id` as `ssh_keys_ids` when you create a server.
 
         API: ``GET /api/v1/ssh-keys``
         """
         return self._list("getKeys", SshKey)
 
     def create(self, *, body: str, is_default: bool, name: str) -> SshKey:
-        """Call POST /api/v1/ssh-keys.
+        """Store a public SSH key for use on servers.
+
+        A repeated call can store the key twice. The key reaches a server only at its creation or through
+        addKeyToServer.
+
+        Args:
+            body: Public key in OpenSSH format, e.g. `ssh-ed25519 AAAA... user@example.com`.
+            is_default: Whether new servers get this key preselected.
+            name: Display name.
 
         API: ``POST /api/v1/ssh-keys``
         """
         return self._call("createKey", SshKey, body={"body": body, "is_default": is_default, "name": name})
 
     def get(self, ssh_key_id: int) -> SshKey:
-        """Call GET /api/v1/ssh-keys/{ssh_key_id}.
+        """Fetch one stored SSH key with the servers that use it.
+
+        The body is the public half only.
 
         API: ``GET /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -43,7 +55,14 @@ class SshKeysResource(Resource):
         is_default: bool | NotGiven = NOT_GIVEN,
         name: str | NotGiven = NOT_GIVEN,
     ) -> SshKey:
-        """Call PATCH /api/v1/ssh-keys/{ssh_key_id}.
+        """Rename a stored SSH key, replace its body or make it the default.
+
+        What is already installed on servers is not documented to follow a new body.
+
+        Args:
+            body: Public key in OpenSSH format.
+            is_default: Whether new servers get this key preselected.
+            name: Display name.
 
         API: ``PATCH /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -52,7 +71,10 @@ class SshKeysResource(Resource):
         )
 
     def delete(self, ssh_key_id: int) -> None:
-        """Call DELETE /api/v1/ssh-keys/{ssh_key_id}.
+        """Forget a stored SSH key; servers that have it keep accepting it.
+
+        Only the account's copy is lost. Use deleteKeyFromServer, or edit `authorized_keys` in the guest, to withdraw
+        access.
 
         API: ``DELETE /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -63,21 +85,33 @@ class AsyncSshKeysResource(AsyncResource):
     """``client.ssh_keys``: list, create, get, update, delete."""
 
     def list(self) -> AsyncPage[SshKey]:
-        """Call GET /api/v1/ssh-keys.
+        """List the public SSH keys stored on the account and the servers that use them.
+
+        Pass their `id` as `ssh_keys_ids` when you create a server.
 
         API: ``GET /api/v1/ssh-keys``
         """
         return self._list("getKeys", SshKey)
 
     async def create(self, *, body: str, is_default: bool, name: str) -> SshKey:
-        """Call POST /api/v1/ssh-keys.
+        """Store a public SSH key for use on servers.
+
+        A repeated call can store the key twice. The key reaches a server only at its creation or through
+        addKeyToServer.
+
+        Args:
+            body: Public key in OpenSSH format, e.g. `ssh-ed25519 AAAA... user@example.com`.
+            is_default: Whether new servers get this key preselected.
+            name: Display name.
 
         API: ``POST /api/v1/ssh-keys``
         """
         return await self._call("createKey", SshKey, body={"body": body, "is_default": is_default, "name": name})
 
     async def get(self, ssh_key_id: int) -> SshKey:
-        """Call GET /api/v1/ssh-keys/{ssh_key_id}.
+        """Fetch one stored SSH key with the servers that use it.
+
+        The body is the public half only.
 
         API: ``GET /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -91,7 +125,14 @@ class AsyncSshKeysResource(AsyncResource):
         is_default: bool | NotGiven = NOT_GIVEN,
         name: str | NotGiven = NOT_GIVEN,
     ) -> SshKey:
-        """Call PATCH /api/v1/ssh-keys/{ssh_key_id}.
+        """Rename a stored SSH key, replace its body or make it the default.
+
+        What is already installed on servers is not documented to follow a new body.
+
+        Args:
+            body: Public key in OpenSSH format.
+            is_default: Whether new servers get this key preselected.
+            name: Display name.
 
         API: ``PATCH /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -100,7 +141,10 @@ class AsyncSshKeysResource(AsyncResource):
         )
 
     async def delete(self, ssh_key_id: int) -> None:
-        """Call DELETE /api/v1/ssh-keys/{ssh_key_id}.
+        """Forget a stored SSH key; servers that have it keep accepting it.
+
+        Only the account's copy is lost. Use deleteKeyFromServer, or edit `authorized_keys` in the guest, to withdraw
+        access.
 
         API: ``DELETE /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -111,14 +155,21 @@ class ServersSshKeysResource(Resource):
     """``client.servers.ssh_keys``: create, delete."""
 
     def create(self, server_id: int, *, ssh_key_ids: Sequence[int]) -> None:
-        """Call POST /api/v1/servers/{server_id}/ssh-keys.
+        """Install stored SSH keys on a running server.
+
+        Keys the server has already are kept. The reply is empty.
+
+        Args:
+            ssh_key_ids: Ids of stored keys (note the spelling; createServer takes `ssh_keys_ids`).
 
         API: ``POST /api/v1/servers/{server_id}/ssh-keys``
         """
         self._call("addKeyToServer", None, path={"server_id": server_id}, body={"ssh_key_ids": ssh_key_ids})
 
     def delete(self, server_id: int, ssh_key_id: int) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/ssh-keys/{ssh_key_id}.
+        """Withdraw a stored SSH key from a server.
+
+        Whoever signs in with it is locked out of the server; the key stays stored on the account.
 
         API: ``DELETE /api/v1/servers/{server_id}/ssh-keys/{ssh_key_id}``
         """
@@ -129,14 +180,21 @@ class AsyncServersSshKeysResource(AsyncResource):
     """``client.servers.ssh_keys``: create, delete."""
 
     async def create(self, server_id: int, *, ssh_key_ids: Sequence[int]) -> None:
-        """Call POST /api/v1/servers/{server_id}/ssh-keys.
+        """Install stored SSH keys on a running server.
+
+        Keys the server has already are kept. The reply is empty.
+
+        Args:
+            ssh_key_ids: Ids of stored keys (note the spelling; createServer takes `ssh_keys_ids`).
 
         API: ``POST /api/v1/servers/{server_id}/ssh-keys``
         """
         await self._call("addKeyToServer", None, path={"server_id": server_id}, body={"ssh_key_ids": ssh_key_ids})
 
     async def delete(self, server_id: int, ssh_key_id: int) -> None:
-        """Call DELETE /api/v1/servers/{server_id}/ssh-keys/{ssh_key_id}.
+        """Withdraw a stored SSH key from a server.
+
+        Whoever signs in with it is locked out of the server; the key stays stored on the account.
 
         API: ``DELETE /api/v1/servers/{server_id}/ssh-keys/{ssh_key_id}``
         """

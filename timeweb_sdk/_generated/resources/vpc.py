@@ -26,7 +26,9 @@ class VpcsResource(Resource):
         return VpcsPortsResource(self._client)
 
     def list(self) -> Page[Vpc]:
-        """Call GET /api/v2/vpcs.
+        """List the private networks of the account.
+
+        The subnet, zone and taken addresses of each are included.
 
         API: ``GET /api/v2/vpcs``
         """
@@ -45,7 +47,15 @@ class VpcsResource(Resource):
         | str
         | NotGiven = NOT_GIVEN,
     ) -> Vpc:
-        """Call POST /api/v2/vpcs.
+        """Create a private network with its own IPv4 subnet.
+
+        The network needs about a minute to settle: attaching a service before that can answer 403
+        `networks_location_mismatch`. Subnet and location cannot be changed later.
+
+        Args:
+            subnet_v4: Subnet in CIDR form, e.g. `192.168.0.0/24`.
+            location: Location, e.g. `ru-1`; only services of the same location can join.
+            availability_zone: Zone within the location.
 
         API: ``POST /api/v2/vpcs``
         """
@@ -62,21 +72,37 @@ class VpcsResource(Resource):
         )
 
     def get(self, vpc_id: str) -> Vpc:
-        """Call GET /api/v2/vpcs/{vpc_id}.
+        """Fetch one private network with its subnet and taken addresses.
+
+        Entries in `busy_address` can outlive the service that held them.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``GET /api/v2/vpcs/{vpc_id}``
         """
         return self._call("getVPC", Vpc, path={"vpc_id": vpc_id})
 
     def update(self, vpc_id: str, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN) -> Vpc:
-        """Call PATCH /api/v2/vpcs/{vpc_id}.
+        """Rename a private network or change its description.
+
+        Subnet and location are fixed. Returns the network.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``PATCH /api/v2/vpcs/{vpc_id}``
         """
         return self._call("updateVPCs", Vpc, path={"vpc_id": vpc_id}, body={"name": name, "description": description})
 
     def delete(self, vpc_id: str) -> None:
-        """Call DELETE /api/v1/vpcs/{vpc_id}.
+        """Delete a private network that no service uses any more.
+
+        Irreversible. Detached services are cleaned up in the background: 409 (`conflict`) can be answered for minutes,
+        in rare cases until support steps in.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``DELETE /api/v1/vpcs/{vpc_id}``
         """
@@ -97,7 +123,9 @@ class AsyncVpcsResource(AsyncResource):
         return AsyncVpcsPortsResource(self._client)
 
     def list(self) -> AsyncPage[Vpc]:
-        """Call GET /api/v2/vpcs.
+        """List the private networks of the account.
+
+        The subnet, zone and taken addresses of each are included.
 
         API: ``GET /api/v2/vpcs``
         """
@@ -116,7 +144,15 @@ class AsyncVpcsResource(AsyncResource):
         | str
         | NotGiven = NOT_GIVEN,
     ) -> Vpc:
-        """Call POST /api/v2/vpcs.
+        """Create a private network with its own IPv4 subnet.
+
+        The network needs about a minute to settle: attaching a service before that can answer 403
+        `networks_location_mismatch`. Subnet and location cannot be changed later.
+
+        Args:
+            subnet_v4: Subnet in CIDR form, e.g. `192.168.0.0/24`.
+            location: Location, e.g. `ru-1`; only services of the same location can join.
+            availability_zone: Zone within the location.
 
         API: ``POST /api/v2/vpcs``
         """
@@ -133,21 +169,37 @@ class AsyncVpcsResource(AsyncResource):
         )
 
     async def get(self, vpc_id: str) -> Vpc:
-        """Call GET /api/v2/vpcs/{vpc_id}.
+        """Fetch one private network with its subnet and taken addresses.
+
+        Entries in `busy_address` can outlive the service that held them.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``GET /api/v2/vpcs/{vpc_id}``
         """
         return await self._call("getVPC", Vpc, path={"vpc_id": vpc_id})
 
     async def update(self, vpc_id: str, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN) -> Vpc:
-        """Call PATCH /api/v2/vpcs/{vpc_id}.
+        """Rename a private network or change its description.
+
+        Subnet and location are fixed. Returns the network.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``PATCH /api/v2/vpcs/{vpc_id}``
         """
         return await self._call("updateVPCs", Vpc, path={"vpc_id": vpc_id}, body={"name": name, "description": description})
 
     async def delete(self, vpc_id: str) -> None:
-        """Call DELETE /api/v1/vpcs/{vpc_id}.
+        """Delete a private network that no service uses any more.
+
+        Irreversible. Detached services are cleaned up in the background: 409 (`conflict`) can be answered for minutes,
+        in rare cases until support steps in.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``DELETE /api/v1/vpcs/{vpc_id}``
         """
@@ -158,7 +210,12 @@ class VpcsServicesResource(Resource):
     """``client.vpcs.services``: list."""
 
     def list(self, vpc_id: str) -> Page[VpcService]:
-        """Call GET /api/v2/vpcs/{vpc_id}/services.
+        """List the services connected to a private network.
+
+        Each with its private address and, if it has one, its public address.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``GET /api/v2/vpcs/{vpc_id}/services``
         """
@@ -169,7 +226,12 @@ class AsyncVpcsServicesResource(AsyncResource):
     """``client.vpcs.services``: list."""
 
     def list(self, vpc_id: str) -> AsyncPage[VpcService]:
-        """Call GET /api/v2/vpcs/{vpc_id}/services.
+        """List the services connected to a private network.
+
+        Each with its private address and, if it has one, its public address.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``GET /api/v2/vpcs/{vpc_id}/services``
         """
@@ -180,7 +242,12 @@ class VpcsPortsResource(Resource):
     """``client.vpcs.ports``: list."""
 
     def list(self, vpc_id: str) -> Page[VpcPort]:
-        """Call GET /api/v1/vpcs/{vpc_id}/ports.
+        """List the ports of a private network with their MAC and IPv4 addresses.
+
+        A port joins one service to the network and says how its traffic is translated.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``GET /api/v1/vpcs/{vpc_id}/ports``
         """
@@ -191,7 +258,12 @@ class AsyncVpcsPortsResource(AsyncResource):
     """``client.vpcs.ports``: list."""
 
     def list(self, vpc_id: str) -> AsyncPage[VpcPort]:
-        """Call GET /api/v1/vpcs/{vpc_id}/ports.
+        """List the ports of a private network with their MAC and IPv4 addresses.
+
+        A port joins one service to the network and says how its traffic is translated.
+
+        Args:
+            vpc_id: Id of the network, `network-...`.
 
         API: ``GET /api/v1/vpcs/{vpc_id}/ports``
         """
