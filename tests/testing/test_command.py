@@ -17,8 +17,8 @@ def running(*arguments: str) -> Iterator[Wire]:
     process = subprocess.Popen(
         [sys.executable, "-m", "timeweb_sdk.testing", "--port", "0", *arguments], stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         address = re.search(r"http://\S+$", line)
         assert address, line

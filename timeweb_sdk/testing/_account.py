@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timedelta
+from itertools import chain
 from random import Random
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -89,7 +90,8 @@ class Account:
         """The next integer id of a collection; ids are never used twice."""
         counters: dict[str, int] = self.state["_emulator"]["next_id"]
         if collection not in counters:
-            taken = (item.get("id") for item in self.state.get(collection, []))
+            kept = self.state.get(collection, [])
+            taken = [item.get("id") for item in (chain.from_iterable(kept.values()) if isinstance(kept, dict) else kept)]
             counters[collection] = max([_FIRST_ID - 1, *(number for number in taken if isinstance(number, int))]) + 1
         number = counters[collection]
         counters[collection] = number + 1
@@ -100,6 +102,11 @@ class Account:
 
     def new_secret(self, length: int = 12) -> str:
         return "".join(self._random.choices("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=length))
+
+    def inner(self, name: str) -> dict[str, Any]:
+        """A drawer of the emulator's own, kept in the state under `_emulator`."""
+        found: dict[str, Any] = self.state["_emulator"].setdefault(name, {})
+        return found
 
     # Time
 

@@ -83,10 +83,13 @@ class Contract:
         merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
         for part in schema["allOf"]:
             resolved = self.resolve(part)
-            merged["properties"] = {**merged.get("properties", {}), **resolved.get("properties", {})}
-            merged["required"] = [*merged.get("required", []), *resolved.get("required", [])]
             for key, value in resolved.items():
-                merged.setdefault(key, value)
+                if key == "properties":
+                    merged[key] = {**merged.get(key, {}), **value}
+                elif key == "required":
+                    merged[key] = [*merged.get(key, []), *value]
+                else:
+                    merged.setdefault(key, value)
         return merged
 
     def properties(self, schema: Schema) -> dict[str, Schema]:

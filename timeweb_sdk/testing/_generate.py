@@ -45,6 +45,9 @@ class Generator:
         """The envelope, without `response_id`: path ids stand where the schema has them, sent values are echoed."""
         assert endpoint.response is not None
         envelope: dict[str, Any] = {}
+        extra = self._contract.resolve(endpoint.response).get("additionalProperties")
+        if isinstance(extra, dict):
+            envelope["example"] = self._sample(extra, "example", {}, endpoint.id, 0)
         identity = list(path.values())[-1] if path else None
         known = {name: value for name, value in path.items() if name != "id"}
         for key, schema in self._contract.properties(endpoint.response).items():
@@ -102,7 +105,11 @@ class Generator:
         if depth >= _MAX_DEPTH:
             required = set(schema.get("required", []))
             properties = {key: value for key, value in properties.items() if key in required}
-        return {key: self._sample(value, key, known, f"{seed}.{key}", depth + 1) for key, value in properties.items()}
+        found = {key: self._sample(value, key, known, f"{seed}.{key}", depth + 1) for key, value in properties.items()}
+        extra = schema.get("additionalProperties")
+        if not properties and isinstance(extra, dict):
+            found["example"] = self._sample(extra, "example", known, f"{seed}.example", depth + 1)
+        return found
 
     @staticmethod
     def _number(schema: Schema, name: str, known: dict[str, str]) -> int | float:

@@ -34,6 +34,8 @@ _BOOT_MODES = {"default": "std", "single": "single", "recovery_disk": "cd"}
 def become(account: Account, server: Item, status: str, seconds: float, final: str, **then: Any) -> None:
     """Enter a busy status now and the final one `seconds` later."""
     server["status"] = status
+    log: list[Item] = account.inner("logs").setdefault(str(server.get("id")), [])
+    log.append({"id": account.new_id("server_logs"), "logged_at": account.now(), "event": f"server_{status}"})
     account.schedule(seconds, "server", server_id=server.get("id"), status=final, **then)
 
 
@@ -70,6 +72,12 @@ def list_servers(call: Call) -> dict[str, Any]:
 @handles("getServer")
 def get_server(call: Call) -> dict[str, Any]:
     return {"server": find(call)}
+
+
+@handles("getServerLogs")
+def list_logs(call: Call) -> dict[str, Any]:
+    log: list[Item] = call.account.inner("logs").get(str(find(call).get("id")), [])
+    return call.page("server_logs", log if call.query.get("order") == "asc" else log[::-1])
 
 
 def find(call: Call) -> Item:
@@ -442,7 +450,7 @@ def confirm(call: Call, subject: str) -> Item | None:
     """The confirmation asked for before a deletion; None once it was given or where none is needed."""
     if not call.confirm_delete:
         return None
-    open_requests: dict[str, str] = call.account.state["_emulator"].setdefault("confirmations", {})
+    open_requests: dict[str, str] = call.account.inner("confirmations")
     if "hash" not in call.query:
         open_requests[subject] = call.account.new_uuid().replace("-", "")
         return {"hash": open_requests[subject], "is_moved_in_quarantine": False}

@@ -13,9 +13,11 @@ from uuid import UUID
 
 # Imported for their registration of handlers.
 from timeweb_sdk.testing import _addresses as _addresses
-from timeweb_sdk.testing import _money as _money
+from timeweb_sdk.testing import _disks, _servers
+from timeweb_sdk.testing import _domains as _domains
+from timeweb_sdk.testing import _keys as _keys
+from timeweb_sdk.testing import _payments as _payments
 from timeweb_sdk.testing import _projects as _projects
-from timeweb_sdk.testing import _servers
 from timeweb_sdk.testing._account import Account, State, dump
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
 from timeweb_sdk.testing._clock import Clock, RealClock
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from timeweb_sdk.testing._transport import EmulatorTransport
 
 _REMEMBERED = 20_000
+_FINISH = {"server": _servers.finish, "backup": _disks.finish_backup}
 
 
 class Emulator:
@@ -113,6 +116,10 @@ class Emulator:
     def faults(self) -> list[Fault]:
         """The faults in force, oldest first; clear the list to end them."""
         return self._faults.rules
+
+    def sample(self, schema: dict[str, Any]) -> Any:
+        """A deterministic value of a schema of the contract, e.g. to make request bodies from."""
+        return self._generator.sample(schema)
 
     # Clients
 
@@ -231,7 +238,7 @@ class Emulator:
         """Let what is due by now happen."""
         while due := self.account.take_due():
             for entry in due:
-                _servers.finish(self.account, entry)
+                _FINISH[entry["event"]](self.account, entry)
             self.account.touch()
 
     def _drift(self, endpoint: Endpoint, shift: int) -> None:
