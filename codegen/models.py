@@ -138,6 +138,8 @@ def _for_generator(node: Any, assigned: dict[str, str], suffix: str, *, lean: bo
 
 
 def _run(document: Json, model_type: DataModelType, header: str) -> dict[str, str]:
+    if not document["components"]["schemas"]:
+        return {}
     config = GenerateConfig(
         input_file_type=InputFileType.OpenAPI,
         openapi_scopes=[OpenAPIScope.Schemas],

@@ -295,7 +295,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.vpc import VpcPortService as VpcPortService
     from timeweb_sdk._generated.models.vpc import VpcService as VpcService
 
-_MODULES = {
+_MODULES: dict[str, tuple[str, ...]] = {
     "account": (
         "AccessAllowList",
         "AccessSettings",

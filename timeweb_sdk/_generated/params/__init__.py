@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.params.servers import ServerNetworkInputParams as ServerNetworkInputParams
     from timeweb_sdk._generated.params.shared import NetworkInputParams as NetworkInputParams
 
-_MODULES = {
+_MODULES: dict[str, tuple[str, ...]] = {
     "account": (
         "NotificationChannelsInputParams",
         "NotificationSettingInputParams",

@@ -1,0 +1,146 @@
+"""The pipeline as its user runs it: build, check, other bundles, clear failures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen import build as pipeline
+from codegen.__main__ import main
+from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, operation
+
+Json = dict[str, Any]
+
+
+def bundle(tmp_path: Path, document: Json) -> Path:
+    path = tmp_path / "bundle.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def build(source: Path, out: Path) -> int:
+    return main(["build", "--from", str(source), "--out", str(out), "--allow-unmatched"])
+
+
+def in_python(out: Path, code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=out, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_committed_code_is_what_the_contract_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 0, capsys.readouterr().err
+
+
+def test_every_vendor_operation_comes_out() -> None:
+    document = json.loads((pipeline.OPENAPI / "bundle.json").read_text(encoding="utf-8"))
+    vendor = {node["operationId"] for item in document["paths"].values() for node in item.values()}
+    result = pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json"))
+    assert {operation.id for operation in result.operations if operation.source == "vendor"} == vendor
+    assert len(vendor) == 336
+
+
+def test_another_bundle_builds_an_importable_package_and_leaves_the_checkout_alone(tmp_path: Path) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in (pipeline.PACKAGE / pipeline.GENERATED).rglob("*.py"))
+    reply = envelope("widgets", {"type": "array", "items": obj(id=NUMBER, state={"type": "string", "enum": ["on"]})})
+    document = contract({"/api/v1/widgets": {"get": operation(reply=reply, tag="Виджеты")}}, tags=[{"name": "Виджеты"}])
+    assert build(bundle(tmp_path, document), tmp_path / "out") == 0
+    code = (
+        "import timeweb_sdk.operations as o; from timeweb_sdk.models import Widget;"
+        "print(*o.OPERATIONS, next(iter(o.OPERATIONS.values())).attribute, Widget(id='7', state='new').state)"
+    )
+    assert in_python(tmp_path / "out", code) == "getV1Widgets widgets.list new"
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in (pipeline.PACKAGE / pipeline.GENERATED).rglob("*.py"))
+
+
+def test_the_own_contract_without_operation_ids_and_english_tags_builds(tmp_path: Path) -> None:
+    document = json.loads((pipeline.OPENAPI / "bundle.json").read_text(encoding="utf-8"))
+    for i, item in enumerate(document["paths"].values()):
+        for node in item.values():
+            node["tags"] = ["Ярлык " + node["tags"][0][::-1].translate(str.maketrans("abcdefgh", "абвгдежз"))]
+            if i % 5:
+                del node["operationId"]
+    assert build(bundle(tmp_path, document), tmp_path / "out") == 0
+    code = "from timeweb_sdk.operations import OPERATIONS; print(len([o for o in OPERATIONS.values() if o.source == 'vendor']))"
+    assert in_python(tmp_path / "out", code) == "336"
+
+
+def test_names_that_differ_only_in_case_build(tmp_path: Path) -> None:
+    schemas = {
+        "Meta": obj(total=NUMBER),
+        "meta": obj(pages=NUMBER),
+        "thing": obj(a={"$ref": "#/components/schemas/Meta"}, b={"$ref": "#/components/schemas/meta"}),
+    }
+    reply = envelope("thing", {"$ref": "#/components/schemas/thing"})
+    document = contract({"/api/v1/things/{id}": {"get": operation("getThing", reply=reply)}}, schemas)
+    assert build(bundle(tmp_path, document), tmp_path / "out") == 0
+    code = "from timeweb_sdk.models import Thing; print(sorted(Thing.model_validate({'a': {'total': 1}, 'b': {'pages': 2}}).model_dump().items()))"
+    assert in_python(tmp_path / "out", code) == "[('a', {'total': 1.0}), ('b', {'pages': 2.0})]"
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        (
+            {"$ref": "#/components/schemas/missing"},
+            "/paths/~1api~1v1~1things/get/responses/200/content/application~1json/schema",
+        ),
+        (
+            obj(a={"type": "string", "const": "x"}),
+            "/paths/~1api~1v1~1things/get/responses/200/content/application~1json/schema/properties/a/const",
+        ),
+    ],
+)
+def test_a_broken_bundle_is_one_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], schema: Json, pointer: str
+) -> None:
+    document = contract({"/api/v1/things": {"get": operation("getThings", reply=schema)}})
+    assert build(bundle(tmp_path, document), tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert pointer in captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_not_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "bundle.json"
+    source.write_text("<html>", encoding="utf-8")
+    assert build(source, tmp_path / "out") == 1
+    assert "not a readable JSON document" in capsys.readouterr().err
+
+
+def test_from_needs_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["build", "--from", str(tmp_path / "x.json")]) == 1
+    assert "--from needs --out" in capsys.readouterr().err
+
+
+def test_check_names_what_is_out_of_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "timeweb_sdk"
+    pipeline.write(pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json")), package)
+    edited = package / pipeline.GENERATED / "models" / "servers.py"
+    edited.write_text(edited.read_text(encoding="utf-8") + "\nHACK = 1\n", encoding="utf-8")
+    monkeypatch.setattr(pipeline, "PACKAGE", package)
+    assert main(["check"]) == 1
+    error = capsys.readouterr().err
+    assert "out of date: timeweb_sdk/_generated/models/servers.py" in error
+    assert error.count("out of date") == 1
+
+
+def test_property_names_that_shadow_python_build(tmp_path: Path) -> None:
+    thing = obj(
+        list={"type": "array", "items": STRING}, **{"from": STRING, "min-size": NUMBER, "model_config": STRING, "2fa": STRING}
+    )
+    document = contract({"/api/v1/things/{id}": {"get": operation("getThing", reply=envelope("thing", thing))}})
+    assert build(bundle(tmp_path, document), tmp_path / "out") == 0
+    code = (
+        "from timeweb_sdk.models import Thing; wire = {'list': ['a'], 'from': 'b', 'min-size': 1, 'model_config': 'c', '2fa': 'd'};"
+        "print(Thing.model_validate(wire).model_dump(by_alias=True) == wire)"
+    )
+    assert in_python(tmp_path / "out", code) == "True"

@@ -1,0 +1,88 @@
+"""The generated surface, looked at from outside: every operation is a typed method on both clients, and the two are alike."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from timeweb_sdk import AsyncTimeweb, Timeweb
+from timeweb_sdk.operations import OPERATIONS, Operation
+
+UNTYPED_REPLIES = {
+    "getCountries": "countries are keyed by their code, whatever the code",
+    "getDatabaseParameters": "parameters are keyed by database engine",
+}
+"""Operations that return a dict, with the reason."""
+
+
+def method(client: Timeweb | AsyncTimeweb, operation: Operation) -> Any:
+    found: Any = client
+    for name in operation.attribute.split("."):
+        found = getattr(found, name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def clients() -> Iterator[tuple[Timeweb, AsyncTimeweb]]:
+    with Timeweb(token="token") as sync:
+        yield sync, AsyncTimeweb(token="token")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_every_operation_is_a_typed_method_on_both_clients(clients: tuple[Timeweb, AsyncTimeweb], operation: Operation) -> None:
+    for client in clients:
+        found = method(client, operation)
+        signature = inspect.signature(found)
+        kinds = {parameter.kind for parameter in signature.parameters.values()}
+        assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+        hints = typing.get_type_hints(found)
+        assert set(hints) == {*signature.parameters, "return"}
+        returned = hints["return"]
+        if operation.id not in UNTYPED_REPLIES:
+            assert returned is not Any
+            assert typing.get_origin(returned) is not dict
+            assert returned is not dict
+
+
+def test_the_vendors_operations_are_all_there() -> None:
+    assert sum(operation.source == "vendor" for operation in OPERATIONS.values()) == 336
+    assert len({operation.attribute for operation in OPERATIONS.values()}) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_sync_and_async_are_alike(clients: tuple[Timeweb, AsyncTimeweb], operation: Operation) -> None:
+    sync, asynchronous = (method(client, operation) for client in clients)
+    one, other = inspect.signature(sync), inspect.signature(asynchronous)
+    assert list(one.parameters.values()) == list(other.parameters.values())
+    assert str(one.return_annotation).replace("Page[", "AsyncPage[", 1) == str(other.return_annotation)
+    assert sync.__doc__ == asynchronous.__doc__
+    assert inspect.iscoroutinefunction(asynchronous) is not operation.listing
+
+
+def test_required_path_parameters_come_by_position_and_the_rest_by_keyword() -> None:
+    with Timeweb(token="token") as client:
+        for operation in OPERATIONS.values():
+            parameters = list(inspect.signature(method(client, operation)).parameters.values())
+            positional = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+            assert len(positional) == len(re.findall("{", operation.path)), operation.id
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_every_method_says_in_english_what_it_does(clients: tuple[Timeweb, AsyncTimeweb], operation: Operation) -> None:
+    doc = inspect.getdoc(method(clients[0], operation))
+    assert doc is not None
+    summary = doc.splitlines()[0]
+    assert not summary.startswith("Call ")
+    assert not re.search("[\u0400-\u04ff]", doc)
+    assert f"{operation.method} {operation.path}" in doc
+
+
+def test_a_resource_lists_what_it_offers() -> None:
+    with Timeweb(token="token") as client:
+        assert {"list", "get", "create", "update", "delete", "reboot", "disks", "ips"} <= set(dir(client.servers))
+        assert client.servers is client.servers
