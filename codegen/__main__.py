@@ -79,7 +79,7 @@ def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> i
 
 
 def _check() -> int:
-    """Build into a temporary folder and compare byte by byte with what is committed."""
+    """Build into a temporary folder, compare byte by byte with what is committed, and hold the English texts to their rules."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / pipeline.PACKAGE.name
         result = pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json"))
@@ -89,11 +89,13 @@ def _check() -> int:
         result.names.write(lock)
         if lock.read_bytes() != (pipeline.OPENAPI / "names.lock").read_bytes():
             stale.append("openapi/names.lock")
+    for problem in result.texts:
+        print(f"codegen: openapi/english.yaml: {problem}", file=sys.stderr)
     for name in stale:
         print(f"codegen: out of date: {name}", file=sys.stderr)
     if stale:
         print("codegen: run `python -m codegen build` and commit the result", file=sys.stderr)
-    return 1 if stale else 0
+    return 1 if stale or result.texts else 0
 
 
 def _differences(committed: Path, fresh: Path) -> list[str]:

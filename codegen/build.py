@@ -7,11 +7,11 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codegen import overlay
+from codegen import english, overlay
 from codegen.distil import distil
 from codegen.errors import CodegenError
 from codegen.models import generate_models, generate_params, modules, request_classes
@@ -36,7 +36,9 @@ class Build:
     """File name below ``_generated`` -> source, not yet formatted."""
     names: Names
     operations: list[Operation]
-    unmatched: list[str] = field(default_factory=list)
+    texts: list[str]
+    """English texts that are missing or say nothing."""
+    unmatched: list[str]
     """Overlay actions that matched nothing (only with ``allow_unmatched``)."""
 
 
@@ -81,7 +83,7 @@ def run(bundle: Json, *, allow_unmatched: bool = False) -> Build:
     ):
         files |= {f"{package}/{name}": text for name, text in sources.items() if name != "__init__.py"}
     files["contract.json"] = source + "\n"
-    return Build(files, names, operations, unmatched)
+    return Build(files, names, operations, english.problems(operations, classes.values(), described), unmatched)
 
 
 def write(build: Build, package: Path) -> None:

@@ -109,6 +109,7 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
         _read_reply(operation, node, reply, normaliser)
         operations.append(operation)
     _check_unique(operations)
+    _drop_missing_replacements(operations)
     return operations
 
 
@@ -125,6 +126,14 @@ def _check_unique(operations: list[Operation]) -> None:
                     f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock",
                 )
             seen[value] = operation
+
+
+def _drop_missing_replacements(operations: list[Operation]) -> None:
+    """Another bundle may lack what a text recommends; for the committed contract :mod:`codegen.english` insists on it."""
+    ids = {operation.id for operation in operations}
+    for operation in operations:
+        if operation.replacement not in ids:
+            operation.replacement = None
 
 
 def _tag_modules(contract: Json, found: list[tuple[Endpoint, Json, Where, Json]]) -> dict[str, str]:

@@ -108,6 +108,7 @@ def render(
         autoescape=False,  # Python source, not HTML
     )
     nodes = build_tree(operations)
+    by_id = {operation.id: operation for operation in operations}
     by_module: dict[str, list[Node]] = defaultdict(list)
     for node in nodes.values():
         by_module[node.module].append(node)
@@ -119,7 +120,7 @@ def render(
     for module, members in by_module.items():
         types = Types()
         for node in members:
-            node.methods = [_method(operation, types) for operation in node.operations]
+            node.methods = [_method(operation, types, by_id) for operation in node.operations]
             node.waits = _waits(node, classes)
         foreign: dict[str, set[str]] = defaultdict(set)
         for child in [child for node in members for child in node.children if child.module != module]:
@@ -164,7 +165,7 @@ def _sorted(groups: dict[str, set[str]]) -> list[tuple[str, list[str]]]:
     return [(module, sorted(names)) for module, names in sorted(groups.items())]
 
 
-def _method(operation: Operation, types: Types) -> Method:
+def _method(operation: Operation, types: Types, by_id: dict[str, Operation]) -> Method:
     body = merged_body(operation.bodies)
     payload = operation.returns
     if operation.method == "DELETE" and any(argument.wire == "hash" for argument in operation.query_arguments):
@@ -173,8 +174,8 @@ def _method(operation: Operation, types: Types) -> Method:
     returns = types.returned(payload["items"] if listing and payload else payload)
     deprecated = None
     if operation.deprecated:
-        remedy = f" Use {operation.replacement} instead." if operation.replacement else ""
-        deprecated = json.dumps(f"Deprecated by Timeweb.{remedy}")
+        better = by_id.get(operation.replacement or "")
+        deprecated = json.dumps(f"Deprecated by Timeweb; use {better.attribute}" if better else "Deprecated by Timeweb")
     variants = [signature(operation, types, fields) for fields in operation.bodies] if len(operation.bodies) > 1 else []
     return Method(
         name=operation.verb,

@@ -1,0 +1,77 @@
+"""The house rules for ``openapi/english.yaml``: every operation and model is explained, in English, with its price or its loss.
+
+``python -m codegen check`` applies them to the committed contract, so that an operation that the vendor adds stays red until
+somebody has said what it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from codegen.distil import METHODS
+from codegen.names import words
+from codegen.normalise import ModelClass
+from codegen.operations import Operation
+
+Json = dict[str, Any]
+
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
+_FILLER = frozenset("a an the of in on to for by with and or its all one some this that get list create update delete".split())
+_COST = re.compile(r"charg|bill|free\b|cost|price|paid|fee\b|RUB|balance|without extra|buys|orders?\b|renew", re.IGNORECASE)
+_LOSS = re.compile(
+    r"los[est]|destroy|irrevers|undone|interrupt|stop|restart|reboot|reset|break|discard|keeps?\b|stays?\b|remain|revok|remov|"
+    r"unreachable|no longer|gone|cut|detach|return|free|untouched|harmless|drop|eras|forget|revert|withdraw|delet\w+ .* (with|and)|chang",
+    re.IGNORECASE,
+)
+_COSTLY_VERBS = frozenset({"create", "clone", "resize"})
+
+
+def problems(operations: Iterable[Operation], classes: Iterable[ModelClass], described: Json) -> list[str]:
+    """Return one line per text that is missing or says nothing; an empty list is a pass."""
+    found: list[str] = []
+    for operation in operations:
+        found += [f"{operation.id}: {problem}" for problem in _of_operation(operation)]
+    found += [f"{model.name} ({model.pointer}): no description" for model in classes if _needs_description(model)]
+    ids = {operation.id for operation in operations}
+    for path, item in described.get("paths", {}).items():
+        for method in METHODS:
+            replacement = item.get(method, {}).get("x-replacement")
+            if replacement and replacement not in ids:
+                found.append(f"{method.upper()} {path}: x-replacement names {replacement!r}, which does not exist")
+    return found
+
+
+def _needs_description(model: ModelClass) -> bool:
+    """Inline objects are explained where they stand, by the note on their field."""
+    return not model.description and model.pointer.startswith("/components/") and model.pointer.count("/") == 3
+
+
+def _of_operation(operation: Operation) -> Iterable[str]:
+    text = f"{operation.summary} {operation.description}"
+    if not operation.summary:
+        yield "no summary"
+        return
+    if _CYRILLIC.search(text):
+        yield "the text is not English"
+    if len(operation.summary) > 100:
+        yield f"the summary has {len(operation.summary)} characters; say it in 100"
+    if not _new_words(operation):
+        yield f"the summary only repeats the operation's name: {operation.summary!r}"
+    if not operation.description:
+        yield "no description"
+    if operation.verb in _COSTLY_VERBS and operation.method == "POST" and not _COST.search(text):
+        yield "does not say what it costs, or that it is free"
+    if operation.method == "DELETE" and not _LOSS.search(text):
+        yield "does not say what is lost, stopped or kept"
+
+
+def _new_words(operation: Operation) -> set[str]:
+    """The words of the summary that its id and path do not already say."""
+    known = {_stem(word) for word in [*words(operation.id), *words(operation.path)]}
+    return {_stem(word) for word in words(operation.summary)} - known - {_stem(word) for word in _FILLER}
+
+
+def _stem(word: str) -> str:
+    return word.rstrip("s")
