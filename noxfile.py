@@ -82,18 +82,29 @@ def docs(session: nox.Session) -> None:
     session.run("python", "docs/build.py", *session.posargs)
 
 
+def foreign_python(session: nox.Session) -> dict[str, str]:
+    """Install the clients that are not ours, which need older dependencies, where they do not meet ours."""
+    python = Path(session.create_tmp()).resolve() / "foreign" / "bin" / "python"
+    if not python.exists():
+        session.run("python", "-m", "venv", str(python.parents[1]))
+    # The last two are what the vendor's own SDK needs, which is not in the registry.
+    clients = ("twc-cli", "timeweb-cloud", "aenum", "python-dateutil")
+    session.run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *clients, external=True)
+    return {"TIMEWEB_FOREIGN_PYTHON": str(python)}
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print the benchmark tables: ours beside other clients, medians and ratios of one run."""
+    """Print the benchmark tables; `-- --write` puts them into the docs. BENCH_OFFICIAL_SDK=PATH adds the vendor's SDK."""
     install(session, "bench", "tests", extras=ALL_EXTRAS)
-    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+    session.run("python", "-m", "tests.benchmarks", *session.posargs, env=foreign_python(session))
 
 
 @nox.session
 def foreign(session: nox.Session) -> None:
     """Let two clients that are not ours (twc-cli, timeweb-cloud) work against the emulator."""
     install(session, "tests", extras="testing")
-    session.run("pytest", "tests/testing/foreign", *session.posargs)
+    session.run("pytest", "tests/testing/foreign", *session.posargs, env=foreign_python(session))
 
 
 @nox.session

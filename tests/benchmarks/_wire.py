@@ -1,0 +1,79 @@
+"""A bare HTTP server with canned answers, in a process of its own, so that what is measured is the client.
+
+`python -m tests.benchmarks._wire BODIES [PER_SECOND]` serves the JSON object BODIES (path -> body) on a free port, which
+it prints. With PER_SECOND it refuses whatever would exceed that many requests on one path in any second, and counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+REFUSAL = b'{"status_code": 429, "error_code": "too_many_requests", "message": "Too many requests"}'
+
+
+class Wire:
+    """Answers GET by path; keeps connections open; knows as much of HTTP as the clients need."""
+
+    def __init__(self, bodies: dict[str, str], per_second: int | None) -> None:
+        self._bodies = {path: body.encode() for path, body in bodies.items()}
+        self._per_second = per_second
+        self._recent: dict[str, deque[float]] = defaultdict(deque)
+        self._refused = 0
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        if path == "/refused":
+            return 200, str(self._refused).encode()
+        if self._per_second is not None:
+            now, recent = time.monotonic(), self._recent[path]
+            while recent and now - recent[0] >= 1:
+                recent.popleft()
+            if len(recent) >= self._per_second:
+                self._refused += 1
+                return 429, REFUSAL
+            recent.append(now)
+        body = self._bodies.get(path)
+        return (200, body) if body is not None else (404, b"{}")
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                path = head.split(b" ", 2)[1].split(b"?")[0].decode()
+                status, body = self.answer(path)
+                reply = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(reply.encode() + body)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+async def run(bodies: dict[str, str], per_second: int | None) -> None:
+    wire = Wire(bodies, per_second)
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0, backlog=256)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def serving(bodies: Path, per_second: int | None = None) -> Iterator[str]:
+    """Run the server; yields its base URL."""
+    arguments = [str(bodies), *([str(per_second)] if per_second else [])]
+    with Popen([sys.executable, "-m", "tests.benchmarks._wire", *arguments], stdout=PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(json.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2]) if len(sys.argv) > 2 else None))
