@@ -66,7 +66,7 @@ def odd_lists() -> Iterator[list[dict[str, Any]]]:
         return put
 
     def without(key: str) -> Callable[[dict[str, Any]], None]:
-        return lambda server: server.pop(key)  # type: ignore[return-value]
+        return lambda server: server.pop(key)
 
     changes = [
         at("status", value="hibernating"),
