@@ -71,6 +71,8 @@ def _wrong(english: str, russian: str) -> PydanticCustomError:
 
 def _token(value: object) -> object:
     """A token goes into an HTTP header, so what cannot stand there is refused here and not at the first call."""
+    if value is None:
+        return None
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(text, str):
         raise _wrong("must be a string", "ожидается строка")
@@ -229,7 +231,7 @@ def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | No
     ``values`` override the environment by lower-case variable name.  Raises :class:`SettingsError`.
     """
     try:
-        return Settings(_env_file=env_file, **dict(values or {}))
+        return Settings(**{"_env_file": env_file, **(values or {})})
     except ValidationError as error:
         problems = tuple(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
         raise SettingsError(problems) from None

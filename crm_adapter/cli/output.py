@@ -13,7 +13,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from rich.console import RenderableType
 
@@ -66,7 +66,7 @@ class Output:
             self.err.print(error.hint, markup=False)
 
     @contextmanager
-    def progress(self, title: str) -> Iterator[Callable[[int, int | None], None]]:
+    def progress(self, title: str) -> Generator[Callable[[int, int | None], None]]:
         """Show a bar while the block runs, when a person is watching; the block reports (done, total)."""
         bar = Progress(
             SpinnerColumn(),

@@ -1,0 +1,119 @@
+"""``timeweb-crm demo``: the whole way from an account to rows, on a made-up account and without the internet."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crm_adapter import functions, migrations
+from crm_adapter.cli import tables
+from crm_adapter.cli.output import DONE, FAILED, Output
+from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
+from crm_adapter.fields import validate_mapping
+from crm_adapter.models import HostingServer
+from crm_adapter.money import local_today
+from crm_adapter.settings import Settings, load_settings
+from crm_adapter.web.formats import count
+from crm_adapter.web.listing import Filters, list_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from rich.console import RenderableType
+
+    from crm_adapter.web.listing import Row
+
+__all__ = ["account", "run"]
+
+
+@contextmanager
+def account(path: str) -> Generator[Settings]:
+    """An emulated account of 23 servers on a loopback socket, with settings that lead to it and to the file ``path``."""
+    from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
+
+    token = secrets.token_urlsafe(16)
+    with EmulatorServer(Emulator(demo_state(), token=token)) as server:
+        # Whatever the environment says, the demonstration touches no real account and no other database.
+        yield load_settings(
+            {
+                "timeweb_api_token": token,
+                "timeweb_api_tokens": {},
+                "timeweb_base_url": server.url,
+                "timeweb_redis_url": None,
+                "hosting_database_url": f"sqlite:///{path}",
+            },
+            env_file=None,
+        )
+
+
+def run(path: str, output: Output) -> int:
+    """Migrate, import, synchronise once more, show the result."""
+    from timeweb_sdk import RateLimit, Timeweb
+
+    with account(path) as settings:
+        _migrate(settings)
+        token = settings.tokens["default"].get_secret_value()
+        client = Timeweb(token, base_url=settings.timeweb_base_url, rate_limit=RateLimit.documented(), read_only=True)
+        with client, database(settings) as db, output.progress("Импорт и синхронизация") as progress:
+            first = functions.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
+            second = functions.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
+            with db() as session:
+                filters = Filters(sort="name", size=0)
+                today = local_today(settings.hosting_tz)
+                rows = list_rows(session, validate_mapping(HostingServer), filters, today=today).rows
+    ok = all(report.status == "success" and not report.error_count for report in (first, second))
+    document: dict[str, Any] = {
+        "success": ok,
+        "database": str(Path(path).resolve()),
+        "first_run": first.to_dict(),
+        "second_run": second.to_dict(),
+        "servers": [row.to_dict() for row in rows],
+        "open_page": _open_page(path),
+    }
+    output.result(
+        document, *_words(path, rows, tables.report_lines(document["first_run"]), tables.report_lines(document["second_run"]))
+    )
+    return DONE if ok else FAILED
+
+
+def _migrate(settings: Settings) -> None:
+    engine = engine_of(settings)
+    try:
+        migrations.upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+def _words(path: str, rows: Sequence[Row], first: list[str], second: list[str]) -> list[RenderableType]:
+    return [
+        f"База данных: {path}",
+        "",
+        "1. Импорт", *(f"   {line}" for line in first),
+        "2. Повторная синхронизация", *(f"   {line}" for line in second),
+        "",
+        tables.servers_table(rows),
+        f"{count(len(rows), 'server')}. Статусы, цены и адреса выдуманы.",
+        "",
+        "Открыть страницу «Хостинг»:",
+        f"    {_open_page(path)}",
+        "",
+        "Работать со своим аккаунтом:",
+        *HOW_TO_SET_TOKEN.splitlines(),
+        f"Затем: {program()} migrate, {program()} sync, {program()} serve",
+    ]  # fmt: skip
+
+
+def _open_page(path: str) -> str:
+    return f"{program()} serve --demo --database {shlex.quote(path)}"
+
+
+def program() -> str:
+    """How this command is typed here: by name when the shell finds it, else by path."""
+    if shutil.which("timeweb-crm"):
+        return "timeweb-crm"
+    return shlex.quote(str(Path(sys.executable).parent / "timeweb-crm"))

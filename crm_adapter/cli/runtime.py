@@ -1,0 +1,131 @@
+"""What commands work with: settings, the database and the clients of Timeweb, opened late and closed for sure."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, sessionmaker
+
+from crm_adapter import migrations
+from crm_adapter.cli.output import FAILED, CommandError
+from crm_adapter.errors import NotConfigured
+from crm_adapter.fields import INTEGRATION
+from crm_adapter.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from timeweb_sdk import Timeweb
+
+__all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "settings_of"]
+
+NO_TOKEN = "Timeweb API token не настроен"
+HOW_TO_SET_TOKEN = (
+    "Создайте токен в панели Timeweb Cloud (раздел «API и Terraform») и задайте его переменной окружения\n"
+    "    export TIMEWEB_API_TOKEN=…\n"
+    'или строкой TIMEWEB_API_TOKEN=… в файле .env. Несколько аккаунтов: TIMEWEB_API_TOKENS=\'{"имя": "токен"}\'.'
+)
+
+
+def settings_of(database_url: str | None = None) -> Settings:
+    """The configuration; ``database_url`` overrides that of the environment.  Wrong values end the command."""
+    try:
+        return load_settings({"hosting_database_url": database_url} if database_url else None)
+    except SettingsError as error:
+        raise CommandError("configuration", f"Ошибка настройки. {error.russian}") from error
+
+
+def engine_of(settings: Settings) -> sa.Engine:
+    """An engine for ``HOSTING_DATABASE_URL``; a missing driver names its extra."""
+    url = settings.database_url
+    try:
+        engine = sa.create_engine(url)
+    except ModuleNotFoundError as error:
+        extra = {"postgresql": "postgres", "mysql": "mariadb", "mariadb": "mariadb"}.get(url.get_backend_name(), "crm")
+        raise CommandError(
+            "missing_extra", f"Нет драйвера базы данных. Установите: pip install 'timeweb-sdk[{extra}]'"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _tune_sqlite)
+    return engine
+
+
+def _tune_sqlite(connection: Any, _record: object) -> None:
+    # With a write-ahead log the page goes on reading while a sync writes.
+    connection.execute("PRAGMA busy_timeout = 15000")
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+@contextmanager
+def database(settings: Settings, *, migrated: bool = True) -> Generator[sessionmaker[Session]]:
+    """A sessionmaker on the configured database, with the schema checked first."""
+    engine = engine_of(settings)
+    try:
+        if migrated and (missing := missing_schema(engine)):
+            raise CommandError(
+                "not_migrated", f"База данных не подготовлена: нет {missing}.", hint="Выполните: timeweb-crm migrate"
+            )
+        yield sessionmaker(engine)
+    finally:
+        engine.dispose()
+
+
+def missing_schema(engine: sa.Engine) -> str:
+    """The first thing that the adapter needs and the database lacks; empty when all is there."""
+    inspector = sa.inspect(engine)
+    for table in (migrations.HOSTING_TABLE, "timeweb_sync_run"):
+        if not inspector.has_table(table):
+            return f"таблицы {table}"
+    present = {column["name"] for column in inspector.get_columns(migrations.HOSTING_TABLE)}
+    return next((f"колонки {migrations.HOSTING_TABLE}.{name}" for name in INTEGRATION if name not in present), "")
+
+
+@contextmanager
+def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
+    """Account -> client, at a pace that Timeweb never punishes; read-only, because the adapter changes nothing there."""
+    if not settings.is_configured:
+        raise CommandError("not_configured", NO_TOKEN, hint=HOW_TO_SET_TOKEN)
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(client) for name, client in build_clients(settings).items()}
+
+
+def build_clients(settings: Settings) -> dict[str, Timeweb]:
+    """Unopened clients by account name."""
+    from timeweb_sdk import RateLimit, Timeweb
+    from timeweb_sdk.limits import RedisStore
+
+    store = RedisStore(settings.timeweb_redis_url.get_secret_value()) if settings.timeweb_redis_url else None
+    return {
+        name: Timeweb(
+            token.get_secret_value(),
+            base_url=settings.timeweb_base_url,
+            account=name,
+            rate_limit=RateLimit.gentle(store=store),
+            read_only=True,
+        )
+        for name, token in settings.tokens.items()
+    }
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """Turn what can go wrong outside our hands into a message without a traceback."""
+    try:
+        yield
+    except NotConfigured as error:
+        raise CommandError("not_configured", NO_TOKEN, hint=HOW_TO_SET_TOKEN) from error
+    except migrations.DuplicateTimewebIds as error:
+        rows = "; ".join(f"{key} — строки {', '.join(map(str, ids))}" for key, ids in error.duplicates.items())
+        message = f"В таблице {error.table} повторяется timeweb_id: {rows}. Ничего не изменено."
+        hint = "Оставьте каждый timeweb_id только в одной строке и повторите команду."
+        raise CommandError("duplicate_timeweb_id", message, hint=hint) from error
+    except migrations.MigrationError as error:
+        raise CommandError("migration", f"Миграция невозможна: {error}") from error
+    except sa.exc.DBAPIError as error:
+        lost = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise CommandError(
+            "database_unavailable" if lost else "database_error", f"База данных не отвечает: {reason}", exit_code=FAILED
+        ) from error

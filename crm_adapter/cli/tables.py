@@ -1,0 +1,151 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from crm_adapter.web import labels
+from crm_adapter.web.formats import UNKNOWN, count, day, instant, money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from zoneinfo import ZoneInfo
+
+    from crm_adapter.results import PlannedServer, RunInfo
+    from crm_adapter.web.listing import Row
+
+__all__ = ["plan_table", "report_lines", "runs_table", "servers_table"]
+
+_COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_black"}
+
+
+def servers_table(rows: Sequence[Row]) -> Table:
+    """Server, status, configuration, address and cost."""
+    table = _table("ID", "Сервер", "Статус", "Конфигурация", "IP-адрес", "Себестоимость", "Следующий платёж")
+    table.columns[5].justify = "right"
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            Text(_clean(row.server_name)),
+            _status(row),
+            Text(_clean(row.configuration or UNKNOWN)),
+            row.ip_address or UNKNOWN,
+            cost_text(row),
+            day(row.next_payment_date),
+        )
+    return table
+
+
+def cost_text(row: Row) -> str:
+    """The cost per month, with ≈ when it is the price of the preset only."""
+    if row.cost_price is None:
+        return UNKNOWN
+    return f"{'≈ ' if row.cost_source == 'preset' else ''}{money(row.cost_price)}{'*' if row.cost_stale else ''}"
+
+
+def runs_table(runs: Iterable[RunInfo], zone: ZoneInfo) -> Table:
+    """The run history."""
+    table = _table("Запуск", "Начало", "Конец", "Итог", "Кто", "Создано", "Обновлено", "Без изменений", "Ошибок")
+    for run in runs:
+        report = run.report or {}
+        outcome = labels.RUN_STATUSES.get(run.status, run.status)
+        reason = labels.fault(run.error_code)
+        counts = (str(report.get(f"{name}_count", "")) for name in ("created", "updated", "unchanged", "error"))
+        table.add_row(
+            str(run.run_id),
+            instant(run.started_at, zone),
+            instant(run.finished_at, zone),
+            f"{outcome}: {reason}" if reason else outcome,
+            Text(_clean(run.actor or UNKNOWN)),
+            *counts,
+        )
+    return table
+
+
+_ACTIONS = {
+    "create": "создать",
+    "update": "обновить",
+    "unchanged": "без изменений",
+    "link": "связать",
+    "restore": "вернуть",
+    "remove": "отметить удалённым",
+    "missing": "не найден",
+    "skip": "пропустить",
+    "error": "ошибка",
+}
+
+
+def plan_table(servers: Iterable[PlannedServer]) -> Table:
+    """What a sync would do to each server that is not as it should be."""
+    table = _table("Действие", "Сервер", "Timeweb ID", "ID в CRM", "Изменения")
+    for server in servers:
+        if server.action == "unchanged":
+            continue
+        changed = "\n".join(
+            f"{labels.COLUMNS.get(name, name)}: {_short(old)} → {_short(new)}" for name, (old, new) in server.changes.items()
+        )
+        table.add_row(
+            _ACTIONS.get(server.action, server.action),
+            Text(_clean(server.name or UNKNOWN)),
+            str(server.timeweb_id or UNKNOWN),
+            str(server.crm_id or UNKNOWN),
+            Text(changed or server.reason or ""),
+        )
+    return table
+
+
+def report_lines(report: Mapping[str, Any]) -> list[str]:
+    """A sync report as sentences."""
+    head = {
+        "success": "Синхронизация завершена",
+        "partial": "Синхронизация завершена частично",
+        "failed": "Синхронизация не удалась",
+        "skipped": "Синхронизация не нужна: данные свежие",
+        "running": "Синхронизация уже выполняется",
+    }.get(str(report["status"]), str(report["status"]))
+    lines = [
+        (
+            f"{head}: создано {report['created_count']}, обновлено {report['updated_count']}, "
+            f"без изменений {report['unchanged_count']} (запросов к Timeweb: {report['api_calls']})"
+        )
+    ]
+    extra = {"linked": "связано", "missing": "не найдено", "restored": "вернулось", "skipped": "пропущено"}
+    if counted := [f"{word} {report[f'{key}_count']}" for key, word in extra.items() if report[f"{key}_count"]]:
+        lines.append("Кроме того: " + ", ".join(counted))
+    for account in report.get("accounts", ()):
+        if account["error_code"]:
+            lines.append(f"Аккаунт {account['account']}: {labels.fault(account['error_code'], account['message'])}")
+    if report["error_code"] and len(lines) == 1:
+        lines.append(labels.fault(report["error_code"]))
+    lines += [f"Внимание: {labels.fault(warning['code'], warning['message'])}" for warning in report["warnings"]]
+    if report["error_count"]:
+        lines.append(f"{count(report['error_count'], 'error').capitalize()}:")
+        lines += [f"  {error['server_name'] or error['server_id'] or UNKNOWN}: {error['error']}" for error in report["errors"]]
+    return [_clean(line) for line in lines]
+
+
+def _table(*headers: str) -> Table:
+    return Table(*headers, header_style="bold", pad_edge=False)
+
+
+def _status(row: Row) -> Text:
+    badge, there = labels.status(row.status), labels.timeweb_status(row.timeweb_status)
+    text = Text(f"{badge.shape} {badge.word}", style=_COLOURS[badge.tone])
+    if row.removed_at is not None:
+        text.append(" (удалён в Timeweb)", style="red")
+    elif there is not None and there.word != "работает":
+        text.append(f" ({_clean(there.word)})", style=_COLOURS[there.tone])
+    return text
+
+
+def _short(value: object) -> str:
+    text = UNKNOWN if value is None else str(value)
+    return _clean(text if len(text) <= 60 else f"{text[:59]}…")
+
+
+def _clean(text: str) -> str:
+    """Names are data: no control character or direction override may act on the terminal."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
