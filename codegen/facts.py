@@ -44,6 +44,9 @@ class Operation:
     body: Fields
     body_type: str
     body_component: str
+    """The component that is the body, so that its fields are compared there; empty for an inline body."""
+    body_variants: list[str]
+    """The components of which the body is one."""
     answer: Fields
     answer_type: str
 
@@ -73,8 +76,8 @@ def read(document: Json) -> Facts:
             if method in item:
                 operation = _operation(document, path, method, item)
                 facts.operations[operation.key] = operation
-                if operation.body_component:
-                    facts.bodies.setdefault(operation.body_component, []).append(operation.key)
+                for component in [operation.body_component, *operation.body_variants]:
+                    facts.bodies.setdefault(component, []).append(operation.key)
     for operation in facts.operations.values():
         _spread(facts.sent, facts.models, {**operation.parameters, **operation.body}, operation.body_component)
         _spread(facts.received, facts.models, operation.answer)
@@ -120,6 +123,7 @@ def _operation(document: Json, path: str, method: str, item: Json) -> Operation:
         body=body_fields,
         body_type=body_type,
         body_component=body_component,
+        body_variants=[name for one in body_fields.values() if one.type.startswith("one of") for name in components(one.type)],
         answer=answer,
         answer_type=answer_type,
     )

@@ -46,9 +46,10 @@ def summary(changes: list[Change]) -> str:
     readers = sum(change.readers for change in changes)
     if not changes:
         return "no changes"
+    plural = "" if len(changes) == 1 else "s"
     if not callers and not readers:
-        return f"{len(changes)} changes, all compatible"
-    return f"{len(changes)} changes: {callers} breaking for callers, {readers} for readers"
+        return f"{len(changes)} change{plural}, all compatible"
+    return f"{len(changes)} change{plural}: {callers} breaking for callers, {readers} for readers"
 
 
 def _mark(change: Change) -> str:

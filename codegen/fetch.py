@@ -1,0 +1,106 @@
+"""``python -m codegen fetch``: get the vendor's bundle, distil it into ``openapi/`` and say what changed."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from codegen import diff
+from codegen.distil import METHODS, distil
+from codegen.errors import CodegenError
+from codegen.facts import read
+from codegen.public_names import PublicNames
+from codegen.report import FORMATS, Change
+from codegen.tree import Json
+
+BUNDLE_URL = "https://timeweb.cloud/api-docs-data/bundle.json"
+"""Where the vendor's documentation page reads its contract from; found in RAprogramm/timeweb-rs, openapi/normalize_spec.py."""
+
+OPENAPI = Path(__file__).resolve().parent.parent / "openapi"
+
+_TIMEOUT = 60.0
+_MOST = 64 * 1024 * 1024
+"""More bytes than this are not a contract (it has 3 MB)."""
+
+
+def main(args: list[str]) -> int:
+    """Write ``bundle.json`` and ``SOURCE.md`` if the source has changed, and print the changelog."""
+    parser = argparse.ArgumentParser(prog="python -m codegen fetch", description="Get and distil the vendor's contract.")
+    parser.add_argument("--from", dest="source", type=Path, help=f"a file instead of {BUNDLE_URL}")
+    parser.add_argument("--format", choices=sorted(FORMATS), default="text", help="of the changelog")
+    parser.add_argument("--into", type=Path, default=OPENAPI, help="the folder to write (default: openapi/)")
+    options = parser.parse_args(args)
+    raw = _file(options.source) if options.source else _download(BUNDLE_URL)
+    print(FORMATS[options.format](store(raw, options.into, fetched=datetime.now(UTC).date())))
+    return 0
+
+
+def store(raw: bytes, folder: Path, *, fetched: date) -> list[Change]:
+    """Distil ``raw`` into ``folder`` and return the changes; a source without changes leaves the folder alone.
+
+    Raises CodegenError if ``raw`` is not an OpenAPI document that can be distilled; nothing is written then.
+    """
+    try:
+        bundle = json.loads(raw)
+    except ValueError as error:
+        raise CodegenError(f"the bundle is not a JSON document: {error}") from error
+    distilled = distil(bundle)
+    committed = folder / "bundle.json"
+    changes: list[Change] = []
+    if committed.exists():
+        before = json.loads(committed.read_text(encoding="utf-8"))
+        if before == distilled:
+            return changes
+        names = PublicNames.read(folder / "names.lock")
+        changes = diff.compare(read(before), read(distilled), names, names)
+    committed.write_text(json.dumps(distilled, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (folder / "SOURCE.md").write_text(_source(raw, distilled, fetched), encoding="utf-8")
+    return changes
+
+
+def _source(raw: bytes, distilled: Json, fetched: date) -> str:
+    operations = sum(method in item for item in distilled["paths"].values() for method in METHODS)
+    rows = {
+        "Source": BUNDLE_URL,
+        "Date": f"{fetched.isoformat()}",
+        "SHA-256": f"`{hashlib.sha256(raw).hexdigest()}`",
+        "Bytes": f"{len(raw):,}",
+        "Operations": str(operations),
+        "Tags": str(len(distilled["tags"])),
+        "Schemas": str(len(distilled["components"]["schemas"])),
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return f"""# Where `bundle.json` comes from
+
+It is what `python -m codegen fetch` kept of the vendor's OpenAPI bundle: paths, operation ids, English tag names, parameters,
+schemas, types, enums, bounds, defaults and deprecations. The vendor's descriptions, examples and code samples are not in it.
+Do not edit it: corrections belong in `overlay.yaml`, our own words in `english.yaml`.
+
+| | |
+|---|---|
+{table}
+"""
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CodegenError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _download(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"Accept": "application/json", "User-Agent": "timeweb-sdk codegen"})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            raw: bytes = response.read(_MOST + 1)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise CodegenError(f"{url}: cannot be downloaded: {error}; download it by other means and use --from FILE") from error
+    if len(raw) > _MOST:
+        raise CodegenError(f"{url}: more than {_MOST} bytes, that is no contract")
+    return raw

@@ -1,0 +1,95 @@
+"""``fetch`` keeps the facts of a bundle, notes where they came from, and says what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen import fetch
+from codegen.errors import CodegenError
+
+OPENAPI = Path(__file__).parents[2] / "openapi"
+
+
+def bundle(*properties: str) -> dict[str, Any]:
+    thing = {"type": "object", "properties": {name: {"type": "string", "description": "prose"} for name in properties}}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/thing"}}}
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "Vendor", "version": "1"},
+        "tags": [{"name": "Things"}],
+        "paths": {
+            "/things": {"get": {"operationId": "getThings", "responses": {"200": {"description": "", "content": content}}}}
+        },
+        "components": {"schemas": {"thing": thing}},
+    }
+
+
+def raw(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()
+
+
+def test_a_first_fetch_writes_the_contract_and_its_source(tmp_path: Path) -> None:
+    source = raw(bundle("id"))
+    assert fetch.store(source, tmp_path, fetched=date(2026, 6, 17)) == []
+    text = (tmp_path / "bundle.json").read_text(encoding="utf-8")
+    assert "prose" not in text
+    note = (tmp_path / "SOURCE.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(source).hexdigest() in note
+    assert "| Date | 2026-06-17 |" in note
+    assert "| Operations | 1 |" in note
+    assert "| Schemas | 1 |" in note
+
+
+def test_a_second_fetch_reports_the_changes(tmp_path: Path) -> None:
+    fetch.store(raw(bundle("id", "name")), tmp_path, fetched=date(2026, 6, 17))
+    (change,) = fetch.store(raw(bundle("id")), tmp_path, fetched=date(2026, 7, 1))
+    assert (change.kind, change.what, change.readers) == ("removed", "name", True)
+    assert "2026-07-01" in (tmp_path / "SOURCE.md").read_text(encoding="utf-8")
+
+
+def test_new_prose_alone_leaves_the_folder_alone(tmp_path: Path) -> None:
+    document = bundle("id")
+    fetch.store(raw(document), tmp_path, fetched=date(2026, 6, 17))
+    document["components"]["schemas"]["thing"]["description"] = "other prose"
+    assert fetch.store(raw(document), tmp_path, fetched=date(2026, 7, 1)) == []
+    assert "2026-06-17" in (tmp_path / "SOURCE.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (b"<html>", "the bundle is not a JSON document"),
+        (raw({"swagger": "2.0"}), "not an OpenAPI 3 document"),
+        (raw({**bundle("id"), "components": {}}), "leads nowhere"),
+    ],
+)
+def test_what_is_no_contract_changes_nothing(tmp_path: Path, source: bytes, problem: str) -> None:
+    with pytest.raises(CodegenError, match=problem):
+        fetch.store(source, tmp_path, fetched=date(2026, 6, 17))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_reads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "vendor.json"
+    source.write_bytes(raw(bundle("id")))
+    target = tmp_path / "openapi"
+    target.mkdir()
+    assert fetch.main(["--from", str(source), "--into", str(target)]) == 0
+    assert capsys.readouterr().out == "no changes\n"
+    assert {path.name for path in target.iterdir()} == {"bundle.json", "SOURCE.md"}
+    with pytest.raises(CodegenError, match=r"nowhere\.json: cannot be read"):
+        fetch.main(["--from", str(tmp_path / "nowhere.json")])
+
+
+def test_the_committed_note_counts_the_committed_contract() -> None:
+    note = (OPENAPI / "SOURCE.md").read_text(encoding="utf-8")
+    document = json.loads((OPENAPI / "bundle.json").read_text(encoding="utf-8"))
+    operations = sum(key != "parameters" for item in document["paths"].values() for key in item)
+    for row in (f"| Operations | {operations} |", f"| Tags | {len(document['tags'])} |", "| Schemas | 268 |"):
+        assert row in note
