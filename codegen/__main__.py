@@ -13,6 +13,9 @@ from pathlib import Path
 from codegen import build as pipeline
 from codegen.errors import CodegenError
 
+_SHOWN = 20
+"""How many unmatched actions are worth reading: an older bundle leaves hundreds."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -72,8 +75,10 @@ def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> i
     pipeline.write(result, package)
     if out is None:
         result.names.write(pipeline.OPENAPI / "names.lock")
-    for action in result.unmatched:
+    for action in result.unmatched[:_SHOWN]:
         print(f"codegen: matched nothing: {action}", file=sys.stderr)
+    if len(result.unmatched) > _SHOWN:
+        print(f"codegen: and {len(result.unmatched) - _SHOWN} more overlay actions matched nothing", file=sys.stderr)
     print(f"{len(result.operations)} operations, {len(result.files)} files, {time.perf_counter() - started:.1f} s -> {package}")
     return 0
 

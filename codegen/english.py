@@ -22,10 +22,11 @@ _FILLER = frozenset("a an the of in on to for by with and or its all one some th
 _COST = re.compile(r"charg|bill|free\b|cost|price|paid|fee\b|RUB|balance|without extra|buys|orders?\b|renew", re.IGNORECASE)
 _LOSS = re.compile(
     r"los[est]|destroy|irrevers|undone|interrupt|stop|restart|reboot|reset|break|discard|keeps?\b|stays?\b|remain|revok|remov|"
-    r"unreachable|no longer|gone|cut|detach|return|free|untouched|harmless|drop|eras|forget|revert|withdraw|delet\w+ .* (with|and)|chang",
+    r"unreachable|falls back|refused|no longer|gone|cut|detach|return|free|untouched|harmless|drop|eras|forget|revert|withdraw|delet\w+ .* (with|and)|chang",
     re.IGNORECASE,
 )
-_COSTLY_VERBS = frozenset({"create", "clone", "resize"})
+_PRICED = frozenset({"preset_id", "configuration", "configurator", "configurator_id", "token_package_id", "package_id"})
+"""Arguments by which something with a price is chosen."""
 
 
 def problems(operations: Iterable[Operation], classes: Iterable[ModelClass], described: Json) -> list[str]:
@@ -61,8 +62,9 @@ def _of_operation(operation: Operation) -> Iterable[str]:
         yield f"the summary only repeats the operation's name: {operation.summary!r}"
     if not operation.description:
         yield "no description"
-    if operation.verb in _COSTLY_VERBS and operation.method == "POST" and not _COST.search(text):
-        yield "does not say what it costs, or that it is free"
+    priced = {argument.name for body in operation.bodies for argument in body} & _PRICED
+    if (priced or operation.verb == "clone") and not _COST.search(text):
+        yield "does not say what it costs"
     if operation.method == "DELETE" and not _LOSS.search(text):
         yield "does not say what is lost, stopped or kept"
 

@@ -25,7 +25,7 @@ BASE_CLASS = "timeweb_sdk._core.model.Model"
 
 
 def modules(classes: dict[str, ModelClass], operations: list[Operation]) -> dict[str, str]:
-    """Assign each class to a module: the only tag that uses it, else the tag whose shortest path returns it, else ``shared``."""
+    """Assign each class to a module: the only tag using it, else the tag whose shortest path returns it, else ``shared``."""
     users: dict[str, set[str]] = defaultdict(set)
     owner: dict[str, tuple[int, str]] = {}
     for operation in operations:

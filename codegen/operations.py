@@ -109,6 +109,7 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
         _read_reply(operation, node, reply, normaliser)
         operations.append(operation)
     _check_unique(operations)
+    _speak_python(operations, normaliser)
     _drop_missing_replacements(operations)
     return operations
 
@@ -126,6 +127,27 @@ def _check_unique(operations: list[Operation]) -> None:
                     f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock",
                 )
             seen[value] = operation
+
+
+def _speak_python(operations: list[Operation], normaliser: Normaliser) -> None:
+    """Texts refer to operations by id, which outlives a renaming; readers get the attribute: ``servers.disks.list``."""
+    attributes = {operation.id: operation.attribute for operation in operations if operation.id.lower() != operation.id}
+    if not attributes:
+        return
+    mention = re.compile(rf"\b({'|'.join(map(re.escape, attributes))})\b")
+
+    def spoken(text: str) -> str:
+        return mention.sub(lambda match: attributes[match[1]], text)
+
+    for operation in operations:
+        operation.summary, operation.description = spoken(operation.summary), spoken(operation.description)
+        for argument in operation.all_arguments:
+            argument.note = spoken(argument.note)
+    for model in normaliser.classes.values():
+        model.description = spoken(model.description)
+        for schema in model.schema["properties"].values():
+            if "description" in schema:
+                schema["description"] = spoken(schema["description"])
 
 
 def _drop_missing_replacements(operations: list[Operation]) -> None:

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 WIDTH = 128
 
-_RETURNED = {
+_RETURNED: dict[tuple[str, str | None], str] = {
     ("string", None): "str",
     ("string", "date-time"): "datetime",
     ("string", "password"): "SecretStr",

@@ -79,7 +79,8 @@ def test_names_that_differ_only_in_case_build(tmp_path: Path) -> None:
     reply = envelope("thing", {"$ref": "#/components/schemas/thing"})
     document = contract({"/api/v1/things/{id}": {"get": operation("getThing", reply=reply)}}, schemas)
     assert build(bundle(tmp_path, document), tmp_path / "out") == 0
-    code = "from timeweb_sdk.models import Thing; print(sorted(Thing.model_validate({'a': {'total': 1}, 'b': {'pages': 2}}).model_dump().items()))"
+    wire = {"a": {"total": 1}, "b": {"pages": 2}}
+    code = f"from timeweb_sdk.models import Thing; print(sorted(Thing.model_validate({wire}).model_dump().items()))"
     assert in_python(tmp_path / "out", code) == "[('a', {'total': 1.0}), ('b', {'pages': 2.0})]"
 
 
@@ -139,8 +140,6 @@ def test_property_names_that_shadow_python_build(tmp_path: Path) -> None:
     )
     document = contract({"/api/v1/things/{id}": {"get": operation("getThing", reply=envelope("thing", thing))}})
     assert build(bundle(tmp_path, document), tmp_path / "out") == 0
-    code = (
-        "from timeweb_sdk.models import Thing; wire = {'list': ['a'], 'from': 'b', 'min-size': 1, 'model_config': 'c', '2fa': 'd'};"
-        "print(Thing.model_validate(wire).model_dump(by_alias=True) == wire)"
-    )
+    wire = {"list": ["a"], "from": "b", "min-size": 1, "model_config": "c", "2fa": "d"}
+    code = f"from timeweb_sdk.models import Thing; print(Thing.model_validate({wire}).model_dump(by_alias=True) == {wire})"
     assert in_python(tmp_path / "out", code) == "True"

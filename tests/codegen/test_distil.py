@@ -24,13 +24,8 @@ def test_prose_goes_and_facts_stay() -> None:
             "description": {"type": "string", "description": "prose", "maxLength": 255, "nullable": True, "default": "x"}
         },
     }
-    bundle = contract(
-        {
-            "/api/v1/things": {
-                "get": operation("getThings", reply=schema, summary="prose", description="prose", **{"x-codeSamples": []})
-            }
-        }
-    )
+    node = {**operation("getThings", reply=schema, summary="prose", description="prose"), "x-codeSamples": []}
+    bundle = contract({"/api/v1/things": {"get": node}})
     distilled = distil(bundle)
     got = distilled["paths"]["/api/v1/things"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert got == {
@@ -77,7 +72,7 @@ def test_missing_operation_ids_are_synthesised(method: str, path: str, expected:
 
 def test_an_unknown_construct_is_named_by_its_pointer() -> None:
     bundle = contract({}, {"thing": {"type": "object", "properties": {"a/b": {"type": "string", "prefixItems": []}}}})
-    with pytest.raises(CodegenError, match="^/components/schemas/thing/properties/a~1b/prefixItems: unknown key of a schema"):
+    with pytest.raises(CodegenError, match=r"^/components/schemas/thing/properties/a~1b/prefixItems: unknown key of a schema"):
         distil(bundle)
 
 

@@ -12,6 +12,8 @@ from timeweb_sdk._core.model import Model
 
 
 class AccessAllowList(Model):
+    """Addresses and countries that may sign in while the restrictions are enabled."""
+
     ips: list[str]
     """Allowed IPv4 addresses."""
 
@@ -20,6 +22,8 @@ class AccessAllowList(Model):
 
 
 class AccessSettings(Model):
+    """Restrictions of sign-in to the account."""
+
     is_ip_restrictions_enabled: bool
     """Whether only listed addresses may sign in."""
 
@@ -27,9 +31,12 @@ class AccessSettings(Model):
     """Whether only sign-ins from listed countries are accepted."""
 
     white_list: AccessAllowList
+    """What the restrictions let through."""
 
 
 class AccountCompanyInfo(Model):
+    """The hosting company that serves the account."""
+
     id: int
     """Id of the company."""
 
@@ -59,9 +66,16 @@ class AccountStatus(Model):
     """Client id in Yandex Metrica; null without one."""
 
     login: str | None = None
+    """Name of the account."""
+
     registered_at: datetime | None = None
+    """When the account was registered; can be null."""
+
     is_password_set: bool | None = None
+    """Whether the account has a password."""
+
     two_factor_method: str | None = None
+    """Second factor of the sign-in; null without one."""
 
 
 class AddedCountries(Model):
@@ -85,6 +99,8 @@ class AddedIps(Model):
 
 
 class NotificationChannels(Model):
+    """State of a notification type on each channel."""
+
     email: Literal["on", "off", "disabled_on", "disabled_off"] | str
     """State of e-mail."""
 
@@ -96,9 +112,16 @@ class NotificationChannels(Model):
 
 
 class NotificationChannelsInput(Model):
+    """Wished state of a notification type on each channel."""
+
     telegram: Literal["on", "off", "disabled_on"] | str | None = None
+    """State of Telegram messages."""
+
     sms: Literal["on", "off", "disabled_on"] | str | None = None
+    """State of text messages."""
+
     email: Literal["on", "off", "disabled_on"] | str | None = None
+    """State of e-mail."""
 
 
 class NotificationSetting(Model):
@@ -137,6 +160,8 @@ class NotificationSetting(Model):
 
 
 class NotificationSettingInput(Model):
+    """Wished states of one notification type."""
+
     channels: NotificationChannelsInput
     """Channels to change."""
 

@@ -11,96 +11,188 @@ from timeweb_sdk._core.model import Model
 
 
 class AiAgent(Model):
+    """An AI agent."""
+
     id: int
     name: str
     description: str
     model_id: int
+    """ID of the language model; fixed at creation."""
+
     provider_id: int
+    """ID of the provider of the model."""
+
     settings: AiAgentSettings
+    """Model, prompt and chat-widget settings."""
+
     status: Literal["active", "blocked", "deleted", "suspended"] | str
+    """Only `active` agents answer; `active` and `suspended` can be set by `cloud_ai.agents.update`, the others are set by the platform."""
+
     access_type: Literal["public", "private"] | str
+    """Whether anybody may call the agent (`public`) or only callers with a key of its own (`private`)."""
+
     total_tokens: int
+    """Tokens allotted."""
+
     used_tokens: int
+    """Tokens spent."""
+
     remaining_tokens: int
+    """Tokens left."""
+
     token_package_id: int
+    """ID of the base token package."""
+
     subscription_renewal_date: datetime
+    """When the token package is charged again, ISO 8601."""
+
     knowledge_bases_ids: list[int]
+    """IDs of linked knowledge bases."""
+
     access_id: int
+    """ID of the access (API key) of the agent; the key itself is not returned."""
+
     created_at: datetime
+    """ISO 8601."""
 
 
 class AiAgentModelSettings(Model):
+    """Sampling settings of the language model of an agent; bounds stand in `params_info` of the model."""
+
     temperature: float | None = None
+    """Randomness; higher is more varied."""
+
     top_p: float | None = None
+    """Share of probability mass to sample from, 0 to 1."""
+
     max_tokens: int | None = None
+    """Upper limit of the answer, in tokens."""
+
     frequency_penalty: float | None = None
+    """Positive values discourage frequent tokens."""
+
     presence_penalty: float | None = None
+    """Positive values discourage tokens already used."""
 
 
 class AiAgentSettings(Model):
     model: AiAgentModelSettings
     system_prompt: str
+    """Instruction given to the model before every conversation."""
+
     refine_query: bool
+    """Whether the question is rephrased before it is processed."""
+
     widget: AiAgentWidget | None = None
+    """Chat widget for web pages."""
 
 
 class AiAgentSettingsInput(Model):
     model: AiAgentModelSettings
     system_prompt: str
+    """Instruction given to the model before every conversation."""
+
     refine_query: bool
+    """Whether to rephrase the question before it is processed."""
+
     widget: AiAgentWidgetInput | None = None
+    """Chat widget for web pages; absent: no widget."""
 
 
 class AiAgentSettingsUpdate(Model):
     model: AiAgentModelSettings | None = None
     system_prompt: str | None = None
+    """Instruction given to the model before every conversation."""
+
     refine_query: bool | None = None
+    """Whether to rephrase the question before it is processed."""
+
     widget: AiAgentWidgetUpdate | None = None
+    """Chat widget for web pages."""
 
 
 class AiAgentWidget(Model):
     whitelist_domains: list[str]
+    """Domains the widget may be embedded on."""
+
     name: str
+    """Name shown in the widget."""
+
     signature: str | None = None
+    """Text under the name."""
+
     welcome_message: str
     primary_color: str
+    """Colour as `#RRGGBB`."""
+
     font: str
+    """Font family."""
+
     icon_url: str | None = None
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
 
 
 class AiAgentWidgetInput(Model):
     whitelist_domains: list[str]
+    """Domains the widget may be embedded on."""
+
     name: str
+    """Name shown in the widget."""
+
     signature: str | None = None
+    """Text under the name."""
+
     welcome_message: str
     primary_color: str
+    """Colour as `#RRGGBB`."""
+
     font: str
+    """Font family."""
+
     icon_url: str | None = None
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
 
 
 class AiAgentWidgetUpdate(Model):
     whitelist_domains: list[str]
+    """Domains the widget may be embedded on."""
+
     name: str
     signature: str | None = None
     welcome_message: str
     primary_color: str
+    """Colour as `#RRGGBB`."""
+
     font: str
     icon_url: str | None = None
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
 
 
 class AiModel(Model):
+    """A language or embedding model."""
+
     id: int
     provider_id: int
+    """ID of the provider of the model."""
+
     name: str
+    """Technical name."""
+
     public_name: str
+    """Name to show."""
+
     type: Literal["llm", "embedding"] | str
+    """`llm` for agents, `embedding` for knowledge bases."""
+
     is_deprecated: bool
+    """Do not choose it for new agents."""
+
     is_reasoning: bool
+    """Whether it reasons before it answers."""
+
     version: str
     params_info: AiModelParameters | None = None
+    """Bounds and defaults of the settings; null when the model has none."""
 
 
 class AiModelMaxTokens(Model):
@@ -114,7 +206,10 @@ class AiModelMaxTokens(Model):
 class AiModelParameters(Model):
     temperature: AiModelTemperature | None = None
     max_tokens: AiModelMaxTokens | None = None
+    """Upper limit of an answer, in tokens."""
+
     reasoning_effort: AiModelReasoningEffort | None = None
+    """Allowed levels of reasoning."""
 
 
 class AiModelReasoningEffort(Model):
@@ -133,18 +228,40 @@ class AiModelTemperature(Model):
 
 
 class TokenPackage(Model):
+    """A package of tokens that can be bought."""
+
     id: int
     model_id: int
+    """Model the tokens are for."""
+
     name: str
     package_type: Literal["base", "additional", "promo"] | str
+    """`base` renews, `additional` is bought on top, `promo` is a special offer."""
+
     type: Literal["agent", "knowledgebase"] | str
+    """Whether it is for an agent or a knowledge base."""
+
     token_amount: int
+    """Tokens in the package."""
+
     price: Decimal
+    """Whole RUB per package."""
+
     duration_days: int | None = None
+    """Days until renewal; null for additional packages."""
+
     is_available: bool
+    """Whether it can be bought now."""
 
 
 class TokenStatistic(Model):
+    """Tokens used in one interval."""
+
     time: datetime
+    """Time of the interval, ISO 8601."""
+
     ingoing_tokens: int
+    """Tokens of prompts."""
+
     outgoing_tokens: int
+    """Tokens of answers."""

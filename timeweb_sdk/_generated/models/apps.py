@@ -13,13 +13,25 @@ from timeweb_sdk._core.model import Model
 
 
 class App(Model):
+    """An application of the App Platform."""
+
     id: int
     type: Literal["backend", "frontend"] | str | None = None
+    """`backend` runs a process, `frontend` serves files."""
+
     name: str
     status: Literal["active", "paused", "no_paid", "deploy", "failure", "startup_error", "new", "reboot"] | str
+    """`deploy` becomes `active`, `failure` or `startup_error`; `no_paid` waits for money."""
+
     provider: AppProvider | None = None
+    """Version-control account the code comes from."""
+
     ip: str | None = None
+    """IPv4 address of the application."""
+
     domains: list[AppDomain] | None = None
+    """Domains bound to the application."""
+
     framework: (
         Literal[
             "django",
@@ -53,49 +65,97 @@ class App(Model):
         | None
     ) = None
     location: Literal["ru-1", "pl-1", "nl-1", "ru-2", "ru-3", "de-1", "kz-1", "us-4"] | str | None = None
+    """Location; more values occur than the contract lists."""
+
     repository: VcsRepository | None = None
     env_version: str | None = None
+    """Version of the language runtime, or null."""
+
     envs: dict[str, Any] | None = None
+    """Environment variables, names to texts; may hold secrets."""
+
     branch_name: str | None = None
+    """Branch that is built; absent from live list items."""
+
     is_auto_deploy: bool | None = None
+    """Deploy on every push."""
+
     commit_sha: str | None = None
+    """Commit that is deployed."""
+
     comment: str | None = None
     preset_id: int | None = None
     index_dir: str | None = None
+    """Directory of the index file, frontend only; null for backend."""
+
     build_cmd: str | None = None
+    """Command that builds the application."""
+
     avatar_link: str | None = None
+    """URL of the picture shown in the panel, or null."""
+
     run_cmd: str | None = None
+    """Command that starts the application, backend only; null for frontend."""
+
     configuration: AppConfiguration | None = None
+    """Size of the machine, backend only; null for frontend."""
+
     disk_status: AppDiskStatus | None = None
+    """Disk usage, backend only; null for frontend."""
+
     is_qemu_agent: bool | None = None
+    """Whether the QEMU guest agent runs."""
+
     language: str | None = None
     start_time: datetime | None = None
+    """Last start, ISO 8601."""
+
     branch: str | None = None
+    """Branch that is deployed; listings give this instead of branch_name."""
+
     project_id: int | None = None
+    """Project the app is in."""
 
 
 class AppConfiguration(Model):
     cpu: int | None = None
+    """CPU cores."""
+
     ram: int | None = None
+    """RAM in MB."""
+
     network_bandwidth: int | None = None
+    """Network bandwidth, Mbit/s."""
+
     cpu_frequency: str | None = None
+    """CPU frequency, GHz, as text."""
+
     disk_type: Literal["ssd", "nvme", "hdd"] | str | None = None
 
 
 class AppCpuStatistic(Model):
     logged_at: datetime
+    """ISO 8601."""
+
     load: float
+    """CPU load from 0 to 1 (1 is 100 percent)."""
 
 
 class AppDeploy(Model):
+    """A deployment of an application."""
+
     app_id: str
+    """ID of the application, as text."""
+
     commit_sha: str
     id: str
+    """UUID."""
+
     started_at: datetime
-    """Comes without an offset from UTC; which zone is meant was never established."""
+    """Live values carry no offset; the zone is unknown."""
 
     ended_at: datetime | None = Field(...)
-    """Comes without an offset from UTC; which zone is meant was never established."""
+    """Null until the deployment has ended. Live values carry no offset; the zone is unknown."""
 
     status: (
         Literal[
@@ -118,24 +178,41 @@ class AppDeploy(Model):
         | str
     )
     commit_msg: str
+    """Message of the commit."""
 
 
 class AppDeploySettings(Model):
+    """Default build and run commands of one framework."""
+
     framework: str
+    """Name of the framework."""
+
     build_cmd: str
+    """Command that builds the project."""
+
     index_dir: str
+    """Directory of the index file, frontend."""
+
     run_cmd: str
+    """Command that starts the project, backend."""
 
 
 class AppDiskStatistic(Model):
     logged_at: datetime
     write: float
+    """Writes, MB per second."""
+
     read: float
+    """Reads, MB per second."""
 
 
 class AppDiskStatus(Model):
     used: float | None = None
+    """Used space, MB."""
+
     size: int | None = None
+    """Disk size, MB."""
+
     disk_id: int | None = None
 
 
@@ -145,50 +222,78 @@ class AppDomain(Model):
 
 class AppProvider(Model):
     id: str
+    """UUID."""
+
     type: Literal["github", "gitlab", "bitbucket", "git"] | str
 
 
 class AppRamStatistic(Model):
     logged_at: datetime
     total: float
+    """RAM in MB."""
+
     used: float
+    """Used RAM, MB."""
+
     used_cached: float
+    """RAM used for caches, MB."""
+
     available: float
+    """Available RAM, MB."""
 
 
 class AppStatistics(Model):
     cpu: list[AppCpuStatistic]
     network_traffic: list[AppTrafficStatistic]
     disk: list[AppDiskStatistic]
+    """Usage of the main disk."""
+
     ram: list[AppRamStatistic]
 
 
 class AppTrafficStatistic(Model):
     logged_at: datetime
     incoming: float
+    """Incoming traffic, MB per second as documented."""
+
     outgoing: float
+    """Outgoing traffic, MB per second as documented."""
 
 
 class FrameworksApps(Model):
+    """Languages and frameworks by type of application."""
+
     frontend_frameworks: list[FrameworksAppsFrontendFramework] | None = None
+    """Choices for frontend applications."""
+
     backend_frameworks: list[FrameworksAppsBackendFramework] | None = None
+    """Choices for backend applications."""
 
 
 class FrameworksAppsBackendFramework(Model):
     language: str
     versions: list[str]
+    """Versions for `env_version`."""
+
     frameworks: list[str]
 
 
 class FrameworksAppsFrontendFramework(Model):
     language: str
     versions: list[str]
+    """Versions for `env_version`."""
+
     frameworks: list[str]
 
 
 class PresetsApps(Model):
+    """Tariffs of applications."""
+
     backend_presets: list[PresetsAppsBackendPreset] | None = None
+    """Tariffs for backend applications."""
+
     frontend_presets: list[PresetsAppsFrontendPreset] | None = None
+    """Tariffs for frontend applications."""
 
 
 class PresetsAppsBackendPreset(Model):
@@ -196,11 +301,22 @@ class PresetsAppsBackendPreset(Model):
     description: str | None = None
     description_short: str
     price: Decimal
+    """RUB per month, before discounts."""
+
     cpu: int
+    """CPU cores."""
+
     ram: int
+    """RAM in MB."""
+
     disk: int
+    """Disk in MB."""
+
     location: str
+    """Location such as `ru-1`."""
+
     cpu_frequency: str | None = None
+    """CPU frequency, GHz, as text."""
 
 
 class PresetsAppsFrontendPreset(Model):
@@ -208,31 +324,59 @@ class PresetsAppsFrontendPreset(Model):
     description: str | None = None
     description_short: str
     price: Decimal
+    """RUB per month, before discounts."""
+
     location: str
+    """Location such as `ru-1`."""
+
     requests: int | None = None
+    """Requests included; absent from live replies."""
+
     disk: int
+    """Disk in MB."""
 
 
 class VcsBranch(Model):
+    """A branch of a repository."""
+
     name: str
 
 
 class VcsCommit(Model):
+    """A commit of a branch."""
+
     sha: str
+    """Hash of the commit."""
+
     created_at: datetime
+    """ISO 8601."""
+
     message: str
 
 
 class VcsProvider(Model):
+    """A connected version-control account."""
+
     provider_id: str
+    """UUID."""
+
     login: str
+    """User name at the provider."""
+
     provider_type: Literal["github", "gitlab", "bitbucket", "git"] | str
 
 
 class VcsRepository(Model):
+    """A repository at a connected version-control account."""
+
     id: str
+    """UUID given by this API."""
+
     name: str
     full_name: str
+    """Name with its owner."""
+
     url: str
     is_private: bool
     is_allowed_webhook: bool
+    """Whether a webhook can be set, which automatic deployment needs."""

@@ -110,19 +110,35 @@ class Balancer(Model):
 
 class BalancerCertificateInput(Model):
     type: Literal["lets_encrypt", "custom"] | str | None = None
+    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
+
     fqdn: str | None = None
+    """Domain the certificate is for."""
+
     cert_data: str | None = None
+    """Certificate chain, PEM; only for `custom`."""
+
     key_data: SecretStr | None = None
+    """Private key, PEM, secret; only for `custom`."""
 
 
 class BalancerCertificateUpdate(Model):
     type: Literal["lets_encrypt", "custom"] | str | None = None
+    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
+
     fqdn: str | None = None
+    """Domain the certificate is for."""
+
     cert_data: str | None = None
+    """Certificate chain, PEM; only for `custom`."""
+
     key_data: SecretStr | None = None
+    """Private key, PEM, secret; only for `custom`."""
 
 
 class BalancerNetwork(Model):
+    """Connection of a load balancer to the public network or to a private one."""
+
     id: str | None = None
     """`network-...` for a private network; absent for the public one."""
 
@@ -140,21 +156,35 @@ class BalancerNetwork(Model):
 
 
 class BalancerNetworkIp(Model):
+    """An address of a load balancer in one of its networks."""
+
     type: Literal["ipv4", "ipv6", "ipv_4"] | str | None = None
     """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
 
     ip: str | None = None
+    """Address."""
 
 
 class BalancerPreset(Model):
+    """A tariff of load balancers."""
+
     id: int
     description: str
     description_short: str
     bandwidth: int
+    """Network bandwidth, Mbit/s."""
+
     replica_count: int
+    """Number of balancer nodes."""
+
     request_per_second: str
+    """Advertised requests per second, text such as `10K`."""
+
     price: Decimal
+    """RUB per month, before discounts, without a public IPv4."""
+
     location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
+    """Location of the balancer, such as `ru-1`; more values occur than the contract lists."""
 
 
 class BalancerRule(Model):

@@ -13,136 +13,288 @@ from timeweb_sdk._core.model import Model
 
 
 class CdnCertificate(Model):
+    """A TLS certificate for CDN resources."""
+
     id: int
     type: Literal["uploaded", "lets_encrypt"] | str
+    """`uploaded`, or `lets_encrypt` if ordered here."""
+
     cn: str
+    """Common name."""
+
     domains: list[str]
+    """Domain names it is valid for."""
+
     issued_at: datetime
+    """Start of its validity."""
+
     expires_at: datetime
+    """End of its validity."""
 
 
 class CdnCertificateTask(Model):
+    """An order of a certificate that is running or has failed."""
+
     id: int
     status: Literal["in_progress", "failed"] | str
+    """`in_progress`, or `failed`."""
+
     domains: list[str]
+    """Domain names the certificate is for."""
+
     resource_id: int
+    """CDN resource the certificate is for."""
 
 
 class CdnOriginServer(Model):
+    """A server that a CDN resource fetches its files from."""
+
     host: str
+    """Host name or address."""
+
     port: int
+    """TCP port."""
 
 
 class CdnResource(Model):
+    """A CDN resource that serves the files of an origin (a bucket or a server) from caches near the visitors."""
+
     id: int
+    """Given out again after a deletion."""
+
     name: str
     description: str | None = None
     source: str
+    """Origin as text."""
+
     traffic_usage: CdnResourceTrafficUsage
+    """Traffic in the current period."""
+
     status: Literal["created", "processing", "stopped", "failed", "no_paid", "blocked", "traffic_limit_exceeded"] | str
+    """`created` is ready; `processing` after every change, possibly for hours while it serves; `no_paid` is unpaid."""
+
     cdn_domain: str
+    """Domain name of the provider that it is served under."""
+
     preset_id: int
+    """Plan of the resource."""
+
     project_id: int | None = None
+    """Project it is in; null without one."""
+
     avatar_link: str | None = None
+    """URL of the avatar; null without one."""
+
     storage_id: int | None = None
+    """S3 bucket that is the origin; null for a server."""
+
     traffic_limit_bytes: int | None = None
+    """Traffic in bytes after which it stops; null for no limit."""
 
 
 class CdnResourceConfig(Model):
+    """Settings of a CDN resource. Null turns a setting off."""
+
     access: CdnResourceConfigAccess | None = None
+    """Which requests are accepted."""
+
     cache: CdnResourceConfigCache | None = None
+    """How long files are cached, and where."""
+
     delivery: CdnResourceConfigDelivery | None = None
+    """How files are transferred."""
+
     domains: CdnResourceConfigDomains | None = None
+    """Domain names it is served under."""
+
     http_headers: CdnResourceConfigHttpHeaders | None = None
+    """Headers that are added."""
+
     origin: CdnResourceConfigOrigin | None = None
+    """Where files come from."""
+
     robots: CdnResourceConfigRobots | None = None
+    """What robots.txt says; null for that of the origin."""
+
     security: CdnResourceConfigSecurity | None = None
+    """TLS and access protection."""
 
 
 class CdnResourceConfigAccess(Model):
+    """Which requests a CDN resource accepts."""
+
     allowed_methods: list[str] | None = None
+    """HTTP methods; null for the default ones."""
 
 
 class CdnResourceConfigCache(Model):
+    """How long a CDN resource caches files, and where."""
+
     cdn: CdnResourceConfigCacheCdn | None = None
+    """Caching in the CDN; null is off."""
+
     browser: CdnResourceConfigCacheBrowser | None = None
+    """Caching in browsers; null is off."""
+
     always_online: CdnResourceConfigCacheAlwaysOnline | None = None
+    """Serving of stale files while the origin fails; null is off."""
+
     query_args: CdnResourceConfigCacheQueryArgs | None = None
+    """Treatment of query strings; null for the default."""
 
 
 class CdnResourceConfigCacheAlwaysOnline(Model):
+    """Serving of stale files while the origin fails."""
+
     stale_conditions: list[str] | None = None
+    """Failures of the origin that allow it."""
 
 
 class CdnResourceConfigCacheBrowser(Model):
+    """Caching in browsers."""
+
     ttl: int | None = None
+    """Lifetime in seconds."""
 
 
 class CdnResourceConfigCacheCdn(Model):
+    """Caching in the CDN."""
+
     ttl: dict[str, int] | None = None
+    """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
 
 
 class CdnResourceConfigCacheQueryArgs(Model):
+    """Treatment of query strings when a file is looked up."""
+
     mode: str | None = None
+    """How query strings count when a file is looked up."""
 
 
 class CdnResourceConfigDelivery(Model):
+    """How a CDN resource transfers files."""
+
     http3: bool | None = None
+    """Whether HTTP/3 is offered."""
+
     gzip: bool | None = None
+    """Whether replies are compressed."""
+
     large_files: bool | None = None
+    """Whether large files are cached in slices."""
+
     slice_size: int | None = None
+    """Size of a slice; the unit is not documented."""
+
     image_optimization: bool | None = None
+    """Whether images are converted to smaller formats."""
+
     packaging: CdnResourceConfigDeliveryPackaging | None = None
+    """Packaging of video; null is off."""
 
 
 class CdnResourceConfigDeliveryPackaging(Model):
+    """Packaging of video for streaming."""
+
     mp4: bool | None = None
+    """Whether MP4 files are packaged for streaming."""
 
 
 class CdnResourceConfigDomains(Model):
+    """Domain names that a CDN resource is served under."""
+
     aliases: list[str] | None = None
+    """Domain names, that of the provider included."""
 
 
 class CdnResourceConfigHttpHeaders(Model):
+    """Headers that a CDN resource adds."""
+
     request: dict[str, str] | None = None
+    """Headers added to requests to the origin; null for none."""
+
     cors: CdnResourceConfigHttpHeadersCors | None = None
+    """CORS headers; null is off."""
 
 
 class CdnResourceConfigHttpHeadersCors(Model):
+    """CORS headers that a CDN resource adds to its replies."""
+
     domains: list[str] | None = None
+    """Origins that are allowed."""
+
     always: bool | None = None
+    """Whether the headers go out with error replies too."""
 
 
 class CdnResourceConfigOrigin(Model):
+    """Where a CDN resource fetches its files."""
+
     servers: list[CdnOriginServer] | None = None
+    """Servers that hold the files."""
+
     use_https: bool | None = None
+    """Whether the origin is asked over HTTPS."""
+
     aws: CdnResourceConfigOriginAws | None = None
+    """Keys for a private S3 origin; null without them."""
 
 
 class CdnResourceConfigOriginAws(Model):
+    """Keys for a private S3 origin, secret."""
+
     access_key: SecretStr | None = None
+    """S3 access key, secret."""
+
     secret_key: SecretStr | None = None
+    """S3 secret key, secret."""
 
 
 class CdnResourceConfigRobots(Model):
+    """What a CDN resource serves as robots.txt."""
+
     type: Literal["deny", "custom"] | str | None = None
+    """`deny` forbids crawling, `custom` serves content."""
+
     content: str | None = None
+    """Text of robots.txt."""
 
 
 class CdnResourceConfigSecurity(Model):
+    """TLS and access protection of a CDN resource."""
+
     redirect: bool | None = None
+    """Whether HTTP is redirected to HTTPS."""
+
     certificate_id: int | None = None
+    """TLS certificate; null without one."""
+
     secure_token: dict[str, Any] | None = None
+    """Signed links, with their secret; null is off."""
 
 
 class CdnResourcePreset(Model):
+    """A CDN plan."""
+
     id: int
     service_name: str
+    """Code of the plan, e.g. `cdn_1`."""
+
     cost: Decimal
+    """Price of the plan, RUB per month."""
+
     rate_cost: Decimal
+    """Price of traffic in RUB; for which amount of it is not documented."""
 
 
 class CdnResourceTrafficUsage(Model):
+    """Traffic of a CDN resource in the current period."""
+
     requests: int
+    """Number of requests."""
+
     outgoing_traffic: int
+    """Traffic to visitors in bytes."""
+
     cache_ratio: float
+    """Share of requests answered from the cache; whether 0 to 1 or percent is not documented."""

@@ -10,47 +10,84 @@ from timeweb_sdk._core.model import Model
 
 
 class ContainerRegistry(Model):
+    """A container registry."""
+
     id: int
     name: str
+    """Name; also the docker login."""
+
     description: str
     preset_id: int
+    """ID of the preset."""
+
     configurator_id: int
+    """ID of the configurator; 0 (not null) for registries sized by a preset."""
+
     project_id: int
     created_at: datetime
+    """ISO 8601."""
+
     updated_at: datetime
+    """ISO 8601."""
+
     disk_stats: ContainerRegistryDiskStats
+    """Disk usage."""
 
 
 class ContainerRegistryConfigurationInput(Model):
     id: int
+    """ID of the configurator."""
+
     disk: int
+    """Disk in GB."""
 
 
 class ContainerRegistryConfigurationUpdate(Model):
     id: int
+    """ID of the configurator."""
+
     disk: int
+    """Disk in GB."""
 
 
 class ContainerRegistryDiskStats(Model):
     size: int
+    """Disk size; presets and configurations count in GB."""
+
     used: int
+    """Used space, in the unit of `size`."""
 
 
 class ContainerRegistryPreset(Model):
+    """A tariff of container registries."""
+
     id: int
     description: str
     description_short: str
     disk: int
+    """Disk in GB."""
+
     price: Decimal
+    """RUB per month, before discounts."""
+
     location: str | None = None
+    """Location such as `ru-1`."""
 
 
 class ContainerRegistryRepository(Model):
+    """A repository in a container registry."""
+
     name: str
     tags: ContainerRegistryTags
+    """Tag of the repository; the contract has one object where a list is to be expected."""
 
 
 class ContainerRegistryTags(Model):
+    """A tag of a repository."""
+
     tag: str
     digest: str
+    """Content digest of the image."""
+
     size: int
+    """Size; the unit is not documented."""

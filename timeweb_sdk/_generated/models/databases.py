@@ -113,19 +113,32 @@ class Database(Model):
 
 
 class DatabaseAdmin(Model):
+    """A user of a database cluster."""
+
     id: int
     created_at: datetime
+    """ISO 8601."""
+
     login: str
     password: SecretStr
+    """Password in clear text, secret."""
+
     description: str
     host: str | None = Field(...)
+    """Host the user may connect from, `%` for any; null where the engine has no such notion."""
+
     instances: list[DatabaseAdminInstance]
+    """Databases the user may access."""
 
 
 class DatabaseAdminInput(Model):
     login: str | None = None
     password: SecretStr | None = None
+    """Password of the user, secret."""
+
     host: str | None = None
+    """Host the user may connect from; `%` for any. MySQL."""
+
     privileges: (
         list[
             Literal[
@@ -156,11 +169,15 @@ class DatabaseAdminInput(Model):
         ]
         | None
     ) = None
+    """Privileges by engine; must not be empty when sent."""
+
     description: str | None = None
 
 
 class DatabaseAdminInstance(Model):
     instance_id: int
+    """ID of the database."""
+
     privileges: list[
         Literal[
             "ALTER",
@@ -191,32 +208,63 @@ class DatabaseAdminInstance(Model):
         ]
         | str
     ]
+    """Privileges in this database; the set depends on the engine."""
 
 
 class DatabaseAutoBackupInput(Model):
+    """Automatic backups to switch on together with a new cluster."""
+
     copy_count: int
+    """Copies to keep, 1 to 99; stored copies are charged."""
+
     creation_start_at: datetime
+    """Date of the first backup, ISO 8601; the time of day is ignored."""
+
     interval: Literal["day", "week", "month"] | str
+    """How often a backup is made."""
+
     day_of_week: int
+    """Day for `week`, 1 (Monday) to 7 (Sunday); ignored for other intervals, though required."""
 
 
 class DatabaseBackup(Model):
+    """A backup of a database."""
+
     id: int
     name: str
     comment: str | None = Field(...)
+    """Free text, or null."""
+
     created_at: datetime
+    """ISO 8601."""
+
     status: Literal["precreate", "delete", "shutdown", "recover", "create", "fail", "done"] | str
+    """`done` can be restored; `create` and `precreate` are under way; `fail` is final."""
+
     size: int
+    """Size in MB."""
+
     type: Literal["manual", "auto"] | str
+    """`manual` or `auto`."""
+
     progress: int
+    """Percent, 0 to 99, while status is `create`; 0 in every other status, also in `done`."""
 
 
 class DatabaseCluster(Model):
+    """A managed database cluster."""
+
     id: int
     created_at: datetime
+    """ISO 8601."""
+
     location: Literal["ru-1", "ru-3", "nl-1", "de-1", "ru-2", "kz-1", "us-4", "pl-1"] | str | None = Field(...)
+    """Location such as `ru-1`, or null."""
+
     name: str
     networks: list[DatabaseClusterNetwork]
+    """Public and private networks of the cluster."""
+
     type: (
         Literal[
             "mysql",
@@ -240,9 +288,17 @@ class DatabaseCluster(Model):
         ]
         | str
     )
+    """Engine and version, such as `postgres`; the list grows."""
+
     hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
+    """MySQL authentication plugin; null for other engines."""
+
     avatar_link: str | None = Field(...)
+    """URL of the picture shown in the panel, or null."""
+
     port: int | None = Field(...)
+    """TCP port for clients; null until assigned."""
+
     status: (
         Literal[
             "started",
@@ -259,24 +315,41 @@ class DatabaseCluster(Model):
         ]
         | str
     )
+    """`started` is usable; `no_paid` waits for money; `backup_recovery`, `lan_transfer` and `rebooting` pass by themselves."""
+
     preset_id: int
+    """ID of the database preset."""
+
     disk: DatabaseClusterDisk | None = None
+    """Disk usage; null until the cluster has reported it."""
+
     config_parameters: DatabaseConfig
+    """Engine parameters that were set; values may be empty strings."""
+
     is_enabled_public_network: bool
+    """Whether the cluster can be reached through a public address."""
 
 
 class DatabaseClusterDisk(Model):
     size: int
+    """Disk size in KB (presets give MB)."""
+
     used: float
+    """Used space in KB."""
 
 
 class DatabaseClusterNetwork(Model):
     type: Literal["public", "local"] | str
+    """`public` or `local`."""
+
     ips: list[DatabaseClusterNetworkIp] | None = Field(...)
+    """Addresses in this network; null while none is assigned."""
 
 
 class DatabaseClusterNetworkIp(Model):
     type: Literal["ipv4", "ipv6", "ipv_4"] | str
+    """`ipv4` or `ipv6`; the misspelt `ipv_4` has been seen live."""
+
     ip: str
 
 
@@ -369,6 +442,8 @@ class DatabaseConfig(Model):
 
 
 class DatabaseDiskStats(Model):
+    """Disk size and use of a database. In KB."""
+
     size: int
     """Disk size in KB."""
 
@@ -377,8 +452,12 @@ class DatabaseDiskStats(Model):
 
 
 class DatabaseInstance(Model):
+    """A database inside a cluster."""
+
     id: int
     created_at: datetime
+    """ISO 8601."""
+
     name: str
     description: str
 
@@ -389,12 +468,20 @@ class DatabaseInstanceInput(Model):
 
 
 class DatabasePreset(Model):
+    """A tariff of managed databases."""
+
     id: int | None = None
     description: str | None = None
     description_short: str | None = None
     cpu: int | None = None
+    """CPU cores."""
+
     ram: int | None = None
+    """RAM in MB."""
+
     disk: int | None = None
+    """Disk in MB."""
+
     type: (
         Literal[
             "mysql",
@@ -419,24 +506,50 @@ class DatabasePreset(Model):
         | str
         | None
     ) = None
+    """Engine the preset is for."""
+
     price: Decimal | None = None
+    """RUB per month, before discounts, without a public IPv4."""
+
     location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str | None = None
+    """Location such as `ru-1`; more values occur than the contract lists."""
 
 
 class DatabaseReplication(Model):
+    """Replication of a new database cluster."""
+
     count: int | None = None
+    """Number of replicas; they are charged. Only for engines with `is_available_replication`."""
 
 
 class DatabaseType(Model):
+    """A database engine and version that can be ordered."""
+
     name: str
+    """Engine, such as `mysql`."""
+
     version: str
+    """Engine version."""
+
     type: str
+    """Value for `type` when a cluster is created."""
+
     is_available_replication: bool
+    """Whether replicas can be ordered."""
+
     is_deprecated: bool
+    """Whether this version is on its way out."""
+
     requirements: DatabaseTypeRequirements | None = None
+    """Smallest cluster that runs this engine."""
 
 
 class DatabaseTypeRequirements(Model):
     cpu_min: int | None = None
+    """CPU cores."""
+
     ram_min: int | None = None
+    """RAM in MB."""
+
     disk_min: int | None = None
+    """Disk in MB."""

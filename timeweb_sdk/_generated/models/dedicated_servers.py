@@ -48,6 +48,8 @@ class DedicatedServer(Model):
     """Display name, unique within the account."""
 
     comment: str
+    """Free text; can be empty."""
+
     vnc_pass: SecretStr | None = Field(...)
     """Password of the VNC console, secret; null without one."""
 
@@ -145,8 +147,12 @@ class DedicatedServerPreset(Model):
 
 
 class DedicatedServerPresetCpu(Model):
+    """Processor of a dedicated machine."""
+
     description: str
     description_short: str
+    """Processor as text, e.g. `Intel Xeon Gold 6208U`."""
+
     count: int
     """Number of CPU cores."""
 
@@ -155,6 +161,8 @@ class DedicatedServerPresetCpu(Model):
 
 
 class DedicatedServerPresetDisk(Model):
+    """Disks of a dedicated machine."""
+
     description: str
     """Disks as text, e.g. `2 x 1 TB NVMe`."""
 
@@ -169,6 +177,8 @@ class DedicatedServerPresetDisk(Model):
 
 
 class DedicatedServerPresetMemory(Model):
+    """RAM of a dedicated machine."""
+
     description: str
     count: int
     """Number of memory modules."""

@@ -13,26 +13,54 @@ from timeweb_sdk._core.model import Model
 
 
 class DnsRecord(Model):
+    """A DNS record."""
+
     type: Literal["TXT", "SRV", "CNAME", "AAAA", "MX", "A"] | str
     id: int | None = None
+    """ID of the record; null for records without one."""
+
     fqdn: str | None = None
+    """Full name of the main domain."""
+
     data: DnsRecordData
+    """Contents; which fields are present depends on `type`."""
+
     ttl: int | None = None
+    """Time to live in seconds."""
 
 
 class DnsRecordData(Model):
     priority: int | None = None
+    """MX and SRV only."""
+
     subdomain: str | None = None
+    """Subdomain without the main domain (`sub` of `sub.example.com`); absent at the apex. The key `sub` has been seen live."""
+
     value: str | None = None
+    """Value of A, AAAA, TXT, CNAME and MX records."""
+
     host: str | None = None
+    """SRV: host that offers the service."""
+
     port: int | None = None
+    """SRV: port of the service."""
+
     service: str | None = None
+    """SRV: name of the service."""
+
     protocol: str | None = None
+    """SRV: protocol."""
 
 
 class Domain(Model):
+    """A domain of the account, registered here or only added for DNS."""
+
     allowed_buy_periods: list[DomainBuyPeriod]
+    """Periods the domain can be renewed for, with prices."""
+
     days_left: int
+    """Days until the registration ends."""
+
     domain_status: (
         Literal[
             "awaiting_payment",
@@ -47,20 +75,48 @@ class Domain(Model):
         ]
         | str
     )
+    """State of registration and payment; `ns_based` domains are registered elsewhere and only served by the name servers here."""
+
     expiration: str
+    """Date the registration ends; `0000-00-00` when it has no end, so it is not always a date."""
+
     fqdn: str
+    """Full domain name."""
+
     id: int
     avatar_link: str | None = Field(...)
+    """URL of the picture shown in the panel, or null."""
+
     is_autoprolong_enabled: bool | None = Field(...)
+    """Whether the domain is renewed (and charged) automatically; null where this does not apply."""
+
     is_premium: bool
+    """Premium domains have a price of their own."""
+
     is_prolong_allowed: bool
+    """Whether the domain can be renewed now."""
+
     is_technical: bool
+    """Whether the domain was issued by the platform for technical use."""
+
     is_whois_privacy_enabled: bool | None = Field(...)
+    """Whether the registrant is hidden in whois; null when the zone has no such service."""
+
     linked_ip: str | None = Field(...)
+    """IP address linked to the domain, or null."""
+
     paid_till: str | None = Field(...)
+    """Date the domain is paid until, or null."""
+
     person_id: int | None = Field(...)
+    """ID of the registrant, or null."""
+
     premium_prolong_cost: Decimal | None = Field(...)
+    """Renewal price of a premium domain, RUB; null for others."""
+
     provider: str | None = Field(...)
+    """Registrar, or null."""
+
     request_status: (
         Literal[
             "prolongation_fail",
@@ -74,90 +130,193 @@ class Domain(Model):
         | str
         | None
     ) = Field(...)
+    """State of a pending or failed request to register, renew or transfer; null without one."""
+
     subdomains: list[Subdomain]
+    """Subdomains of the domain."""
+
     tld_id: int | None = Field(...)
+    """ID of the domain zone, or null."""
 
 
 class DomainBuyPeriod(Model):
     period: Literal["P1Y", "P2Y", "P3Y", "P4Y", "P5Y", "P6Y", "P7Y", "P8Y", "P9Y", "P10Y"] | str
     price: Decimal
+    """RUB for the period."""
 
 
 class DomainDnsRecord(Model):
+    """A DNS record as listed by v1."""
+
     type: Literal["TXT", "SRV", "CNAME", "AAAA", "MX", "A"] | str
     id: int | None = None
+    """ID of the record; null for records without one."""
+
     data: DomainDnsRecordData
+    """Contents of the record."""
+
     ttl: int | None = None
+    """Time to live in seconds."""
+
     fqdn: str | None = None
+    """Full name the record lives on; change and delete it under this name."""
 
 
 class DomainDnsRecordData(Model):
     priority: int | None = None
+    """Priority, MX and SRV only."""
+
     subdomain: str | None = None
+    """Full name of the subdomain; null or absent at the apex."""
+
     value: str
+    """Value of the record."""
 
 
 class DomainNameServers(Model):
+    """Name servers a domain is delegated to."""
+
     is_delegation_allowed: bool
+    """Whether the delegation may be changed."""
+
     items: list[NameServer]
+    """Name servers."""
+
     task_status: Literal["done", "active", "failed"] | str
+    """State of the last change: `active` is under way, `done`, `failed`."""
 
 
 class DomainRequest(Model):
+    """A request to register, renew or transfer a domain."""
+
     account_id: str
+    """Login of the account, such as `ab-12345`."""
+
     auth_code: SecretStr | None = Field(...)
+    """Transfer code of the losing registrar, secret; null for other requests."""
+
     date: datetime
+    """When the request was made, ISO 8601."""
+
     domain_bundle_id: str | None = Field(...)
+    """Bundle the request belongs to, or null."""
+
     error_code_transfer: str | None = Field(...)
+    """Why a transfer failed, or null."""
+
     fqdn: str
     group_id: int
+    """ID of the group of domain zones."""
+
     id: int
     is_antispam_enabled: bool
+    """Whether the antispam service is included."""
+
     is_autoprolong_enabled: bool
+    """Whether the domain will be renewed automatically."""
+
     is_whois_privacy_enabled: bool
+    """Whether the registrant is hidden in whois; not available in .ru and .xn--p1ai."""
+
     message: str | None = Field(...)
+    """Note on the state of the request, or null."""
+
     money_source: Literal["use", "bonus", "invoice"] | str | None = Field(...)
+    """How the request was paid; null while it is not."""
+
     period: Literal["P1Y", "P2Y", "P3Y", "P4Y", "P5Y", "P6Y", "P7Y", "P8Y", "P9Y", "P10Y"] | str
+    """Period that is paid for."""
+
     person_id: int
+    """ID of the registrant."""
+
     prime: Literal["extra", "premium", "optimal", "maximal"] | str | None = Field(...)
+    """Prime bundle, or null."""
+
     soon_expire: int
+    """Days before expiry at which a reminder is sent."""
+
     sort_order: int
+    """Order of the zone in the panel."""
+
     type: Literal["request", "prolong", "transfer"] | str
+    """`request` is a registration, `prolong` a renewal, `transfer` a transfer."""
 
 
 class NameServer(Model):
     host: str
+    """Host name of the server."""
+
     ips: list[str]
+    """Glue addresses of the server."""
 
 
 class NameServerInput(Model):
     host: str
+    """Host name of the server."""
+
     ips: list[str] | None = None
+    """Glue addresses, needed when the server's name lies inside the domain itself."""
 
 
 class Subdomain(Model):
+    """A subdomain of a domain."""
+
     fqdn: str
+    """Full name of the subdomain."""
+
     id: int
     linked_ip: str | None = Field(...)
+    """IP address linked to the subdomain, or null."""
 
 
 class TopLevelDomain(Model):
+    """A domain zone with its prices."""
+
     allowed_buy_periods: list[TopLevelDomainBuyPeriod]
+    """Periods that can be bought, with prices."""
+
     early_renew_period: int | None = Field(...)
+    """Days before expiry from which renewal is possible; null when not limited."""
+
     grace_period: int
+    """Days after expiry during which the domain can still be renewed."""
+
     id: int
     is_published: bool
+    """Whether the zone is offered to customers."""
+
     is_registered: bool
+    """Whether the zone is registered."""
+
     is_whois_privacy_default_enabled: bool
+    """Whether the registrant is hidden unless asked otherwise."""
+
     is_whois_privacy_enabled: bool
+    """Whether hiding the registrant can be switched in this zone."""
+
     name: str
+    """Zone without a leading dot, such as `ru`."""
+
     price: Decimal
+    """Registration, RUB."""
+
     prolong_price: Decimal
+    """Renewal, RUB."""
+
     registrar: Literal["NIC", "PDR", "R01", "timeweb", "TimewebVirtreg", "Webnames", "unknown"] | str
+    """Registrar of the zone."""
+
     transfer: Decimal
+    """Transfer, RUB."""
+
     whois_privacy_price: Decimal
+    """Hiding the registrant, RUB."""
 
 
 class TopLevelDomainBuyPeriod(Model):
     period: str
+    """ISO 8601 duration, such as `P1Y`."""
+
     price: Decimal
+    """RUB for the period."""

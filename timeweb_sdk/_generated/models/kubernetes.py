@@ -14,213 +14,457 @@ from timeweb_sdk._core.model import Model
 
 class ClusterNetworkCidrInput(Model):
     pods_network: str | None = None
+    """CIDR of pods within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, from the whole range down to /28."""
+
     services_network: str | None = None
+    """CIDR of services within 10.0.0.0/12, 172.16.0.0/12 or 192.168.0.0/16, from the whole range down to /28."""
 
 
 class KubernetesAddon(Model):
+    """An add-on installed in a Kubernetes cluster."""
+
     id: int
     type: str
     status: str
     created_at: datetime
+    """ISO 8601."""
+
     version: str
     config: dict[str, Any] | None = None
+    """Extra configuration."""
+
     yaml_config: str
+    """Configuration as YAML text."""
+
     config_type: str
+    """`basic` or `custom`."""
 
 
 class KubernetesAddonConfig(Model):
+    """An add-on that can be installed, with its default configuration."""
+
     id: int
     type: str
+    """Kind of add-on."""
+
     version: str
     dependencies: list[str]
+    """Kinds of add-ons that must be installed first."""
+
     yaml_config: str
+    """Default configuration as YAML text."""
 
 
 class KubernetesCluster(Model):
+    """A Kubernetes cluster."""
+
     id: int
     name: str
     created_at: datetime
+    """ISO 8601."""
+
     status: str
+    """`active` is usable."""
+
     description: str
     k8s_version: str
+    """Version, such as `v1.31.2+k0s.0`."""
+
     network_driver: Literal["kuberouter", "calico", "flannel", "cilium"] | str
+    """CNI plugin; fixed at creation."""
+
     avatar_link: str | None = Field(...)
+    """URL of the picture shown in the panel, or null."""
+
     ingress: bool
+    """Whether an ingress controller was installed at creation."""
+
     preset_id: int | None = None
+    """ID of the master preset; absent for clusters sized by a configurator."""
+
     cpu: int | None = None
+    """CPU cores of all nodes."""
+
     ram: int | None = None
+    """RAM of all nodes, MB."""
+
     disk: int | None = None
+    """Disk of all nodes; MB by what public clients report, unverified."""
+
     availability_zone: (
         Literal["spb-3", "msk-1", "ams-1", "fra-1", "spb-1", "spb-2", "spb-4", "spb-5", "nsk-1", "ala-1", "gdn-1", "us-4"]
         | str
         | None
     ) = None
+    """Zone; more values occur than the contract lists."""
+
     project_id: int | None = None
+    """ID of the project."""
+
     network_cidr: KubernetesClusterNetworkCidr | None = None
+    """Address ranges of the cluster; the request calls them `cluster_network_cidr`."""
 
 
 class KubernetesClusterNetworkCidr(Model):
+    """Address ranges inside a Kubernetes cluster."""
+
     pods_network: str | None = None
+    """Range of pods in CIDR form; can be null."""
+
     services_network: str | None = None
+    """Range of services in CIDR form; can be null."""
 
 
 class KubernetesCores(Model):
+    """Use of one kind of resource in a Kubernetes cluster; the unit depends on the kind and is not documented."""
+
     requested: float | None = None
+    """Requested by workloads."""
+
     allocatable: float | None = None
+    """Available to workloads."""
+
     capacity: float | None = None
+    """Total."""
+
     used: float | None = None
+    """In use."""
 
 
 class KubernetesMasterConfigurationInput(Model):
     configurator_id: int
+    """ID of a Kubernetes configurator; server configurators have other IDs and are refused."""
+
     disk: int
+    """Disk per master, MB."""
+
     cpu: int
+    """CPU cores per master."""
+
     ram: int
+    """RAM per master, MB."""
+
     gpu: int | None = None
+    """Number of graphics cards of the master node; null for none."""
 
 
 class KubernetesMasterPreset(Model):
+    """A tariff of Kubernetes masters."""
+
     id: int
     description: str
     description_short: str
     price: Decimal
+    """RUB per month and node, before discounts."""
+
     cpu: int
+    """CPU cores per node."""
+
     ram: int
+    """RAM per node, MB."""
+
     disk: int
+    """Disk per node; the unit is not documented (the vendor's command-line tool prints it as GB)."""
+
     network: int
+    """Network bandwidth per node, Mbit/s."""
+
     type: Literal["master"] | str | None = None
+    """Always `master`."""
+
     limit: int | None = None
+    """Most workers a cluster with this preset may have; absent or null: no limit."""
+
     location: str | None = None
+    """Location of the plan; a cluster and its network must be in the same."""
+
     availability_zone: str | None = None
+    """Zone of the plan: with a network of another zone the order fails and leaves a broken cluster."""
 
 
 class KubernetesMemory(Model):
+    """Use of one kind of resource in a Kubernetes cluster; the unit depends on the kind and is not documented."""
+
     requested: float | None = None
+    """Requested by workloads."""
+
     allocatable: float | None = None
+    """Available to workloads."""
+
     capacity: float | None = None
+    """Total."""
+
     used: float | None = None
+    """In use."""
 
 
 class KubernetesNode(Model):
+    """A node of a Kubernetes cluster."""
+
     id: int
     created_at: datetime
+    """ISO 8601."""
+
     type: str
+    """Role of the node, such as `master` or `worker`."""
+
     group_id: int
+    """ID of the worker group."""
+
     status: str
     preset_id: int
+    """ID of the node's preset."""
+
     cpu: int
+    """CPU cores."""
+
     ram: int
+    """RAM in MB."""
+
     disk: int
+    """Disk; the unit is not documented."""
+
     network: int
+    """Network bandwidth, Mbit/s."""
+
     node_ip: str
+    """IP address of the node."""
 
 
 class KubernetesPods(Model):
+    """Use of one kind of resource in a Kubernetes cluster; the unit depends on the kind and is not documented."""
+
     requested: float | None = None
+    """Requested by workloads."""
+
     allocatable: float | None = None
+    """Available to workloads."""
+
     capacity: float | None = None
+    """Total."""
+
     used: float | None = None
+    """In use."""
 
 
 class KubernetesResources(Model):
+    """Use of resources in an old Kubernetes cluster."""
+
     nodes: int | None = None
+    """Number of nodes."""
+
     cores: KubernetesCores | None = None
+    """CPU."""
+
     memory: KubernetesMemory | None = None
+    """Memory."""
+
     pods: KubernetesPods | None = None
+    """Pods."""
 
 
 class KubernetesWorkerPreset(Model):
+    """A tariff of Kubernetes workers."""
+
     id: int
     description: str
     description_short: str
     price: Decimal
+    """RUB per month and node, before discounts."""
+
     cpu: int
+    """CPU cores per node."""
+
     ram: int
+    """RAM per node, MB."""
+
     disk: int
+    """Disk per node; the unit is not documented (the vendor's command-line tool prints it as GB)."""
+
     network: int
+    """Network bandwidth per node, Mbit/s."""
+
     type: Literal["worker"] | str | None = None
+    """Always `worker`."""
+
     location: str | None = None
+    """Location of the plan; a cluster and its network must be in the same."""
+
     availability_zone: str | None = None
+    """Zone of the plan: with a network of another zone the order fails and leaves a broken cluster."""
 
 
 class MaintenanceSlotInput(Model):
     type: Literal["any_time", "fixed_time"] | str
+    """`fixed_time` needs `from` and `to`, at least three hours apart."""
+
     from_: str | None = Field(None, alias="from")
+    """Start, `HH:MM`, 24 hours, UTC."""
+
     to: str | None = None
+    """End, `HH:MM`, 24 hours, UTC."""
 
 
 class NodeGroup(Model):
+    """A worker group of a Kubernetes cluster."""
+
     id: int
     name: str
     created_at: datetime
+    """ISO 8601."""
+
     preset_id: int | None = None
+    """ID of the worker preset; absent for groups sized by a configurator."""
+
     node_count: int
+    """Nodes in the group now."""
+
     labels: list[NodeLabel] | None = None
+    """Labels of the nodes."""
+
     taints: list[NodeTaint] | None = None
+    """Taints of the nodes."""
+
     is_autoscaling: bool | None = None
+    """Whether the number of nodes follows the load."""
+
     min_size: int | None = None
+    """Least number of nodes with autoscaling."""
+
     max_size: int | None = None
+    """Greatest number of nodes with autoscaling."""
+
     autoscaler_settings: NodeGroupAutoscalerSettings | None = None
+    """Further settings of the autoscaler."""
+
     public_ip_enabled: bool | None = None
+    """Whether the nodes have public addresses."""
+
     virtual_router_id: str | None = None
+    """UUID of the router that nodes without public addresses go out through."""
 
 
 class NodeGroupAutoscalerInput(Model):
+    """Further settings of the autoscaler of a node group."""
+
     enabled: bool | None = None
+    """Reads false even while autoscaling is on; trust is_autoscaling."""
 
 
 class NodeGroupAutoscalerSettings(Model):
+    """Further settings of the autoscaler of a node group."""
+
     enabled: bool | None = None
+    """Reads false even while autoscaling is on; trust is_autoscaling."""
 
 
 class NodeGroupConfigurationInput(Model):
     configurator_id: int
+    """ID of a Kubernetes configurator; server configurators have other IDs and are refused."""
+
     disk: int
+    """Disk per node, MB."""
+
     cpu: int
+    """CPU cores per node."""
+
     ram: int
+    """RAM per node, MB; dedicated CPUs need about 4096 MB each."""
+
     gpu: int | None = None
+    """GPUs per node."""
 
 
 class NodeGroupInput(Model):
+    """Parameters of a new worker group."""
+
     name: str
     preset_id: int | None = None
+    """ID of a worker preset in the cluster's location. Excludes `configuration`."""
+
     configuration: NodeGroupConfigurationInput | None = None
+    """Custom node size in the cluster's location. Excludes `preset_id`."""
+
     node_count: int
+    """Nodes in the group, 1 to 100; each is charged."""
+
     labels: list[NodeLabel] | None = None
+    """Labels put on the nodes."""
+
     is_autoscaling: bool | None = None
+    """Add and remove (and charge) nodes by load, between the minimum and the maximum."""
+
     is_autohealing: bool | None = None
+    """Replace nodes that fail."""
+
     min_size: int | None = None
+    """Least number of nodes, from 0; with autoscaling only."""
+
     max_size: int | None = None
+    """Greatest number of nodes; with autoscaling only. It bounds the charge."""
+
     taints: list[NodeTaint] | None = None
+    """Taints for the nodes."""
+
     public_ip_enabled: bool | None = None
+    """Whether nodes get public addresses (charged); without them the cluster network needs a router with NAT and DHCP."""
+
     virtual_router_id: str | None = None
+    """UUID of the router that nodes without public addresses go out through."""
 
 
 class NodeLabel(Model):
+    """A Kubernetes label for nodes."""
+
     key: str
     value: str
 
 
 class NodeTaint(Model):
+    """A taint that keeps pods without a matching toleration off the nodes of a group."""
+
     key: str
+    """Key of the taint."""
+
     value: str
+    """Must be sent; a taint with an empty value is stored but not applied."""
+
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | str
+    """`NoSchedule` and `PreferNoSchedule` keep new pods away, `NoExecute` also evicts running ones."""
 
 
 class OidcProviderInput(Model):
     name: str
+    """Label of the connection; has no effect on login."""
+
     issuer_url: str
+    """URL of the OIDC issuer."""
+
     client_id: str
+    """Client ID issued by the provider."""
+
     username_claim: str | None = None
+    """JWT claim that identifies the user."""
+
     groups_claim: str | None = None
+    """JWT claim that holds the user's groups."""
 
 
 class OidcProviderUpdate(Model):
     name: str
+    """Label of the connection; has no effect on login."""
+
     issuer_url: str
+    """URL of the OIDC issuer."""
+
     client_id: str
+    """Client ID issued by the provider."""
+
     username_claim: str | None = None
+    """JWT claim that identifies the user."""
+
     groups_claim: str | None = None
+    """JWT claim that holds the user's groups."""
 
 
 class ServerConfigurator(Model):
@@ -245,9 +489,12 @@ class ServerConfigurator(Model):
     """Allowed sizes: minimum plus a multiple of the step, up to the maximum."""
 
     tags: list[str] | None = None
+    """Marks of the provider; some, e.g. `discount35` or `ssd_2022`, mean closed for new orders."""
 
 
 class ServerConfiguratorRequirements(Model):
+    """Sizes that a configurator allows. RAM and disk are in MB and bandwidth in Mbit/s."""
+
     cpu_min: int
     """Least number of CPU cores."""
 

@@ -11,131 +11,270 @@ from timeweb_sdk._core.model import Model
 
 
 class AutoreplyOff(Model):
+    """Automatic replies switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class AutoreplyOn(Model):
+    """Automatic replies switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     autoreply_message: str | None = None
+    """Text of the reply; may contain HTML."""
+
     autoreply_subject: str | None = None
+    """Subject of the reply."""
 
 
 class ForwardingOff(Model):
+    """Forwarding of incoming mail switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class ForwardingOn(Model):
+    """Forwarding of incoming mail switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     forward_list: list[str]
+    """Addresses to forward to."""
+
     is_leave_messages: bool | None = None
+    """The reverse of its name: true removes forwarded mail from the mailbox (documented, and observed live in July 2026), false is documented to keep it. Test before relying on it."""
 
 
 class LegacyAutoreplyOff(Model):
+    """Automatic replies of a mailbox (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     message: str | None = None
+    """Text of the reply; may contain HTML. Must be absent when `is_enabled` is false."""
+
     subject: str | None = None
+    """Subject of the reply. Must be absent when `is_enabled` is false."""
 
 
 class LegacyAutoreplyOn(Model):
+    """Automatic replies of a mailbox (old API), `is_enabled` optional."""
+
     is_enabled: bool | None = None
     message: str | None = None
+    """Text of the reply; may contain HTML. Must be absent when `is_enabled` is false."""
+
     subject: str | None = None
+    """Subject of the reply. Must be absent when `is_enabled` is false."""
 
 
 class LegacyIncomingForwardingOff(Model):
+    """Forwarding of incoming mail (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     is_delete_messages: bool | None = None
+    """Whether forwarded mail is removed from the mailbox. Must be absent when `is_enabled` is false."""
+
     incoming_list: list[str] | None = None
+    """Addresses to forward to; not empty when `is_enabled` is true, absent when it is false."""
 
 
 class LegacyIncomingForwardingOn(Model):
+    """Forwarding of incoming mail (old API), `is_enabled` optional."""
+
     is_enabled: bool | None = None
     is_delete_messages: bool | None = None
+    """Whether forwarded mail is removed from the mailbox. Must be absent when `is_enabled` is false."""
+
     incoming_list: list[str] | None = None
+    """Addresses to forward to; not empty when `is_enabled` is true, absent when it is false."""
 
 
 class LegacyMailbox(Model):
+    """A mailbox as the old API describes it."""
+
     auto_reply: LegacyAutoreplyOff
+    """Automatic replies to incoming mail."""
+
     spam_filter: LegacySpamFilterOff
+    """Spam filter."""
+
     forwarding_incoming: LegacyIncomingForwardingOff
+    """Forwarding of incoming mail."""
+
     forwarding_outgoing: LegacyMailboxOutgoingForwarding
+    """Forwarding of outgoing mail."""
+
     comment: str
     fqdn: str
+    """Domain of the mailbox."""
+
     mailbox: str
+    """Part before the @."""
+
     password: SecretStr
+    """Password, secret."""
+
     usage_space: float
+    """Space used, MB."""
+
     is_webmail: bool
+    """Whether webmail is allowed."""
+
     idn_name: str
+    """Domain in its internationalised form."""
+
     is_dovecot: bool
+    """Whether access by IMAP and POP3 (Dovecot) is allowed."""
 
 
 class LegacyMailboxInput(Model):
     login: str
+    """Part before the @."""
+
     password: SecretStr
+    """Password, secret."""
+
     owner_full_name: str | None = None
+    """Full name of the owner."""
+
     comment: str | None = None
 
 
 class LegacyMailboxOutgoingForwarding(Model):
     is_enabled: bool
     outgoing_to: str
+    """Address that gets a copy of outgoing mail."""
 
 
 class LegacyOutgoingForwardingOff(Model):
+    """Forwarding of outgoing mail (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     outgoing_to: str | None = None
+    """Address that gets a copy of outgoing mail. Must be absent when `is_enabled` is false."""
 
 
 class LegacyOutgoingForwardingOn(Model):
+    """Forwarding of outgoing mail (old API), `is_enabled` optional."""
+
     is_enabled: bool | None = None
     outgoing_to: str | None = None
+    """Address that gets a copy of outgoing mail. Must be absent when `is_enabled` is false."""
 
 
 class LegacySpamFilterOff(Model):
+    """Spam filter of a mailbox (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     action: Literal["move_to_directory", "forward", "delete", "tag"] | str | None = None
+    """`move_to_directory` moves spam to the spam folder, `forward` sends it to `forward_to`, `delete` drops it, `tag` marks it. Must be absent when `is_enabled` is false."""
+
     forward_to: str | None = None
+    """Address for spam; required when `action` is `forward`."""
+
     white_list: list[str] | None = None
+    """Senders never taken for spam. Must be absent when `is_enabled` is false."""
 
 
 class LegacySpamFilterOn(Model):
+    """Spam filter of a mailbox (old API), `is_enabled` optional."""
+
     is_enabled: bool | None = None
     action: Literal["move_to_directory", "forward", "delete", "tag"] | str | None = None
+    """`move_to_directory` moves spam to the spam folder, `forward` sends it to `forward_to`, `delete` drops it, `tag` marks it. Must be absent when `is_enabled` is false."""
+
     forward_to: str | None = None
+    """Address for spam; required when `action` is `forward`."""
+
     white_list: list[str] | None = None
+    """Senders never taken for spam. Must be absent when `is_enabled` is false."""
 
 
 class MailDomainInfo(Model):
+    """Mail settings of a domain."""
+
     email: str
+    """Catch-all address: gets mail sent to mailboxes that do not exist."""
+
     used: float
+    """Mail space used by the domain, MB."""
 
 
 class Mailbox(Model):
+    """A mailbox and its settings."""
+
     idn_name: str
+    """Domain in its internationalised form."""
+
     autoreply_message: str
+    """Text of the automatic reply; may contain HTML."""
+
     autoreply_status: bool
+    """Whether automatic replies are on."""
+
     autoreply_subject: str
+    """Subject of the automatic reply."""
+
     comment: str
     filter_action: Literal["directory", "forward", "delete", "tag"] | str
+    """What happens to spam: `directory` moves it to the spam folder, `forward` sends it to `spambox`, `delete` drops it, `tag` marks it."""
+
     filter_status: bool
+    """Whether the spam filter is on."""
+
     forward_list: list[str]
+    """Addresses that incoming mail is forwarded to."""
+
     forward_status: bool
+    """Whether incoming mail is forwarded."""
+
     outgoing_control: bool
+    """Whether a copy of outgoing mail is forwarded."""
+
     outgoing_email: str
+    """Address that gets the copies of outgoing mail."""
+
     password: SecretStr
+    """Always an empty string in replies."""
+
     spambox: str
+    """Address that spam is forwarded to when `filter_action` is `forward`."""
+
     white_list: list[str]
+    """Senders never taken for spam."""
+
     webmail: bool
+    """Whether webmail is allowed."""
+
     dovecot: bool
+    """Whether access by IMAP and POP3 (Dovecot) is allowed."""
+
     fqdn: str
+    """Domain of the mailbox."""
+
     leave_messages: bool
+    """Whether forwarded mail stays in the mailbox; the request field `is_leave_messages` means the reverse of its name, so this one may too."""
+
     mailbox: str
+    """Part before the @."""
+
     owner_full_name: str
+    """Full name of the owner."""
 
 
 class MailboxBatch(Model):
+    """Outcome of a batch creation of mailboxes."""
+
     mailboxes: list[Mailbox]
+    """Mailboxes that were created."""
+
     errors: list[dict[str, Any]]
+    """Failures, one object each; their fields are not documented."""
 
 
 class MailboxInput(Model):
@@ -148,41 +287,92 @@ class MailboxInput(Model):
 
 
 class MailboxSettings(Model):
+    """A mailbox as returned by its update; every field may be absent."""
+
     idn_name: str | None = None
+    """Domain in its internationalised form."""
+
     autoreply_message: str | None = None
     autoreply_status: bool | None = None
+    """Whether automatic replies are on."""
+
     autoreply_subject: str | None = None
     comment: str | None = None
     filter_action: Literal["directory", "label"] | str | None = None
+    """What happens to spam: `directory` moves it to the spam folder, `label` marks it."""
+
     filter_status: bool | None = None
+    """Whether the spam filter is on."""
+
     forward_list: list[str] | None = None
+    """Addresses that incoming mail is forwarded to."""
+
     forward_status: bool | None = None
+    """Whether incoming mail is forwarded."""
+
     outgoing_control: bool | None = None
+    """Whether a copy of outgoing mail is forwarded."""
+
     outgoing_email: str | None = None
+    """Address that gets the copies of outgoing mail."""
+
     password: SecretStr | None = None
+    """Always an empty string in replies."""
+
     white_list: list[str] | None = None
+    """Senders never taken for spam."""
+
     webmail: bool | None = None
+    """Whether webmail is allowed."""
+
     dovecot: bool | None = None
+    """Whether access by IMAP and POP3 (Dovecot) is allowed."""
+
     fqdn: str | None = None
+    """Domain of the mailbox."""
+
     leave_messages: bool | None = None
+    """Whether forwarded mail stays in the mailbox; the request field `is_leave_messages` means the reverse of its name, so this one may too."""
+
     mailbox: str | None = None
+    """Part before the @."""
+
     owner_full_name: str | None = None
+    """Full name of the owner."""
 
 
 class OutgoingCopyOff(Model):
+    """Forwarding of outgoing mail switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class OutgoingCopyOn(Model):
+    """Forwarding of outgoing mail switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     outgoing_email: str
+    """Address that gets a copy of outgoing mail."""
 
 
 class SpamProtectionOff(Model):
+    """Spam filter switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class SpamProtectionOn(Model):
+    """Spam filter switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     filter_action: Literal["directory", "label"] | str | None = None
+    """`directory` moves spam to the spam folder, `label` marks it."""
+
     white_list: list[str] | None = None
+    """Senders never taken for spam."""

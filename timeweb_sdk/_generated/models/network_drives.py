@@ -90,6 +90,8 @@ class NetworkDrivePreset(Model):
 
 
 class NetworkDrivePresetReadLimits(Model):
+    """Read performance of a network drive plan in IOPS."""
+
     min: int | None = None
     """IOPS of the smallest drive."""
 
@@ -98,6 +100,8 @@ class NetworkDrivePresetReadLimits(Model):
 
 
 class NetworkDrivePresetWriteLimits(Model):
+    """Write performance of a network drive plan in IOPS."""
+
     min: int | None = None
     """IOPS of the smallest drive."""
 
@@ -106,6 +110,8 @@ class NetworkDrivePresetWriteLimits(Model):
 
 
 class NetworkDriveServiceList(Model):
+    """A service that a network drive is mounted on."""
+
     resource_id: int
     """Id of the service."""
 

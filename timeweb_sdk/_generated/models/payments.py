@@ -49,6 +49,7 @@ class Finances(Model):
     """Masked number of the card charged automatically; null without one."""
 
     total_balance: Decimal | None = None
+    """Money left, exact; missing from the published contract."""
 
 
 class NestedServiceCost(Model):
@@ -85,6 +86,8 @@ class NestedServiceCost(Model):
 
 
 class NestedServiceCostNodeGroup(Model):
+    """Price of one node group of a Kubernetes cluster."""
+
     cost: Decimal | None = None
     """Price of the group, RUB per month."""
 
@@ -145,6 +148,8 @@ class ServiceCost(Model):
 
 
 class ServiceCostConfiguration(Model):
+    """Size of a paid service."""
+
     cpu: int | None = None
     """Number of CPU cores."""
 

@@ -90,6 +90,8 @@ class ProjectResource(Model):
 
 
 class ProjectResources(Model):
+    """Everything a project holds, one list per kind of service."""
+
     servers: list[servers_1.Server]
     """Cloud servers."""
 
@@ -109,11 +111,28 @@ class ProjectResources(Model):
     """Dedicated servers."""
 
     apps: list[dict[str, Any]] | None = None
+    """Apps of the app platform."""
+
     agents: list[dict[str, Any]] | None = None
+    """AI agents."""
+
     domains: list[dict[str, Any]] | None = None
+    """Domains."""
+
     knowledge_bases: list[dict[str, Any]] | None = None
+    """Knowledge bases of AI agents."""
+
     mailboxes: list[dict[str, Any]] | None = None
+    """Mailboxes."""
+
     registries: list[dict[str, Any]] | None = None
+    """Container registries."""
+
     cdn: list[dict[str, Any]] | None = None
+    """CDN resources."""
+
     monitorings: list[dict[str, Any]] | None = None
+    """Monitoring checks."""
+
     routers: list[dict[str, Any]] | None = None
+    """Virtual routers."""

@@ -13,126 +13,237 @@ from timeweb_sdk._core.model import Model
 
 
 class AvailableNetwork(Model):
+    """A private network that can be attached to a router."""
+
     id: str
+    """ID of the network, `network-…`."""
+
     description: str
     name: str
     subnet_v4: str
+    """CIDR."""
+
     location: str
     created_at: datetime
+    """ISO 8601."""
+
     availability_zone: str
     public_ip: str | None = Field(...)
+    """Public address of the network, or null."""
+
     type: str
+    """`bgp`, or the older `ovn`."""
+
     busy_address: list[str]
+    """Addresses in use."""
 
 
 class AvailableStaticRoute(Model):
+    """A service with subnets that static routes could lead to."""
+
     service_name: str
     service_type: str
     nexthop: str
+    """IPv4 address of the next hop."""
+
     subnets: list[AvailableStaticRouteSubnet] | None = None
+    """Subnets behind the service."""
 
 
 class AvailableStaticRouteSubnet(Model):
     subnet: str
+    """CIDR."""
+
     network_name: str
+    """Name of the network."""
 
 
 class DnatLocalInput(Model):
     ip: str
+    """Private address traffic goes to."""
+
     port: str | None = None
+    """Port or range such as `8000-8010`; absent: all ports."""
 
 
 class DnatPublicInput(Model):
     ip: str
+    """Public address of the router."""
+
     port: str | None = None
+    """Port or range such as `8000-8010`; absent: all ports."""
 
 
 class DnatRule(Model):
+    """A port-forwarding (DNAT) rule of a virtual router."""
+
     id: str
     local_ip: str
+    """Private address traffic goes to."""
+
     local_port: str | None = Field(...)
+    """Private port or range such as `8000-8010`; null: all ports."""
+
     public_ip: str
+    """Public address of the router."""
+
     public_port: str | None = Field(...)
+    """Public port or range such as `8000-8010`; null: all ports."""
+
     protocol: Literal["tcp", "udp", "tcp_udp"] | str
+    """`tcp_udp` stands for both."""
 
 
 class Router(Model):
+    """A virtual router."""
+
     id: str
+    """UUID."""
+
     account_id: str
+    """Login of the account."""
+
     avatar_link: str | None = Field(...)
+    """URL of the picture shown in the panel, or null."""
+
     name: str
     comment: str | None = Field(...)
+    """Free text, or null."""
+
     status: str
+    """`starting`, then `started`; `error` also when the account cannot pay."""
+
     zone: str
+    """Availability zone."""
+
     ips: list[RouterIp]
+    """Public addresses."""
+
     preset_id: int
+    """ID of the preset."""
+
     preset: RouterPreset | None = Field(...)
+    """The preset itself, or null."""
+
     nodes: list[RouterNode]
+    """Nodes of the router."""
+
     networks: list[RouterNetworkSummary]
+    """Attached networks."""
+
     created_at: datetime
+    """ISO 8601."""
+
     project_id: int | None = None
     parent_services: list[RouterParentService]
+    """Services the router was created for."""
 
 
 class RouterIp(Model):
     ip: str
     nat: RouterIpNat | None = Field(...)
+    """Network this address does NAT for; null when none."""
 
 
 class RouterIpInput(Model):
     ip: str
+    """Public IPv4 of the account, or `create_ip` to allocate (and be charged for) a new one."""
+
     nat: RouterIpNatInput | None = None
+    """Network to do NAT for from this address."""
 
 
 class RouterIpNat(Model):
     id: str
+    """ID of the network, `network-…`."""
 
 
 class RouterIpNatInput(Model):
     id: str
+    """ID of the network, `network-…`."""
 
 
 class RouterNetwork(Model):
+    """A network attached to a virtual router."""
+
     id: str
+    """ID of the network, `network-…`."""
+
     name: str
     subnet: str
+    """CIDR."""
+
     nat_ip: str | None = Field(...)
+    """Public address used for NAT; null when NAT is off."""
+
     gateway: str | None = Field(...)
+    """Address of the router in this network, or null."""
+
     reserved_ips: list[str]
+    """Addresses DHCP does not give out."""
+
     dhcp: RouterNetworkDhcp
+    """DHCP in this network."""
+
     busy_addresses: list[str]
+    """Addresses in use; may be absent live."""
 
 
 class RouterNetworkCreateInput(Model):
     id: str
+    """ID of the private network, `network-…`."""
+
     gateway: str | None = None
+    """Address of the router in the network; absent: the first free one."""
+
     reserved_ips: list[str] | None = None
+    """Addresses DHCP must not give out."""
+
     is_dhcp_enabled: bool | None = None
+    """Whether the router serves DHCP in the network."""
 
 
 class RouterNetworkDhcp(Model):
     is_enabled: bool
     is_available: bool
+    """Whether DHCP can be switched on."""
 
 
 class RouterNetworkInput(Model):
     id: str
+    """ID of the private network, `network-…`."""
+
     gateway: str | None = None
+    """Address of the router in the network; absent: the first free one."""
+
     reserved_ips: list[str] | None = None
+    """Addresses DHCP must not give out."""
+
     is_dhcp_enabled: bool | None = None
+    """Whether the router serves DHCP in the network."""
 
 
 class RouterNetworkSummary(Model):
+    """A network attached to a virtual router, in short."""
+
     id: str
+    """ID of the network, `network-…`."""
+
     name: str
     nat_ip: str | None = Field(...)
+    """Public address used for NAT; null when NAT is off."""
+
     gateway: str | None = Field(...)
+    """Address of the router in this network, or null."""
+
     dhcp: RouterNetworkSummaryDhcp
+    """DHCP in this network."""
 
 
 class RouterNetworkSummaryDhcp(Model):
     is_enabled: bool
     is_available: bool
+    """Whether DHCP can be switched on."""
 
 
 class RouterNode(Model):
@@ -150,32 +261,60 @@ class RouterParentServiceInput(Model):
 
 
 class RouterPreset(Model):
+    """A tariff of virtual routers."""
+
     id: int
     node_count: int
+    """Number of router nodes."""
+
     cpu: int
+    """CPU cores."""
+
     cpu_frequency: str
+    """CPU frequency, GHz, as text."""
+
     ram: int
+    """RAM in GB (other services count in MB)."""
+
     bandwidth: int
+    """Network bandwidth, Mbit/s."""
+
     cost: Decimal
+    """RUB per month, before discounts."""
+
     location: str
+    """Location such as `ru-1`."""
 
 
 class RouterStatistic(Model):
+    """One metric of a virtual router over time."""
+
     name: str
     list_: list[RouterStatisticPoint] = Field(..., alias="list")
+    """Points of the metric."""
+
     meta: RouterStatisticMeta
 
 
 class RouterStatisticMeta(Model):
     amount: int
+    """Number of points."""
 
 
 class RouterStatisticPoint(Model):
     value: float
+    """Value; the unit depends on the metric."""
+
     time: datetime
+    """Time of the point."""
 
 
 class StaticRoute(Model):
+    """A static route of a virtual router."""
+
     id: str
     nexthop: str
+    """IPv4 address of the next hop."""
+
     subnet: str
+    """Destination, CIDR."""

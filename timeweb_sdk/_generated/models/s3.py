@@ -13,8 +13,13 @@ from timeweb_sdk._core.model import Model
 
 
 class AddedBucketSubdomain(Model):
+    """Outcome of binding or unbinding one domain of an S3 bucket."""
+
     subdomain: str
+    """Full domain name."""
+
     status: Literal["success", "empty_cname", "duplicate", "failed"] | str
+    """`empty_cname`: no CNAME points to the bucket yet; `duplicate`: already bound."""
 
 
 class Bucket(Model):
@@ -79,15 +84,23 @@ class Bucket(Model):
 
 class BucketConfiguratorInput(Model):
     disk: int | None = None
+    """Disk in MB."""
+
     id: int | None = None
+    """ID of the S3 configurator."""
 
 
 class BucketConfiguratorUpdate(Model):
     disk: int | None = None
+    """Disk in MB."""
+
     id: int | None = None
+    """ID of the S3 configurator."""
 
 
 class BucketDiskStats(Model):
+    """Storage that the plan of a bucket includes and what is used of it. In KB."""
+
     size: int
     """Storage included in the plan, in KB."""
 
@@ -99,40 +112,78 @@ class BucketDiskStats(Model):
 
 
 class BucketPreset(Model):
+    """A tariff of S3 buckets."""
+
     id: int
     description: str
     description_short: str
     disk: int
+    """Included space, MB."""
+
     price: Decimal
+    """RUB per month, before discounts."""
+
     location: Literal["ru-1", "ru-2", "ru-3", "nl-1", "de-1", "kz-1", "us-4", "pl-1"] | str
+    """Location such as `ru-1`."""
+
     tags: list[str]
     storage_class: Literal["cold", "hot"] | str
+    """`hot` for frequent access, `cold` for archives."""
 
 
 class BucketSubdomain(Model):
+    """A domain bound to an S3 bucket."""
+
     id: int
     subdomain: str
+    """Full domain name."""
+
     cert_released: datetime
+    """When the certificate was issued, ISO 8601."""
+
     tries: int
+    """Attempts to renew the certificate."""
+
     status: Literal["ssl_released", "ssl_not_requested", "ssl_re_release_error"] | str
+    """`ssl_not_requested` until a certificate is ordered, `ssl_released` when it works, `ssl_re_release_error` when its renewal failed."""
 
 
 class BucketTransferError(Model):
     value: str
+    """Text of the error."""
+
     try_: int = Field(..., alias="try")
+    """Attempt it happened on."""
 
 
 class BucketTransferStatus(Model):
+    """Progress of copying a foreign bucket."""
+
     status: Literal["started", "suspended", "failed"] | str
+    """`started` is under way; `suspended` and `failed` stand still."""
+
     tries: int
+    """Attempts so far."""
+
     total_count: int
+    """Objects to copy."""
+
     total_size: int
+    """Size of the objects to copy, presumably bytes."""
+
     uploaded_count: int
+    """Objects copied."""
+
     uploaded_size: int
+    """Size of the copied objects, in the unit of `total_size`."""
+
     errors: list[BucketTransferError]
+    """Failures."""
 
 
 class BucketWebsite(Model):
+    """Static website served from a bucket."""
+
     enabled: bool | None = None
     """Whether the website is served."""
 
@@ -144,6 +195,8 @@ class BucketWebsite(Model):
 
 
 class BucketWebsiteErrorPage(Model):
+    """Object that a bucket's website serves for an HTTP error."""
+
     code: int | None = None
     """HTTP status, e.g. 404."""
 
@@ -152,14 +205,26 @@ class BucketWebsiteErrorPage(Model):
 
 
 class StorageIamUser(Model):
+    """A user of the object storage with keys of its own, whose rights policies give."""
+
     id: str
     name: str
     access_key: SecretStr
+    """S3 access key, secret."""
+
     secret_key: SecretStr | None = None
+    """S3 secret key, secret; only in the reply to its creation."""
+
     status: Literal["active"] | str
+    """State of the user."""
 
 
 class StorageUser(Model):
+    """An S3 user with keys."""
+
     id: int
     access_key: SecretStr
+    """Access key."""
+
     secret_key: SecretStr
+    """Secret key in clear text, secret."""

@@ -37,6 +37,8 @@ class DiskBackup(Model):
 
 
 class LegacyServerCpuStatistic(Model):
+    """One sample of the processor load."""
+
     logged_at: datetime
     """Time of the sample."""
 
@@ -45,7 +47,11 @@ class LegacyServerCpuStatistic(Model):
 
 
 class LegacyServerDiskStatistic(Model):
+    """One sample of the use of the system disk."""
+
     logged_at: datetime
+    """Time of the sample."""
+
     write: float
     """Writes in MB/s."""
 
@@ -54,7 +60,11 @@ class LegacyServerDiskStatistic(Model):
 
 
 class LegacyServerRamStatistic(Model):
+    """One sample of the memory use."""
+
     logged_at: datetime
+    """Time of the sample."""
+
     total: float
     """Memory installed, in MB."""
 
@@ -69,16 +79,27 @@ class LegacyServerRamStatistic(Model):
 
 
 class LegacyServerStatistics(Model):
+    """Samples of a server over a period."""
+
     cpu: list[LegacyServerCpuStatistic]
+    """Samples of the processor load."""
+
     network_traffic: list[LegacyServerTrafficStatistic]
+    """Samples of the network traffic."""
+
     disk: list[LegacyServerDiskStatistic]
     """Samples of the system disk."""
 
     ram: list[LegacyServerRamStatistic]
+    """Samples of the memory."""
 
 
 class LegacyServerTrafficStatistic(Model):
+    """One sample of the network traffic."""
+
     logged_at: datetime
+    """Time of the sample."""
+
     incoming: float
     """Incoming traffic in MB/s."""
 
@@ -110,6 +131,8 @@ class OperatingSystem(Model):
 
 
 class OperatingSystemRequirements(Model):
+    """Least size of a server that an operating system needs."""
+
     cpu_min: int | None = None
     """Least number of CPU cores."""
 
@@ -238,6 +261,8 @@ class Server(Model):
 
 
 class ServerConfigurationInput(Model):
+    """Free size of a server to order within a configurator. Excludes a preset."""
+
     configurator_id: int
     """Configurator from the catalogue of configurators for servers; it decides the location."""
 
@@ -255,11 +280,18 @@ class ServerConfigurationInput(Model):
 
 
 class ServerConfiguratorFamily(Model):
+    """A configurator as its family names it."""
+
     id: int
+    """Goes into configuration.configurator_id."""
+
     location: str
+    """Location, e.g. `ru-1`."""
 
 
 class ServerConfiguratorInput(Model):
+    """New free size of a server within a configurator. Excludes a preset; changes the price."""
+
     configurator_id: int | None = None
     """Configurator from the catalogue of configurators for servers."""
 
@@ -303,6 +335,8 @@ class ServerDisk(Model):
 
 
 class ServerImage(Model):
+    """Image that a server was created from."""
+
     id: str
     """UUID of the image."""
 
@@ -318,6 +352,8 @@ class ServerIp(Model):
     """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
 
     ip: str
+    """Address."""
+
     ptr: str | None = None
     """Reverse DNS name."""
 
@@ -339,6 +375,8 @@ class ServerLog(Model):
 
 
 class ServerNetwork(Model):
+    """Connection of a server to the public network or to a private one."""
+
     id: str | None = None
     """`network-...` for a private network; absent for the public one."""
 
@@ -365,6 +403,8 @@ class ServerNetwork(Model):
 
 
 class ServerNetworkInput(Model):
+    """Private network and public address of a server to order."""
+
     id: str | None = None
     """Private network to join, `network-...`."""
 
@@ -382,6 +422,8 @@ class ServerNetworkInput(Model):
 
 
 class ServerNetworkIp(Model):
+    """An address of a server in one of its networks."""
+
     type: Literal["ipv4", "ipv6", "ipv_4"] | str
     """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
 
@@ -395,9 +437,12 @@ class ServerNetworkIp(Model):
     """Whether it is the main address of the server; that one cannot be deleted."""
 
     id: str | None = None
+    """UUID of the floating IP that the address is; delete that one to stop paying for it."""
 
 
 class ServerOs(Model):
+    """Operating system of a server."""
+
     id: int
     """Id in the catalogue of operating systems."""
 
@@ -469,6 +514,8 @@ class ServerPreset(Model):
 
 
 class ServerSoftware(Model):
+    """Marketplace software on a server."""
+
     id: int | None = None
     name: str | None = None
 
@@ -483,14 +530,19 @@ class ServerStatistic(Model):
     """Samples."""
 
     meta: ServerStatisticMeta | None = None
+    """Facts about the series."""
 
 
 class ServerStatisticMeta(Model):
+    """Facts about a series of samples."""
+
     amount: int
     """Number of samples."""
 
 
 class ServerStatisticPoint(Model):
+    """One sample of a metric."""
+
     value: float
     """Value in the unit of the metric; percent for `system.cpu.util`."""
 
@@ -519,6 +571,8 @@ class Software(Model):
 
 
 class SoftwareRequirements(Model):
+    """Least size of a server that a marketplace product needs."""
+
     cpu_min: int | None = None
     """Least number of CPU cores."""
 

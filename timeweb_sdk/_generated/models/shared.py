@@ -7,7 +7,16 @@ from timeweb_sdk._core.model import Model
 
 
 class NetworkInput(Model):
+    """Where to connect a new service (database or balancer), private network and public address."""
+
     id: str
+    """ID of the private network, `network-…`."""
+
     floating_ip: str | None = None
+    """Public IPv4 to attach; `create_ip` allocates (and charges) a new one in the right zone."""
+
     local_ip: str | None = None
+    """Address inside the private network; must be the fourth or a later one of the subnet. Absent: chosen by the platform."""
+
     ip: str | None = None
+    """Deprecated name of `local_ip`."""

@@ -25,5 +25,7 @@ class SshKey(Model):
 
 
 class SshKeyUser(Model):
+    """A server that an SSH key was installed on."""
+
     id: int
     name: str

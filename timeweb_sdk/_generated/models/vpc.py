@@ -63,6 +63,8 @@ class VpcPort(Model):
 
 
 class VpcPortService(Model):
+    """Service that holds a port of a private network."""
+
     id: int
     type: Literal["server", "balancer", "dbaas"] | str
     """`server`, `balancer` or `dbaas` (a database); more kinds occur."""

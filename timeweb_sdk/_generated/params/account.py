@@ -7,12 +7,21 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class NotificationChannelsInputParams(TypedDict):
+    """Wished state of a notification type on each channel."""
+
     telegram: NotRequired[Literal["on", "off", "disabled_on"] | str]
+    """State of Telegram messages."""
+
     sms: NotRequired[Literal["on", "off", "disabled_on"] | str]
+    """State of text messages."""
+
     email: NotRequired[Literal["on", "off", "disabled_on"] | str]
+    """State of e-mail."""
 
 
 class NotificationSettingInputParams(TypedDict):
+    """Wished states of one notification type."""
+
     channels: NotificationChannelsInputParams
     """Channels to change."""
 

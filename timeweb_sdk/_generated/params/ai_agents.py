@@ -7,44 +7,79 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class AiAgentModelSettingsParams(TypedDict):
+    """Sampling settings of the language model of an agent; bounds stand in `params_info` of the model."""
+
     temperature: NotRequired[float]
+    """Randomness; higher is more varied."""
+
     top_p: NotRequired[float]
+    """Share of probability mass to sample from, 0 to 1."""
+
     max_tokens: NotRequired[int]
+    """Upper limit of the answer, in tokens."""
+
     frequency_penalty: NotRequired[float]
+    """Positive values discourage frequent tokens."""
+
     presence_penalty: NotRequired[float]
+    """Positive values discourage tokens already used."""
 
 
 class AiAgentSettingsInputParams(TypedDict):
     model: AiAgentModelSettingsParams
     system_prompt: str
+    """Instruction given to the model before every conversation."""
+
     refine_query: bool
+    """Whether to rephrase the question before it is processed."""
+
     widget: NotRequired[AiAgentWidgetInputParams]
+    """Chat widget for web pages; absent: no widget."""
 
 
 class AiAgentSettingsUpdateParams(TypedDict):
     model: NotRequired[AiAgentModelSettingsParams]
     system_prompt: NotRequired[str]
+    """Instruction given to the model before every conversation."""
+
     refine_query: NotRequired[bool]
+    """Whether to rephrase the question before it is processed."""
+
     widget: NotRequired[AiAgentWidgetUpdateParams]
+    """Chat widget for web pages."""
 
 
 class AiAgentWidgetInputParams(TypedDict):
     whitelist_domains: list[str]
+    """Domains the widget may be embedded on."""
+
     name: str
+    """Name shown in the widget."""
+
     signature: NotRequired[str]
+    """Text under the name."""
+
     welcome_message: str
     primary_color: str
+    """Colour as `#RRGGBB`."""
+
     font: str
+    """Font family."""
+
     icon_url: NotRequired[str]
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
 
 
 class AiAgentWidgetUpdateParams(TypedDict):
     whitelist_domains: list[str]
+    """Domains the widget may be embedded on."""
+
     name: str
     signature: NotRequired[str]
     welcome_message: str
     primary_color: str
+    """Colour as `#RRGGBB`."""
+
     font: str
     icon_url: NotRequired[str]
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str

@@ -8,13 +8,27 @@ from typing import Literal, NotRequired, TypedDict
 
 class BalancerCertificateInputParams(TypedDict):
     type: NotRequired[Literal["lets_encrypt", "custom"] | str]
+    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
+
     fqdn: NotRequired[str]
+    """Domain the certificate is for."""
+
     cert_data: NotRequired[str]
+    """Certificate chain, PEM; only for `custom`."""
+
     key_data: NotRequired[str]
+    """Private key, PEM, secret; only for `custom`."""
 
 
 class BalancerCertificateUpdateParams(TypedDict):
     type: NotRequired[Literal["lets_encrypt", "custom"] | str]
+    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
+
     fqdn: NotRequired[str]
+    """Domain the certificate is for."""
+
     cert_data: NotRequired[str]
+    """Certificate chain, PEM; only for `custom`."""
+
     key_data: NotRequired[str]
+    """Private key, PEM, secret; only for `custom`."""

@@ -7,92 +7,191 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 
 class CdnOriginServerParams(TypedDict):
+    """A server that a CDN resource fetches its files from."""
+
     host: str
+    """Host name or address."""
+
     port: int
+    """TCP port."""
 
 
 class CdnResourceConfigAccessParams(TypedDict):
+    """Which requests a CDN resource accepts."""
+
     allowed_methods: NotRequired[list[str] | None]
+    """HTTP methods; null for the default ones."""
 
 
 class CdnResourceConfigCacheAlwaysOnlineParams(TypedDict):
+    """Serving of stale files while the origin fails."""
+
     stale_conditions: NotRequired[list[str]]
+    """Failures of the origin that allow it."""
 
 
 class CdnResourceConfigCacheBrowserParams(TypedDict):
+    """Caching in browsers."""
+
     ttl: NotRequired[int]
+    """Lifetime in seconds."""
 
 
 class CdnResourceConfigCacheCdnParams(TypedDict):
+    """Caching in the CDN."""
+
     ttl: NotRequired[dict[str, int]]
+    """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
 
 
 class CdnResourceConfigCacheParams(TypedDict):
+    """How long a CDN resource caches files, and where."""
+
     cdn: NotRequired[CdnResourceConfigCacheCdnParams | None]
+    """Caching in the CDN; null is off."""
+
     browser: NotRequired[CdnResourceConfigCacheBrowserParams | None]
+    """Caching in browsers; null is off."""
+
     always_online: NotRequired[CdnResourceConfigCacheAlwaysOnlineParams | None]
+    """Serving of stale files while the origin fails; null is off."""
+
     query_args: NotRequired[CdnResourceConfigCacheQueryArgsParams | None]
+    """Treatment of query strings; null for the default."""
 
 
 class CdnResourceConfigCacheQueryArgsParams(TypedDict):
+    """Treatment of query strings when a file is looked up."""
+
     mode: NotRequired[str]
+    """How query strings count when a file is looked up."""
 
 
 class CdnResourceConfigDeliveryPackagingParams(TypedDict):
+    """Packaging of video for streaming."""
+
     mp4: NotRequired[bool | None]
+    """Whether MP4 files are packaged for streaming."""
 
 
 class CdnResourceConfigDeliveryParams(TypedDict):
+    """How a CDN resource transfers files."""
+
     http3: NotRequired[bool | None]
+    """Whether HTTP/3 is offered."""
+
     gzip: NotRequired[bool | None]
+    """Whether replies are compressed."""
+
     large_files: NotRequired[bool | None]
+    """Whether large files are cached in slices."""
+
     slice_size: NotRequired[int | None]
+    """Size of a slice; the unit is not documented."""
+
     image_optimization: NotRequired[bool | None]
+    """Whether images are converted to smaller formats."""
+
     packaging: NotRequired[CdnResourceConfigDeliveryPackagingParams | None]
+    """Packaging of video; null is off."""
 
 
 class CdnResourceConfigDomainsParams(TypedDict):
+    """Domain names that a CDN resource is served under."""
+
     aliases: NotRequired[list[str]]
+    """Domain names, that of the provider included."""
 
 
 class CdnResourceConfigHttpHeadersCorsParams(TypedDict):
+    """CORS headers that a CDN resource adds to its replies."""
+
     domains: NotRequired[list[str]]
+    """Origins that are allowed."""
+
     always: NotRequired[bool]
+    """Whether the headers go out with error replies too."""
 
 
 class CdnResourceConfigHttpHeadersParams(TypedDict):
+    """Headers that a CDN resource adds."""
+
     request: NotRequired[dict[str, str] | None]
+    """Headers added to requests to the origin; null for none."""
+
     cors: NotRequired[CdnResourceConfigHttpHeadersCorsParams | None]
+    """CORS headers; null is off."""
 
 
 class CdnResourceConfigOriginAwsParams(TypedDict):
+    """Keys for a private S3 origin, secret."""
+
     access_key: NotRequired[str]
+    """S3 access key, secret."""
+
     secret_key: NotRequired[str]
+    """S3 secret key, secret."""
 
 
 class CdnResourceConfigOriginParams(TypedDict):
+    """Where a CDN resource fetches its files."""
+
     servers: NotRequired[list[CdnOriginServerParams]]
+    """Servers that hold the files."""
+
     use_https: NotRequired[bool]
+    """Whether the origin is asked over HTTPS."""
+
     aws: NotRequired[CdnResourceConfigOriginAwsParams | None]
+    """Keys for a private S3 origin; null without them."""
 
 
 class CdnResourceConfigParams(TypedDict):
+    """Settings of a CDN resource. Null turns a setting off."""
+
     access: NotRequired[CdnResourceConfigAccessParams]
+    """Which requests are accepted."""
+
     cache: NotRequired[CdnResourceConfigCacheParams]
+    """How long files are cached, and where."""
+
     delivery: NotRequired[CdnResourceConfigDeliveryParams]
+    """How files are transferred."""
+
     domains: NotRequired[CdnResourceConfigDomainsParams]
+    """Domain names it is served under."""
+
     http_headers: NotRequired[CdnResourceConfigHttpHeadersParams]
+    """Headers that are added."""
+
     origin: NotRequired[CdnResourceConfigOriginParams]
+    """Where files come from."""
+
     robots: NotRequired[CdnResourceConfigRobotsParams | None]
+    """What robots.txt says; null for that of the origin."""
+
     security: NotRequired[CdnResourceConfigSecurityParams]
+    """TLS and access protection."""
 
 
 class CdnResourceConfigRobotsParams(TypedDict):
+    """What a CDN resource serves as robots.txt."""
+
     type: NotRequired[Literal["deny", "custom"] | str]
+    """`deny` forbids crawling, `custom` serves content."""
+
     content: NotRequired[str]
+    """Text of robots.txt."""
 
 
 class CdnResourceConfigSecurityParams(TypedDict):
+    """TLS and access protection of a CDN resource."""
+
     redirect: NotRequired[bool]
+    """Whether HTTP is redirected to HTTPS."""
+
     certificate_id: NotRequired[int | None]
+    """TLS certificate; null without one."""
+
     secure_token: NotRequired[dict[str, Any] | None]
+    """Signed links, with their secret; null is off."""

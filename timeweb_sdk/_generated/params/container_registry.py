@@ -8,9 +8,15 @@ from typing import TypedDict
 
 class ContainerRegistryConfigurationInputParams(TypedDict):
     id: int
+    """ID of the configurator."""
+
     disk: int
+    """Disk in GB."""
 
 
 class ContainerRegistryConfigurationUpdateParams(TypedDict):
     id: int
+    """ID of the configurator."""
+
     disk: int
+    """Disk in GB."""

@@ -10,7 +10,11 @@ from typing import Literal, NotRequired, TypedDict
 class DatabaseAdminInputParams(TypedDict):
     login: NotRequired[str]
     password: NotRequired[str]
+    """Password of the user, secret."""
+
     host: NotRequired[str]
+    """Host the user may connect from; `%` for any. MySQL."""
+
     privileges: NotRequired[
         list[
             Literal[
@@ -40,14 +44,25 @@ class DatabaseAdminInputParams(TypedDict):
             | str
         ]
     ]
+    """Privileges by engine; must not be empty when sent."""
+
     description: NotRequired[str]
 
 
 class DatabaseAutoBackupInputParams(TypedDict):
+    """Automatic backups to switch on together with a new cluster."""
+
     copy_count: int
+    """Copies to keep, 1 to 99; stored copies are charged."""
+
     creation_start_at: datetime
+    """Date of the first backup, ISO 8601; the time of day is ignored."""
+
     interval: Literal["day", "week", "month"] | str
+    """How often a backup is made."""
+
     day_of_week: int
+    """Day for `week`, 1 (Monday) to 7 (Sunday); ignored for other intervals, though required."""
 
 
 class DatabaseConfigParams(TypedDict):
@@ -144,4 +159,7 @@ class DatabaseInstanceInputParams(TypedDict):
 
 
 class DatabaseReplicationParams(TypedDict):
+    """Replication of a new database cluster."""
+
     count: NotRequired[int]
+    """Number of replicas; they are charged. Only for engines with `is_available_replication`."""

@@ -8,4 +8,7 @@ from typing import NotRequired, TypedDict
 
 class NameServerInputParams(TypedDict):
     host: str
+    """Host name of the server."""
+
     ips: NotRequired[list[str]]
+    """Glue addresses, needed when the server's name lies inside the domain itself."""

@@ -8,15 +8,27 @@ from typing import Literal, NotRequired, TypedDict
 
 class ClusterNetworkCidrInputParams(TypedDict):
     pods_network: NotRequired[str]
+    """CIDR of pods within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, from the whole range down to /28."""
+
     services_network: NotRequired[str]
+    """CIDR of services within 10.0.0.0/12, 172.16.0.0/12 or 192.168.0.0/16, from the whole range down to /28."""
 
 
 class KubernetesMasterConfigurationInputParams(TypedDict):
     configurator_id: int
+    """ID of a Kubernetes configurator; server configurators have other IDs and are refused."""
+
     disk: int
+    """Disk per master, MB."""
+
     cpu: int
+    """CPU cores per master."""
+
     ram: int
+    """RAM per master, MB."""
+
     gpu: NotRequired[int | None]
+    """Number of graphics cards of the master node; null for none."""
 
 
 MaintenanceSlotInputParams = TypedDict(
@@ -30,54 +42,116 @@ MaintenanceSlotInputParams = TypedDict(
 
 
 class NodeGroupAutoscalerInputParams(TypedDict):
+    """Further settings of the autoscaler of a node group."""
+
     enabled: NotRequired[bool]
+    """Reads false even while autoscaling is on; trust is_autoscaling."""
 
 
 class NodeGroupConfigurationInputParams(TypedDict):
     configurator_id: int
+    """ID of a Kubernetes configurator; server configurators have other IDs and are refused."""
+
     disk: int
+    """Disk per node, MB."""
+
     cpu: int
+    """CPU cores per node."""
+
     ram: int
+    """RAM per node, MB; dedicated CPUs need about 4096 MB each."""
+
     gpu: NotRequired[int]
+    """GPUs per node."""
 
 
 class NodeGroupInputParams(TypedDict):
+    """Parameters of a new worker group."""
+
     name: str
     preset_id: NotRequired[int]
+    """ID of a worker preset in the cluster's location. Excludes `configuration`."""
+
     configuration: NotRequired[NodeGroupConfigurationInputParams]
+    """Custom node size in the cluster's location. Excludes `preset_id`."""
+
     node_count: int
+    """Nodes in the group, 1 to 100; each is charged."""
+
     labels: NotRequired[list[NodeLabelParams]]
+    """Labels put on the nodes."""
+
     is_autoscaling: NotRequired[bool]
+    """Add and remove (and charge) nodes by load, between the minimum and the maximum."""
+
     is_autohealing: NotRequired[bool]
+    """Replace nodes that fail."""
+
     min_size: NotRequired[int]
+    """Least number of nodes, from 0; with autoscaling only."""
+
     max_size: NotRequired[int]
+    """Greatest number of nodes; with autoscaling only. It bounds the charge."""
+
     taints: NotRequired[list[NodeTaintParams]]
+    """Taints for the nodes."""
+
     public_ip_enabled: NotRequired[bool]
+    """Whether nodes get public addresses (charged); without them the cluster network needs a router with NAT and DHCP."""
+
     virtual_router_id: NotRequired[str | None]
+    """UUID of the router that nodes without public addresses go out through."""
 
 
 class NodeLabelParams(TypedDict):
+    """A Kubernetes label for nodes."""
+
     key: str
     value: str
 
 
 class NodeTaintParams(TypedDict):
+    """A taint that keeps pods without a matching toleration off the nodes of a group."""
+
     key: str
+    """Key of the taint."""
+
     value: str
+    """Must be sent; a taint with an empty value is stored but not applied."""
+
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | str
+    """`NoSchedule` and `PreferNoSchedule` keep new pods away, `NoExecute` also evicts running ones."""
 
 
 class OidcProviderInputParams(TypedDict):
     name: str
+    """Label of the connection; has no effect on login."""
+
     issuer_url: str
+    """URL of the OIDC issuer."""
+
     client_id: str
+    """Client ID issued by the provider."""
+
     username_claim: NotRequired[str]
+    """JWT claim that identifies the user."""
+
     groups_claim: NotRequired[str]
+    """JWT claim that holds the user's groups."""
 
 
 class OidcProviderUpdateParams(TypedDict):
     name: str
+    """Label of the connection; has no effect on login."""
+
     issuer_url: str
+    """URL of the OIDC issuer."""
+
     client_id: str
+    """Client ID issued by the provider."""
+
     username_claim: NotRequired[str]
+    """JWT claim that identifies the user."""
+
     groups_claim: NotRequired[str]
+    """JWT claim that holds the user's groups."""

@@ -7,78 +7,144 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class AutoreplyOffParams(TypedDict):
+    """Automatic replies switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class AutoreplyOnParams(TypedDict):
+    """Automatic replies switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     autoreply_message: NotRequired[str]
+    """Text of the reply; may contain HTML."""
+
     autoreply_subject: NotRequired[str]
+    """Subject of the reply."""
 
 
 class ForwardingOffParams(TypedDict):
+    """Forwarding of incoming mail switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class ForwardingOnParams(TypedDict):
+    """Forwarding of incoming mail switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     forward_list: list[str]
+    """Addresses to forward to."""
+
     is_leave_messages: NotRequired[bool]
+    """The reverse of its name: true removes forwarded mail from the mailbox (documented, and observed live in July 2026), false is documented to keep it. Test before relying on it."""
 
 
 class LegacyAutoreplyOffParams(TypedDict):
+    """Automatic replies of a mailbox (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     message: NotRequired[str]
+    """Text of the reply; may contain HTML. Must be absent when `is_enabled` is false."""
+
     subject: NotRequired[str]
+    """Subject of the reply. Must be absent when `is_enabled` is false."""
 
 
 class LegacyAutoreplyOnParams(TypedDict):
+    """Automatic replies of a mailbox (old API), `is_enabled` optional."""
+
     is_enabled: NotRequired[bool]
     message: NotRequired[str]
+    """Text of the reply; may contain HTML. Must be absent when `is_enabled` is false."""
+
     subject: NotRequired[str]
+    """Subject of the reply. Must be absent when `is_enabled` is false."""
 
 
 class LegacyIncomingForwardingOffParams(TypedDict):
+    """Forwarding of incoming mail (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     is_delete_messages: NotRequired[bool]
+    """Whether forwarded mail is removed from the mailbox. Must be absent when `is_enabled` is false."""
+
     incoming_list: NotRequired[list[str]]
+    """Addresses to forward to; not empty when `is_enabled` is true, absent when it is false."""
 
 
 class LegacyIncomingForwardingOnParams(TypedDict):
+    """Forwarding of incoming mail (old API), `is_enabled` optional."""
+
     is_enabled: NotRequired[bool]
     is_delete_messages: NotRequired[bool]
+    """Whether forwarded mail is removed from the mailbox. Must be absent when `is_enabled` is false."""
+
     incoming_list: NotRequired[list[str]]
+    """Addresses to forward to; not empty when `is_enabled` is true, absent when it is false."""
 
 
 class LegacyMailboxInputParams(TypedDict):
     login: str
+    """Part before the @."""
+
     password: str
+    """Password, secret."""
+
     owner_full_name: NotRequired[str]
+    """Full name of the owner."""
+
     comment: NotRequired[str]
 
 
 class LegacyOutgoingForwardingOffParams(TypedDict):
+    """Forwarding of outgoing mail (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     outgoing_to: NotRequired[str]
+    """Address that gets a copy of outgoing mail. Must be absent when `is_enabled` is false."""
 
 
 class LegacyOutgoingForwardingOnParams(TypedDict):
+    """Forwarding of outgoing mail (old API), `is_enabled` optional."""
+
     is_enabled: NotRequired[bool]
     outgoing_to: NotRequired[str]
+    """Address that gets a copy of outgoing mail. Must be absent when `is_enabled` is false."""
 
 
 class LegacySpamFilterOffParams(TypedDict):
+    """Spam filter of a mailbox (old API), with `is_enabled` stated."""
+
     is_enabled: bool
     action: NotRequired[Literal["move_to_directory", "forward", "delete", "tag"] | str]
+    """`move_to_directory` moves spam to the spam folder, `forward` sends it to `forward_to`, `delete` drops it, `tag` marks it. Must be absent when `is_enabled` is false."""
+
     forward_to: NotRequired[str]
+    """Address for spam; required when `action` is `forward`."""
+
     white_list: NotRequired[list[str]]
+    """Senders never taken for spam. Must be absent when `is_enabled` is false."""
 
 
 class LegacySpamFilterOnParams(TypedDict):
+    """Spam filter of a mailbox (old API), `is_enabled` optional."""
+
     is_enabled: NotRequired[bool]
     action: NotRequired[Literal["move_to_directory", "forward", "delete", "tag"] | str]
+    """`move_to_directory` moves spam to the spam folder, `forward` sends it to `forward_to`, `delete` drops it, `tag` marks it. Must be absent when `is_enabled` is false."""
+
     forward_to: NotRequired[str]
+    """Address for spam; required when `action` is `forward`."""
+
     white_list: NotRequired[list[str]]
+    """Senders never taken for spam. Must be absent when `is_enabled` is false."""
 
 
 class MailboxInputParams(TypedDict):
@@ -91,19 +157,37 @@ class MailboxInputParams(TypedDict):
 
 
 class OutgoingCopyOffParams(TypedDict):
+    """Forwarding of outgoing mail switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class OutgoingCopyOnParams(TypedDict):
+    """Forwarding of outgoing mail switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     outgoing_email: str
+    """Address that gets a copy of outgoing mail."""
 
 
 class SpamProtectionOffParams(TypedDict):
+    """Spam filter switched off; takes no further settings."""
+
     is_enabled: bool
+    """False for this variant."""
 
 
 class SpamProtectionOnParams(TypedDict):
+    """Spam filter switched on."""
+
     is_enabled: bool
+    """True for this variant."""
+
     filter_action: NotRequired[Literal["directory", "label"] | str]
+    """`directory` moves spam to the spam folder, `label` marks it."""
+
     white_list: NotRequired[list[str]]
+    """Senders never taken for spam."""

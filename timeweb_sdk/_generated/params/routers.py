@@ -8,35 +8,59 @@ from typing import NotRequired, TypedDict
 
 class DnatLocalInputParams(TypedDict):
     ip: str
+    """Private address traffic goes to."""
+
     port: NotRequired[str]
+    """Port or range such as `8000-8010`; absent: all ports."""
 
 
 class DnatPublicInputParams(TypedDict):
     ip: str
+    """Public address of the router."""
+
     port: NotRequired[str]
+    """Port or range such as `8000-8010`; absent: all ports."""
 
 
 class RouterIpInputParams(TypedDict):
     ip: str
+    """Public IPv4 of the account, or `create_ip` to allocate (and be charged for) a new one."""
+
     nat: NotRequired[RouterIpNatInputParams]
+    """Network to do NAT for from this address."""
 
 
 class RouterIpNatInputParams(TypedDict):
     id: str
+    """ID of the network, `network-…`."""
 
 
 class RouterNetworkCreateInputParams(TypedDict):
     id: str
+    """ID of the private network, `network-…`."""
+
     gateway: NotRequired[str]
+    """Address of the router in the network; absent: the first free one."""
+
     reserved_ips: NotRequired[list[str]]
+    """Addresses DHCP must not give out."""
+
     is_dhcp_enabled: NotRequired[bool]
+    """Whether the router serves DHCP in the network."""
 
 
 class RouterNetworkInputParams(TypedDict):
     id: str
+    """ID of the private network, `network-…`."""
+
     gateway: NotRequired[str]
+    """Address of the router in the network; absent: the first free one."""
+
     reserved_ips: NotRequired[list[str]]
+    """Addresses DHCP must not give out."""
+
     is_dhcp_enabled: NotRequired[bool]
+    """Whether the router serves DHCP in the network."""
 
 
 class RouterParentServiceInputParams(TypedDict):

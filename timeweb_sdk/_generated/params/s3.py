@@ -8,9 +8,15 @@ from typing import NotRequired, TypedDict
 
 class BucketConfiguratorInputParams(TypedDict):
     disk: NotRequired[int]
+    """Disk in MB."""
+
     id: NotRequired[int]
+    """ID of the S3 configurator."""
 
 
 class BucketConfiguratorUpdateParams(TypedDict):
     disk: NotRequired[int]
+    """Disk in MB."""
+
     id: NotRequired[int]
+    """ID of the S3 configurator."""

@@ -7,6 +7,8 @@ from typing import NotRequired, TypedDict
 
 
 class ServerConfigurationInputParams(TypedDict):
+    """Free size of a server to order within a configurator. Excludes a preset."""
+
     configurator_id: int
     """Configurator from the catalogue of configurators for servers; it decides the location."""
 
@@ -24,6 +26,8 @@ class ServerConfigurationInputParams(TypedDict):
 
 
 class ServerConfiguratorInputParams(TypedDict):
+    """New free size of a server within a configurator. Excludes a preset; changes the price."""
+
     configurator_id: NotRequired[int]
     """Configurator from the catalogue of configurators for servers."""
 
@@ -41,6 +45,8 @@ class ServerConfiguratorInputParams(TypedDict):
 
 
 class ServerNetworkInputParams(TypedDict):
+    """Private network and public address of a server to order."""
+
     id: NotRequired[str]
     """Private network to join, `network-...`."""
 

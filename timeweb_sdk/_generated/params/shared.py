@@ -7,7 +7,16 @@ from typing import NotRequired, TypedDict
 
 
 class NetworkInputParams(TypedDict):
+    """Where to connect a new service (database or balancer), private network and public address."""
+
     id: str
+    """ID of the private network, `network-…`."""
+
     floating_ip: NotRequired[str]
+    """Public IPv4 to attach; `create_ip` allocates (and charges) a new one in the right zone."""
+
     local_ip: NotRequired[str]
+    """Address inside the private network; must be the fourth or a later one of the subnet. Absent: chosen by the platform."""
+
     ip: NotRequired[str]
+    """Deprecated name of `local_ip`."""

@@ -188,7 +188,7 @@ class AuthAccessCountriesResource(Resource):
         """Map the country codes that sign-in restrictions accept to country names.
 
         Keys are ISO 3166-1 alpha-2 codes, values names in Russian. This is the catalogue; the allow list itself is read
-        with getAuthAccessSettings.
+        with `auth.access.get`.
 
         API: ``GET /api/v1/auth/access/countries``
         """
@@ -239,7 +239,7 @@ class AsyncAuthAccessCountriesResource(AsyncResource):
         """Map the country codes that sign-in restrictions accept to country names.
 
         Keys are ISO 3166-1 alpha-2 codes, values names in Russian. This is the catalogue; the allow list itself is read
-        with getAuthAccessSettings.
+        with `auth.access.get`.
 
         API: ``GET /api/v1/auth/access/countries``
         """

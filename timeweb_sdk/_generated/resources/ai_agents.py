@@ -30,7 +30,9 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource):
         return CloudAiAgentsStatisticResource(self._client)
 
     def list(self) -> Page[AiAgent]:
-        """Call GET /api/v1/cloud-ai/agents.
+        """List AI agents with their models and token balances.
+
+        Agents linked to knowledge bases carry the IDs of those.
 
         API: ``GET /api/v1/cloud-ai/agents``
         """
@@ -47,7 +49,18 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource):
         description: str | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> AiAgent:
-        """Call POST /api/v1/cloud-ai/agents.
+        """Create an AI agent and pay for its first token package.
+
+        Charges the account for the base package `token_package_id`, renewed at `subscription_renewal_date`. Choose a
+        package of type `agent` for the same model. The model cannot be changed later.
+
+        Args:
+            access_type: Whether anybody may call the agent (`public`) or only callers with a key of its own
+                (`private`).
+            model_id: ID from `cloud_ai.models.list`; a language model (`llm`).
+            token_package_id: ID of a base package from `cloud_ai.token_packages.agents.list`; charged.
+            settings: Model, prompt and chat-widget settings.
+            project_id: Project to put the agent into; absent: the default project.
 
         API: ``POST /api/v1/cloud-ai/agents``
         """
@@ -66,7 +79,12 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource):
         )
 
     def get(self, agent_id: int) -> AiAgent:
-        """Call GET /api/v1/cloud-ai/agents/{id}.
+        """Get one AI agent with its settings and remaining tokens.
+
+        The access token of the agent is not part of the reply, only `access_id`.
+
+        Args:
+            agent_id: ID of the agent.
 
         API: ``GET /api/v1/cloud-ai/agents/{id}``
         """
@@ -84,7 +102,19 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource):
         settings: AiAgentSettingsUpdate | AiAgentSettingsUpdateParams | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> AiAgent:
-        """Call PATCH /api/v1/cloud-ai/agents/{id}.
+        """Change settings, access, state or token package of an AI agent.
+
+        Another `token_package_id` changes the price. Status `suspended` stops answering, `active` resumes. Absent
+        fields keep their value.
+
+        Args:
+            agent_id: ID of the agent.
+            access_type: Whether anybody may call the agent (`public`) or only callers with a key of its own
+                (`private`).
+            status: `suspended` stops the agent, `active` resumes it.
+            token_package_id: New base package; changes the charge.
+            settings: Model, prompt and chat-widget settings.
+            project_id: Project to move the agent to.
 
         API: ``PATCH /api/v1/cloud-ai/agents/{id}``
         """
@@ -104,14 +134,27 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource):
         )
 
     def delete(self, agent_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/agents/{id}.
+        """Delete an AI agent; unused tokens are lost.
+
+        Chats and widgets that use it stop working. Linked knowledge bases stay and go on being charged. Cannot be
+        undone.
+
+        Args:
+            agent_id: ID of the agent.
 
         API: ``DELETE /api/v1/cloud-ai/agents/{id}``
         """
         self._call("deleteAgent", None, path={"id": agent_id})
 
     def add_additional_token_package(self, agent_id: int, *, count: int | NotGiven = NOT_GIVEN) -> None:
-        """Call POST /api/v1/cloud-ai/agents/{id}/add-additional-token-package.
+        """Buy extra tokens for an AI agent.
+
+        Charges the account at once for `count` additional packages on top of the base package. Not idempotent; a
+        repetition buys again. Returns nothing.
+
+        Args:
+            agent_id: ID of the agent.
+            count: Packages to buy, 1 to 100; each is charged.
 
         API: ``POST /api/v1/cloud-ai/agents/{id}/add-additional-token-package``
         """
@@ -127,7 +170,9 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
         return AsyncCloudAiAgentsStatisticResource(self._client)
 
     def list(self) -> AsyncPage[AiAgent]:
-        """Call GET /api/v1/cloud-ai/agents.
+        """List AI agents with their models and token balances.
+
+        Agents linked to knowledge bases carry the IDs of those.
 
         API: ``GET /api/v1/cloud-ai/agents``
         """
@@ -144,7 +189,18 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
         description: str | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> AiAgent:
-        """Call POST /api/v1/cloud-ai/agents.
+        """Create an AI agent and pay for its first token package.
+
+        Charges the account for the base package `token_package_id`, renewed at `subscription_renewal_date`. Choose a
+        package of type `agent` for the same model. The model cannot be changed later.
+
+        Args:
+            access_type: Whether anybody may call the agent (`public`) or only callers with a key of its own
+                (`private`).
+            model_id: ID from `cloud_ai.models.list`; a language model (`llm`).
+            token_package_id: ID of a base package from `cloud_ai.token_packages.agents.list`; charged.
+            settings: Model, prompt and chat-widget settings.
+            project_id: Project to put the agent into; absent: the default project.
 
         API: ``POST /api/v1/cloud-ai/agents``
         """
@@ -163,7 +219,12 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
         )
 
     async def get(self, agent_id: int) -> AiAgent:
-        """Call GET /api/v1/cloud-ai/agents/{id}.
+        """Get one AI agent with its settings and remaining tokens.
+
+        The access token of the agent is not part of the reply, only `access_id`.
+
+        Args:
+            agent_id: ID of the agent.
 
         API: ``GET /api/v1/cloud-ai/agents/{id}``
         """
@@ -181,7 +242,19 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
         settings: AiAgentSettingsUpdate | AiAgentSettingsUpdateParams | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> AiAgent:
-        """Call PATCH /api/v1/cloud-ai/agents/{id}.
+        """Change settings, access, state or token package of an AI agent.
+
+        Another `token_package_id` changes the price. Status `suspended` stops answering, `active` resumes. Absent
+        fields keep their value.
+
+        Args:
+            agent_id: ID of the agent.
+            access_type: Whether anybody may call the agent (`public`) or only callers with a key of its own
+                (`private`).
+            status: `suspended` stops the agent, `active` resumes it.
+            token_package_id: New base package; changes the charge.
+            settings: Model, prompt and chat-widget settings.
+            project_id: Project to move the agent to.
 
         API: ``PATCH /api/v1/cloud-ai/agents/{id}``
         """
@@ -201,14 +274,27 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
         )
 
     async def delete(self, agent_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/agents/{id}.
+        """Delete an AI agent; unused tokens are lost.
+
+        Chats and widgets that use it stop working. Linked knowledge bases stay and go on being charged. Cannot be
+        undone.
+
+        Args:
+            agent_id: ID of the agent.
 
         API: ``DELETE /api/v1/cloud-ai/agents/{id}``
         """
         await self._call("deleteAgent", None, path={"id": agent_id})
 
     async def add_additional_token_package(self, agent_id: int, *, count: int | NotGiven = NOT_GIVEN) -> None:
-        """Call POST /api/v1/cloud-ai/agents/{id}/add-additional-token-package.
+        """Buy extra tokens for an AI agent.
+
+        Charges the account at once for `count` additional packages on top of the base package. Not idempotent; a
+        repetition buys again. Returns nothing.
+
+        Args:
+            agent_id: ID of the agent.
+            count: Packages to buy, 1 to 100; each is charged.
 
         API: ``POST /api/v1/cloud-ai/agents/{id}/add-additional-token-package``
         """
@@ -226,7 +312,15 @@ class CloudAiAgentsStatisticResource(Resource):
         end_time: datetime | str | NotGiven = NOT_GIVEN,
         interval: int | NotGiven = NOT_GIVEN,
     ) -> Page[TokenStatistic]:
-        """Call GET /api/v1/cloud-ai/agents/{id}/statistic.
+        """Get token usage of an AI agent over time.
+
+        One item per interval of the requested range, prompts and answers apart.
+
+        Args:
+            agent_id: ID of the agent.
+            start_time: Start of the range, ISO 8601.
+            end_time: End of the range, ISO 8601.
+            interval: Width of one item in minutes; default 60.
 
         API: ``GET /api/v1/cloud-ai/agents/{id}/statistic``
         """
@@ -249,7 +343,15 @@ class AsyncCloudAiAgentsStatisticResource(AsyncResource):
         end_time: datetime | str | NotGiven = NOT_GIVEN,
         interval: int | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[TokenStatistic]:
-        """Call GET /api/v1/cloud-ai/agents/{id}/statistic.
+        """Get token usage of an AI agent over time.
+
+        One item per interval of the requested range, prompts and answers apart.
+
+        Args:
+            agent_id: ID of the agent.
+            start_time: Start of the range, ISO 8601.
+            end_time: End of the range, ISO 8601.
+            interval: Width of one item in minutes; default 60.
 
         API: ``GET /api/v1/cloud-ai/agents/{id}/statistic``
         """
@@ -265,7 +367,10 @@ class CloudAiModelsResource(Resource):
     """``client.cloud_ai.models``: list."""
 
     def list(self) -> Page[AiModel]:
-        """Call GET /api/v1/cloud-ai/models.
+        """List language and embedding models available to AI agents.
+
+        Models marked `is_deprecated` should not be chosen for new agents. `params_info` gives the bounds of the
+        settings.
 
         API: ``GET /api/v1/cloud-ai/models``
         """
@@ -276,7 +381,10 @@ class AsyncCloudAiModelsResource(AsyncResource):
     """``client.cloud_ai.models``: list."""
 
     def list(self) -> AsyncPage[AiModel]:
-        """Call GET /api/v1/cloud-ai/models.
+        """List language and embedding models available to AI agents.
+
+        Models marked `is_deprecated` should not be chosen for new agents. `params_info` gives the bounds of the
+        settings.
 
         API: ``GET /api/v1/cloud-ai/models``
         """
@@ -315,7 +423,10 @@ class CloudAiTokenPackagesAgentsResource(Resource):
     """``client.cloud_ai.token_packages.agents``: list."""
 
     def list(self) -> Page[TokenPackage]:
-        """Call GET /api/v1/cloud-ai/token-packages/agents.
+        """List token packages that can be bought for AI agents.
+
+        A package belongs to one model. Base packages renew after `duration_days`; additional ones do not expire by a
+        period.
 
         API: ``GET /api/v1/cloud-ai/token-packages/agents``
         """
@@ -326,7 +437,10 @@ class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource):
     """``client.cloud_ai.token_packages.agents``: list."""
 
     def list(self) -> AsyncPage[TokenPackage]:
-        """Call GET /api/v1/cloud-ai/token-packages/agents.
+        """List token packages that can be bought for AI agents.
+
+        A package belongs to one model. Base packages renew after `duration_days`; additional ones do not expire by a
+        period.
 
         API: ``GET /api/v1/cloud-ai/token-packages/agents``
         """
@@ -337,7 +451,9 @@ class CloudAiTokenPackagesKnowledgeBasesResource(Resource):
     """``client.cloud_ai.token_packages.knowledge_bases``: list."""
 
     def list(self) -> Page[TokenPackage]:
-        """Call GET /api/v1/cloud-ai/token-packages/knowledge-bases.
+        """List token packages that can be bought for knowledge bases.
+
+        Tokens of these packages pay for indexing documents.
 
         API: ``GET /api/v1/cloud-ai/token-packages/knowledge-bases``
         """
@@ -348,7 +464,9 @@ class AsyncCloudAiTokenPackagesKnowledgeBasesResource(AsyncResource):
     """``client.cloud_ai.token_packages.knowledge_bases``: list."""
 
     def list(self) -> AsyncPage[TokenPackage]:
-        """Call GET /api/v1/cloud-ai/token-packages/knowledge-bases.
+        """List token packages that can be bought for knowledge bases.
+
+        Tokens of these packages pay for indexing documents.
 
         API: ``GET /api/v1/cloud-ai/token-packages/knowledge-bases``
         """

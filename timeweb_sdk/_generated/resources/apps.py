@@ -98,7 +98,27 @@ class AppsResource(Waits[App], Resource):
         system_dependencies: Sequence[str] | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> App:
-        """Call POST /api/v1/apps.
+        """Create an application from a repository, deploy it and pay for it.
+
+        Charges the account hourly from creation at the preset's price. Asynchronous: status goes from `deploy` to
+        `active`, or to `failure` or `startup_error`. The repository must come from a provider added with
+        `vcs_provider.create`.
+
+        Args:
+            provider_id: UUID from `vcs_provider.list`.
+            type: `backend` runs a process, `frontend` serves files.
+            repository_id: UUID from `vcs_provider.repositories.list`.
+            build_cmd: Command that builds the application; defaults stand in `deploy_settings.apps.list`.
+            branch_name: Branch to build.
+            is_auto_deploy: Deploy on every push; needs a repository with `is_allowed_webhook`.
+            commit_sha: Commit to build.
+            preset_id: ID from `presets.apps.get`; charged.
+            envs: Environment variables, names to texts; may hold secrets.
+            env_version: Version of the language runtime, from `frameworks.apps.get`.
+            index_dir: Directory of the index file, beginning with `/`. Required for frontend, unused for backend.
+            run_cmd: Command that starts the application. Required for backend, unused for frontend.
+            system_dependencies: Operating-system packages to install.
+            project_id: Project to put the application into; absent: the default project.
 
         API: ``POST /api/v1/apps``
         """
@@ -127,14 +147,21 @@ class AppsResource(Waits[App], Resource):
         )
 
     def list(self) -> Page[App]:
-        """Call GET /api/v1/apps.
+        """List applications (App Platform) of the account.
+
+        Live items omit several documented fields, such as `framework` and `branch_name`, and add `project_id`.
 
         API: ``GET /api/v1/apps``
         """
         return self._list("getApps", App)
 
     def get(self, app_id: str) -> App:
-        """Call GET /api/v1/apps/{app_id}.
+        """Get one application with its settings, domains and status.
+
+        Environment variables come in clear text.
+
+        Args:
+            app_id: ID of the application.
 
         API: ``GET /api/v1/apps/{app_id}``
         """
@@ -186,7 +213,21 @@ class AppsResource(Waits[App], Resource):
         comment: str | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
     ) -> App:
-        """Call PATCH /api/v1/apps/{app_id}.
+        """Change build settings, environment or preset of an application.
+
+        A new `preset_id` changes the price. Settings of the build may need a new deployment (`apps.deploy.create`) to
+        take effect. Absent fields keep their value.
+
+        Args:
+            app_id: ID of the application.
+            is_auto_deploy: Deploy on every push.
+            envs: Environment variables, names to texts; may hold secrets.
+            branch_name: Branch to build from now on.
+            commit_sha: Commit to build.
+            env_version: Version of the language runtime.
+            index_dir: Directory of the index file, beginning with `/`. Frontend only.
+            run_cmd: Command that starts the application. Backend only.
+            preset_id: New preset; changes the price.
 
         API: ``PATCH /api/v1/apps/{app_id}``
         """
@@ -211,14 +252,26 @@ class AppsResource(Waits[App], Resource):
         )
 
     def delete(self, app_id: str) -> None:
-        """Call DELETE /api/v1/apps/{app_id}.
+        """Delete an application with its disk and settings.
+
+        The application goes offline, its data and environment are lost for good and the charge ends. The repository is
+        not touched. Asks for no confirmation code.
+
+        Args:
+            app_id: ID of the application.
 
         API: ``DELETE /api/v1/apps/{app_id}``
         """
         self._call("deleteApp", None, path={"app_id": app_id})
 
     def action(self, app_id: str, action: Literal["reboot", "pause", "resume"] | str) -> None:
-        """Call PATCH /api/v1/apps/{app_id}/action/{action}.
+        """Reboot, pause or resume an application.
+
+        `reboot` interrupts it briefly; `pause` takes it offline until `resume`. Asynchronous; answers without a body.
+
+        Args:
+            app_id: ID of the application.
+            action: What to do.
 
         API: ``PATCH /api/v1/apps/{app_id}/action/{action}``
         """
@@ -297,7 +350,27 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource):
         system_dependencies: Sequence[str] | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> App:
-        """Call POST /api/v1/apps.
+        """Create an application from a repository, deploy it and pay for it.
+
+        Charges the account hourly from creation at the preset's price. Asynchronous: status goes from `deploy` to
+        `active`, or to `failure` or `startup_error`. The repository must come from a provider added with
+        `vcs_provider.create`.
+
+        Args:
+            provider_id: UUID from `vcs_provider.list`.
+            type: `backend` runs a process, `frontend` serves files.
+            repository_id: UUID from `vcs_provider.repositories.list`.
+            build_cmd: Command that builds the application; defaults stand in `deploy_settings.apps.list`.
+            branch_name: Branch to build.
+            is_auto_deploy: Deploy on every push; needs a repository with `is_allowed_webhook`.
+            commit_sha: Commit to build.
+            preset_id: ID from `presets.apps.get`; charged.
+            envs: Environment variables, names to texts; may hold secrets.
+            env_version: Version of the language runtime, from `frameworks.apps.get`.
+            index_dir: Directory of the index file, beginning with `/`. Required for frontend, unused for backend.
+            run_cmd: Command that starts the application. Required for backend, unused for frontend.
+            system_dependencies: Operating-system packages to install.
+            project_id: Project to put the application into; absent: the default project.
 
         API: ``POST /api/v1/apps``
         """
@@ -326,14 +399,21 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource):
         )
 
     def list(self) -> AsyncPage[App]:
-        """Call GET /api/v1/apps.
+        """List applications (App Platform) of the account.
+
+        Live items omit several documented fields, such as `framework` and `branch_name`, and add `project_id`.
 
         API: ``GET /api/v1/apps``
         """
         return self._list("getApps", App)
 
     async def get(self, app_id: str) -> App:
-        """Call GET /api/v1/apps/{app_id}.
+        """Get one application with its settings, domains and status.
+
+        Environment variables come in clear text.
+
+        Args:
+            app_id: ID of the application.
 
         API: ``GET /api/v1/apps/{app_id}``
         """
@@ -385,7 +465,21 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource):
         comment: str | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
     ) -> App:
-        """Call PATCH /api/v1/apps/{app_id}.
+        """Change build settings, environment or preset of an application.
+
+        A new `preset_id` changes the price. Settings of the build may need a new deployment (`apps.deploy.create`) to
+        take effect. Absent fields keep their value.
+
+        Args:
+            app_id: ID of the application.
+            is_auto_deploy: Deploy on every push.
+            envs: Environment variables, names to texts; may hold secrets.
+            branch_name: Branch to build from now on.
+            commit_sha: Commit to build.
+            env_version: Version of the language runtime.
+            index_dir: Directory of the index file, beginning with `/`. Frontend only.
+            run_cmd: Command that starts the application. Backend only.
+            preset_id: New preset; changes the price.
 
         API: ``PATCH /api/v1/apps/{app_id}``
         """
@@ -410,14 +504,26 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource):
         )
 
     async def delete(self, app_id: str) -> None:
-        """Call DELETE /api/v1/apps/{app_id}.
+        """Delete an application with its disk and settings.
+
+        The application goes offline, its data and environment are lost for good and the charge ends. The repository is
+        not touched. Asks for no confirmation code.
+
+        Args:
+            app_id: ID of the application.
 
         API: ``DELETE /api/v1/apps/{app_id}``
         """
         await self._call("deleteApp", None, path={"app_id": app_id})
 
     async def action(self, app_id: str, action: Literal["reboot", "pause", "resume"] | str) -> None:
-        """Call PATCH /api/v1/apps/{app_id}/action/{action}.
+        """Reboot, pause or resume an application.
+
+        `reboot` interrupts it briefly; `pause` takes it offline until `resume`. Asynchronous; answers without a body.
+
+        Args:
+            app_id: ID of the application.
+            action: What to do.
 
         API: ``PATCH /api/v1/apps/{app_id}/action/{action}``
         """
@@ -428,7 +534,12 @@ class AppsLogsResource(Resource):
     """``client.apps.logs``: list."""
 
     def list(self, app_id: str) -> Page[str]:
-        """Call GET /api/v1/apps/{app_id}/logs.
+        """Get what an application wrote to its output.
+
+        One text per line. Build output belongs to the deployment, see `apps.deploy.logs.list`.
+
+        Args:
+            app_id: ID of the application.
 
         API: ``GET /api/v1/apps/{app_id}/logs``
         """
@@ -439,7 +550,12 @@ class AsyncAppsLogsResource(AsyncResource):
     """``client.apps.logs``: list."""
 
     def list(self, app_id: str) -> AsyncPage[str]:
-        """Call GET /api/v1/apps/{app_id}/logs.
+        """Get what an application wrote to its output.
+
+        One text per line. Build output belongs to the deployment, see `apps.deploy.logs.list`.
+
+        Args:
+            app_id: ID of the application.
 
         API: ``GET /api/v1/apps/{app_id}/logs``
         """
@@ -450,7 +566,14 @@ class AppsStatisticsResource(Resource):
     """``client.apps.statistics``: get."""
 
     def get(self, app_id: str, *, date_from: str, date_to: str) -> AppStatistics:
-        """Call GET /api/v1/apps/{app_id}/statistics.
+        """Get CPU, memory, disk and network usage of a backend application.
+
+        Only for applications of type `backend`.
+
+        Args:
+            app_id: ID of the application.
+            date_from: Start of the range, ISO 8601 without offset, such as `2026-05-25T14:35:38`.
+            date_to: End of the range, ISO 8601 without offset, such as `2026-05-26T14:35:38`.
 
         API: ``GET /api/v1/apps/{app_id}/statistics``
         """
@@ -463,7 +586,14 @@ class AsyncAppsStatisticsResource(AsyncResource):
     """``client.apps.statistics``: get."""
 
     async def get(self, app_id: str, *, date_from: str, date_to: str) -> AppStatistics:
-        """Call GET /api/v1/apps/{app_id}/statistics.
+        """Get CPU, memory, disk and network usage of a backend application.
+
+        Only for applications of type `backend`.
+
+        Args:
+            app_id: ID of the application.
+            date_from: Start of the range, ISO 8601 without offset, such as `2026-05-25T14:35:38`.
+            date_to: End of the range, ISO 8601 without offset, such as `2026-05-26T14:35:38`.
 
         API: ``GET /api/v1/apps/{app_id}/statistics``
         """
@@ -508,7 +638,20 @@ class VcsProviderResource(Resource):
         url: str | NotGiven = NOT_GIVEN,
         password: SecretStr | str | NotGiven = NOT_GIVEN,
     ) -> VcsProvider:
-        """Call POST /api/v1/vcs-provider.
+        """Connect a GitHub, GitLab, Bitbucket or plain git account.
+
+        No charge is documented. `provider_type` chooses the fields. The platform keeps the token and uses it to read
+        the repositories and set webhooks.
+
+        Args:
+            provider_type: `github`, `gitlab`, `bitbucket`, or `git` (one repository by its URL); decides which other
+                fields belong.
+            provider_token: Access token, secret. GitHub: fine-grained token with contents read, webhooks read and
+                write. GitLab: personal token with scope `api`. Bitbucket: app password with read access to account,
+                projects and repositories, webhooks read and write.
+            login: User name; required for Bitbucket, and for private repositories given by URL.
+            url: For `git`: URL of the repository.
+            password: For `git`: password or token of a private repository, secret.
 
         API: ``POST /api/v1/vcs-provider``
         """
@@ -525,14 +668,21 @@ class VcsProviderResource(Resource):
         )
 
     def list(self) -> Page[VcsProvider]:
-        """Call GET /api/v1/vcs-provider.
+        """List connected version-control accounts.
+
+        The IDs are what `apps.create` and the repository lists want.
 
         API: ``GET /api/v1/vcs-provider``
         """
         return self._list("getProviders", VcsProvider)
 
     def delete(self, provider_id: str) -> None:
-        """Call DELETE /api/v1/vcs-provider/{provider_id}.
+        """Disconnect a version-control account; its applications cannot deploy.
+
+        Applications built from it can no longer fetch code. The account at the provider is not touched.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
 
         API: ``DELETE /api/v1/vcs-provider/{provider_id}``
         """
@@ -577,7 +727,20 @@ class AsyncVcsProviderResource(AsyncResource):
         url: str | NotGiven = NOT_GIVEN,
         password: SecretStr | str | NotGiven = NOT_GIVEN,
     ) -> VcsProvider:
-        """Call POST /api/v1/vcs-provider.
+        """Connect a GitHub, GitLab, Bitbucket or plain git account.
+
+        No charge is documented. `provider_type` chooses the fields. The platform keeps the token and uses it to read
+        the repositories and set webhooks.
+
+        Args:
+            provider_type: `github`, `gitlab`, `bitbucket`, or `git` (one repository by its URL); decides which other
+                fields belong.
+            provider_token: Access token, secret. GitHub: fine-grained token with contents read, webhooks read and
+                write. GitLab: personal token with scope `api`. Bitbucket: app password with read access to account,
+                projects and repositories, webhooks read and write.
+            login: User name; required for Bitbucket, and for private repositories given by URL.
+            url: For `git`: URL of the repository.
+            password: For `git`: password or token of a private repository, secret.
 
         API: ``POST /api/v1/vcs-provider``
         """
@@ -594,14 +757,21 @@ class AsyncVcsProviderResource(AsyncResource):
         )
 
     def list(self) -> AsyncPage[VcsProvider]:
-        """Call GET /api/v1/vcs-provider.
+        """List connected version-control accounts.
+
+        The IDs are what `apps.create` and the repository lists want.
 
         API: ``GET /api/v1/vcs-provider``
         """
         return self._list("getProviders", VcsProvider)
 
     async def delete(self, provider_id: str) -> None:
-        """Call DELETE /api/v1/vcs-provider/{provider_id}.
+        """Disconnect a version-control account; its applications cannot deploy.
+
+        Applications built from it can no longer fetch code. The account at the provider is not touched.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
 
         API: ``DELETE /api/v1/vcs-provider/{provider_id}``
         """
@@ -622,7 +792,12 @@ class VcsProviderRepositoriesResource(Resource):
         return VcsProviderRepositoriesCommitsResource(self._client)
 
     def list(self, provider_id: str) -> Page[VcsRepository]:
-        """Call GET /api/v1/vcs-provider/{provider_id}.
+        """List repositories a connected version-control account can read.
+
+        Only those the given token has access to.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
 
         API: ``GET /api/v1/vcs-provider/{provider_id}``
         """
@@ -643,7 +818,12 @@ class AsyncVcsProviderRepositoriesResource(AsyncResource):
         return AsyncVcsProviderRepositoriesCommitsResource(self._client)
 
     def list(self, provider_id: str) -> AsyncPage[VcsRepository]:
-        """Call GET /api/v1/vcs-provider/{provider_id}.
+        """List repositories a connected version-control account can read.
+
+        Only those the given token has access to.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
 
         API: ``GET /api/v1/vcs-provider/{provider_id}``
         """
@@ -654,7 +834,13 @@ class VcsProviderRepositoriesBranchesResource(Resource):
     """``client.vcs_provider.repositories.branches``: list."""
 
     def list(self, provider_id: str, repository_id: str) -> Page[VcsBranch]:
-        """Call GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}.
+        """List branches of a repository at a connected provider.
+
+        Items are branch names without IDs.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
+            repository_id: ID of the repository, a UUID.
 
         API: ``GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}``
         """
@@ -665,7 +851,13 @@ class AsyncVcsProviderRepositoriesBranchesResource(AsyncResource):
     """``client.vcs_provider.repositories.branches``: list."""
 
     def list(self, provider_id: str, repository_id: str) -> AsyncPage[VcsBranch]:
-        """Call GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}.
+        """List branches of a repository at a connected provider.
+
+        Items are branch names without IDs.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
+            repository_id: ID of the repository, a UUID.
 
         API: ``GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}``
         """
@@ -676,7 +868,14 @@ class VcsProviderRepositoriesCommitsResource(Resource):
     """``client.vcs_provider.repositories.commits``: list."""
 
     def list(self, provider_id: str, repository_id: str, *, name: str) -> Page[VcsCommit]:
-        """Call GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}/branch.
+        """List the commits of a branch with hash, time and message.
+
+        The branch is named in the query, not in the path.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
+            repository_id: ID of the repository, a UUID.
+            name: Name of the branch.
 
         API: ``GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}/branch``
         """
@@ -689,7 +888,14 @@ class AsyncVcsProviderRepositoriesCommitsResource(AsyncResource):
     """``client.vcs_provider.repositories.commits``: list."""
 
     def list(self, provider_id: str, repository_id: str, *, name: str) -> AsyncPage[VcsCommit]:
-        """Call GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}/branch.
+        """List the commits of a branch with hash, time and message.
+
+        The branch is named in the query, not in the path.
+
+        Args:
+            provider_id: ID of the connected account, a UUID.
+            repository_id: ID of the repository, a UUID.
+            name: Name of the branch.
 
         API: ``GET /api/v1/vcs-provider/{provider_id}/repository/{repository_id}/branch``
         """
@@ -707,14 +913,27 @@ class AppsDeployResource(Resource):
         return AppsDeployLogsResource(self._client)
 
     def create(self, app_id: str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
-        """Call POST /api/v1/apps/{app_id}/deploy.
+        """Build and deploy an application again.
+
+        Asynchronous; poll `apps.deploys.list` until the status is `success`, `failure`, `stopped` or `access_error`.
+        The application may be interrupted while the new version starts. No charge of its own is documented.
+
+        Args:
+            app_id: ID of the application.
+            commit_sha: Commit to deploy; absent: the latest of the branch.
 
         API: ``POST /api/v1/apps/{app_id}/deploy``
         """
         return self._call("createDeploy", AppDeploy, path={"app_id": app_id}, body={"commit_sha": commit_sha})
 
     def stop(self, app_id: str, deploy_id: str) -> AppDeploy:
-        """Call POST /api/v1/apps/{app_id}/deploy/{deploy_id}/stop.
+        """Abort a running deployment; the build is thrown away.
+
+        Asynchronous; the deployment goes through `stopping` to `stopped`. Returns the deployment.
+
+        Args:
+            app_id: ID of the application.
+            deploy_id: ID of the deployment, a UUID.
 
         API: ``POST /api/v1/apps/{app_id}/deploy/{deploy_id}/stop``
         """
@@ -730,14 +949,27 @@ class AsyncAppsDeployResource(AsyncResource):
         return AsyncAppsDeployLogsResource(self._client)
 
     async def create(self, app_id: str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
-        """Call POST /api/v1/apps/{app_id}/deploy.
+        """Build and deploy an application again.
+
+        Asynchronous; poll `apps.deploys.list` until the status is `success`, `failure`, `stopped` or `access_error`.
+        The application may be interrupted while the new version starts. No charge of its own is documented.
+
+        Args:
+            app_id: ID of the application.
+            commit_sha: Commit to deploy; absent: the latest of the branch.
 
         API: ``POST /api/v1/apps/{app_id}/deploy``
         """
         return await self._call("createDeploy", AppDeploy, path={"app_id": app_id}, body={"commit_sha": commit_sha})
 
     async def stop(self, app_id: str, deploy_id: str) -> AppDeploy:
-        """Call POST /api/v1/apps/{app_id}/deploy/{deploy_id}/stop.
+        """Abort a running deployment; the build is thrown away.
+
+        Asynchronous; the deployment goes through `stopping` to `stopped`. Returns the deployment.
+
+        Args:
+            app_id: ID of the application.
+            deploy_id: ID of the deployment, a UUID.
 
         API: ``POST /api/v1/apps/{app_id}/deploy/{deploy_id}/stop``
         """
@@ -748,7 +980,14 @@ class AppsDeploysResource(Resource):
     """``client.apps.deploys``: list."""
 
     def list(self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[AppDeploy]:
-        """Call GET /api/v1/apps/{app_id}/deploys.
+        """List deployments of an application with their outcome.
+
+        Live times carry no offset.
+
+        Args:
+            app_id: ID of the application.
+            limit: Items per page; the API's default is 5.
+            offset: Items to skip.
 
         API: ``GET /api/v1/apps/{app_id}/deploys``
         """
@@ -761,7 +1000,14 @@ class AsyncAppsDeploysResource(AsyncResource):
     def list(
         self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[AppDeploy]:
-        """Call GET /api/v1/apps/{app_id}/deploys.
+        """List deployments of an application with their outcome.
+
+        Live times carry no offset.
+
+        Args:
+            app_id: ID of the application.
+            limit: Items per page; the API's default is 5.
+            offset: Items to skip.
 
         API: ``GET /api/v1/apps/{app_id}/deploys``
         """
@@ -772,7 +1018,14 @@ class AppsDeployLogsResource(Resource):
     """``client.apps.deploy.logs``: list."""
 
     def list(self, app_id: str, deploy_id: str, *, debug: bool | NotGiven = NOT_GIVEN) -> Page[str]:
-        """Call GET /api/v1/apps/{app_id}/deploy/{deploy_id}/logs.
+        """Get the build and start log of one deployment.
+
+        Ask with `debug` for more detail.
+
+        Args:
+            app_id: ID of the application.
+            deploy_id: ID of the deployment, a UUID.
+            debug: Whether to include debug output.
 
         API: ``GET /api/v1/apps/{app_id}/deploy/{deploy_id}/logs``
         """
@@ -783,7 +1036,14 @@ class AsyncAppsDeployLogsResource(AsyncResource):
     """``client.apps.deploy.logs``: list."""
 
     def list(self, app_id: str, deploy_id: str, *, debug: bool | NotGiven = NOT_GIVEN) -> AsyncPage[str]:
-        """Call GET /api/v1/apps/{app_id}/deploy/{deploy_id}/logs.
+        """Get the build and start log of one deployment.
+
+        Ask with `debug` for more detail.
+
+        Args:
+            app_id: ID of the application.
+            deploy_id: ID of the deployment, a UUID.
+            debug: Whether to include debug output.
 
         API: ``GET /api/v1/apps/{app_id}/deploy/{deploy_id}/logs``
         """
@@ -794,7 +1054,9 @@ class PresetsAppsResource(Resource):
     """``client.presets.apps``: get."""
 
     def get(self) -> PresetsApps:
-        """Call GET /api/v1/presets/apps.
+        """List tariffs for frontend and backend applications with monthly price.
+
+        Two lists in one reply, without a payload key. Prices are RUB per month.
 
         API: ``GET /api/v1/presets/apps``
         """
@@ -805,7 +1067,9 @@ class AsyncPresetsAppsResource(AsyncResource):
     """``client.presets.apps``: get."""
 
     async def get(self) -> PresetsApps:
-        """Call GET /api/v1/presets/apps.
+        """List tariffs for frontend and backend applications with monthly price.
+
+        Two lists in one reply, without a payload key. Prices are RUB per month.
 
         API: ``GET /api/v1/presets/apps``
         """
@@ -834,7 +1098,9 @@ class DeploySettingsAppsResource(Resource):
     """``client.deploy_settings.apps``: list."""
 
     def list(self) -> Page[AppDeploySettings]:
-        """Call GET /api/v1/deploy-settings/apps.
+        """List default build and run commands of each framework.
+
+        Useful as defaults of `apps.create`.
 
         API: ``GET /api/v1/deploy-settings/apps``
         """
@@ -845,7 +1111,9 @@ class AsyncDeploySettingsAppsResource(AsyncResource):
     """``client.deploy_settings.apps``: list."""
 
     def list(self) -> AsyncPage[AppDeploySettings]:
-        """Call GET /api/v1/deploy-settings/apps.
+        """List default build and run commands of each framework.
+
+        Useful as defaults of `apps.create`.
 
         API: ``GET /api/v1/deploy-settings/apps``
         """
@@ -874,7 +1142,9 @@ class FrameworksAppsResource(Resource):
     """``client.frameworks.apps``: get."""
 
     def get(self) -> FrameworksApps:
-        """Call GET /api/v1/frameworks/apps.
+        """List languages, versions and frameworks applications can use.
+
+        Two lists in one reply, without a payload key.
 
         API: ``GET /api/v1/frameworks/apps``
         """
@@ -885,7 +1155,9 @@ class AsyncFrameworksAppsResource(AsyncResource):
     """``client.frameworks.apps``: get."""
 
     async def get(self) -> FrameworksApps:
-        """Call GET /api/v1/frameworks/apps.
+        """List languages, versions and frameworks applications can use.
+
+        Two lists in one reply, without a payload key.
 
         API: ``GET /api/v1/frameworks/apps``
         """

@@ -36,7 +36,13 @@ class BalancersResource(Waits[Balancer], Resource):
         return BalancersRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Balancer]:
-        """Call GET /api/v1/balancers.
+        """List load balancers of the account.
+
+        Returns rules, backend addresses and health-check settings of each balancer.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/balancers``
         """
@@ -73,7 +79,36 @@ class BalancersResource(Waits[Balancer], Resource):
         project_id: int | NotGiven = NOT_GIVEN,
         certificates: BalancerCertificateInput | BalancerCertificateInputParams | NotGiven = NOT_GIVEN,
     ) -> Balancer:
-        """Call POST /api/v1/balancers.
+        """Create a load balancer from a preset and start paying for it.
+
+        Charges the account hourly from creation; a public IPv4 is charged on top. Asynchronous: the balancer is
+        returned at once and carries traffic when its status is `started`; without money it stays at `no_paid`. The
+        documented success status is 200, not 201.
+
+        Args:
+            name: Display name, unique in the account.
+            algo: `roundrobin`: backends take turns; `leastconn`: the backend with the fewest connections.
+            is_sticky: Keep a client on the backend that served it first.
+            is_use_proxy: Send the PROXY protocol header to backends, so that they see the client's address; they must
+                understand it.
+            is_ssl: Redirect HTTP to HTTPS.
+            is_keepalive: Keep connections to backends open between requests.
+            proto: Protocol of the health check.
+            port: Port of the health check.
+            path: Path requested by an HTTP health check, for example `/`.
+            inter: Seconds between two health checks.
+            timeout: Seconds a health check waits for a reply.
+            fall: Failed checks in a row after which a backend is taken out.
+            rise: Successful checks in a row after which a backend is put back.
+            preset_id: ID of a balancer preset; fixes bandwidth, replicas, location and price.
+            maxconn: Upper limit of simultaneous connections.
+            connect_timeout: Time to connect to a backend, milliseconds.
+            client_timeout: Idle time allowed to the client, milliseconds.
+            server_timeout: Idle time allowed to the backend, milliseconds.
+            httprequest_timeout: Time to receive the whole HTTP request, milliseconds.
+            availability_zone: Must belong to the preset's location.
+            project_id: Project to put the balancer into; absent: the default project.
+            certificates: TLS certificate of the balancer.
 
         API: ``POST /api/v1/balancers``
         """
@@ -108,7 +143,9 @@ class BalancersResource(Waits[Balancer], Resource):
         )
 
     def get(self, balancer_id: int) -> Balancer:
-        """Call GET /api/v1/balancers/{balancer_id}.
+        """Get one load balancer with its rules, backends and status.
+
+        Rules and backend addresses also have lists of their own.
 
         API: ``GET /api/v1/balancers/{balancer_id}``
         """
@@ -139,7 +176,31 @@ class BalancersResource(Waits[Balancer], Resource):
         comment: str | NotGiven = NOT_GIVEN,
         certificates: BalancerCertificateUpdate | BalancerCertificateUpdateParams | NotGiven = NOT_GIVEN,
     ) -> Balancer:
-        """Call PATCH /api/v1/balancers/{balancer_id}.
+        """Change name, algorithm, health check, timeouts or certificate of a balancer.
+
+        Only the fields sent are changed; running connections may be interrupted while the new configuration is loaded.
+        The preset cannot be changed here.
+
+        Args:
+            name: Display name, unique in the account.
+            algo: `roundrobin`: backends take turns; `leastconn`: the backend with the fewest connections.
+            is_sticky: Keep a client on the backend that served it first.
+            is_use_proxy: Send the PROXY protocol header to backends.
+            is_ssl: Redirect HTTP to HTTPS.
+            is_keepalive: Keep connections to backends open between requests.
+            proto: Protocol of the health check.
+            port: Port of the health check.
+            path: Path requested by an HTTP health check.
+            inter: Seconds between two health checks.
+            timeout: Seconds a health check waits for a reply.
+            fall: Failed checks in a row after which a backend is taken out.
+            rise: Successful checks in a row after which a backend is put back.
+            maxconn: Upper limit of simultaneous connections.
+            connect_timeout: Time to connect to a backend, milliseconds.
+            client_timeout: Idle time allowed to the client, milliseconds.
+            server_timeout: Idle time allowed to the backend, milliseconds.
+            httprequest_timeout: Time to receive the whole HTTP request, milliseconds.
+            certificates: TLS certificate; replaces the present one.
 
         API: ``PATCH /api/v1/balancers/{balancer_id}``
         """
@@ -172,7 +233,16 @@ class BalancersResource(Waits[Balancer], Resource):
         )
 
     def delete(self, balancer_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/balancers/{balancer_id}.
+        """Delete a load balancer; traffic through it stops.
+
+        Destroys the balancer with its rules and ends its charge; the backends stay. A floating IP may remain and go on
+        being billed. If deletions must be confirmed, the reply carries a hash and nothing is deleted until the call is
+        repeated with it and the code.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/balancers/{balancer_id}``
         """
@@ -193,7 +263,13 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
         return AsyncBalancersRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Balancer]:
-        """Call GET /api/v1/balancers.
+        """List load balancers of the account.
+
+        Returns rules, backend addresses and health-check settings of each balancer.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/balancers``
         """
@@ -230,7 +306,36 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
         project_id: int | NotGiven = NOT_GIVEN,
         certificates: BalancerCertificateInput | BalancerCertificateInputParams | NotGiven = NOT_GIVEN,
     ) -> Balancer:
-        """Call POST /api/v1/balancers.
+        """Create a load balancer from a preset and start paying for it.
+
+        Charges the account hourly from creation; a public IPv4 is charged on top. Asynchronous: the balancer is
+        returned at once and carries traffic when its status is `started`; without money it stays at `no_paid`. The
+        documented success status is 200, not 201.
+
+        Args:
+            name: Display name, unique in the account.
+            algo: `roundrobin`: backends take turns; `leastconn`: the backend with the fewest connections.
+            is_sticky: Keep a client on the backend that served it first.
+            is_use_proxy: Send the PROXY protocol header to backends, so that they see the client's address; they must
+                understand it.
+            is_ssl: Redirect HTTP to HTTPS.
+            is_keepalive: Keep connections to backends open between requests.
+            proto: Protocol of the health check.
+            port: Port of the health check.
+            path: Path requested by an HTTP health check, for example `/`.
+            inter: Seconds between two health checks.
+            timeout: Seconds a health check waits for a reply.
+            fall: Failed checks in a row after which a backend is taken out.
+            rise: Successful checks in a row after which a backend is put back.
+            preset_id: ID of a balancer preset; fixes bandwidth, replicas, location and price.
+            maxconn: Upper limit of simultaneous connections.
+            connect_timeout: Time to connect to a backend, milliseconds.
+            client_timeout: Idle time allowed to the client, milliseconds.
+            server_timeout: Idle time allowed to the backend, milliseconds.
+            httprequest_timeout: Time to receive the whole HTTP request, milliseconds.
+            availability_zone: Must belong to the preset's location.
+            project_id: Project to put the balancer into; absent: the default project.
+            certificates: TLS certificate of the balancer.
 
         API: ``POST /api/v1/balancers``
         """
@@ -265,7 +370,9 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
         )
 
     async def get(self, balancer_id: int) -> Balancer:
-        """Call GET /api/v1/balancers/{balancer_id}.
+        """Get one load balancer with its rules, backends and status.
+
+        Rules and backend addresses also have lists of their own.
 
         API: ``GET /api/v1/balancers/{balancer_id}``
         """
@@ -296,7 +403,31 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
         comment: str | NotGiven = NOT_GIVEN,
         certificates: BalancerCertificateUpdate | BalancerCertificateUpdateParams | NotGiven = NOT_GIVEN,
     ) -> Balancer:
-        """Call PATCH /api/v1/balancers/{balancer_id}.
+        """Change name, algorithm, health check, timeouts or certificate of a balancer.
+
+        Only the fields sent are changed; running connections may be interrupted while the new configuration is loaded.
+        The preset cannot be changed here.
+
+        Args:
+            name: Display name, unique in the account.
+            algo: `roundrobin`: backends take turns; `leastconn`: the backend with the fewest connections.
+            is_sticky: Keep a client on the backend that served it first.
+            is_use_proxy: Send the PROXY protocol header to backends.
+            is_ssl: Redirect HTTP to HTTPS.
+            is_keepalive: Keep connections to backends open between requests.
+            proto: Protocol of the health check.
+            port: Port of the health check.
+            path: Path requested by an HTTP health check.
+            inter: Seconds between two health checks.
+            timeout: Seconds a health check waits for a reply.
+            fall: Failed checks in a row after which a backend is taken out.
+            rise: Successful checks in a row after which a backend is put back.
+            maxconn: Upper limit of simultaneous connections.
+            connect_timeout: Time to connect to a backend, milliseconds.
+            client_timeout: Idle time allowed to the client, milliseconds.
+            server_timeout: Idle time allowed to the backend, milliseconds.
+            httprequest_timeout: Time to receive the whole HTTP request, milliseconds.
+            certificates: TLS certificate; replaces the present one.
 
         API: ``PATCH /api/v1/balancers/{balancer_id}``
         """
@@ -329,7 +460,16 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
         )
 
     async def delete(self, balancer_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/balancers/{balancer_id}.
+        """Delete a load balancer; traffic through it stops.
+
+        Destroys the balancer with its rules and ends its charge; the backends stay. A floating IP may remain and go on
+        being billed. If deletions must be confirmed, the reply carries a hash and nothing is deleted until the call is
+        repeated with it and the code.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/balancers/{balancer_id}``
         """
@@ -340,21 +480,33 @@ class BalancersIpsResource(Resource):
     """``client.balancers.ips``: list, create, delete."""
 
     def list(self, balancer_id: int) -> Page[str]:
-        """Call GET /api/v1/balancers/{balancer_id}/ips.
+        """List backend addresses that a balancer sends traffic to.
+
+        Items are plain IP addresses without IDs.
 
         API: ``GET /api/v1/balancers/{balancer_id}/ips``
         """
         return self._list("getBalancerIPs", str, path={"balancer_id": balancer_id})
 
     def create(self, balancer_id: int, *, ips: Sequence[str]) -> None:
-        """Call POST /api/v1/balancers/{balancer_id}/ips.
+        """Add backend addresses to a load balancer.
+
+        Traffic goes to the new backends as soon as their health check passes. Returns nothing.
+
+        Args:
+            ips: IP addresses of the backends to add; the present ones stay.
 
         API: ``POST /api/v1/balancers/{balancer_id}/ips``
         """
         self._call("addIPsToBalancer", None, path={"balancer_id": balancer_id}, body={"ips": ips})
 
     def delete(self, balancer_id: int, *, ips: Sequence[str]) -> None:
-        """Call DELETE /api/v1/balancers/{balancer_id}/ips.
+        """Take backend addresses out of a load balancer.
+
+        Traffic to them stops; the servers themselves are not touched. A DELETE with a JSON body; returns nothing.
+
+        Args:
+            ips: IP addresses of the backends to remove.
 
         API: ``DELETE /api/v1/balancers/{balancer_id}/ips``
         """
@@ -365,21 +517,33 @@ class AsyncBalancersIpsResource(AsyncResource):
     """``client.balancers.ips``: list, create, delete."""
 
     def list(self, balancer_id: int) -> AsyncPage[str]:
-        """Call GET /api/v1/balancers/{balancer_id}/ips.
+        """List backend addresses that a balancer sends traffic to.
+
+        Items are plain IP addresses without IDs.
 
         API: ``GET /api/v1/balancers/{balancer_id}/ips``
         """
         return self._list("getBalancerIPs", str, path={"balancer_id": balancer_id})
 
     async def create(self, balancer_id: int, *, ips: Sequence[str]) -> None:
-        """Call POST /api/v1/balancers/{balancer_id}/ips.
+        """Add backend addresses to a load balancer.
+
+        Traffic goes to the new backends as soon as their health check passes. Returns nothing.
+
+        Args:
+            ips: IP addresses of the backends to add; the present ones stay.
 
         API: ``POST /api/v1/balancers/{balancer_id}/ips``
         """
         await self._call("addIPsToBalancer", None, path={"balancer_id": balancer_id}, body={"ips": ips})
 
     async def delete(self, balancer_id: int, *, ips: Sequence[str]) -> None:
-        """Call DELETE /api/v1/balancers/{balancer_id}/ips.
+        """Take backend addresses out of a load balancer.
+
+        Traffic to them stops; the servers themselves are not touched. A DELETE with a JSON body; returns nothing.
+
+        Args:
+            ips: IP addresses of the backends to remove.
 
         API: ``DELETE /api/v1/balancers/{balancer_id}/ips``
         """
@@ -390,7 +554,9 @@ class BalancersRulesResource(Resource):
     """``client.balancers.rules``: list, create, update, delete."""
 
     def list(self, balancer_id: int) -> Page[BalancerRule]:
-        """Call GET /api/v1/balancers/{balancer_id}/rules.
+        """List port-forwarding rules of a load balancer.
+
+        A rule maps a protocol and port of the balancer to a protocol and port of the backends.
 
         API: ``GET /api/v1/balancers/{balancer_id}/rules``
         """
@@ -405,7 +571,15 @@ class BalancersRulesResource(Resource):
         server_proto: Literal["http", "http2", "https", "tcp"] | str,
         server_port: int,
     ) -> BalancerRule:
-        """Call POST /api/v1/balancers/{balancer_id}/rules.
+        """Add a port-forwarding rule to a load balancer.
+
+        The balancer starts to listen on `balancer_port`; no other rule may use that port. No charge is documented.
+
+        Args:
+            balancer_proto: Protocol clients use towards the balancer.
+            balancer_port: Port the balancer listens on, 1 to 65535.
+            server_proto: Protocol the balancer uses towards backends.
+            server_port: Port of the backends, 1 to 65535.
 
         API: ``POST /api/v1/balancers/{balancer_id}/rules``
         """
@@ -431,7 +605,15 @@ class BalancersRulesResource(Resource):
         server_proto: Literal["http", "http2", "https", "tcp"] | str,
         server_port: int,
     ) -> BalancerRule:
-        """Call PATCH /api/v1/balancers/{balancer_id}/rules/{rule_id}.
+        """Replace protocols and ports of a balancer's forwarding rule.
+
+        All four fields must be sent. Clients of the old port are cut off.
+
+        Args:
+            balancer_proto: Protocol clients use towards the balancer.
+            balancer_port: Port the balancer listens on, 1 to 65535.
+            server_proto: Protocol the balancer uses towards backends.
+            server_port: Port of the backends, 1 to 65535.
 
         API: ``PATCH /api/v1/balancers/{balancer_id}/rules/{rule_id}``
         """
@@ -448,7 +630,9 @@ class BalancersRulesResource(Resource):
         )
 
     def delete(self, balancer_id: int, rule_id: int) -> None:
-        """Call DELETE /api/v1/balancers/{balancer_id}/rules/{rule_id}.
+        """Delete a forwarding rule; the balancer stops serving its port.
+
+        Clients of that port are cut off; the other rules stay.
 
         API: ``DELETE /api/v1/balancers/{balancer_id}/rules/{rule_id}``
         """
@@ -459,7 +643,9 @@ class AsyncBalancersRulesResource(AsyncResource):
     """``client.balancers.rules``: list, create, update, delete."""
 
     def list(self, balancer_id: int) -> AsyncPage[BalancerRule]:
-        """Call GET /api/v1/balancers/{balancer_id}/rules.
+        """List port-forwarding rules of a load balancer.
+
+        A rule maps a protocol and port of the balancer to a protocol and port of the backends.
 
         API: ``GET /api/v1/balancers/{balancer_id}/rules``
         """
@@ -474,7 +660,15 @@ class AsyncBalancersRulesResource(AsyncResource):
         server_proto: Literal["http", "http2", "https", "tcp"] | str,
         server_port: int,
     ) -> BalancerRule:
-        """Call POST /api/v1/balancers/{balancer_id}/rules.
+        """Add a port-forwarding rule to a load balancer.
+
+        The balancer starts to listen on `balancer_port`; no other rule may use that port. No charge is documented.
+
+        Args:
+            balancer_proto: Protocol clients use towards the balancer.
+            balancer_port: Port the balancer listens on, 1 to 65535.
+            server_proto: Protocol the balancer uses towards backends.
+            server_port: Port of the backends, 1 to 65535.
 
         API: ``POST /api/v1/balancers/{balancer_id}/rules``
         """
@@ -500,7 +694,15 @@ class AsyncBalancersRulesResource(AsyncResource):
         server_proto: Literal["http", "http2", "https", "tcp"] | str,
         server_port: int,
     ) -> BalancerRule:
-        """Call PATCH /api/v1/balancers/{balancer_id}/rules/{rule_id}.
+        """Replace protocols and ports of a balancer's forwarding rule.
+
+        All four fields must be sent. Clients of the old port are cut off.
+
+        Args:
+            balancer_proto: Protocol clients use towards the balancer.
+            balancer_port: Port the balancer listens on, 1 to 65535.
+            server_proto: Protocol the balancer uses towards backends.
+            server_port: Port of the backends, 1 to 65535.
 
         API: ``PATCH /api/v1/balancers/{balancer_id}/rules/{rule_id}``
         """
@@ -517,7 +719,9 @@ class AsyncBalancersRulesResource(AsyncResource):
         )
 
     async def delete(self, balancer_id: int, rule_id: int) -> None:
-        """Call DELETE /api/v1/balancers/{balancer_id}/rules/{rule_id}.
+        """Delete a forwarding rule; the balancer stops serving its port.
+
+        Clients of that port are cut off; the other rules stay.
 
         API: ``DELETE /api/v1/balancers/{balancer_id}/rules/{rule_id}``
         """
@@ -528,7 +732,9 @@ class PresetsBalancersResource(Resource):
     """``client.presets.balancers``: list."""
 
     def list(self) -> Page[BalancerPreset]:
-        """Call GET /api/v1/presets/balancers.
+        """List tariffs for load balancers with bandwidth and monthly price.
+
+        Prices are RUB per month, without a public IPv4. The number of replicas is chosen by the preset.
 
         API: ``GET /api/v1/presets/balancers``
         """
@@ -539,7 +745,9 @@ class AsyncPresetsBalancersResource(AsyncResource):
     """``client.presets.balancers``: list."""
 
     def list(self) -> AsyncPage[BalancerPreset]:
-        """Call GET /api/v1/presets/balancers.
+        """List tariffs for load balancers with bandwidth and monthly price.
+
+        Prices are RUB per month, without a public IPv4. The number of replicas is chosen by the preset.
 
         API: ``GET /api/v1/presets/balancers``
         """

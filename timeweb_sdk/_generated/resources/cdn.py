@@ -70,7 +70,12 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         return CdnHttpResourcesConfigurationResource(self._client)
 
     def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> Page[CdnResource]:
-        """Call GET /api/v1/cdn/http-resources.
+        """List the CDN resources with their state and traffic.
+
+        Ids of deleted resources are given out again.
+
+        Args:
+            bucket_id: Only resources in front of this S3 bucket.
 
         API: ``GET /api/v1/cdn/http-resources``
         """
@@ -89,7 +94,20 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         delivery_domain: str | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
     ) -> CdnResource:
-        """Call POST /api/v1/cdn/http-resources.
+        """Put a CDN in front of a bucket or a server; the plan is charged monthly.
+
+        Charged from creation by the plan in `preset_id`, which also prices the traffic. Asynchronous: the status is
+        `processing`, for up to hours while the resource already serves, then `created`. A host name that cannot be
+        resolved is answered with a bare 500.
+
+        Args:
+            preset_id: Plan from `cdn.presets.list`.
+            project_id: Project to put the resource in.
+            storage_id: S3 bucket to serve; excludes server.
+            server: Origin server to serve; excludes storage_id.
+            use_https: Whether the origin is asked over HTTPS.
+            delivery_domain: Own domain name to serve under.
+            traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
 
         API: ``POST /api/v1/cdn/http-resources``
         """
@@ -110,7 +128,9 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         )
 
     def get(self, resource_id: int) -> CdnResource:
-        """Call GET /api/v1/cdn/http-resources/{resource_id}.
+        """Fetch one CDN resource with its state, plan and traffic.
+
+        Its settings are read with `cdn.http_resources.configuration.get`.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -127,7 +147,16 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
         config: CdnResourceConfig | CdnResourceConfigParams | NotGiven = NOT_GIVEN,
     ) -> CdnResource:
-        """Call PATCH /api/v1/cdn/http-resources/{resource_id}.
+        """Change the plan, origin, limit or settings of a CDN resource.
+
+        A new `preset_id` changes the charge. Every change sends the status back to `processing`, while the resource
+        goes on serving.
+
+        Args:
+            preset_id: Plan from `cdn.presets.list`; changes the charge.
+            storage_id: S3 bucket to serve.
+            traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
+            config: Settings to change.
 
         API: ``PATCH /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -146,7 +175,9 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         )
 
     def delete(self, resource_id: int) -> None:
-        """Call DELETE /api/v1/cdn/http-resources/{resource_id}.
+        """Delete a CDN resource; its domains stop being served.
+
+        Irreversible; ends the charge. The origin is not touched.
 
         API: ``DELETE /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -155,7 +186,14 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
     def clear_cache(
         self, resource_id: int, *, purge_type: Literal["full", "partial"] | str, paths: Sequence[str] | NotGiven = NOT_GIVEN
     ) -> None:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/clear-cache.
+        """Purge the cached files of a CDN resource, all or by path.
+
+        The origin has to serve them again. Limited in rate (429 `rate_limit_exceeded`); within minutes of the creation
+        of the resource it can answer 500.
+
+        Args:
+            purge_type: `full` purges everything, `partial` the given paths.
+            paths: Paths to purge; for `partial` only.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/clear-cache``
         """
@@ -164,21 +202,30 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         )
 
     def preload_cache(self, resource_id: int, *, paths: Sequence[str]) -> None:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/preload-cache.
+        """Fetch files from the origin into the cache before they are asked for.
+
+        The transfer counts as traffic of the origin. The reply is empty.
+
+        Args:
+            paths: Paths to load, e.g. `/video/intro.mp4`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/preload-cache``
         """
         self._call("preloadCdnResourceCache", None, path={"resource_id": resource_id}, body={"paths": paths})
 
     def suspend(self, resource_id: int) -> CdnResource:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/suspend.
+        """Stop serving a CDN resource without deleting it.
+
+        Its domains stop being served until `cdn.http_resources.resume`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/suspend``
         """
         return self._call("suspendCdnResource", CdnResource, path={"resource_id": resource_id})
 
     def resume(self, resource_id: int) -> CdnResource:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/resume.
+        """Serve a suspended CDN resource again.
+
+        The status goes through `processing` to `created`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/resume``
         """
@@ -194,7 +241,12 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         return AsyncCdnHttpResourcesConfigurationResource(self._client)
 
     def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnResource]:
-        """Call GET /api/v1/cdn/http-resources.
+        """List the CDN resources with their state and traffic.
+
+        Ids of deleted resources are given out again.
+
+        Args:
+            bucket_id: Only resources in front of this S3 bucket.
 
         API: ``GET /api/v1/cdn/http-resources``
         """
@@ -213,7 +265,20 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         delivery_domain: str | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
     ) -> CdnResource:
-        """Call POST /api/v1/cdn/http-resources.
+        """Put a CDN in front of a bucket or a server; the plan is charged monthly.
+
+        Charged from creation by the plan in `preset_id`, which also prices the traffic. Asynchronous: the status is
+        `processing`, for up to hours while the resource already serves, then `created`. A host name that cannot be
+        resolved is answered with a bare 500.
+
+        Args:
+            preset_id: Plan from `cdn.presets.list`.
+            project_id: Project to put the resource in.
+            storage_id: S3 bucket to serve; excludes server.
+            server: Origin server to serve; excludes storage_id.
+            use_https: Whether the origin is asked over HTTPS.
+            delivery_domain: Own domain name to serve under.
+            traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
 
         API: ``POST /api/v1/cdn/http-resources``
         """
@@ -234,7 +299,9 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         )
 
     async def get(self, resource_id: int) -> CdnResource:
-        """Call GET /api/v1/cdn/http-resources/{resource_id}.
+        """Fetch one CDN resource with its state, plan and traffic.
+
+        Its settings are read with `cdn.http_resources.configuration.get`.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -251,7 +318,16 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
         config: CdnResourceConfig | CdnResourceConfigParams | NotGiven = NOT_GIVEN,
     ) -> CdnResource:
-        """Call PATCH /api/v1/cdn/http-resources/{resource_id}.
+        """Change the plan, origin, limit or settings of a CDN resource.
+
+        A new `preset_id` changes the charge. Every change sends the status back to `processing`, while the resource
+        goes on serving.
+
+        Args:
+            preset_id: Plan from `cdn.presets.list`; changes the charge.
+            storage_id: S3 bucket to serve.
+            traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
+            config: Settings to change.
 
         API: ``PATCH /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -270,7 +346,9 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         )
 
     async def delete(self, resource_id: int) -> None:
-        """Call DELETE /api/v1/cdn/http-resources/{resource_id}.
+        """Delete a CDN resource; its domains stop being served.
+
+        Irreversible; ends the charge. The origin is not touched.
 
         API: ``DELETE /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -279,7 +357,14 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
     async def clear_cache(
         self, resource_id: int, *, purge_type: Literal["full", "partial"] | str, paths: Sequence[str] | NotGiven = NOT_GIVEN
     ) -> None:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/clear-cache.
+        """Purge the cached files of a CDN resource, all or by path.
+
+        The origin has to serve them again. Limited in rate (429 `rate_limit_exceeded`); within minutes of the creation
+        of the resource it can answer 500.
+
+        Args:
+            purge_type: `full` purges everything, `partial` the given paths.
+            paths: Paths to purge; for `partial` only.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/clear-cache``
         """
@@ -288,21 +373,30 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         )
 
     async def preload_cache(self, resource_id: int, *, paths: Sequence[str]) -> None:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/preload-cache.
+        """Fetch files from the origin into the cache before they are asked for.
+
+        The transfer counts as traffic of the origin. The reply is empty.
+
+        Args:
+            paths: Paths to load, e.g. `/video/intro.mp4`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/preload-cache``
         """
         await self._call("preloadCdnResourceCache", None, path={"resource_id": resource_id}, body={"paths": paths})
 
     async def suspend(self, resource_id: int) -> CdnResource:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/suspend.
+        """Stop serving a CDN resource without deleting it.
+
+        Its domains stop being served until `cdn.http_resources.resume`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/suspend``
         """
         return await self._call("suspendCdnResource", CdnResource, path={"resource_id": resource_id})
 
     async def resume(self, resource_id: int) -> CdnResource:
-        """Call POST /api/v1/cdn/http-resources/{resource_id}/resume.
+        """Serve a suspended CDN resource again.
+
+        The status goes through `processing` to `created`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/resume``
         """
@@ -313,7 +407,9 @@ class CdnHttpResourcesConfigurationResource(Resource):
     """``client.cdn.http_resources.configuration``: get."""
 
     def get(self, resource_id: int) -> CdnResourceConfig:
-        """Call GET /api/v1/cdn/http-resources/{resource_id}/configuration.
+        """Read the cache, delivery, header and security settings of a CDN resource.
+
+        S3 keys of the origin and the secret of secure links come back in clear text.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}/configuration``
         """
@@ -324,7 +420,9 @@ class AsyncCdnHttpResourcesConfigurationResource(AsyncResource):
     """``client.cdn.http_resources.configuration``: get."""
 
     async def get(self, resource_id: int) -> CdnResourceConfig:
-        """Call GET /api/v1/cdn/http-resources/{resource_id}/configuration.
+        """Read the cache, delivery, header and security settings of a CDN resource.
+
+        S3 keys of the origin and the secret of secure links come back in clear text.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}/configuration``
         """
@@ -335,7 +433,9 @@ class CdnPresetsResource(Resource):
     """``client.cdn.presets``: list."""
 
     def list(self) -> Page[CdnResourcePreset]:
-        """Call GET /api/v1/cdn/presets.
+        """List the CDN plans with their prices.
+
+        Prices are in RUB.
 
         API: ``GET /api/v1/cdn/presets``
         """
@@ -346,7 +446,9 @@ class AsyncCdnPresetsResource(AsyncResource):
     """``client.cdn.presets``: list."""
 
     def list(self) -> AsyncPage[CdnResourcePreset]:
-        """Call GET /api/v1/cdn/presets.
+        """List the CDN plans with their prices.
+
+        Prices are in RUB.
 
         API: ``GET /api/v1/cdn/presets``
         """
@@ -362,28 +464,48 @@ class CdnCertificatesResource(Resource):
         return CdnCertificatesTasksResource(self._client)
 
     def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificate]:
-        """Call GET /api/v1/cdn/certificates.
+        """List the TLS certificates of CDN resources, without private keys.
+
+        Look here for the id of a certificate that was just added or issued.
+
+        Args:
+            resource_id: Only certificates that fit this CDN resource.
 
         API: ``GET /api/v1/cdn/certificates``
         """
         return self._list("getCdnCertificates", CdnCertificate, query={"resource_id": resource_id})
 
     def create(self, *, certificate: str, private_key: SecretStr | str) -> None:
-        """Call POST /api/v1/cdn/certificates.
+        """Upload an own TLS certificate with its private key for CDN resources.
+
+        The reply is empty and gives no id: list the certificates afterwards. The chain must lead to a trusted root (422
+        `cert_add_root_not_trusted`).
+
+        Args:
+            certificate: Certificate and chain, PEM.
+            private_key: Private key, PEM, secret.
 
         API: ``POST /api/v1/cdn/certificates``
         """
         self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key})
 
     def issue(self, *, resource_id: int) -> None:
-        """Call POST /api/v1/cdn/certificates/issue.
+        """Order a free Let's Encrypt certificate for the domains of a CDN resource.
+
+        Asynchronous, with an empty reply: follow `cdn.certificates.tasks.list`. The domains must point to the CDN (422
+        `cert_issue_incorrect_dns`), and one task at a time is allowed (409 `cert_issue_task_already_exists`).
+
+        Args:
+            resource_id: CDN resource whose domains the certificate is for.
 
         API: ``POST /api/v1/cdn/certificates/issue``
         """
         self._call("issueCdnCertificate", None, body={"resource_id": resource_id})
 
     def delete(self, certificate_id: int) -> None:
-        """Call DELETE /api/v1/cdn/certificates/{certificate_id}.
+        """Delete a TLS certificate that no CDN resource uses.
+
+        Irreversible. While a resource uses it the answer is 409 `certificate_in_use`.
 
         API: ``DELETE /api/v1/cdn/certificates/{certificate_id}``
         """
@@ -399,28 +521,48 @@ class AsyncCdnCertificatesResource(AsyncResource):
         return AsyncCdnCertificatesTasksResource(self._client)
 
     def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificate]:
-        """Call GET /api/v1/cdn/certificates.
+        """List the TLS certificates of CDN resources, without private keys.
+
+        Look here for the id of a certificate that was just added or issued.
+
+        Args:
+            resource_id: Only certificates that fit this CDN resource.
 
         API: ``GET /api/v1/cdn/certificates``
         """
         return self._list("getCdnCertificates", CdnCertificate, query={"resource_id": resource_id})
 
     async def create(self, *, certificate: str, private_key: SecretStr | str) -> None:
-        """Call POST /api/v1/cdn/certificates.
+        """Upload an own TLS certificate with its private key for CDN resources.
+
+        The reply is empty and gives no id: list the certificates afterwards. The chain must lead to a trusted root (422
+        `cert_add_root_not_trusted`).
+
+        Args:
+            certificate: Certificate and chain, PEM.
+            private_key: Private key, PEM, secret.
 
         API: ``POST /api/v1/cdn/certificates``
         """
         await self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key})
 
     async def issue(self, *, resource_id: int) -> None:
-        """Call POST /api/v1/cdn/certificates/issue.
+        """Order a free Let's Encrypt certificate for the domains of a CDN resource.
+
+        Asynchronous, with an empty reply: follow `cdn.certificates.tasks.list`. The domains must point to the CDN (422
+        `cert_issue_incorrect_dns`), and one task at a time is allowed (409 `cert_issue_task_already_exists`).
+
+        Args:
+            resource_id: CDN resource whose domains the certificate is for.
 
         API: ``POST /api/v1/cdn/certificates/issue``
         """
         await self._call("issueCdnCertificate", None, body={"resource_id": resource_id})
 
     async def delete(self, certificate_id: int) -> None:
-        """Call DELETE /api/v1/cdn/certificates/{certificate_id}.
+        """Delete a TLS certificate that no CDN resource uses.
+
+        Irreversible. While a resource uses it the answer is 409 `certificate_in_use`.
 
         API: ``DELETE /api/v1/cdn/certificates/{certificate_id}``
         """
@@ -431,7 +573,12 @@ class CdnCertificatesTasksResource(Resource):
     """``client.cdn.certificates.tasks``: list."""
 
     def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificateTask]:
-        """Call GET /api/v1/cdn/certificates/tasks.
+        """List the certificate orders that are running or have failed.
+
+        A finished order disappears from here; its certificate is in `cdn.certificates.list`.
+
+        Args:
+            resource_id: Only orders for this CDN resource.
 
         API: ``GET /api/v1/cdn/certificates/tasks``
         """
@@ -442,7 +589,12 @@ class AsyncCdnCertificatesTasksResource(AsyncResource):
     """``client.cdn.certificates.tasks``: list."""
 
     def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificateTask]:
-        """Call GET /api/v1/cdn/certificates/tasks.
+        """List the certificate orders that are running or have failed.
+
+        A finished order disappears from here; its certificate is in `cdn.certificates.list`.
+
+        Args:
+            resource_id: Only orders for this CDN resource.
 
         API: ``GET /api/v1/cdn/certificates/tasks``
         """

@@ -35,7 +35,9 @@ class ContainerRegistryResource(Resource):
         return ContainerRegistryRepositoriesResource(self._client)
 
     def list(self) -> Page[ContainerRegistry]:
-        """Call GET /api/v1/container-registry.
+        """List container registries of the account with disk usage.
+
+        Returns all registries at once. Images are listed per registry by `container_registry.repositories.list`.
 
         API: ``GET /api/v1/container-registry``
         """
@@ -50,7 +52,17 @@ class ContainerRegistryResource(Resource):
         configuration: ContainerRegistryConfigurationInput | ContainerRegistryConfigurationInputParams | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> ContainerRegistry:
-        """Call POST /api/v1/container-registry.
+        """Create a container registry of a preset or custom size and pay for it.
+
+        Charges the account hourly from creation. Pass exactly one of `preset_id` and `configuration`. The name becomes
+        the docker login; the password is an API token.
+
+        Args:
+            name: Unique; 3 to 48 lower-case Latin letters, digits and hyphens, beginning and ending with a letter or
+                digit.
+            preset_id: ID of a registry preset. Excludes `configuration`.
+            configuration: Custom size. Excludes `preset_id`.
+            project_id: Project to put the registry into; absent: the default project.
 
         API: ``POST /api/v1/container-registry``
         """
@@ -67,14 +79,19 @@ class ContainerRegistryResource(Resource):
         )
 
     def get(self, registry_id: int) -> ContainerRegistry:
-        """Call GET /api/v1/container-registry/{registry_id}.
+        """Get one container registry with its tariff and disk usage.
+
+        `disk_stats` tells how full the registry is.
 
         API: ``GET /api/v1/container-registry/{registry_id}``
         """
         return self._call("getRegistry", ContainerRegistry, path={"registry_id": registry_id})
 
     def delete(self, registry_id: int) -> None:
-        """Call DELETE /api/v1/container-registry/{registry_id}.
+        """Delete a container registry with all images in it.
+
+        The images are lost for good and clusters that pull from it can no longer do so. Ends the charge; asks for no
+        confirmation code. Answers without a body.
 
         API: ``DELETE /api/v1/container-registry/{registry_id}``
         """
@@ -88,7 +105,13 @@ class ContainerRegistryResource(Resource):
         preset_id: int | NotGiven = NOT_GIVEN,
         configuration: ContainerRegistryConfigurationUpdate | ContainerRegistryConfigurationUpdateParams | NotGiven = NOT_GIVEN,
     ) -> ContainerRegistry:
-        """Call PATCH /api/v1/container-registry/{registry_id}.
+        """Change the description or resize a container registry.
+
+        A new `preset_id` or `configuration` (one of them, not both) changes the price. The name cannot be changed.
+
+        Args:
+            preset_id: New preset; changes the price. Excludes `configuration`.
+            configuration: New custom size; changes the price. Excludes `preset_id`.
 
         API: ``PATCH /api/v1/container-registry/{registry_id}``
         """
@@ -114,7 +137,9 @@ class AsyncContainerRegistryResource(AsyncResource):
         return AsyncContainerRegistryRepositoriesResource(self._client)
 
     def list(self) -> AsyncPage[ContainerRegistry]:
-        """Call GET /api/v1/container-registry.
+        """List container registries of the account with disk usage.
+
+        Returns all registries at once. Images are listed per registry by `container_registry.repositories.list`.
 
         API: ``GET /api/v1/container-registry``
         """
@@ -129,7 +154,17 @@ class AsyncContainerRegistryResource(AsyncResource):
         configuration: ContainerRegistryConfigurationInput | ContainerRegistryConfigurationInputParams | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> ContainerRegistry:
-        """Call POST /api/v1/container-registry.
+        """Create a container registry of a preset or custom size and pay for it.
+
+        Charges the account hourly from creation. Pass exactly one of `preset_id` and `configuration`. The name becomes
+        the docker login; the password is an API token.
+
+        Args:
+            name: Unique; 3 to 48 lower-case Latin letters, digits and hyphens, beginning and ending with a letter or
+                digit.
+            preset_id: ID of a registry preset. Excludes `configuration`.
+            configuration: Custom size. Excludes `preset_id`.
+            project_id: Project to put the registry into; absent: the default project.
 
         API: ``POST /api/v1/container-registry``
         """
@@ -146,14 +181,19 @@ class AsyncContainerRegistryResource(AsyncResource):
         )
 
     async def get(self, registry_id: int) -> ContainerRegistry:
-        """Call GET /api/v1/container-registry/{registry_id}.
+        """Get one container registry with its tariff and disk usage.
+
+        `disk_stats` tells how full the registry is.
 
         API: ``GET /api/v1/container-registry/{registry_id}``
         """
         return await self._call("getRegistry", ContainerRegistry, path={"registry_id": registry_id})
 
     async def delete(self, registry_id: int) -> None:
-        """Call DELETE /api/v1/container-registry/{registry_id}.
+        """Delete a container registry with all images in it.
+
+        The images are lost for good and clusters that pull from it can no longer do so. Ends the charge; asks for no
+        confirmation code. Answers without a body.
 
         API: ``DELETE /api/v1/container-registry/{registry_id}``
         """
@@ -167,7 +207,13 @@ class AsyncContainerRegistryResource(AsyncResource):
         preset_id: int | NotGiven = NOT_GIVEN,
         configuration: ContainerRegistryConfigurationUpdate | ContainerRegistryConfigurationUpdateParams | NotGiven = NOT_GIVEN,
     ) -> ContainerRegistry:
-        """Call PATCH /api/v1/container-registry/{registry_id}.
+        """Change the description or resize a container registry.
+
+        A new `preset_id` or `configuration` (one of them, not both) changes the price. The name cannot be changed.
+
+        Args:
+            preset_id: New preset; changes the price. Excludes `configuration`.
+            configuration: New custom size; changes the price. Excludes `preset_id`.
 
         API: ``PATCH /api/v1/container-registry/{registry_id}``
         """
@@ -183,7 +229,9 @@ class ContainerRegistryPresetsResource(Resource):
     """``client.container_registry.presets``: list."""
 
     def list(self) -> Page[ContainerRegistryPreset]:
-        """Call GET /api/v1/container-registry/presets.
+        """List tariffs for container registries with disk size and monthly price.
+
+        Disk is in GB here. Prices are RUB per month.
 
         API: ``GET /api/v1/container-registry/presets``
         """
@@ -194,7 +242,9 @@ class AsyncContainerRegistryPresetsResource(AsyncResource):
     """``client.container_registry.presets``: list."""
 
     def list(self) -> AsyncPage[ContainerRegistryPreset]:
-        """Call GET /api/v1/container-registry/presets.
+        """List tariffs for container registries with disk size and monthly price.
+
+        Disk is in GB here. Prices are RUB per month.
 
         API: ``GET /api/v1/container-registry/presets``
         """
@@ -205,7 +255,9 @@ class ContainerRegistryRepositoriesResource(Resource):
     """``client.container_registry.repositories``: list."""
 
     def list(self, registry_id: int) -> Page[ContainerRegistryRepository]:
-        """Call GET /api/v1/container-registry/{registry_id}/repositories.
+        """List repositories of a container registry with tags and digests.
+
+        The payload key is `container_registries_repositories`.
 
         API: ``GET /api/v1/container-registry/{registry_id}/repositories``
         """
@@ -216,7 +268,9 @@ class AsyncContainerRegistryRepositoriesResource(AsyncResource):
     """``client.container_registry.repositories``: list."""
 
     def list(self, registry_id: int) -> AsyncPage[ContainerRegistryRepository]:
-        """Call GET /api/v1/container-registry/{registry_id}/repositories.
+        """List repositories of a container registry with tags and digests.
+
+        The payload key is `container_registries_repositories`.
 
         API: ``GET /api/v1/container-registry/{registry_id}/repositories``
         """

@@ -96,7 +96,26 @@ class DatabasesResource(Waits[DatabaseCluster], Resource):
         | NotGiven = NOT_GIVEN,
         auto_backups: DatabaseAutoBackupInput | DatabaseAutoBackupInputParams | NotGiven = NOT_GIVEN,
     ) -> DatabaseCluster:
-        """Call POST /api/v1/databases.
+        """Create a managed database cluster with one database and one user.
+
+        Charges the account hourly from creation at the price of the preset or configurator; a public IPv4 is charged on
+        top. Pass exactly one of `preset_id` and `configurator_id`. Asynchronous: the cluster is returned at once with
+        status `starting` and is usable at `started`; an account that cannot pay gets a cluster with status `no_paid`,
+        not an error.
+
+        Args:
+            type: Engine and version as `type` of `database_types.list`.
+            admin: First user of the cluster.
+            instance: First database of the cluster.
+            hash_type: Authentication plugin, MySQL only.
+            preset_id: ID of a database preset. Excludes `configurator_id`.
+            configurator_id: ID of a database configurator (custom size). Excludes `preset_id`.
+            project_id: Project to put the cluster into; absent: the default project.
+            config_parameters: Engine parameters; names from `dbs.parameters.get`.
+            replication: Replicas to create; charged.
+            network: Private network and public address of the cluster.
+            availability_zone: Must belong to the preset's location.
+            auto_backups: Switch on automatic backups; stored copies are charged.
 
         API: ``POST /api/v1/databases``
         """
@@ -122,7 +141,13 @@ class DatabasesResource(Waits[DatabaseCluster], Resource):
         )
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[DatabaseCluster]:
-        """Call GET /api/v1/databases.
+        """List managed database clusters of the account.
+
+        Returns clusters of every engine, one page at a time.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/databases``
         """
@@ -137,7 +162,16 @@ class DatabasesResource(Waits[DatabaseCluster], Resource):
         description: str | NotGiven = NOT_GIVEN,
         is_enabled_public_network: bool | NotGiven = NOT_GIVEN,
     ) -> DatabaseCluster:
-        """Call PATCH /api/v1/databases/{db_cluster_id}.
+        """Rename or resize a database cluster, or switch its public address.
+
+        A new `preset_id` changes the price from the moment of the change and may restart the cluster, interrupting
+        connections. Switching off `is_enabled_public_network` cuts off every client outside the private network. Only
+        the fields sent are changed.
+
+        Args:
+            preset_id: New database preset; changes the price.
+            is_enabled_public_network: Whether the cluster can be reached through a public address; switching it off
+                cuts outside clients.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}``
         """
@@ -154,14 +188,25 @@ class DatabasesResource(Waits[DatabaseCluster], Resource):
         )
 
     def delete(self, db_cluster_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/databases/{db_cluster_id}.
+        """Delete a database cluster with all its databases and users.
+
+        Destroys the data for good and ends the charge. If deletions must be confirmed, the reply carries a `hash` and
+        nothing is deleted yet: repeat the call with that hash and the code sent to the account owner. A token with
+        `is_able_to_delete` deletes at once.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/databases/{db_cluster_id}``
         """
         self._call("deleteDatabaseCluster", None, path={"db_cluster_id": db_cluster_id}, query={"hash": hash, "code": code})
 
     def get(self, db_cluster_id: int) -> DatabaseCluster:
-        """Call GET /api/v1/databases/{db_cluster_id}.
+        """Get one database cluster with its addresses, status and disk usage.
+
+        The documented success status is 201, not 200. Users and databases of the cluster have their own lists.
 
         API: ``GET /api/v1/databases/{db_cluster_id}``
         """
@@ -223,7 +268,26 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
         | NotGiven = NOT_GIVEN,
         auto_backups: DatabaseAutoBackupInput | DatabaseAutoBackupInputParams | NotGiven = NOT_GIVEN,
     ) -> DatabaseCluster:
-        """Call POST /api/v1/databases.
+        """Create a managed database cluster with one database and one user.
+
+        Charges the account hourly from creation at the price of the preset or configurator; a public IPv4 is charged on
+        top. Pass exactly one of `preset_id` and `configurator_id`. Asynchronous: the cluster is returned at once with
+        status `starting` and is usable at `started`; an account that cannot pay gets a cluster with status `no_paid`,
+        not an error.
+
+        Args:
+            type: Engine and version as `type` of `database_types.list`.
+            admin: First user of the cluster.
+            instance: First database of the cluster.
+            hash_type: Authentication plugin, MySQL only.
+            preset_id: ID of a database preset. Excludes `configurator_id`.
+            configurator_id: ID of a database configurator (custom size). Excludes `preset_id`.
+            project_id: Project to put the cluster into; absent: the default project.
+            config_parameters: Engine parameters; names from `dbs.parameters.get`.
+            replication: Replicas to create; charged.
+            network: Private network and public address of the cluster.
+            availability_zone: Must belong to the preset's location.
+            auto_backups: Switch on automatic backups; stored copies are charged.
 
         API: ``POST /api/v1/databases``
         """
@@ -249,7 +313,13 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
         )
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[DatabaseCluster]:
-        """Call GET /api/v1/databases.
+        """List managed database clusters of the account.
+
+        Returns clusters of every engine, one page at a time.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/databases``
         """
@@ -264,7 +334,16 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
         description: str | NotGiven = NOT_GIVEN,
         is_enabled_public_network: bool | NotGiven = NOT_GIVEN,
     ) -> DatabaseCluster:
-        """Call PATCH /api/v1/databases/{db_cluster_id}.
+        """Rename or resize a database cluster, or switch its public address.
+
+        A new `preset_id` changes the price from the moment of the change and may restart the cluster, interrupting
+        connections. Switching off `is_enabled_public_network` cuts off every client outside the private network. Only
+        the fields sent are changed.
+
+        Args:
+            preset_id: New database preset; changes the price.
+            is_enabled_public_network: Whether the cluster can be reached through a public address; switching it off
+                cuts outside clients.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}``
         """
@@ -281,7 +360,16 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
         )
 
     async def delete(self, db_cluster_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/databases/{db_cluster_id}.
+        """Delete a database cluster with all its databases and users.
+
+        Destroys the data for good and ends the charge. If deletions must be confirmed, the reply carries a `hash` and
+        nothing is deleted yet: repeat the call with that hash and the code sent to the account owner. A token with
+        `is_able_to_delete` deletes at once.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/databases/{db_cluster_id}``
         """
@@ -290,7 +378,9 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
         )
 
     async def get(self, db_cluster_id: int) -> DatabaseCluster:
-        """Call GET /api/v1/databases/{db_cluster_id}.
+        """Get one database cluster with its addresses, status and disk usage.
+
+        The documented success status is 201, not 200. Users and databases of the cluster have their own lists.
 
         API: ``GET /api/v1/databases/{db_cluster_id}``
         """
@@ -340,7 +430,16 @@ class DatabasesAdminsResource(Resource):
         instance_id: int | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
     ) -> DatabaseAdmin:
-        """Call POST /api/v1/databases/{db_cluster_id}/admins.
+        """Create a user of a database cluster and grant privileges.
+
+        The privileges apply to every database of the cluster, or to one when `instance_id` is given (MySQL only). An
+        empty list of privileges is refused with error code `invalid_admin_privilege`. No charge is documented.
+
+        Args:
+            password: Password, secret.
+            privileges: Privileges by engine; an empty list is refused.
+            host: Host the user may connect from, `%` for any. MySQL.
+            instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
 
         API: ``POST /api/v1/databases/{db_cluster_id}/admins``
         """
@@ -359,7 +458,9 @@ class DatabasesAdminsResource(Resource):
         )
 
     def list(self, db_cluster_id: int) -> Page[DatabaseAdmin]:
-        """Call GET /api/v1/databases/{db_cluster_id}/admins.
+        """List users of a database cluster with their privileges.
+
+        The reply contains passwords in clear text.
 
         API: ``GET /api/v1/databases/{db_cluster_id}/admins``
         """
@@ -405,7 +506,15 @@ class DatabasesAdminsResource(Resource):
         description: str | NotGiven = NOT_GIVEN,
         instance_id: int | NotGiven = NOT_GIVEN,
     ) -> DatabaseAdmin:
-        """Call PATCH /api/v1/databases/{db_cluster_id}/admins/{admin_id}.
+        """Change the password, privileges or description of a database user.
+
+        A new password breaks clients that still use the old one. `privileges` replaces the whole list; with
+        `instance_id` (MySQL only) it concerns that database alone.
+
+        Args:
+            password: New password, secret; the old one stops working.
+            privileges: Replaces the whole list of privileges; must not be empty.
+            instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
@@ -417,14 +526,18 @@ class DatabasesAdminsResource(Resource):
         )
 
     def delete(self, db_cluster_id: int, admin_id: int) -> None:
-        """Call DELETE /api/v1/databases/{db_cluster_id}/admins/{admin_id}.
+        """Delete a user of a database cluster; its clients lose access.
+
+        The databases and their data stay. Cannot be undone.
 
         API: ``DELETE /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
         self._call("deleteDatabaseUser", None, path={"db_cluster_id": db_cluster_id, "admin_id": admin_id})
 
     def get(self, db_cluster_id: int, admin_id: int) -> DatabaseAdmin:
-        """Call GET /api/v1/databases/{db_cluster_id}/admins/{admin_id}.
+        """Get one user of a database cluster, including the password.
+
+        The password comes in clear text.
 
         API: ``GET /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
@@ -474,7 +587,16 @@ class AsyncDatabasesAdminsResource(AsyncResource):
         instance_id: int | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
     ) -> DatabaseAdmin:
-        """Call POST /api/v1/databases/{db_cluster_id}/admins.
+        """Create a user of a database cluster and grant privileges.
+
+        The privileges apply to every database of the cluster, or to one when `instance_id` is given (MySQL only). An
+        empty list of privileges is refused with error code `invalid_admin_privilege`. No charge is documented.
+
+        Args:
+            password: Password, secret.
+            privileges: Privileges by engine; an empty list is refused.
+            host: Host the user may connect from, `%` for any. MySQL.
+            instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
 
         API: ``POST /api/v1/databases/{db_cluster_id}/admins``
         """
@@ -493,7 +615,9 @@ class AsyncDatabasesAdminsResource(AsyncResource):
         )
 
     def list(self, db_cluster_id: int) -> AsyncPage[DatabaseAdmin]:
-        """Call GET /api/v1/databases/{db_cluster_id}/admins.
+        """List users of a database cluster with their privileges.
+
+        The reply contains passwords in clear text.
 
         API: ``GET /api/v1/databases/{db_cluster_id}/admins``
         """
@@ -539,7 +663,15 @@ class AsyncDatabasesAdminsResource(AsyncResource):
         description: str | NotGiven = NOT_GIVEN,
         instance_id: int | NotGiven = NOT_GIVEN,
     ) -> DatabaseAdmin:
-        """Call PATCH /api/v1/databases/{db_cluster_id}/admins/{admin_id}.
+        """Change the password, privileges or description of a database user.
+
+        A new password breaks clients that still use the old one. `privileges` replaces the whole list; with
+        `instance_id` (MySQL only) it concerns that database alone.
+
+        Args:
+            password: New password, secret; the old one stops working.
+            privileges: Replaces the whole list of privileges; must not be empty.
+            instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
@@ -551,14 +683,18 @@ class AsyncDatabasesAdminsResource(AsyncResource):
         )
 
     async def delete(self, db_cluster_id: int, admin_id: int) -> None:
-        """Call DELETE /api/v1/databases/{db_cluster_id}/admins/{admin_id}.
+        """Delete a user of a database cluster; its clients lose access.
+
+        The databases and their data stay. Cannot be undone.
 
         API: ``DELETE /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
         await self._call("deleteDatabaseUser", None, path={"db_cluster_id": db_cluster_id, "admin_id": admin_id})
 
     async def get(self, db_cluster_id: int, admin_id: int) -> DatabaseAdmin:
-        """Call GET /api/v1/databases/{db_cluster_id}/admins/{admin_id}.
+        """Get one user of a database cluster, including the password.
+
+        The password comes in clear text.
 
         API: ``GET /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
@@ -569,7 +705,13 @@ class DatabasesInstancesResource(Resource):
     """``client.databases.instances``: create, list, update, delete, get."""
 
     def create(self, db_cluster_id: int, *, name: str, description: str | NotGiven = NOT_GIVEN) -> DatabaseInstance:
-        """Call POST /api/v1/databases/{db_cluster_id}/instances.
+        """Create a database inside an existing cluster, on the cluster's paid disk.
+
+        Existing users get no access to the new database; grant it with `databases.admins.update`. No charge of its own
+        is documented.
+
+        Args:
+            name: Name clients connect by.
 
         API: ``POST /api/v1/databases/{db_cluster_id}/instances``
         """
@@ -581,7 +723,9 @@ class DatabasesInstancesResource(Resource):
         )
 
     def list(self, db_cluster_id: int) -> Page[DatabaseInstance]:
-        """Call GET /api/v1/databases/{db_cluster_id}/instances.
+        """List the databases that live inside a cluster.
+
+        For engines without databases these are the engine's own units (topics and the like).
 
         API: ``GET /api/v1/databases/{db_cluster_id}/instances``
         """
@@ -590,7 +734,13 @@ class DatabasesInstancesResource(Resource):
     def update(
         self, db_cluster_id: int, instance_id: int, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN
     ) -> DatabaseInstance:
-        """Call PATCH /api/v1/databases/{db_cluster_id}/instances/{instance_id}.
+        """Change the name or description of a database in a cluster.
+
+        Clients that connect by the old name must be changed.
+
+        Args:
+            instance_id: ID of the database inside the cluster.
+            name: New name; clients must be changed too.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
@@ -602,14 +752,18 @@ class DatabasesInstancesResource(Resource):
         )
 
     def delete(self, db_cluster_id: int, instance_id: int) -> None:
-        """Call DELETE /api/v1/databases/{db_cluster_id}/instances/{instance_id}.
+        """Delete one database of a cluster with its data.
+
+        Destroys the data of this database for good. The cluster goes on running and being charged.
 
         API: ``DELETE /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
         self._call("deleteDatabaseInstance", None, path={"db_cluster_id": db_cluster_id, "instance_id": instance_id})
 
     def get(self, db_cluster_id: int, instance_id: int) -> DatabaseInstance:
-        """Call GET /api/v1/databases/{db_cluster_id}/instances/{instance_id}.
+        """Fetch name and description of one database inside a cluster.
+
+        Returns name, description and time of creation; no connection details.
 
         API: ``GET /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
@@ -622,7 +776,13 @@ class AsyncDatabasesInstancesResource(AsyncResource):
     """``client.databases.instances``: create, list, update, delete, get."""
 
     async def create(self, db_cluster_id: int, *, name: str, description: str | NotGiven = NOT_GIVEN) -> DatabaseInstance:
-        """Call POST /api/v1/databases/{db_cluster_id}/instances.
+        """Create a database inside an existing cluster, on the cluster's paid disk.
+
+        Existing users get no access to the new database; grant it with `databases.admins.update`. No charge of its own
+        is documented.
+
+        Args:
+            name: Name clients connect by.
 
         API: ``POST /api/v1/databases/{db_cluster_id}/instances``
         """
@@ -634,7 +794,9 @@ class AsyncDatabasesInstancesResource(AsyncResource):
         )
 
     def list(self, db_cluster_id: int) -> AsyncPage[DatabaseInstance]:
-        """Call GET /api/v1/databases/{db_cluster_id}/instances.
+        """List the databases that live inside a cluster.
+
+        For engines without databases these are the engine's own units (topics and the like).
 
         API: ``GET /api/v1/databases/{db_cluster_id}/instances``
         """
@@ -643,7 +805,13 @@ class AsyncDatabasesInstancesResource(AsyncResource):
     async def update(
         self, db_cluster_id: int, instance_id: int, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN
     ) -> DatabaseInstance:
-        """Call PATCH /api/v1/databases/{db_cluster_id}/instances/{instance_id}.
+        """Change the name or description of a database in a cluster.
+
+        Clients that connect by the old name must be changed.
+
+        Args:
+            instance_id: ID of the database inside the cluster.
+            name: New name; clients must be changed too.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
@@ -655,14 +823,18 @@ class AsyncDatabasesInstancesResource(AsyncResource):
         )
 
     async def delete(self, db_cluster_id: int, instance_id: int) -> None:
-        """Call DELETE /api/v1/databases/{db_cluster_id}/instances/{instance_id}.
+        """Delete one database of a cluster with its data.
+
+        Destroys the data of this database for good. The cluster goes on running and being charged.
 
         API: ``DELETE /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
         await self._call("deleteDatabaseInstance", None, path={"db_cluster_id": db_cluster_id, "instance_id": instance_id})
 
     async def get(self, db_cluster_id: int, instance_id: int) -> DatabaseInstance:
-        """Call GET /api/v1/databases/{db_cluster_id}/instances/{instance_id}.
+        """Fetch name and description of one database inside a cluster.
+
+        Returns name, description and time of creation; no connection details.
 
         API: ``GET /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
@@ -675,7 +847,10 @@ class DatabaseTypesResource(Resource):
     """``client.database_types``: list."""
 
     def list(self) -> Page[DatabaseType]:
-        """Call GET /api/v1/database-types.
+        """List database engines and versions that can be ordered.
+
+        The `type` of an entry goes into `type` of `databases.create`. The catalogue moves; versions marked
+        `is_deprecated` are about to leave it.
 
         API: ``GET /api/v1/database-types``
         """
@@ -686,7 +861,10 @@ class AsyncDatabaseTypesResource(AsyncResource):
     """``client.database_types``: list."""
 
     def list(self) -> AsyncPage[DatabaseType]:
-        """Call GET /api/v1/database-types.
+        """List database engines and versions that can be ordered.
+
+        The `type` of an entry goes into `type` of `databases.create`. The catalogue moves; versions marked
+        `is_deprecated` are about to leave it.
 
         API: ``GET /api/v1/database-types``
         """
@@ -711,15 +889,21 @@ class DbsResource(Resource):
         """``client.dbs.backups``: list, create, delete, get, restore."""
         return DbsBackupsResource(self._client)
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.list", category=None)
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Database]:
-        """Call GET /api/v1/dbs.
+        """List databases through the old single-instance API.
+
+        Deprecated; use `databases.list`, which also lists newer engines.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/dbs``
         """
         return self._list("getDatabases", Database, query={"limit": limit, "offset": offset})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.create", category=None)
     def create(
         self,
         *,
@@ -752,7 +936,19 @@ class DbsResource(Resource):
         config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         network: NetworkInput | NetworkInputParams | NotGiven = NOT_GIVEN,
     ) -> Database:
-        """Call POST /api/v1/dbs.
+        """Create a database through the old single-instance API and pay for it.
+
+        Deprecated; use `databases.create`. Charges the account hourly from creation. The database is returned at once
+        and becomes usable at status `started`.
+
+        Args:
+            password: Password, secret.
+            type: Engine and version.
+            preset_id: ID of a database preset.
+            login: User to connect as.
+            hash_type: Authentication plugin, MySQL only.
+            config_parameters: Engine parameters.
+            network: Private network and public address.
 
         API: ``POST /api/v1/dbs``
         """
@@ -771,15 +967,20 @@ class DbsResource(Resource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.get", category=None)
     def get(self, db_id: int) -> Database:
-        """Call GET /api/v1/dbs/{db_id}.
+        """Get one database through the old single-instance API.
+
+        Deprecated; use `databases.get`. The reply contains the password in clear text.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``GET /api/v1/dbs/{db_id}``
         """
         return self._call("getDatabase", Database, path={"db_id": db_id})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.update", category=None)
     def update(
         self,
         db_id: int,
@@ -790,7 +991,17 @@ class DbsResource(Resource):
         config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         is_external_ip: bool | NotGiven = NOT_GIVEN,
     ) -> Database:
-        """Call PATCH /api/v1/dbs/{db_id}.
+        """Resize, rename or tune a database through the old API.
+
+        Deprecated; use `databases.update`. A new `preset_id` changes the price and may interrupt connections. It is the
+        only documented way to change `config_parameters` after creation.
+
+        Args:
+            db_id: ID of the database cluster.
+            password: New password, secret; the old one stops working.
+            preset_id: New database preset; changes the price.
+            config_parameters: Engine parameters to set.
+            is_external_ip: Whether the database has a public address.
 
         API: ``PATCH /api/v1/dbs/{db_id}``
         """
@@ -807,9 +1018,17 @@ class DbsResource(Resource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.delete", category=None)
     def delete(self, db_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/dbs/{db_id}.
+        """Delete a database and its data through the old API.
+
+        Deprecated; use `databases.delete`. Destroys the data for good and ends the charge. If deletions must be
+        confirmed, the reply carries a hash and nothing is deleted until the call is repeated with it and the code.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/dbs/{db_id}``
         """
@@ -834,15 +1053,21 @@ class AsyncDbsResource(AsyncResource):
         """``client.dbs.backups``: list, create, delete, get, restore."""
         return AsyncDbsBackupsResource(self._client)
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.list", category=None)
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Database]:
-        """Call GET /api/v1/dbs.
+        """List databases through the old single-instance API.
+
+        Deprecated; use `databases.list`, which also lists newer engines.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/dbs``
         """
         return self._list("getDatabases", Database, query={"limit": limit, "offset": offset})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.create", category=None)
     async def create(
         self,
         *,
@@ -875,7 +1100,19 @@ class AsyncDbsResource(AsyncResource):
         config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         network: NetworkInput | NetworkInputParams | NotGiven = NOT_GIVEN,
     ) -> Database:
-        """Call POST /api/v1/dbs.
+        """Create a database through the old single-instance API and pay for it.
+
+        Deprecated; use `databases.create`. Charges the account hourly from creation. The database is returned at once
+        and becomes usable at status `started`.
+
+        Args:
+            password: Password, secret.
+            type: Engine and version.
+            preset_id: ID of a database preset.
+            login: User to connect as.
+            hash_type: Authentication plugin, MySQL only.
+            config_parameters: Engine parameters.
+            network: Private network and public address.
 
         API: ``POST /api/v1/dbs``
         """
@@ -894,15 +1131,20 @@ class AsyncDbsResource(AsyncResource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.get", category=None)
     async def get(self, db_id: int) -> Database:
-        """Call GET /api/v1/dbs/{db_id}.
+        """Get one database through the old single-instance API.
+
+        Deprecated; use `databases.get`. The reply contains the password in clear text.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``GET /api/v1/dbs/{db_id}``
         """
         return await self._call("getDatabase", Database, path={"db_id": db_id})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.update", category=None)
     async def update(
         self,
         db_id: int,
@@ -913,7 +1155,17 @@ class AsyncDbsResource(AsyncResource):
         config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         is_external_ip: bool | NotGiven = NOT_GIVEN,
     ) -> Database:
-        """Call PATCH /api/v1/dbs/{db_id}.
+        """Resize, rename or tune a database through the old API.
+
+        Deprecated; use `databases.update`. A new `preset_id` changes the price and may interrupt connections. It is the
+        only documented way to change `config_parameters` after creation.
+
+        Args:
+            db_id: ID of the database cluster.
+            password: New password, secret; the old one stops working.
+            preset_id: New database preset; changes the price.
+            config_parameters: Engine parameters to set.
+            is_external_ip: Whether the database has a public address.
 
         API: ``PATCH /api/v1/dbs/{db_id}``
         """
@@ -930,9 +1182,17 @@ class AsyncDbsResource(AsyncResource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use databases.delete", category=None)
     async def delete(self, db_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/dbs/{db_id}.
+        """Delete a database and its data through the old API.
+
+        Deprecated; use `databases.delete`. Destroys the data for good and ends the charge. If deletions must be
+        confirmed, the reply carries a hash and nothing is deleted until the call is repeated with it and the code.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/dbs/{db_id}``
         """
@@ -943,7 +1203,10 @@ class DbsParametersResource(Resource):
     """``client.dbs.parameters``: get."""
 
     def get(self) -> dict[str, builtins.list[str]]:
-        """Call GET /api/v1/dbs/parameters.
+        """List names of the tunable parameters of each database engine.
+
+        The reply maps an engine type to the parameter names that its `config_parameters` accepts. There is no payload
+        key around the map.
 
         API: ``GET /api/v1/dbs/parameters``
         """
@@ -954,7 +1217,10 @@ class AsyncDbsParametersResource(AsyncResource):
     """``client.dbs.parameters``: get."""
 
     async def get(self) -> dict[str, builtins.list[str]]:
-        """Call GET /api/v1/dbs/parameters.
+        """List names of the tunable parameters of each database engine.
+
+        The reply maps an engine type to the parameter names that its `config_parameters` accepts. There is no payload
+        key around the map.
 
         API: ``GET /api/v1/dbs/parameters``
         """
@@ -965,7 +1231,12 @@ class DbsAutoBackupsResource(Resource):
     """``client.dbs.auto_backups``: list, update."""
 
     def list(self, db_id: int) -> Page[AutoBackupSettings]:
-        """Call GET /api/v1/dbs/{db_id}/auto-backups.
+        """Get the schedule of automatic backups of a database cluster.
+
+        The settings come as a list.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``GET /api/v1/dbs/{db_id}/auto-backups``
         """
@@ -981,9 +1252,13 @@ class DbsAutoBackupsResource(Resource):
         interval: Literal["day", "week", "month"] | str | NotGiven = NOT_GIVEN,
         day_of_week: int | NotGiven = NOT_GIVEN,
     ) -> Page[AutoBackupSettings]:
-        """Call PATCH /api/v1/dbs/{db_id}/auto-backups.
+        """Turn automatic backups of a database on or off and set their schedule.
+
+        Stored copies are charged. Lowering `copy_count` may drop stored copies. The resulting settings are returned as
+        a list.
 
         Args:
+            db_id: ID of the database cluster.
             is_enabled: Whether backups are made.
             copy_count: Copies to keep, 1 to 99.
             creation_start_at: Day of the first backup; the time of day is ignored.
@@ -1010,7 +1285,12 @@ class AsyncDbsAutoBackupsResource(AsyncResource):
     """``client.dbs.auto_backups``: list, update."""
 
     def list(self, db_id: int) -> AsyncPage[AutoBackupSettings]:
-        """Call GET /api/v1/dbs/{db_id}/auto-backups.
+        """Get the schedule of automatic backups of a database cluster.
+
+        The settings come as a list.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``GET /api/v1/dbs/{db_id}/auto-backups``
         """
@@ -1026,9 +1306,13 @@ class AsyncDbsAutoBackupsResource(AsyncResource):
         interval: Literal["day", "week", "month"] | str | NotGiven = NOT_GIVEN,
         day_of_week: int | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[AutoBackupSettings]:
-        """Call PATCH /api/v1/dbs/{db_id}/auto-backups.
+        """Turn automatic backups of a database on or off and set their schedule.
+
+        Stored copies are charged. Lowering `copy_count` may drop stored copies. The resulting settings are returned as
+        a list.
 
         Args:
+            db_id: ID of the database cluster.
             is_enabled: Whether backups are made.
             copy_count: Copies to keep, 1 to 99.
             creation_start_at: Day of the first backup; the time of day is ignored.
@@ -1057,35 +1341,65 @@ class DbsBackupsResource(Resource):
     def list(
         self, db_id: int, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[DatabaseBackup]:
-        """Call GET /api/v1/dbs/{db_id}/backups.
+        """List manual and automatic backups of a database cluster.
+
+        A backup can be restored only at status `done`.
+
+        Args:
+            db_id: ID of the database cluster.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/dbs/{db_id}/backups``
         """
         return self._list("getDatabaseBackups", DatabaseBackup, path={"db_id": db_id}, query={"limit": limit, "offset": offset})
 
     def create(self, db_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseBackup:
-        """Call POST /api/v1/dbs/{db_id}/backups.
+        """Start a backup of a database cluster; the copy is charged.
+
+        Asynchronous. The backup is returned at once; poll it until its status is `done` or `fail`. A stored copy is
+        charged until deleted.
+
+        Args:
+            db_id: ID of the database cluster.
+            comment: Free text stored with the backup; sent in the query, not in a body.
 
         API: ``POST /api/v1/dbs/{db_id}/backups``
         """
         return self._call("createDatabaseBackup", DatabaseBackup, path={"db_id": db_id}, query={"comment": comment})
 
     def delete(self, db_id: int, backup_id: int) -> None:
-        """Call DELETE /api/v1/dbs/{db_id}/backups/{backup_id}.
+        """Delete a backup; the copy is lost and no longer charged.
+
+        Cannot be undone. The database itself is not touched.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``DELETE /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
         self._call("deleteDatabaseBackup", None, path={"db_id": db_id, "backup_id": backup_id})
 
     def get(self, db_id: int, backup_id: int) -> DatabaseBackup:
-        """Call GET /api/v1/dbs/{db_id}/backups/{backup_id}.
+        """Get one backup of a database with its status and progress.
+
+        Poll this after `dbs.backups.create` or a restore.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``GET /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
         return self._call("getDatabaseBackup", DatabaseBackup, path={"db_id": db_id, "backup_id": backup_id})
 
     def restore(self, db_id: int, backup_id: int) -> None:
-        """Call PUT /api/v1/dbs/{db_id}/backups/{backup_id}.
+        """Overwrite a database with the contents of a backup.
+
+        Everything written since the backup is lost, and the database is unavailable meanwhile. Asynchronous: the
+        cluster shows status `backup_recovery` until it is `started` again.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``PUT /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
@@ -1098,35 +1412,65 @@ class AsyncDbsBackupsResource(AsyncResource):
     def list(
         self, db_id: int, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[DatabaseBackup]:
-        """Call GET /api/v1/dbs/{db_id}/backups.
+        """List manual and automatic backups of a database cluster.
+
+        A backup can be restored only at status `done`.
+
+        Args:
+            db_id: ID of the database cluster.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/dbs/{db_id}/backups``
         """
         return self._list("getDatabaseBackups", DatabaseBackup, path={"db_id": db_id}, query={"limit": limit, "offset": offset})
 
     async def create(self, db_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseBackup:
-        """Call POST /api/v1/dbs/{db_id}/backups.
+        """Start a backup of a database cluster; the copy is charged.
+
+        Asynchronous. The backup is returned at once; poll it until its status is `done` or `fail`. A stored copy is
+        charged until deleted.
+
+        Args:
+            db_id: ID of the database cluster.
+            comment: Free text stored with the backup; sent in the query, not in a body.
 
         API: ``POST /api/v1/dbs/{db_id}/backups``
         """
         return await self._call("createDatabaseBackup", DatabaseBackup, path={"db_id": db_id}, query={"comment": comment})
 
     async def delete(self, db_id: int, backup_id: int) -> None:
-        """Call DELETE /api/v1/dbs/{db_id}/backups/{backup_id}.
+        """Delete a backup; the copy is lost and no longer charged.
+
+        Cannot be undone. The database itself is not touched.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``DELETE /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
         await self._call("deleteDatabaseBackup", None, path={"db_id": db_id, "backup_id": backup_id})
 
     async def get(self, db_id: int, backup_id: int) -> DatabaseBackup:
-        """Call GET /api/v1/dbs/{db_id}/backups/{backup_id}.
+        """Get one backup of a database with its status and progress.
+
+        Poll this after `dbs.backups.create` or a restore.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``GET /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
         return await self._call("getDatabaseBackup", DatabaseBackup, path={"db_id": db_id, "backup_id": backup_id})
 
     async def restore(self, db_id: int, backup_id: int) -> None:
-        """Call PUT /api/v1/dbs/{db_id}/backups/{backup_id}.
+        """Overwrite a database with the contents of a backup.
+
+        Everything written since the backup is lost, and the database is unavailable meanwhile. Asynchronous: the
+        cluster shows status `backup_recovery` until it is `started` again.
+
+        Args:
+            db_id: ID of the database cluster.
 
         API: ``PUT /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
@@ -1137,7 +1481,12 @@ class PresetsDbsResource(Resource):
     """``client.presets.dbs``: list."""
 
     def list(self, *, db_id: int | NotGiven = NOT_GIVEN) -> Page[DatabasePreset]:
-        """Call GET /api/v2/presets/dbs.
+        """List tariffs for managed databases with size and monthly price.
+
+        A preset fixes CPU, RAM, disk, engine and location. Prices are RUB per month, without a public IPv4.
+
+        Args:
+            db_id: ID of an existing database, to see the presets that apply to it.
 
         API: ``GET /api/v2/presets/dbs``
         """
@@ -1148,7 +1497,12 @@ class AsyncPresetsDbsResource(AsyncResource):
     """``client.presets.dbs``: list."""
 
     def list(self, *, db_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[DatabasePreset]:
-        """Call GET /api/v2/presets/dbs.
+        """List tariffs for managed databases with size and monthly price.
+
+        A preset fixes CPU, RAM, disk, engine and location. Prices are RUB per month, without a public IPv4.
+
+        Args:
+            db_id: ID of an existing database, to see the presets that apply to it.
 
         API: ``GET /api/v2/presets/dbs``
         """

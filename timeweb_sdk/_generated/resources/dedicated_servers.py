@@ -278,7 +278,7 @@ class PresetsDedicatedServersAdditionalServicesResource(Resource):
     def list(self, preset_id: int) -> Page[DedicatedServerAdditionalService]:
         """List the extras for a dedicated machine (addresses, panels), with prices.
 
-        Their ids go into the `*_id` fields of createDedicatedServer.
+        Their ids go into the `*_id` fields of `dedicated_servers.create`.
 
         API: ``GET /api/v1/presets/dedicated-servers/{preset_id}/additional-services``
         """
@@ -293,7 +293,7 @@ class AsyncPresetsDedicatedServersAdditionalServicesResource(AsyncResource):
     def list(self, preset_id: int) -> AsyncPage[DedicatedServerAdditionalService]:
         """List the extras for a dedicated machine (addresses, panels), with prices.
 
-        Their ids go into the `*_id` fields of createDedicatedServer.
+        Their ids go into the `*_id` fields of `dedicated_servers.create`.
 
         API: ``GET /api/v1/presets/dedicated-servers/{preset_id}/additional-services``
         """

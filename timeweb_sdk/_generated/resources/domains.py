@@ -59,7 +59,17 @@ class DomainsResource(Resource):
         order: Literal["asc", "dsc"] | str | NotGiven = NOT_GIVEN,
         sort: Literal["idn_name"] | str | NotGiven = NOT_GIVEN,
     ) -> Page[Domain]:
-        """Call GET /api/v1/domains.
+        """List domains of the account with expiry and subdomains.
+
+        Covers domains registered here and those only added for DNS.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            idn_name: Show only the domain with this internationalised name.
+            linked_ip: Show only domains linked to this IP address.
+            order: `asc` or `dsc` (the API's spelling of descending).
+            sort: Field to sort by; only `idn_name`.
 
         API: ``GET /api/v1/domains``
         """
@@ -77,7 +87,12 @@ class DomainsResource(Resource):
         )
 
     def get(self, fqdn: str) -> Domain:
-        """Call GET /api/v1/domains/{fqdn}.
+        """Get one domain by name, with expiry, renewal and subdomains.
+
+        DNS records and name servers have their own lists.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``GET /api/v1/domains/{fqdn}``
         """
@@ -86,7 +101,15 @@ class DomainsResource(Resource):
     def update(
         self, fqdn: str, *, is_autoprolong_enabled: bool | NotGiven = NOT_GIVEN, linked_ip: str | None | NotGiven = NOT_GIVEN
     ) -> Domain:
-        """Call PATCH /api/v1/domains/{fqdn}.
+        """Switch a domain's automatic renewal, or link it to an IP address.
+
+        With renewal on, the account is charged when the paid period runs out; with it off, the domain expires unless
+        renewed by hand. Absent fields keep their value.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
+            is_autoprolong_enabled: Renew (and charge) automatically.
+            linked_ip: IP address to link the domain to; null unlinks it.
 
         API: ``PATCH /api/v1/domains/{fqdn}``
         """
@@ -98,21 +121,38 @@ class DomainsResource(Resource):
         )
 
     def delete(self, fqdn: str) -> None:
-        """Call DELETE /api/v1/domains/{fqdn}.
+        """Remove a domain from the account with its subdomains and DNS records.
+
+        Names served from here stop resolving. Given the name of a subdomain, the live API has removed the whole domain:
+        use `domains.subdomains.delete` for that. Cannot be undone; answers without a body.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``DELETE /api/v1/domains/{fqdn}``
         """
         self._call("deleteDomain", None, path={"fqdn": fqdn})
 
     def check(self, fqdn: str) -> bool:
-        """Call GET /api/v1/check-domain/{fqdn}.
+        """Tell whether a domain name is free to be registered.
+
+        Reserves nothing; the name may be taken before a request is paid.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``GET /api/v1/check-domain/{fqdn}``
         """
         return self._call("checkDomain", bool, path={"fqdn": fqdn})
 
     def add(self, fqdn: str) -> None:
-        """Call POST /api/v1/add-domain/{fqdn}.
+        """Add an existing domain to the account, without registering it.
+
+        For a domain registered elsewhere whose DNS is to be kept here; delegate it to the platform's name servers. Buys
+        nothing; answers without a body.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``POST /api/v1/add-domain/{fqdn}``
         """
@@ -152,7 +192,17 @@ class AsyncDomainsResource(AsyncResource):
         order: Literal["asc", "dsc"] | str | NotGiven = NOT_GIVEN,
         sort: Literal["idn_name"] | str | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[Domain]:
-        """Call GET /api/v1/domains.
+        """List domains of the account with expiry and subdomains.
+
+        Covers domains registered here and those only added for DNS.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            idn_name: Show only the domain with this internationalised name.
+            linked_ip: Show only domains linked to this IP address.
+            order: `asc` or `dsc` (the API's spelling of descending).
+            sort: Field to sort by; only `idn_name`.
 
         API: ``GET /api/v1/domains``
         """
@@ -170,7 +220,12 @@ class AsyncDomainsResource(AsyncResource):
         )
 
     async def get(self, fqdn: str) -> Domain:
-        """Call GET /api/v1/domains/{fqdn}.
+        """Get one domain by name, with expiry, renewal and subdomains.
+
+        DNS records and name servers have their own lists.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``GET /api/v1/domains/{fqdn}``
         """
@@ -179,7 +234,15 @@ class AsyncDomainsResource(AsyncResource):
     async def update(
         self, fqdn: str, *, is_autoprolong_enabled: bool | NotGiven = NOT_GIVEN, linked_ip: str | None | NotGiven = NOT_GIVEN
     ) -> Domain:
-        """Call PATCH /api/v1/domains/{fqdn}.
+        """Switch a domain's automatic renewal, or link it to an IP address.
+
+        With renewal on, the account is charged when the paid period runs out; with it off, the domain expires unless
+        renewed by hand. Absent fields keep their value.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
+            is_autoprolong_enabled: Renew (and charge) automatically.
+            linked_ip: IP address to link the domain to; null unlinks it.
 
         API: ``PATCH /api/v1/domains/{fqdn}``
         """
@@ -191,21 +254,38 @@ class AsyncDomainsResource(AsyncResource):
         )
 
     async def delete(self, fqdn: str) -> None:
-        """Call DELETE /api/v1/domains/{fqdn}.
+        """Remove a domain from the account with its subdomains and DNS records.
+
+        Names served from here stop resolving. Given the name of a subdomain, the live API has removed the whole domain:
+        use `domains.subdomains.delete` for that. Cannot be undone; answers without a body.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``DELETE /api/v1/domains/{fqdn}``
         """
         await self._call("deleteDomain", None, path={"fqdn": fqdn})
 
     async def check(self, fqdn: str) -> bool:
-        """Call GET /api/v1/check-domain/{fqdn}.
+        """Tell whether a domain name is free to be registered.
+
+        Reserves nothing; the name may be taken before a request is paid.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``GET /api/v1/check-domain/{fqdn}``
         """
         return await self._call("checkDomain", bool, path={"fqdn": fqdn})
 
     async def add(self, fqdn: str) -> None:
-        """Call POST /api/v1/add-domain/{fqdn}.
+        """Add an existing domain to the account, without registering it.
+
+        For a domain registered elsewhere whose DNS is to be kept here; delegate it to the platform's name servers. Buys
+        nothing; answers without a body.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``POST /api/v1/add-domain/{fqdn}``
         """
@@ -262,7 +342,22 @@ class DomainsDnsRecordsResource(Resource):
         port: int | NotGiven = NOT_GIVEN,
         host: str | NotGiven = NOT_GIVEN,
     ) -> DnsRecord:
-        """Call POST /api/v2/domains/{fqdn}/dns-records.
+        """Add a DNS record of any type at a domain or a subdomain.
+
+        The record is created at the name given in `fqdn`, so put the subdomain there. No charge is documented; other
+        name servers may take up to the TTL to see it. `A` records may bind the name to an application with `app_id`.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            type: Kind of record; one variant each.
+            value: A: IPv4 address. AAAA: IPv6 address. TXT: text. CNAME: target domain. MX: name of the mail server.
+            ttl: Time to live in seconds.
+            app_id: A only: ID of an application (App Platform) to bind the name to.
+            priority: MX and SRV: the lower, the more preferred.
+            service: SRV: name of the service, with a leading underscore, such as `_sip`.
+            protocol: SRV: protocol, with a leading underscore, such as `_tcp`.
+            port: SRV: TCP or UDP port of the service.
+            host: SRV: canonical name of the host that offers the service.
 
         API: ``POST /api/v2/domains/{fqdn}/dns-records``
         """
@@ -345,7 +440,23 @@ class DomainsDnsRecordsResource(Resource):
         port: int | NotGiven = NOT_GIVEN,
         host: str | NotGiven = NOT_GIVEN,
     ) -> DnsRecord:
-        """Call PATCH /api/v2/domains/{fqdn}/dns-records/{record_id}.
+        """Replace a DNS record of a domain or a subdomain.
+
+        Send all fields of the record's type. A record is found only under the name it stands at; another `fqdn` gives
+        404. Caches keep the old value up to its TTL.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
+            type: Kind of record; one variant each.
+            value: A: IPv4 address. AAAA: IPv6 address. TXT: text. CNAME: target domain. MX: name of the mail server.
+            ttl: Time to live in seconds.
+            app_id: A only: ID of an application (App Platform) to bind the name to.
+            priority: MX and SRV: the lower, the more preferred.
+            service: SRV: name of the service, with a leading underscore, such as `_sip`.
+            protocol: SRV: protocol, with a leading underscore, such as `_tcp`.
+            port: SRV: TCP or UDP port of the service.
+            host: SRV: canonical name of the host that offers the service.
 
         API: ``PATCH /api/v2/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -367,7 +478,13 @@ class DomainsDnsRecordsResource(Resource):
         )
 
     def delete(self, fqdn: str, record_id: int) -> None:
-        """Call DELETE /api/v2/domains/{fqdn}/dns-records/{record_id}.
+        """Delete a DNS record; the name stops resolving to it.
+
+        A record is found only under the name it stands at; another `fqdn` gives 404. Answers without a body.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
 
         API: ``DELETE /api/v2/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -376,13 +493,21 @@ class DomainsDnsRecordsResource(Resource):
     def list(
         self, fqdn: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[DomainDnsRecord]:
-        """Call GET /api/v1/domains/{fqdn}/dns-records.
+        """List custom DNS records of a domain or a subdomain.
+
+        Records the platform creates by itself are listed by `domains.default_dns_records.list`. There is no v2 of this
+        list.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/domains/{fqdn}/dns-records``
         """
         return self._list("getDomainDNSRecords", DomainDnsRecord, path={"fqdn": fqdn}, query={"limit": limit, "offset": offset})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use domains.dns_records.create", category=None)
     def create_v1(
         self,
         fqdn: str,
@@ -393,7 +518,17 @@ class DomainsDnsRecordsResource(Resource):
         subdomain: str | NotGiven = NOT_GIVEN,
         ttl: int | NotGiven = NOT_GIVEN,
     ) -> DomainDnsRecord:
-        """Call POST /api/v1/domains/{fqdn}/dns-records.
+        """Add a DNS record through the old API; ignores the subdomain.
+
+        Deprecated; use `domains.dns_records.create`. Since February 2026 the live API has ignored `subdomain` and
+        written the record to the apex of the domain, answering 201.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            value: Value of the record.
+            priority: Priority, MX and SRV only.
+            subdomain: Full name of the subdomain. Ignored by the live API since February 2026.
+            ttl: Time to live in seconds.
 
         API: ``POST /api/v1/domains/{fqdn}/dns-records``
         """
@@ -404,7 +539,7 @@ class DomainsDnsRecordsResource(Resource):
             body={"type": type, "value": value, "priority": priority, "subdomain": subdomain, "ttl": ttl},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use domains.dns_records.update", category=None)
     def update_v1(
         self,
         fqdn: str,
@@ -416,7 +551,18 @@ class DomainsDnsRecordsResource(Resource):
         subdomain: str | NotGiven = NOT_GIVEN,
         ttl: int | NotGiven = NOT_GIVEN,
     ) -> DomainDnsRecord:
-        """Call PATCH /api/v1/domains/{fqdn}/dns-records/{record_id}.
+        """Replace a DNS record through the old API.
+
+        Deprecated; use `domains.dns_records.update`. A record is found only under the name it stands at; another `fqdn`
+        gives 404.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
+            value: Value of the record.
+            priority: Priority, MX and SRV only.
+            subdomain: Full name of the subdomain. Ignored by the live API since February 2026.
+            ttl: Time to live in seconds.
 
         API: ``PATCH /api/v1/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -427,9 +573,15 @@ class DomainsDnsRecordsResource(Resource):
             body={"type": type, "value": value, "priority": priority, "subdomain": subdomain, "ttl": ttl},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use domains.dns_records.delete", category=None)
     def delete_v1(self, fqdn: str, record_id: int) -> None:
-        """Call DELETE /api/v1/domains/{fqdn}/dns-records/{record_id}.
+        """Delete a DNS record through the old API; the name stops resolving.
+
+        Deprecated; use `domains.dns_records.delete`. Answers without a body.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
 
         API: ``DELETE /api/v1/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -486,7 +638,22 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
         port: int | NotGiven = NOT_GIVEN,
         host: str | NotGiven = NOT_GIVEN,
     ) -> DnsRecord:
-        """Call POST /api/v2/domains/{fqdn}/dns-records.
+        """Add a DNS record of any type at a domain or a subdomain.
+
+        The record is created at the name given in `fqdn`, so put the subdomain there. No charge is documented; other
+        name servers may take up to the TTL to see it. `A` records may bind the name to an application with `app_id`.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            type: Kind of record; one variant each.
+            value: A: IPv4 address. AAAA: IPv6 address. TXT: text. CNAME: target domain. MX: name of the mail server.
+            ttl: Time to live in seconds.
+            app_id: A only: ID of an application (App Platform) to bind the name to.
+            priority: MX and SRV: the lower, the more preferred.
+            service: SRV: name of the service, with a leading underscore, such as `_sip`.
+            protocol: SRV: protocol, with a leading underscore, such as `_tcp`.
+            port: SRV: TCP or UDP port of the service.
+            host: SRV: canonical name of the host that offers the service.
 
         API: ``POST /api/v2/domains/{fqdn}/dns-records``
         """
@@ -569,7 +736,23 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
         port: int | NotGiven = NOT_GIVEN,
         host: str | NotGiven = NOT_GIVEN,
     ) -> DnsRecord:
-        """Call PATCH /api/v2/domains/{fqdn}/dns-records/{record_id}.
+        """Replace a DNS record of a domain or a subdomain.
+
+        Send all fields of the record's type. A record is found only under the name it stands at; another `fqdn` gives
+        404. Caches keep the old value up to its TTL.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
+            type: Kind of record; one variant each.
+            value: A: IPv4 address. AAAA: IPv6 address. TXT: text. CNAME: target domain. MX: name of the mail server.
+            ttl: Time to live in seconds.
+            app_id: A only: ID of an application (App Platform) to bind the name to.
+            priority: MX and SRV: the lower, the more preferred.
+            service: SRV: name of the service, with a leading underscore, such as `_sip`.
+            protocol: SRV: protocol, with a leading underscore, such as `_tcp`.
+            port: SRV: TCP or UDP port of the service.
+            host: SRV: canonical name of the host that offers the service.
 
         API: ``PATCH /api/v2/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -591,7 +774,13 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
         )
 
     async def delete(self, fqdn: str, record_id: int) -> None:
-        """Call DELETE /api/v2/domains/{fqdn}/dns-records/{record_id}.
+        """Delete a DNS record; the name stops resolving to it.
+
+        A record is found only under the name it stands at; another `fqdn` gives 404. Answers without a body.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
 
         API: ``DELETE /api/v2/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -600,13 +789,21 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
     def list(
         self, fqdn: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[DomainDnsRecord]:
-        """Call GET /api/v1/domains/{fqdn}/dns-records.
+        """List custom DNS records of a domain or a subdomain.
+
+        Records the platform creates by itself are listed by `domains.default_dns_records.list`. There is no v2 of this
+        list.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/domains/{fqdn}/dns-records``
         """
         return self._list("getDomainDNSRecords", DomainDnsRecord, path={"fqdn": fqdn}, query={"limit": limit, "offset": offset})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use domains.dns_records.create", category=None)
     async def create_v1(
         self,
         fqdn: str,
@@ -617,7 +814,17 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
         subdomain: str | NotGiven = NOT_GIVEN,
         ttl: int | NotGiven = NOT_GIVEN,
     ) -> DomainDnsRecord:
-        """Call POST /api/v1/domains/{fqdn}/dns-records.
+        """Add a DNS record through the old API; ignores the subdomain.
+
+        Deprecated; use `domains.dns_records.create`. Since February 2026 the live API has ignored `subdomain` and
+        written the record to the apex of the domain, answering 201.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            value: Value of the record.
+            priority: Priority, MX and SRV only.
+            subdomain: Full name of the subdomain. Ignored by the live API since February 2026.
+            ttl: Time to live in seconds.
 
         API: ``POST /api/v1/domains/{fqdn}/dns-records``
         """
@@ -628,7 +835,7 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
             body={"type": type, "value": value, "priority": priority, "subdomain": subdomain, "ttl": ttl},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use domains.dns_records.update", category=None)
     async def update_v1(
         self,
         fqdn: str,
@@ -640,7 +847,18 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
         subdomain: str | NotGiven = NOT_GIVEN,
         ttl: int | NotGiven = NOT_GIVEN,
     ) -> DomainDnsRecord:
-        """Call PATCH /api/v1/domains/{fqdn}/dns-records/{record_id}.
+        """Replace a DNS record through the old API.
+
+        Deprecated; use `domains.dns_records.update`. A record is found only under the name it stands at; another `fqdn`
+        gives 404.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
+            value: Value of the record.
+            priority: Priority, MX and SRV only.
+            subdomain: Full name of the subdomain. Ignored by the live API since February 2026.
+            ttl: Time to live in seconds.
 
         API: ``PATCH /api/v1/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -651,9 +869,15 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
             body={"type": type, "value": value, "priority": priority, "subdomain": subdomain, "ttl": ttl},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use domains.dns_records.delete", category=None)
     async def delete_v1(self, fqdn: str, record_id: int) -> None:
-        """Call DELETE /api/v1/domains/{fqdn}/dns-records/{record_id}.
+        """Delete a DNS record through the old API; the name stops resolving.
+
+        Deprecated; use `domains.dns_records.delete`. Answers without a body.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            record_id: ID of the DNS record.
 
         API: ``DELETE /api/v1/domains/{fqdn}/dns-records/{record_id}``
         """
@@ -666,7 +890,14 @@ class DomainsDefaultDnsRecordsResource(Resource):
     def list(
         self, fqdn: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[DomainDnsRecord]:
-        """Call GET /api/v1/domains/{fqdn}/default-dns-records.
+        """List DNS records the platform created for a domain by itself.
+
+        Your own records are listed by `domains.dns_records.list`.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/domains/{fqdn}/default-dns-records``
         """
@@ -681,7 +912,14 @@ class AsyncDomainsDefaultDnsRecordsResource(AsyncResource):
     def list(
         self, fqdn: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[DomainDnsRecord]:
-        """Call GET /api/v1/domains/{fqdn}/default-dns-records.
+        """List DNS records the platform created for a domain by itself.
+
+        Your own records are listed by `domains.dns_records.list`.
+
+        Args:
+            fqdn: Name the record stands at: `example.com` for the apex, `sub.example.com` for a subdomain.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/domains/{fqdn}/default-dns-records``
         """
@@ -694,14 +932,29 @@ class DomainsSubdomainsResource(Resource):
     """``client.domains.subdomains``: create, delete."""
 
     def create(self, fqdn: str, subdomain_fqdn: str) -> Subdomain:
-        """Call POST /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}.
+        """Add a subdomain to a domain of the account.
+
+        No charge is documented. The live API refuses `www`. Create the subdomain before its DNS records; a name that
+        already has records has been refused.
+
+        Args:
+            fqdn: Full name of the domain, such as `example.com`.
+            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
+                live, the parent being added.
 
         API: ``POST /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
         """
         return self._call("addSubdomain", Subdomain, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
 
     def delete(self, fqdn: str, subdomain_fqdn: str) -> None:
-        """Call DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}.
+        """Delete a subdomain; its DNS records are lost.
+
+        The domain and its other subdomains stay. Answers without a body.
+
+        Args:
+            fqdn: Full name of the domain, such as `example.com`.
+            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
+                live, the parent being added.
 
         API: ``DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
         """
@@ -712,14 +965,29 @@ class AsyncDomainsSubdomainsResource(AsyncResource):
     """``client.domains.subdomains``: create, delete."""
 
     async def create(self, fqdn: str, subdomain_fqdn: str) -> Subdomain:
-        """Call POST /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}.
+        """Add a subdomain to a domain of the account.
+
+        No charge is documented. The live API refuses `www`. Create the subdomain before its DNS records; a name that
+        already has records has been refused.
+
+        Args:
+            fqdn: Full name of the domain, such as `example.com`.
+            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
+                live, the parent being added.
 
         API: ``POST /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
         """
         return await self._call("addSubdomain", Subdomain, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
 
     async def delete(self, fqdn: str, subdomain_fqdn: str) -> None:
-        """Call DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}.
+        """Delete a subdomain; its DNS records are lost.
+
+        The domain and its other subdomains stay. Answers without a body.
+
+        Args:
+            fqdn: Full name of the domain, such as `example.com`.
+            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
+                live, the parent being added.
 
         API: ``DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
         """
@@ -730,14 +998,26 @@ class DomainsNameServersResource(Resource):
     """``client.domains.name_servers``: list, update."""
 
     def list(self, fqdn: str) -> Page[DomainNameServers]:
-        """Call GET /api/v1/domains/{fqdn}/name-servers.
+        """Get the name servers a domain is delegated to.
+
+        `task_status` tells whether the last change has been carried out.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``GET /api/v1/domains/{fqdn}/name-servers``
         """
         return self._list("getDomainNameServers", DomainNameServers, path={"fqdn": fqdn})
 
     def update(self, fqdn: str, *, name_servers: Sequence[NameServerInput | NameServerInputParams]) -> Page[DomainNameServers]:
-        """Call PUT /api/v1/domains/{fqdn}/name-servers.
+        """Delegate a domain to another set of name servers.
+
+        Replaces the whole list. With foreign name servers the DNS records kept here stop having effect. Asynchronous:
+        watch `task_status`; the world notices within hours, up to days.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
+            name_servers: Name servers to delegate to.
 
         API: ``PUT /api/v1/domains/{fqdn}/name-servers``
         """
@@ -750,7 +1030,12 @@ class AsyncDomainsNameServersResource(AsyncResource):
     """``client.domains.name_servers``: list, update."""
 
     def list(self, fqdn: str) -> AsyncPage[DomainNameServers]:
-        """Call GET /api/v1/domains/{fqdn}/name-servers.
+        """Get the name servers a domain is delegated to.
+
+        `task_status` tells whether the last change has been carried out.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
 
         API: ``GET /api/v1/domains/{fqdn}/name-servers``
         """
@@ -759,7 +1044,14 @@ class AsyncDomainsNameServersResource(AsyncResource):
     def update(
         self, fqdn: str, *, name_servers: Sequence[NameServerInput | NameServerInputParams]
     ) -> AsyncPage[DomainNameServers]:
-        """Call PUT /api/v1/domains/{fqdn}/name-servers.
+        """Delegate a domain to another set of name servers.
+
+        Replaces the whole list. With foreign name servers the DNS records kept here stop having effect. Asynchronous:
+        watch `task_status`; the world notices within hours, up to days.
+
+        Args:
+            fqdn: Full domain name, such as `example.com`.
+            name_servers: Name servers to delegate to.
 
         API: ``PUT /api/v1/domains/{fqdn}/name-servers``
         """
@@ -772,7 +1064,12 @@ class DomainsRequestsResource(Resource):
     """``client.domains_requests``: list, create, get, update."""
 
     def list(self, *, person_id: int | NotGiven = NOT_GIVEN) -> Page[DomainRequest]:
-        """Call GET /api/v1/domains-requests.
+        """List requests to register, renew or transfer domains.
+
+        Includes requests that have not been paid yet.
+
+        Args:
+            person_id: Show only requests of this registrant (administrator of the domain).
 
         API: ``GET /api/v1/domains-requests``
         """
@@ -820,7 +1117,21 @@ class DomainsRequestsResource(Resource):
         prime: Literal["extra", "premium", "optimal", "maximal"] | str | NotGiven = NOT_GIVEN,
         auth_code: SecretStr | str | NotGiven = NOT_GIVEN,
     ) -> DomainRequest:
-        """Call POST /api/v1/domains-requests.
+        """File a request to register, renew or transfer a domain.
+
+        `action` chooses the kind of request and its fields. Nothing is charged yet: the request waits until it is paid
+        with `domains_requests.update`. Prices stand in `tlds.list`; check a new name with `domains.check` first.
+
+        Args:
+            action: `register`, `prolong` (renew) or `transfer`; decides which other fields belong.
+            fqdn: Domain the request is about.
+            person_id: ID of the registrant; required to register.
+            is_autoprolong_enabled: Renew (and charge) automatically from then on.
+            is_whois_privacy_enabled: Hide the registrant in whois; not available in .ru and .xn--p1ai.
+            period: Period to pay for, `P1Y` (one year) to `P10Y`; one to three years in .ru and .xn--p1ai.
+            is_antispam_enabled: Renewal only: include the antispam service.
+            prime: Renewal only: Prime bundle to add.
+            auth_code: Transfer only: code given by the present registrar, secret.
 
         API: ``POST /api/v1/domains-requests``
         """
@@ -841,7 +1152,9 @@ class DomainsRequestsResource(Resource):
         )
 
     def get(self, request_id: int) -> DomainRequest:
-        """Call GET /api/v1/domains-requests/{request_id}.
+        """Get one request to register, renew or transfer a domain.
+
+        Poll it after payment; `message` and `error_code_transfer` explain a failure.
 
         API: ``GET /api/v1/domains-requests/{request_id}``
         """
@@ -896,7 +1209,20 @@ class DomainsRequestsResource(Resource):
         auth_code: SecretStr | str | NotGiven = NOT_GIVEN,
         bonus_id: int | NotGiven = NOT_GIVEN,
     ) -> DomainRequest:
-        """Call PATCH /api/v1/domains-requests/{request_id}.
+        """Pay for a domain request, or update a transfer request.
+
+        `money_source` chooses how: `use` charges the balance of the account, `invoice` goes through a payment system,
+        `bonus` spends a bonus, `free` updates a transfer. A registration or renewal that has been paid is carried out
+        by the registrar and cannot be taken back.
+
+        Args:
+            money_source: `use` (balance), `invoice` (payment system), `bonus`, or `free` (transfer); decides which
+                other fields belong.
+            person_id: ID of the registrant.
+            payment_type: For `invoice`: payment system.
+            payer_id: For `invoice`: ID of the payer.
+            auth_code: For `free`: transfer code given by the present registrar, secret.
+            bonus_id: For `bonus`: ID of the bonus to spend.
 
         API: ``PATCH /api/v1/domains-requests/{request_id}``
         """
@@ -919,7 +1245,12 @@ class AsyncDomainsRequestsResource(AsyncResource):
     """``client.domains_requests``: list, create, get, update."""
 
     def list(self, *, person_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[DomainRequest]:
-        """Call GET /api/v1/domains-requests.
+        """List requests to register, renew or transfer domains.
+
+        Includes requests that have not been paid yet.
+
+        Args:
+            person_id: Show only requests of this registrant (administrator of the domain).
 
         API: ``GET /api/v1/domains-requests``
         """
@@ -967,7 +1298,21 @@ class AsyncDomainsRequestsResource(AsyncResource):
         prime: Literal["extra", "premium", "optimal", "maximal"] | str | NotGiven = NOT_GIVEN,
         auth_code: SecretStr | str | NotGiven = NOT_GIVEN,
     ) -> DomainRequest:
-        """Call POST /api/v1/domains-requests.
+        """File a request to register, renew or transfer a domain.
+
+        `action` chooses the kind of request and its fields. Nothing is charged yet: the request waits until it is paid
+        with `domains_requests.update`. Prices stand in `tlds.list`; check a new name with `domains.check` first.
+
+        Args:
+            action: `register`, `prolong` (renew) or `transfer`; decides which other fields belong.
+            fqdn: Domain the request is about.
+            person_id: ID of the registrant; required to register.
+            is_autoprolong_enabled: Renew (and charge) automatically from then on.
+            is_whois_privacy_enabled: Hide the registrant in whois; not available in .ru and .xn--p1ai.
+            period: Period to pay for, `P1Y` (one year) to `P10Y`; one to three years in .ru and .xn--p1ai.
+            is_antispam_enabled: Renewal only: include the antispam service.
+            prime: Renewal only: Prime bundle to add.
+            auth_code: Transfer only: code given by the present registrar, secret.
 
         API: ``POST /api/v1/domains-requests``
         """
@@ -988,7 +1333,9 @@ class AsyncDomainsRequestsResource(AsyncResource):
         )
 
     async def get(self, request_id: int) -> DomainRequest:
-        """Call GET /api/v1/domains-requests/{request_id}.
+        """Get one request to register, renew or transfer a domain.
+
+        Poll it after payment; `message` and `error_code_transfer` explain a failure.
 
         API: ``GET /api/v1/domains-requests/{request_id}``
         """
@@ -1043,7 +1390,20 @@ class AsyncDomainsRequestsResource(AsyncResource):
         auth_code: SecretStr | str | NotGiven = NOT_GIVEN,
         bonus_id: int | NotGiven = NOT_GIVEN,
     ) -> DomainRequest:
-        """Call PATCH /api/v1/domains-requests/{request_id}.
+        """Pay for a domain request, or update a transfer request.
+
+        `money_source` chooses how: `use` charges the balance of the account, `invoice` goes through a payment system,
+        `bonus` spends a bonus, `free` updates a transfer. A registration or renewal that has been paid is carried out
+        by the registrar and cannot be taken back.
+
+        Args:
+            money_source: `use` (balance), `invoice` (payment system), `bonus`, or `free` (transfer); decides which
+                other fields belong.
+            person_id: ID of the registrant.
+            payment_type: For `invoice`: payment system.
+            payer_id: For `invoice`: ID of the payer.
+            auth_code: For `free`: transfer code given by the present registrar, secret.
+            bonus_id: For `bonus`: ID of the bonus to spend.
 
         API: ``PATCH /api/v1/domains-requests/{request_id}``
         """
@@ -1068,14 +1428,22 @@ class TldsResource(Resource):
     def list(
         self, *, is_published: bool | NotGiven = NOT_GIVEN, is_registered: bool | NotGiven = NOT_GIVEN
     ) -> Page[TopLevelDomain]:
-        """Call GET /api/v1/tlds.
+        """List domain zones with prices of registration, renewal and transfer.
+
+        Prices are RUB for the period stated.
+
+        Args:
+            is_published: Show only zones that are (or are not) offered to customers.
+            is_registered: Show only zones that are (or are not) registered.
 
         API: ``GET /api/v1/tlds``
         """
         return self._list("getTLDs", TopLevelDomain, query={"is_published": is_published, "is_registered": is_registered})
 
     def get(self, tld_id: int) -> TopLevelDomain:
-        """Call GET /api/v1/tlds/{tld_id}.
+        """Get one domain zone with its prices and periods.
+
+        Prices are RUB for the period stated.
 
         API: ``GET /api/v1/tlds/{tld_id}``
         """
@@ -1088,14 +1456,22 @@ class AsyncTldsResource(AsyncResource):
     def list(
         self, *, is_published: bool | NotGiven = NOT_GIVEN, is_registered: bool | NotGiven = NOT_GIVEN
     ) -> AsyncPage[TopLevelDomain]:
-        """Call GET /api/v1/tlds.
+        """List domain zones with prices of registration, renewal and transfer.
+
+        Prices are RUB for the period stated.
+
+        Args:
+            is_published: Show only zones that are (or are not) offered to customers.
+            is_registered: Show only zones that are (or are not) registered.
 
         API: ``GET /api/v1/tlds``
         """
         return self._list("getTLDs", TopLevelDomain, query={"is_published": is_published, "is_registered": is_registered})
 
     async def get(self, tld_id: int) -> TopLevelDomain:
-        """Call GET /api/v1/tlds/{tld_id}.
+        """Get one domain zone with its prices and periods.
+
+        Prices are RUB for the period stated.
 
         API: ``GET /api/v1/tlds/{tld_id}``
         """

@@ -90,7 +90,7 @@ class FirewallGroupsResource(Resource):
     def get(self, group_id: str) -> FirewallGroup:
         """Fetch one firewall group without its rules.
 
-        The rules are read with getGroupRules, the services with getGroupResources.
+        The rules are read with `firewall.groups.rules.list`, the services with `firewall.groups.resources.list`.
 
         Args:
             group_id: UUID of the group.
@@ -176,7 +176,7 @@ class AsyncFirewallGroupsResource(AsyncResource):
     async def get(self, group_id: str) -> FirewallGroup:
         """Fetch one firewall group without its rules.
 
-        The rules are read with getGroupRules, the services with getGroupResources.
+        The rules are read with `firewall.groups.rules.list`, the services with `firewall.groups.resources.list`.
 
         Args:
             group_id: UUID of the group.

@@ -60,14 +60,14 @@ class ImagesResource(Waits[Image], Resource):
         """Make an image from a disk, from a URL or for an upload; storing it is charged.
 
         `disk_id` copies the disk of a server. Without `disk_id`, `location` and `os` describe an image of your own:
-        `upload_url` fetches it from there, otherwise send the file with uploadImage. Asynchronous: the status goes from
-        `new` to `created` or `failed`. A stored image is billed until deleted.
+        `upload_url` fetches it from there, otherwise send the file with `images.upload`. Asynchronous: the status goes
+        from `new` to `created` or `failed`. A stored image is billed until deleted.
 
         Args:
             location: Location to store the image in.
             os: Operating system family in the image; `other` if unsure.
             disk_id: Disk of a server to copy; leave out for an image of your own.
-            upload_url: URL the image is fetched from; leave out to send the file with uploadImage.
+            upload_url: URL the image is fetched from; leave out to send the file with `images.upload`.
 
         API: ``POST /api/v1/images``
         """
@@ -181,14 +181,14 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
         """Make an image from a disk, from a URL or for an upload; storing it is charged.
 
         `disk_id` copies the disk of a server. Without `disk_id`, `location` and `os` describe an image of your own:
-        `upload_url` fetches it from there, otherwise send the file with uploadImage. Asynchronous: the status goes from
-        `new` to `created` or `failed`. A stored image is billed until deleted.
+        `upload_url` fetches it from there, otherwise send the file with `images.upload`. Asynchronous: the status goes
+        from `new` to `created` or `failed`. A stored image is billed until deleted.
 
         Args:
             location: Location to store the image in.
             os: Operating system family in the image; `other` if unsure.
             disk_id: Disk of a server to copy; leave out for an image of your own.
-            upload_url: URL the image is fetched from; leave out to send the file with uploadImage.
+            upload_url: URL the image is fetched from; leave out to send the file with `images.upload`.
 
         API: ``POST /api/v1/images``
         """

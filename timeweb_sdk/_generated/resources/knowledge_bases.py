@@ -31,15 +31,20 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
         return CloudAiKnowledgeBasesStatisticResource(self._client)
 
     def list(self) -> Page[KnowledgeBaseSummary]:
-        """Call GET /api/v2/cloud-ai/knowledge-bases.
+        """List AI knowledge bases with the number of their documents.
+
+        Gives `documents_count` instead of the documents; list those with `cloud_ai.knowledge_bases.documents.list`. The
+        documented key is `knowledgebases`; `knowledge_bases` has been seen live.
 
         API: ``GET /api/v2/cloud-ai/knowledge-bases``
         """
         return self._list("getKnowledgebasesV2", KnowledgeBaseSummary)
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use cloud_ai.knowledge_bases.list", category=None)
     def list_v1(self) -> Page[KnowledgeBase]:
-        """Call GET /api/v1/cloud-ai/knowledge-bases.
+        """List AI knowledge bases with all their documents inline.
+
+        Deprecated; use `cloud_ai.knowledge_bases.list`, whose replies stay small.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases``
         """
@@ -55,7 +60,16 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
         description: str | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> KnowledgeBase:
-        """Call POST /api/v1/cloud-ai/knowledge-bases.
+        """Create a knowledge base, paying for its OpenSearch cluster and tokens.
+
+        Orders a managed OpenSearch database from `dbaas_preset_id` (charged hourly) and a token package (charged per
+        period). Asynchronous: status goes from `creating` to `active`; upload files after that.
+
+        Args:
+            dbaas_preset_id: ID of an OpenSearch database preset; charged hourly.
+            network_id: ID of the private network for the OpenSearch cluster.
+            token_package_id: ID from `cloud_ai.token_packages.knowledge_bases.list`; charged.
+            project_id: Project to put the knowledge base into; absent: the default project.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases``
         """
@@ -73,7 +87,12 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
         )
 
     def get(self, knowledge_base_id: int) -> KnowledgeBase:
-        """Call GET /api/v1/cloud-ai/knowledge-bases/{id}.
+        """Get one knowledge base with its documents and token balance.
+
+        Contains every document; for large bases prefer `cloud_ai.knowledge_bases.documents.list`.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}``
         """
@@ -82,7 +101,12 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
     def update(
         self, knowledge_base_id: int, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN
     ) -> KnowledgeBase:
-        """Call PATCH /api/v1/cloud-ai/knowledge-bases/{id}.
+        """Change the name or description of a knowledge base.
+
+        Documents, tokens and linked agents are not touched. Absent fields keep their value.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
 
         API: ``PATCH /api/v1/cloud-ai/knowledge-bases/{id}``
         """
@@ -94,35 +118,67 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
         )
 
     def delete(self, knowledge_base_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/knowledge-bases/{id}.
+        """Delete a knowledge base with its documents and index.
+
+        The documents are lost for good and linked agents stop seeing them. Check afterwards whether the OpenSearch
+        cluster (`dbaas_id`) is still there and billed.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
 
         API: ``DELETE /api/v1/cloud-ai/knowledge-bases/{id}``
         """
         self._call("deleteKnowledgebase", None, path={"id": knowledge_base_id})
 
     def link(self, knowledge_base_id: int, agent_id: int) -> None:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}.
+        """Let an AI agent answer from a knowledge base.
+
+        Several agents may share one knowledge base. Returns nothing.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            agent_id: ID of the AI agent.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}``
         """
         self._call("linkKnowledgebaseToAgent", None, path={"id": knowledge_base_id, "agent_id": agent_id})
 
     def unlink(self, knowledge_base_id: int, agent_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}.
+        """Stop an AI agent from using a knowledge base.
+
+        Neither the agent nor the documents are deleted.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            agent_id: ID of the AI agent.
 
         API: ``DELETE /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}``
         """
         self._call("unlinkKnowledgebaseFromAgent", None, path={"id": knowledge_base_id, "agent_id": agent_id})
 
     def add_additional_token_package(self, knowledge_base_id: int, *, count: int | NotGiven = NOT_GIVEN) -> None:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/add-additional-token-package.
+        """Buy extra tokens for indexing into a knowledge base.
+
+        Charges the account at once for `count` additional packages. Not idempotent; a repetition buys again. Returns
+        nothing.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            count: Packages to buy, 1 to 100; each is charged.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/add-additional-token-package``
         """
         self._call("addAdditionalTokenPackageToKnowledgebase", None, path={"id": knowledge_base_id}, body={"count": count})
 
     def upload(self, knowledge_base_id: int, *, files: Sequence[FileContent]) -> Page[str]:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/upload.
+        """Upload files into a knowledge base for indexing.
+
+        Up to 10 files of at most 10 MB each; CSV, XML, Markdown, HTML and TXT, no JSON. Indexing is asynchronous and
+        uses tokens of the knowledge base; follow the status of the documents.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            files: Files to send as multipart/form-data, at most 10, each at most 10 MB.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/upload``
         """
@@ -143,15 +199,20 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
         return AsyncCloudAiKnowledgeBasesStatisticResource(self._client)
 
     def list(self) -> AsyncPage[KnowledgeBaseSummary]:
-        """Call GET /api/v2/cloud-ai/knowledge-bases.
+        """List AI knowledge bases with the number of their documents.
+
+        Gives `documents_count` instead of the documents; list those with `cloud_ai.knowledge_bases.documents.list`. The
+        documented key is `knowledgebases`; `knowledge_bases` has been seen live.
 
         API: ``GET /api/v2/cloud-ai/knowledge-bases``
         """
         return self._list("getKnowledgebasesV2", KnowledgeBaseSummary)
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use cloud_ai.knowledge_bases.list", category=None)
     def list_v1(self) -> AsyncPage[KnowledgeBase]:
-        """Call GET /api/v1/cloud-ai/knowledge-bases.
+        """List AI knowledge bases with all their documents inline.
+
+        Deprecated; use `cloud_ai.knowledge_bases.list`, whose replies stay small.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases``
         """
@@ -167,7 +228,16 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
         description: str | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> KnowledgeBase:
-        """Call POST /api/v1/cloud-ai/knowledge-bases.
+        """Create a knowledge base, paying for its OpenSearch cluster and tokens.
+
+        Orders a managed OpenSearch database from `dbaas_preset_id` (charged hourly) and a token package (charged per
+        period). Asynchronous: status goes from `creating` to `active`; upload files after that.
+
+        Args:
+            dbaas_preset_id: ID of an OpenSearch database preset; charged hourly.
+            network_id: ID of the private network for the OpenSearch cluster.
+            token_package_id: ID from `cloud_ai.token_packages.knowledge_bases.list`; charged.
+            project_id: Project to put the knowledge base into; absent: the default project.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases``
         """
@@ -185,7 +255,12 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
         )
 
     async def get(self, knowledge_base_id: int) -> KnowledgeBase:
-        """Call GET /api/v1/cloud-ai/knowledge-bases/{id}.
+        """Get one knowledge base with its documents and token balance.
+
+        Contains every document; for large bases prefer `cloud_ai.knowledge_bases.documents.list`.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}``
         """
@@ -194,7 +269,12 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
     async def update(
         self, knowledge_base_id: int, *, name: str | NotGiven = NOT_GIVEN, description: str | NotGiven = NOT_GIVEN
     ) -> KnowledgeBase:
-        """Call PATCH /api/v1/cloud-ai/knowledge-bases/{id}.
+        """Change the name or description of a knowledge base.
+
+        Documents, tokens and linked agents are not touched. Absent fields keep their value.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
 
         API: ``PATCH /api/v1/cloud-ai/knowledge-bases/{id}``
         """
@@ -206,28 +286,53 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
         )
 
     async def delete(self, knowledge_base_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/knowledge-bases/{id}.
+        """Delete a knowledge base with its documents and index.
+
+        The documents are lost for good and linked agents stop seeing them. Check afterwards whether the OpenSearch
+        cluster (`dbaas_id`) is still there and billed.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
 
         API: ``DELETE /api/v1/cloud-ai/knowledge-bases/{id}``
         """
         await self._call("deleteKnowledgebase", None, path={"id": knowledge_base_id})
 
     async def link(self, knowledge_base_id: int, agent_id: int) -> None:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}.
+        """Let an AI agent answer from a knowledge base.
+
+        Several agents may share one knowledge base. Returns nothing.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            agent_id: ID of the AI agent.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}``
         """
         await self._call("linkKnowledgebaseToAgent", None, path={"id": knowledge_base_id, "agent_id": agent_id})
 
     async def unlink(self, knowledge_base_id: int, agent_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}.
+        """Stop an AI agent from using a knowledge base.
+
+        Neither the agent nor the documents are deleted.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            agent_id: ID of the AI agent.
 
         API: ``DELETE /api/v1/cloud-ai/knowledge-bases/{id}/link/{agent_id}``
         """
         await self._call("unlinkKnowledgebaseFromAgent", None, path={"id": knowledge_base_id, "agent_id": agent_id})
 
     async def add_additional_token_package(self, knowledge_base_id: int, *, count: int | NotGiven = NOT_GIVEN) -> None:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/add-additional-token-package.
+        """Buy extra tokens for indexing into a knowledge base.
+
+        Charges the account at once for `count` additional packages. Not idempotent; a repetition buys again. Returns
+        nothing.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            count: Packages to buy, 1 to 100; each is charged.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/add-additional-token-package``
         """
@@ -236,7 +341,14 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
         )
 
     def upload(self, knowledge_base_id: int, *, files: Sequence[FileContent]) -> AsyncPage[str]:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/upload.
+        """Upload files into a knowledge base for indexing.
+
+        Up to 10 files of at most 10 MB each; CSV, XML, Markdown, HTML and TXT, no JSON. Indexing is asynchronous and
+        uses tokens of the knowledge base; follow the status of the documents.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            files: Files to send as multipart/form-data, at most 10, each at most 10 MB.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/upload``
         """
@@ -255,7 +367,16 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource):
         sort_by: Literal["name", "size", "status", "indexing_timestamp"] | str | NotGiven = NOT_GIVEN,
         sort_order: Literal["ASC", "DESC"] | str | NotGiven = NOT_GIVEN,
     ) -> Page[KnowledgeBaseDocument]:
-        """Call GET /api/v2/cloud-ai/knowledge-bases/{id}/documents.
+        """List documents of a knowledge base with their indexing status.
+
+        Sorted by the time of last indexing, newest first, unless told otherwise.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            limit: Items per page; the API's default is 10, at most 100.
+            offset: Items to skip.
+            sort_by: Field to sort by; default `indexing_timestamp`, the time of last indexing.
+            sort_order: `ASC` or `DESC`; default `DESC`.
 
         API: ``GET /api/v2/cloud-ai/knowledge-bases/{id}/documents``
         """
@@ -267,21 +388,40 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource):
         )
 
     def delete(self, knowledge_base_id: int, document_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}.
+        """Delete a document and its index from a knowledge base.
+
+        The file is lost for good; tokens spent on indexing are not given back.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            document_id: ID of the document.
 
         API: ``DELETE /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}``
         """
         self._call("deleteDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
     def download(self, knowledge_base_id: int, document_id: int) -> bytes:
-        """Call GET /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/download.
+        """Download the original file of a knowledge-base document.
+
+        Returns raw bytes, not JSON.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            document_id: ID of the document.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/download``
         """
         return self._call("downloadDocument", bytes, path={"id": knowledge_base_id, "document_id": document_id})
 
     def reindex(self, knowledge_base_id: int, document_id: int) -> None:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/reindex.
+        """Index a document again, spending tokens of the knowledge base.
+
+        Asynchronous; watch `status` of the document until it is `indexed` or `error`. Meant for documents that failed,
+        for instance for lack of tokens. Returns nothing.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            document_id: ID of the document.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/reindex``
         """
@@ -300,7 +440,16 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource):
         sort_by: Literal["name", "size", "status", "indexing_timestamp"] | str | NotGiven = NOT_GIVEN,
         sort_order: Literal["ASC", "DESC"] | str | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[KnowledgeBaseDocument]:
-        """Call GET /api/v2/cloud-ai/knowledge-bases/{id}/documents.
+        """List documents of a knowledge base with their indexing status.
+
+        Sorted by the time of last indexing, newest first, unless told otherwise.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            limit: Items per page; the API's default is 10, at most 100.
+            offset: Items to skip.
+            sort_by: Field to sort by; default `indexing_timestamp`, the time of last indexing.
+            sort_order: `ASC` or `DESC`; default `DESC`.
 
         API: ``GET /api/v2/cloud-ai/knowledge-bases/{id}/documents``
         """
@@ -312,21 +461,40 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource):
         )
 
     async def delete(self, knowledge_base_id: int, document_id: int) -> None:
-        """Call DELETE /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}.
+        """Delete a document and its index from a knowledge base.
+
+        The file is lost for good; tokens spent on indexing are not given back.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            document_id: ID of the document.
 
         API: ``DELETE /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}``
         """
         await self._call("deleteDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
     async def download(self, knowledge_base_id: int, document_id: int) -> bytes:
-        """Call GET /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/download.
+        """Download the original file of a knowledge-base document.
+
+        Returns raw bytes, not JSON.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            document_id: ID of the document.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/download``
         """
         return await self._call("downloadDocument", bytes, path={"id": knowledge_base_id, "document_id": document_id})
 
     async def reindex(self, knowledge_base_id: int, document_id: int) -> None:
-        """Call POST /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/reindex.
+        """Index a document again, spending tokens of the knowledge base.
+
+        Asynchronous; watch `status` of the document until it is `indexed` or `error`. Meant for documents that failed,
+        for instance for lack of tokens. Returns nothing.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            document_id: ID of the document.
 
         API: ``POST /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/reindex``
         """
@@ -344,7 +512,15 @@ class CloudAiKnowledgeBasesStatisticResource(Resource):
         end_time: datetime | str | NotGiven = NOT_GIVEN,
         interval: int | NotGiven = NOT_GIVEN,
     ) -> Page[TokenStatistic]:
-        """Call GET /api/v1/cloud-ai/knowledge-bases/{id}/statistic.
+        """Get token usage of a knowledge base over time.
+
+        One item per interval of the requested range.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            start_time: Start of the range, ISO 8601.
+            end_time: End of the range, ISO 8601.
+            interval: Width of one item in minutes; default 60.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}/statistic``
         """
@@ -367,7 +543,15 @@ class AsyncCloudAiKnowledgeBasesStatisticResource(AsyncResource):
         end_time: datetime | str | NotGiven = NOT_GIVEN,
         interval: int | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[TokenStatistic]:
-        """Call GET /api/v1/cloud-ai/knowledge-bases/{id}/statistic.
+        """Get token usage of a knowledge base over time.
+
+        One item per interval of the requested range.
+
+        Args:
+            knowledge_base_id: ID of the knowledge base.
+            start_time: Start of the range, ISO 8601.
+            end_time: End of the range, ISO 8601.
+            interval: Width of one item in minutes; default 60.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}/statistic``
         """

@@ -124,7 +124,13 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource):
         return K8sClustersAddonsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[KubernetesCluster]:
-        """Call GET /api/v1/k8s/clusters.
+        """List Kubernetes clusters of the account.
+
+        Totals of CPU, RAM and disk cover the whole cluster.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/k8s/clusters``
         """
@@ -154,7 +160,28 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource):
         oidc_provider: OidcProviderInput | OidcProviderInputParams | NotGiven = NOT_GIVEN,
         cluster_network_cidr: ClusterNetworkCidrInput | ClusterNetworkCidrInputParams | NotGiven = NOT_GIVEN,
     ) -> KubernetesCluster:
-        """Call POST /api/v1/k8s/clusters.
+        """Create a Kubernetes cluster, with or without workers, and pay for it.
+
+        Charges the account hourly for masters and workers from creation. Pass exactly one of `preset_id` and
+        `configuration`. Asynchronous, 15 to 25 minutes until status `active`. Preset, zone and network must belong
+        together: a mismatch has left broken clusters behind although the call failed. Without `network_id` a private
+        network is created that outlives the cluster.
+
+        Args:
+            k8s_version: Version as in `k8s.k8s_versions.list`.
+            network_driver: CNI plugin; cannot be changed later.
+            availability_zone: Zone; must match preset and network.
+            is_ingress: Deprecated; install the add-on instead.
+            is_k8s_dashboard: Deprecated; install the add-on instead.
+            preset_id: ID of a master preset. Excludes `configuration`.
+            configuration: Custom master size. Excludes `preset_id`.
+            master_nodes_count: Number of masters; each is charged.
+            worker_groups: Worker groups to create at once; their nodes are charged.
+            network_id: ID of an existing private network; absent: a new one is created and outlives the cluster.
+            project_id: Project to put the cluster into; absent: the default project.
+            maintenance_slot: When the platform may do maintenance.
+            oidc_provider: OpenID Connect login for users of the cluster.
+            cluster_network_cidr: Address ranges inside the cluster; echoed live as `network_cidr`.
 
         API: ``POST /api/v1/k8s/clusters``
         """
@@ -182,14 +209,25 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource):
         )
 
     def get(self, cluster_id: int) -> KubernetesCluster:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}.
+        """Get one Kubernetes cluster with its status and version.
+
+        `preset_id` is absent for clusters sized by a configurator.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}``
         """
         return self._call("getCluster", KubernetesCluster, path={"cluster_id": cluster_id})
 
     def delete(self, cluster_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}.
+        """Delete a Kubernetes cluster with all nodes and workloads.
+
+        Everything on the nodes is lost for good and the charge ends. The private network stays. If deletions must be
+        confirmed, the reply carries a hash and nothing is deleted until the call is repeated with it and the code;
+        otherwise it answers without a body.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}``
         """
@@ -203,7 +241,12 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource):
         description: str | NotGiven = NOT_GIVEN,
         oidc_provider: OidcProviderUpdate | OidcProviderUpdateParams | NotGiven = NOT_GIVEN,
     ) -> KubernetesCluster:
-        """Call PATCH /api/v1/k8s/clusters/{cluster_id}.
+        """Change name, description or OIDC provider of a Kubernetes cluster.
+
+        Absent fields keep their value. Version and size have operations of their own.
+
+        Args:
+            oidc_provider: OpenID Connect login for users of the cluster; replaces the present one.
 
         API: ``PATCH /api/v1/k8s/clusters/{cluster_id}``
         """
@@ -254,7 +297,13 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
         return AsyncK8sClustersAddonsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[KubernetesCluster]:
-        """Call GET /api/v1/k8s/clusters.
+        """List Kubernetes clusters of the account.
+
+        Totals of CPU, RAM and disk cover the whole cluster.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/k8s/clusters``
         """
@@ -284,7 +333,28 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
         oidc_provider: OidcProviderInput | OidcProviderInputParams | NotGiven = NOT_GIVEN,
         cluster_network_cidr: ClusterNetworkCidrInput | ClusterNetworkCidrInputParams | NotGiven = NOT_GIVEN,
     ) -> KubernetesCluster:
-        """Call POST /api/v1/k8s/clusters.
+        """Create a Kubernetes cluster, with or without workers, and pay for it.
+
+        Charges the account hourly for masters and workers from creation. Pass exactly one of `preset_id` and
+        `configuration`. Asynchronous, 15 to 25 minutes until status `active`. Preset, zone and network must belong
+        together: a mismatch has left broken clusters behind although the call failed. Without `network_id` a private
+        network is created that outlives the cluster.
+
+        Args:
+            k8s_version: Version as in `k8s.k8s_versions.list`.
+            network_driver: CNI plugin; cannot be changed later.
+            availability_zone: Zone; must match preset and network.
+            is_ingress: Deprecated; install the add-on instead.
+            is_k8s_dashboard: Deprecated; install the add-on instead.
+            preset_id: ID of a master preset. Excludes `configuration`.
+            configuration: Custom master size. Excludes `preset_id`.
+            master_nodes_count: Number of masters; each is charged.
+            worker_groups: Worker groups to create at once; their nodes are charged.
+            network_id: ID of an existing private network; absent: a new one is created and outlives the cluster.
+            project_id: Project to put the cluster into; absent: the default project.
+            maintenance_slot: When the platform may do maintenance.
+            oidc_provider: OpenID Connect login for users of the cluster.
+            cluster_network_cidr: Address ranges inside the cluster; echoed live as `network_cidr`.
 
         API: ``POST /api/v1/k8s/clusters``
         """
@@ -312,14 +382,25 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
         )
 
     async def get(self, cluster_id: int) -> KubernetesCluster:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}.
+        """Get one Kubernetes cluster with its status and version.
+
+        `preset_id` is absent for clusters sized by a configurator.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}``
         """
         return await self._call("getCluster", KubernetesCluster, path={"cluster_id": cluster_id})
 
     async def delete(self, cluster_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}.
+        """Delete a Kubernetes cluster with all nodes and workloads.
+
+        Everything on the nodes is lost for good and the charge ends. The private network stays. If deletions must be
+        confirmed, the reply carries a hash and nothing is deleted until the call is repeated with it and the code;
+        otherwise it answers without a body.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}``
         """
@@ -333,7 +414,12 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
         description: str | NotGiven = NOT_GIVEN,
         oidc_provider: OidcProviderUpdate | OidcProviderUpdateParams | NotGiven = NOT_GIVEN,
     ) -> KubernetesCluster:
-        """Call PATCH /api/v1/k8s/clusters/{cluster_id}.
+        """Change name, description or OIDC provider of a Kubernetes cluster.
+
+        Absent fields keep their value. Version and size have operations of their own.
+
+        Args:
+            oidc_provider: OpenID Connect login for users of the cluster; replaces the present one.
 
         API: ``PATCH /api/v1/k8s/clusters/{cluster_id}``
         """
@@ -348,9 +434,11 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
 class K8sClustersResourcesResource(Resource):
     """``client.k8s.clusters.resources``: get."""
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb", category=None)
     def get(self, cluster_id: int) -> KubernetesResources:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/resources.
+        """Get requested and used CPU, memory and pods of an old cluster.
+
+        Deprecated without a replacement in the API; answers only for old clusters.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/resources``
         """
@@ -360,9 +448,11 @@ class K8sClustersResourcesResource(Resource):
 class AsyncK8sClustersResourcesResource(AsyncResource):
     """``client.k8s.clusters.resources``: get."""
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb", category=None)
     async def get(self, cluster_id: int) -> KubernetesResources:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/resources.
+        """Get requested and used CPU, memory and pods of an old cluster.
+
+        Deprecated without a replacement in the API; answers only for old clusters.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/resources``
         """
@@ -373,7 +463,9 @@ class K8sClustersKubeconfigResource(Resource):
     """``client.k8s.clusters.kubeconfig``: get."""
 
     def get(self, cluster_id: int) -> str:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/kubeconfig.
+        """Download the admin kubeconfig of a Kubernetes cluster.
+
+        YAML text, not JSON. It contains credentials with full rights over the cluster; treat it as a secret.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/kubeconfig``
         """
@@ -384,7 +476,9 @@ class AsyncK8sClustersKubeconfigResource(AsyncResource):
     """``client.k8s.clusters.kubeconfig``: get."""
 
     async def get(self, cluster_id: int) -> str:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/kubeconfig.
+        """Download the admin kubeconfig of a Kubernetes cluster.
+
+        YAML text, not JSON. It contains credentials with full rights over the cluster; treat it as a secret.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/kubeconfig``
         """
@@ -400,7 +494,9 @@ class K8sClustersGroupsResource(Resource):
         return K8sClustersGroupsNodesResource(self._client)
 
     def list(self, cluster_id: int) -> Page[NodeGroup]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/groups.
+        """List worker groups of a Kubernetes cluster.
+
+        Nodes of a group are listed by `k8s.clusters.groups.nodes.list`.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/groups``
         """
@@ -423,7 +519,25 @@ class K8sClustersGroupsResource(Resource):
         public_ip_enabled: bool | NotGiven = NOT_GIVEN,
         virtual_router_id: str | None | NotGiven = NOT_GIVEN,
     ) -> NodeGroup:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/groups.
+        """Add a worker group to a Kubernetes cluster and pay for its nodes.
+
+        Charges the account hourly for every node. Pass exactly one of `preset_id` and `configuration`; its location
+        must be that of the cluster. Asynchronous: the nodes join within minutes. Names need not be unique, so repeating
+        a call adds a second group.
+
+        Args:
+            node_count: Nodes in the group, 1 to 100; each is charged.
+            preset_id: ID of a worker preset in the cluster's location. Excludes `configuration`.
+            configuration: Custom node size in the cluster's location. Excludes `preset_id`.
+            labels: Labels put on the nodes.
+            is_autoscaling: Add and remove (and charge) nodes by load, between the minimum and the maximum.
+            is_autohealing: Replace nodes that fail.
+            min_size: Least number of nodes, from 0; with autoscaling only.
+            max_size: Greatest number of nodes; with autoscaling only. It bounds the charge.
+            taints: Taints for the nodes.
+            public_ip_enabled: Whether nodes get public addresses (charged); without them the cluster network needs a
+                router with NAT and DHCP.
+            virtual_router_id: UUID of the router that nodes without public addresses go out through.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/groups``
         """
@@ -448,14 +562,19 @@ class K8sClustersGroupsResource(Resource):
         )
 
     def get(self, cluster_id: int, group_id: int) -> NodeGroup:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}.
+        """Get one worker group of a Kubernetes cluster.
+
+        Labels, taints and autoscaling settings are returned live although not documented; `autoscaler_settings.enabled`
+        may read false while autoscaling is on.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}``
         """
         return self._call("getClusterNodeGroup", NodeGroup, path={"cluster_id": cluster_id, "group_id": group_id})
 
     def delete(self, cluster_id: int, group_id: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}.
+        """Delete a worker group with all its nodes.
+
+        Workloads on the nodes are evicted or lost, local data is lost for good, and the charge for the nodes ends.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}``
         """
@@ -474,7 +593,19 @@ class K8sClustersGroupsResource(Resource):
         max_size: int | NotGiven = NOT_GIVEN,
         autoscaler_settings: NodeGroupAutoscalerInput | NodeGroupAutoscalerInputParams | NotGiven = NOT_GIVEN,
     ) -> NodeGroup:
-        """Call PATCH /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}.
+        """Change the name, labels, taints or autoscaling of a node group.
+
+        Autoscaling adds and removes nodes by itself, and every node is charged. Fields left out stay as they are. Not
+        in the published contract.
+
+        Args:
+            labels: Labels for the nodes; replaces the present ones.
+            taints: Taints for the nodes; replaces the present ones. A taint with an empty value is stored but not
+                applied.
+            is_autoscaling: Whether the number of nodes follows the load.
+            min_size: Least number of nodes, from 0; with autoscaling only.
+            max_size: Greatest number of nodes; with autoscaling only. It bounds the charge.
+            autoscaler_settings: Further settings of the autoscaler.
 
         API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}``
         """
@@ -503,7 +634,9 @@ class AsyncK8sClustersGroupsResource(AsyncResource):
         return AsyncK8sClustersGroupsNodesResource(self._client)
 
     def list(self, cluster_id: int) -> AsyncPage[NodeGroup]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/groups.
+        """List worker groups of a Kubernetes cluster.
+
+        Nodes of a group are listed by `k8s.clusters.groups.nodes.list`.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/groups``
         """
@@ -526,7 +659,25 @@ class AsyncK8sClustersGroupsResource(AsyncResource):
         public_ip_enabled: bool | NotGiven = NOT_GIVEN,
         virtual_router_id: str | None | NotGiven = NOT_GIVEN,
     ) -> NodeGroup:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/groups.
+        """Add a worker group to a Kubernetes cluster and pay for its nodes.
+
+        Charges the account hourly for every node. Pass exactly one of `preset_id` and `configuration`; its location
+        must be that of the cluster. Asynchronous: the nodes join within minutes. Names need not be unique, so repeating
+        a call adds a second group.
+
+        Args:
+            node_count: Nodes in the group, 1 to 100; each is charged.
+            preset_id: ID of a worker preset in the cluster's location. Excludes `configuration`.
+            configuration: Custom node size in the cluster's location. Excludes `preset_id`.
+            labels: Labels put on the nodes.
+            is_autoscaling: Add and remove (and charge) nodes by load, between the minimum and the maximum.
+            is_autohealing: Replace nodes that fail.
+            min_size: Least number of nodes, from 0; with autoscaling only.
+            max_size: Greatest number of nodes; with autoscaling only. It bounds the charge.
+            taints: Taints for the nodes.
+            public_ip_enabled: Whether nodes get public addresses (charged); without them the cluster network needs a
+                router with NAT and DHCP.
+            virtual_router_id: UUID of the router that nodes without public addresses go out through.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/groups``
         """
@@ -551,14 +702,19 @@ class AsyncK8sClustersGroupsResource(AsyncResource):
         )
 
     async def get(self, cluster_id: int, group_id: int) -> NodeGroup:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}.
+        """Get one worker group of a Kubernetes cluster.
+
+        Labels, taints and autoscaling settings are returned live although not documented; `autoscaler_settings.enabled`
+        may read false while autoscaling is on.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}``
         """
         return await self._call("getClusterNodeGroup", NodeGroup, path={"cluster_id": cluster_id, "group_id": group_id})
 
     async def delete(self, cluster_id: int, group_id: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}.
+        """Delete a worker group with all its nodes.
+
+        Workloads on the nodes are evicted or lost, local data is lost for good, and the charge for the nodes ends.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}``
         """
@@ -577,7 +733,19 @@ class AsyncK8sClustersGroupsResource(AsyncResource):
         max_size: int | NotGiven = NOT_GIVEN,
         autoscaler_settings: NodeGroupAutoscalerInput | NodeGroupAutoscalerInputParams | NotGiven = NOT_GIVEN,
     ) -> NodeGroup:
-        """Call PATCH /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}.
+        """Change the name, labels, taints or autoscaling of a node group.
+
+        Autoscaling adds and removes nodes by itself, and every node is charged. Fields left out stay as they are. Not
+        in the published contract.
+
+        Args:
+            labels: Labels for the nodes; replaces the present ones.
+            taints: Taints for the nodes; replaces the present ones. A taint with an empty value is stored but not
+                applied.
+            is_autoscaling: Whether the number of nodes follows the load.
+            min_size: Least number of nodes, from 0; with autoscaling only.
+            max_size: Greatest number of nodes; with autoscaling only. It bounds the charge.
+            autoscaler_settings: Further settings of the autoscaler.
 
         API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}``
         """
@@ -603,7 +771,13 @@ class K8sClustersGroupsNodesResource(Resource):
     def list(
         self, cluster_id: int, group_id: int, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> Page[KubernetesNode]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes.
+        """List nodes of one worker group with size, status and address.
+
+        For all groups at once see `k8s.clusters.nodes.list`.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes``
         """
@@ -622,7 +796,14 @@ class K8sClustersGroupsNodesResource(Resource):
         count: int,
         labels: Sequence[NodeLabel | NodeLabelParams] | NotGiven = NOT_GIVEN,
     ) -> Page[KubernetesNode]:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes.
+        """Add nodes to a worker group and pay for them.
+
+        Charges the account hourly for every new node. Asynchronous. `count` is added to the present number; repeating
+        the call adds again.
+
+        Args:
+            count: Nodes to add to the present number; each is charged.
+            labels: Labels put on the new nodes.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes``
         """
@@ -634,7 +815,13 @@ class K8sClustersGroupsNodesResource(Resource):
         )
 
     def delete(self, cluster_id: int, group_id: int, *, count: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes.
+        """Remove nodes from a worker group; data on them is lost.
+
+        `count` is subtracted; the platform chooses the nodes and evicts their workloads. A DELETE with a JSON body. The
+        last node of a group has been seen to stay although the call succeeded.
+
+        Args:
+            count: Nodes to take away from the present number.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes``
         """
@@ -649,7 +836,13 @@ class AsyncK8sClustersGroupsNodesResource(AsyncResource):
     def list(
         self, cluster_id: int, group_id: int, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[KubernetesNode]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes.
+        """List nodes of one worker group with size, status and address.
+
+        For all groups at once see `k8s.clusters.nodes.list`.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes``
         """
@@ -668,7 +861,14 @@ class AsyncK8sClustersGroupsNodesResource(AsyncResource):
         count: int,
         labels: Sequence[NodeLabel | NodeLabelParams] | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[KubernetesNode]:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes.
+        """Add nodes to a worker group and pay for them.
+
+        Charges the account hourly for every new node. Asynchronous. `count` is added to the present number; repeating
+        the call adds again.
+
+        Args:
+            count: Nodes to add to the present number; each is charged.
+            labels: Labels put on the new nodes.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes``
         """
@@ -680,7 +880,13 @@ class AsyncK8sClustersGroupsNodesResource(AsyncResource):
         )
 
     async def delete(self, cluster_id: int, group_id: int, *, count: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes.
+        """Remove nodes from a worker group; data on them is lost.
+
+        `count` is subtracted; the platform chooses the nodes and evicts their workloads. A DELETE with a JSON body. The
+        last node of a group has been seen to stay although the call succeeded.
+
+        Args:
+            count: Nodes to take away from the present number.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/groups/{group_id}/nodes``
         """
@@ -693,14 +899,23 @@ class K8sClustersNodesResource(Resource):
     """``client.k8s.clusters.nodes``: list, delete."""
 
     def list(self, cluster_id: int) -> Page[KubernetesNode]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/nodes.
+        """List all nodes of a Kubernetes cluster, masters and workers.
+
+        `group_id` tells the worker group.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/nodes``
         """
         return self._list("getClusterNodes", KubernetesNode, path={"cluster_id": cluster_id})
 
     def delete(self, cluster_id: int, node_id: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/nodes/{node_id}.
+        """Delete one node of a Kubernetes cluster; data on it is lost.
+
+        Its workloads are evicted or lost and its charge ends. Unlike `k8s.clusters.groups.nodes.delete` you choose the
+        node.
+
+        Args:
+            cluster_id: ID of the cluster.
+            node_id: ID of the node.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/nodes/{node_id}``
         """
@@ -711,14 +926,23 @@ class AsyncK8sClustersNodesResource(AsyncResource):
     """``client.k8s.clusters.nodes``: list, delete."""
 
     def list(self, cluster_id: int) -> AsyncPage[KubernetesNode]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/nodes.
+        """List all nodes of a Kubernetes cluster, masters and workers.
+
+        `group_id` tells the worker group.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/nodes``
         """
         return self._list("getClusterNodes", KubernetesNode, path={"cluster_id": cluster_id})
 
     async def delete(self, cluster_id: int, node_id: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/nodes/{node_id}.
+        """Delete one node of a Kubernetes cluster; data on it is lost.
+
+        Its workloads are evicted or lost and its charge ends. Unlike `k8s.clusters.groups.nodes.delete` you choose the
+        node.
+
+        Args:
+            cluster_id: ID of the cluster.
+            node_id: ID of the node.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/nodes/{node_id}``
         """
@@ -729,7 +953,9 @@ class K8sK8sVersionsResource(Resource):
     """``client.k8s.k8s_versions``: list."""
 
     def list(self) -> Page[str]:
-        """Call GET /api/v1/k8s/k8s-versions.
+        """List Kubernetes versions a cluster can be created with.
+
+        Texts such as `v1.31.2+k0s.0`; the catalogue drifts.
 
         API: ``GET /api/v1/k8s/k8s-versions``
         """
@@ -740,7 +966,9 @@ class AsyncK8sK8sVersionsResource(AsyncResource):
     """``client.k8s.k8s_versions``: list."""
 
     def list(self) -> AsyncPage[str]:
-        """Call GET /api/v1/k8s/k8s-versions.
+        """List Kubernetes versions a cluster can be created with.
+
+        Texts such as `v1.31.2+k0s.0`; the catalogue drifts.
 
         API: ``GET /api/v1/k8s/k8s-versions``
         """
@@ -751,7 +979,13 @@ class K8sClustersVersionsResource(Resource):
     """``client.k8s.clusters.versions``: update."""
 
     def update(self, cluster_id: int, *, k8s_version: str | NotGiven = NOT_GIVEN) -> None:
-        """Call PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update.
+        """Upgrade a Kubernetes cluster to a newer version.
+
+        Workloads may be interrupted while the nodes are upgraded. Cannot be taken back. Asynchronous; answers without a
+        body.
+
+        Args:
+            k8s_version: Target version as in `k8s.k8s_versions.list`; newer than the present one.
 
         API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update``
         """
@@ -762,7 +996,13 @@ class AsyncK8sClustersVersionsResource(AsyncResource):
     """``client.k8s.clusters.versions``: update."""
 
     async def update(self, cluster_id: int, *, k8s_version: str | NotGiven = NOT_GIVEN) -> None:
-        """Call PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update.
+        """Upgrade a Kubernetes cluster to a newer version.
+
+        Workloads may be interrupted while the nodes are upgraded. Cannot be taken back. Asynchronous; answers without a
+        body.
+
+        Args:
+            k8s_version: Target version as in `k8s.k8s_versions.list`; newer than the present one.
 
         API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update``
         """
@@ -773,7 +1013,9 @@ class K8sNetworkDriversResource(Resource):
     """``client.k8s.network_drivers``: list."""
 
     def list(self) -> Page[str]:
-        """Call GET /api/v1/k8s/network-drivers.
+        """List network drivers (CNI) a Kubernetes cluster can be created with.
+
+        The driver cannot be changed later.
 
         API: ``GET /api/v1/k8s/network-drivers``
         """
@@ -784,7 +1026,9 @@ class AsyncK8sNetworkDriversResource(AsyncResource):
     """``client.k8s.network_drivers``: list."""
 
     def list(self) -> AsyncPage[str]:
-        """Call GET /api/v1/k8s/network-drivers.
+        """List network drivers (CNI) a Kubernetes cluster can be created with.
+
+        The driver cannot be changed later.
 
         API: ``GET /api/v1/k8s/network-drivers``
         """
@@ -795,7 +1039,10 @@ class PresetsK8sResource(Resource):
     """``client.presets.k8s``: list."""
 
     def list(self) -> Page[KubernetesWorkerPreset | KubernetesMasterPreset]:
-        """Call GET /api/v1/presets/k8s.
+        """List tariffs for master and worker nodes with size and monthly price.
+
+        `type` tells masters from workers. Prices are RUB per month and node. The live reply also carries `location` and
+        `availability_zone` of a preset, which must match those of the cluster.
 
         API: ``GET /api/v1/presets/k8s``
         """
@@ -806,7 +1053,10 @@ class AsyncPresetsK8sResource(AsyncResource):
     """``client.presets.k8s``: list."""
 
     def list(self) -> AsyncPage[KubernetesWorkerPreset | KubernetesMasterPreset]:
-        """Call GET /api/v1/presets/k8s.
+        """List tariffs for master and worker nodes with size and monthly price.
+
+        `type` tells masters from workers. Prices are RUB per month and node. The live reply also carries `location` and
+        `availability_zone` of a preset, which must match those of the cluster.
 
         API: ``GET /api/v1/presets/k8s``
         """
@@ -817,7 +1067,9 @@ class K8sClustersAddonsConfigsResource(Resource):
     """``client.k8s.clusters.addons_configs``: list."""
 
     def list(self, cluster_id: int) -> Page[KubernetesAddonConfig]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/addons-configs.
+        """List add-ons that can be installed into a cluster, with defaults.
+
+        Gives the `type`, `version` and YAML that `k8s.clusters.addons.create` wants.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/addons-configs``
         """
@@ -828,7 +1080,9 @@ class AsyncK8sClustersAddonsConfigsResource(AsyncResource):
     """``client.k8s.clusters.addons_configs``: list."""
 
     def list(self, cluster_id: int) -> AsyncPage[KubernetesAddonConfig]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/addons-configs.
+        """List add-ons that can be installed into a cluster, with defaults.
+
+        Gives the `type`, `version` and YAML that `k8s.clusters.addons.create` wants.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/addons-configs``
         """
@@ -839,7 +1093,9 @@ class K8sClustersAddonsResource(Resource):
     """``client.k8s.clusters.addons``: list, create, update, delete."""
 
     def list(self, cluster_id: int) -> Page[KubernetesAddon]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/addons.
+        """List add-ons installed in a Kubernetes cluster.
+
+        Includes their status and configuration.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/addons``
         """
@@ -848,7 +1104,16 @@ class K8sClustersAddonsResource(Resource):
     def create(
         self, cluster_id: int, *, type: str, config_type: Literal["basic", "custom"] | str, yaml_config: str, version: str
     ) -> None:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/addons.
+        """Install an add-on into a Kubernetes cluster.
+
+        No charge of its own is documented, but it takes resources of the paid worker nodes. Asynchronous; follow it in
+        `k8s.clusters.addons.list`. Answers without a body.
+
+        Args:
+            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            config_type: `basic` keeps the standard configuration, `custom` uses yours.
+            yaml_config: Configuration as YAML text.
+            version: Version of the add-on.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/addons``
         """
@@ -869,7 +1134,15 @@ class K8sClustersAddonsResource(Resource):
         yaml_config: str,
         version: str,
     ) -> None:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}.
+        """Change the configuration or version of an installed add-on.
+
+        The add-on may restart. All four fields must be sent. Answers without a body.
+
+        Args:
+            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            config_type: `basic` keeps the standard configuration, `custom` uses yours.
+            yaml_config: Configuration as YAML text.
+            version: Version of the add-on.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}``
         """
@@ -881,7 +1154,9 @@ class K8sClustersAddonsResource(Resource):
         )
 
     def delete(self, cluster_id: int, addon_id: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}.
+        """Uninstall an add-on from a Kubernetes cluster; what it served stops.
+
+        Its workloads and configuration are removed. Answers without a body.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}``
         """
@@ -892,7 +1167,9 @@ class AsyncK8sClustersAddonsResource(AsyncResource):
     """``client.k8s.clusters.addons``: list, create, update, delete."""
 
     def list(self, cluster_id: int) -> AsyncPage[KubernetesAddon]:
-        """Call GET /api/v1/k8s/clusters/{cluster_id}/addons.
+        """List add-ons installed in a Kubernetes cluster.
+
+        Includes their status and configuration.
 
         API: ``GET /api/v1/k8s/clusters/{cluster_id}/addons``
         """
@@ -901,7 +1178,16 @@ class AsyncK8sClustersAddonsResource(AsyncResource):
     async def create(
         self, cluster_id: int, *, type: str, config_type: Literal["basic", "custom"] | str, yaml_config: str, version: str
     ) -> None:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/addons.
+        """Install an add-on into a Kubernetes cluster.
+
+        No charge of its own is documented, but it takes resources of the paid worker nodes. Asynchronous; follow it in
+        `k8s.clusters.addons.list`. Answers without a body.
+
+        Args:
+            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            config_type: `basic` keeps the standard configuration, `custom` uses yours.
+            yaml_config: Configuration as YAML text.
+            version: Version of the add-on.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/addons``
         """
@@ -922,7 +1208,15 @@ class AsyncK8sClustersAddonsResource(AsyncResource):
         yaml_config: str,
         version: str,
     ) -> None:
-        """Call POST /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}.
+        """Change the configuration or version of an installed add-on.
+
+        The add-on may restart. All four fields must be sent. Answers without a body.
+
+        Args:
+            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            config_type: `basic` keeps the standard configuration, `custom` uses yours.
+            yaml_config: Configuration as YAML text.
+            version: Version of the add-on.
 
         API: ``POST /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}``
         """
@@ -934,7 +1228,9 @@ class AsyncK8sClustersAddonsResource(AsyncResource):
         )
 
     async def delete(self, cluster_id: int, addon_id: int) -> None:
-        """Call DELETE /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}.
+        """Uninstall an add-on from a Kubernetes cluster; what it served stops.
+
+        Its workloads and configuration are removed. Answers without a body.
 
         API: ``DELETE /api/v1/k8s/clusters/{cluster_id}/addons/{addon_id}``
         """
@@ -945,7 +1241,10 @@ class ConfiguratorK8sResource(Resource):
     """``client.configurator.k8s``: list."""
 
     def list(self) -> Page[ServerConfigurator]:
-        """Call GET /api/v1/configurator/k8s.
+        """List the configurators with the limits and steps of free-size Kubernetes nodes.
+
+        Only these ids are valid for clusters and node groups; configurators of servers are refused (400
+        `configurator_not_found`). Not in the published contract.
 
         API: ``GET /api/v1/configurator/k8s``
         """
@@ -956,7 +1255,10 @@ class AsyncConfiguratorK8sResource(AsyncResource):
     """``client.configurator.k8s``: list."""
 
     def list(self) -> AsyncPage[ServerConfigurator]:
-        """Call GET /api/v1/configurator/k8s.
+        """List the configurators with the limits and steps of free-size Kubernetes nodes.
+
+        Only these ids are valid for clusters and node groups; configurators of servers are refused (400
+        `configurator_not_found`). Not in the published contract.
 
         API: ``GET /api/v1/configurator/k8s``
         """

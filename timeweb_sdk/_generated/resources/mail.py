@@ -71,17 +71,31 @@ class MailResource(Resource):
     def list(
         self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
     ) -> Page[Mailbox]:
-        """Call GET /api/v2/mail.
+        """List mailboxes of all domains of the account.
+
+        Passwords are never returned; the field is an empty string.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
 
         API: ``GET /api/v2/mail``
         """
         return self._list("getAllMailboxesV2", Mailbox, query={"limit": limit, "offset": offset, "search": search})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.list", category=None)
     def list_v1(
         self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
     ) -> Page[LegacyMailbox]:
-        """Call GET /api/v1/mail.
+        """List mailboxes of the account through the old API.
+
+        Deprecated; use `mail.list`.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
 
         API: ``GET /api/v1/mail``
         """
@@ -99,17 +113,31 @@ class AsyncMailResource(AsyncResource):
     def list(
         self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
     ) -> AsyncPage[Mailbox]:
-        """Call GET /api/v2/mail.
+        """List mailboxes of all domains of the account.
+
+        Passwords are never returned; the field is an empty string.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
 
         API: ``GET /api/v2/mail``
         """
         return self._list("getAllMailboxesV2", Mailbox, query={"limit": limit, "offset": offset, "search": search})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.list", category=None)
     def list_v1(
         self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
     ) -> AsyncPage[LegacyMailbox]:
-        """Call GET /api/v1/mail.
+        """List mailboxes of the account through the old API.
+
+        Deprecated; use `mail.list`.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
 
         API: ``GET /api/v1/mail``
         """
@@ -140,7 +168,18 @@ class MailDomainsResource(Resource):
         filter_status: bool | NotGiven = NOT_GIVEN,
         filter_action: Literal["directory", "label"] | str | NotGiven = NOT_GIVEN,
     ) -> Mailbox:
-        """Call POST /api/v2/mail/domains/{domain}.
+        """Create a mailbox on a domain; uses the paid mail quota.
+
+        The domain must be on the account. No price is stated by the API; what mail costs depends on the account's plan.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: Password, secret.
+            owner_full_name: Full name of the owner.
+            filter_status: Whether the spam filter is on.
+            filter_action: What happens to spam: `directory` moves it to the spam folder, `label` marks it. Must be
+                absent when `filter_status` is false.
 
         API: ``POST /api/v2/mail/domains/{domain}``
         """
@@ -159,7 +198,12 @@ class MailDomainsResource(Resource):
         )
 
     def batch(self, domain: str, *, body: Sequence[MailboxInput | MailboxInputParams]) -> MailboxBatch:
-        """Call POST /api/v2/mail/domains/{domain}/batch.
+        """Create several mailboxes at once; uses the paid mail quota.
+
+        Not all or nothing. `mailboxes` holds those created, `errors` the failures. The body is an array.
+
+        Args:
+            domain: Full domain name.
 
         API: ``POST /api/v2/mail/domains/{domain}/batch``
         """
@@ -173,7 +217,16 @@ class MailDomainsResource(Resource):
         offset: int | NotGiven = NOT_GIVEN,
         search: str | NotGiven = NOT_GIVEN,
     ) -> Page[LegacyMailbox]:
-        """Call GET /api/v1/mail/domains/{domain}.
+        """List mailboxes of one domain with the space they use.
+
+        Uses the old mailbox model, which tells the space used and does not know mail on subdomains. There is no v2 of
+        this list; `mail.list` covers all domains.
+
+        Args:
+            domain: Full domain name.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
 
         API: ``GET /api/v1/mail/domains/{domain}``
         """
@@ -184,11 +237,18 @@ class MailDomainsResource(Resource):
             query={"limit": limit, "offset": offset, "search": search},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.create", category=None)
     def create_v1(
         self, domain: str, *, mailbox: str, password: SecretStr | str, comment: str | NotGiven = NOT_GIVEN
     ) -> LegacyMailbox:
-        """Call POST /api/v1/mail/domains/{domain}.
+        """Create a mailbox through the old API; uses the paid mail quota.
+
+        Deprecated; use `mail.domains.create`.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: Password, secret.
 
         API: ``POST /api/v1/mail/domains/{domain}``
         """
@@ -199,11 +259,16 @@ class MailDomainsResource(Resource):
             body={"mailbox": mailbox, "password": password, "comment": comment},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.batch", category=None)
     def batch_v1(
         self, domain: str, *, mailboxes: Sequence[LegacyMailboxInput | LegacyMailboxInputParams]
     ) -> Page[LegacyMailbox]:
-        """Call POST /api/v1/mail/domains/{domain}/batch.
+        """Create several mailboxes through the old API; uses the paid quota.
+
+        Deprecated; use `mail.domains.batch`, which also reports failures.
+
+        Args:
+            domain: Full domain name.
 
         API: ``POST /api/v1/mail/domains/{domain}/batch``
         """
@@ -236,7 +301,18 @@ class AsyncMailDomainsResource(AsyncResource):
         filter_status: bool | NotGiven = NOT_GIVEN,
         filter_action: Literal["directory", "label"] | str | NotGiven = NOT_GIVEN,
     ) -> Mailbox:
-        """Call POST /api/v2/mail/domains/{domain}.
+        """Create a mailbox on a domain; uses the paid mail quota.
+
+        The domain must be on the account. No price is stated by the API; what mail costs depends on the account's plan.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: Password, secret.
+            owner_full_name: Full name of the owner.
+            filter_status: Whether the spam filter is on.
+            filter_action: What happens to spam: `directory` moves it to the spam folder, `label` marks it. Must be
+                absent when `filter_status` is false.
 
         API: ``POST /api/v2/mail/domains/{domain}``
         """
@@ -255,7 +331,12 @@ class AsyncMailDomainsResource(AsyncResource):
         )
 
     async def batch(self, domain: str, *, body: Sequence[MailboxInput | MailboxInputParams]) -> MailboxBatch:
-        """Call POST /api/v2/mail/domains/{domain}/batch.
+        """Create several mailboxes at once; uses the paid mail quota.
+
+        Not all or nothing. `mailboxes` holds those created, `errors` the failures. The body is an array.
+
+        Args:
+            domain: Full domain name.
 
         API: ``POST /api/v2/mail/domains/{domain}/batch``
         """
@@ -269,7 +350,16 @@ class AsyncMailDomainsResource(AsyncResource):
         offset: int | NotGiven = NOT_GIVEN,
         search: str | NotGiven = NOT_GIVEN,
     ) -> AsyncPage[LegacyMailbox]:
-        """Call GET /api/v1/mail/domains/{domain}.
+        """List mailboxes of one domain with the space they use.
+
+        Uses the old mailbox model, which tells the space used and does not know mail on subdomains. There is no v2 of
+        this list; `mail.list` covers all domains.
+
+        Args:
+            domain: Full domain name.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
 
         API: ``GET /api/v1/mail/domains/{domain}``
         """
@@ -280,11 +370,18 @@ class AsyncMailDomainsResource(AsyncResource):
             query={"limit": limit, "offset": offset, "search": search},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.create", category=None)
     async def create_v1(
         self, domain: str, *, mailbox: str, password: SecretStr | str, comment: str | NotGiven = NOT_GIVEN
     ) -> LegacyMailbox:
-        """Call POST /api/v1/mail/domains/{domain}.
+        """Create a mailbox through the old API; uses the paid mail quota.
+
+        Deprecated; use `mail.domains.create`.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: Password, secret.
 
         API: ``POST /api/v1/mail/domains/{domain}``
         """
@@ -295,11 +392,16 @@ class AsyncMailDomainsResource(AsyncResource):
             body={"mailbox": mailbox, "password": password, "comment": comment},
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.batch", category=None)
     def batch_v1(
         self, domain: str, *, mailboxes: Sequence[LegacyMailboxInput | LegacyMailboxInputParams]
     ) -> AsyncPage[LegacyMailbox]:
-        """Call POST /api/v1/mail/domains/{domain}/batch.
+        """Create several mailboxes through the old API; uses the paid quota.
+
+        Deprecated; use `mail.domains.batch`, which also reports failures.
+
+        Args:
+            domain: Full domain name.
 
         API: ``POST /api/v1/mail/domains/{domain}/batch``
         """
@@ -312,7 +414,13 @@ class MailDomainsMailboxesResource(Resource):
     """``client.mail.domains.mailboxes``: get, update, get_v1, delete, update_v1."""
 
     def get(self, domain: str, mailbox: str) -> Mailbox:
-        """Call GET /api/v2/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Get one mailbox with its forwarding, autoreply and spam settings.
+
+        The password is never returned; the field is an empty string.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
 
         API: ``GET /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
         """
@@ -339,7 +447,20 @@ class MailDomainsMailboxesResource(Resource):
         | OutgoingCopyOffParams
         | NotGiven = NOT_GIVEN,
     ) -> MailboxSettings:
-        """Call PATCH /api/v2/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Change password, forwarding, autoreply or spam filter of a mailbox.
+
+        A new password locks out mail clients that use the old one. Each settings object that is sent replaces the
+        present one; its details are allowed only with `is_enabled` true.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: New password, 8 to 30 characters, secret.
+            owner_full_name: Full name of the owner.
+            spam_protection_settings: Spam filter.
+            forward_settings: Forwarding of incoming mail.
+            autoreply_settings: Automatic replies.
+            outgoing_settings: Forwarding of outgoing mail.
 
         API: ``PATCH /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
         """
@@ -358,22 +479,35 @@ class MailDomainsMailboxesResource(Resource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.get", category=None)
     def get_v1(self, domain: str, mailbox: str) -> LegacyMailbox:
-        """Call GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Get one mailbox through the old API.
+
+        Deprecated; use `mail.domains.mailboxes.get`. Unlike v2 it tells the space used.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
 
         API: ``GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
         return self._call("getMailbox", LegacyMailbox, path={"domain": domain, "mailbox": mailbox})
 
     def delete(self, domain: str, mailbox: str) -> None:
-        """Call DELETE /api/v1/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Delete a mailbox; all messages in it are lost.
+
+        The mail is lost for good and new mail to the address bounces or goes to the catch-all address. Answers without
+        a body.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
 
         API: ``DELETE /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
         self._call("deleteMailbox", None, path={"domain": domain, "mailbox": mailbox})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.update", category=None)
     def update_v1(
         self,
         domain: str,
@@ -402,7 +536,18 @@ class MailDomainsMailboxesResource(Resource):
         comment: str | NotGiven = NOT_GIVEN,
         password: SecretStr | str | NotGiven = NOT_GIVEN,
     ) -> LegacyMailbox:
-        """Call PATCH /api/v1/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Change settings of a mailbox through the old API.
+
+        Deprecated; use `mail.domains.mailboxes.update`. A new password locks out mail clients that use the old one.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            auto_reply: Automatic replies.
+            spam_filter: Spam filter.
+            forwarding_incoming: Forwarding of incoming mail.
+            forwarding_outgoing: Forwarding of outgoing mail.
+            password: New password, secret.
 
         API: ``PATCH /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
@@ -425,7 +570,13 @@ class AsyncMailDomainsMailboxesResource(AsyncResource):
     """``client.mail.domains.mailboxes``: get, update, get_v1, delete, update_v1."""
 
     async def get(self, domain: str, mailbox: str) -> Mailbox:
-        """Call GET /api/v2/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Get one mailbox with its forwarding, autoreply and spam settings.
+
+        The password is never returned; the field is an empty string.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
 
         API: ``GET /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
         """
@@ -452,7 +603,20 @@ class AsyncMailDomainsMailboxesResource(AsyncResource):
         | OutgoingCopyOffParams
         | NotGiven = NOT_GIVEN,
     ) -> MailboxSettings:
-        """Call PATCH /api/v2/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Change password, forwarding, autoreply or spam filter of a mailbox.
+
+        A new password locks out mail clients that use the old one. Each settings object that is sent replaces the
+        present one; its details are allowed only with `is_enabled` true.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: New password, 8 to 30 characters, secret.
+            owner_full_name: Full name of the owner.
+            spam_protection_settings: Spam filter.
+            forward_settings: Forwarding of incoming mail.
+            autoreply_settings: Automatic replies.
+            outgoing_settings: Forwarding of outgoing mail.
 
         API: ``PATCH /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
         """
@@ -471,22 +635,35 @@ class AsyncMailDomainsMailboxesResource(AsyncResource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.get", category=None)
     async def get_v1(self, domain: str, mailbox: str) -> LegacyMailbox:
-        """Call GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Get one mailbox through the old API.
+
+        Deprecated; use `mail.domains.mailboxes.get`. Unlike v2 it tells the space used.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
 
         API: ``GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
         return await self._call("getMailbox", LegacyMailbox, path={"domain": domain, "mailbox": mailbox})
 
     async def delete(self, domain: str, mailbox: str) -> None:
-        """Call DELETE /api/v1/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Delete a mailbox; all messages in it are lost.
+
+        The mail is lost for good and new mail to the address bounces or goes to the catch-all address. Answers without
+        a body.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
 
         API: ``DELETE /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
         await self._call("deleteMailbox", None, path={"domain": domain, "mailbox": mailbox})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.update", category=None)
     async def update_v1(
         self,
         domain: str,
@@ -515,7 +692,18 @@ class AsyncMailDomainsMailboxesResource(AsyncResource):
         comment: str | NotGiven = NOT_GIVEN,
         password: SecretStr | str | NotGiven = NOT_GIVEN,
     ) -> LegacyMailbox:
-        """Call PATCH /api/v1/mail/domains/{domain}/mailboxes/{mailbox}.
+        """Change settings of a mailbox through the old API.
+
+        Deprecated; use `mail.domains.mailboxes.update`. A new password locks out mail clients that use the old one.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            auto_reply: Automatic replies.
+            spam_filter: Spam filter.
+            forwarding_incoming: Forwarding of incoming mail.
+            forwarding_outgoing: Forwarding of outgoing mail.
+            password: New password, secret.
 
         API: ``PATCH /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
@@ -537,17 +725,28 @@ class AsyncMailDomainsMailboxesResource(AsyncResource):
 class MailDomainsInfoResource(Resource):
     """``client.mail.domains.info``: get, update."""
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb", category=None)
     def get(self, domain: str) -> MailDomainInfo:
-        """Call GET /api/v1/mail/domains/{domain}/info.
+        """Get the catch-all address of a domain and the mail space used.
+
+        Deprecated without a replacement in the API.
+
+        Args:
+            domain: Full domain name.
 
         API: ``GET /api/v1/mail/domains/{domain}/info``
         """
         return self._call("getDomainMailInfo", MailDomainInfo, path={"domain": domain})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb", category=None)
     def update(self, domain: str, *, email: str) -> MailDomainInfo:
-        """Call PATCH /api/v1/mail/domains/{domain}/info.
+        """Set the catch-all address that collects mail for unknown mailboxes.
+
+        Deprecated without a replacement in the API. Mail to names that do not exist goes to `email` from now on.
+
+        Args:
+            domain: Full domain name.
+            email: Address that gets mail sent to mailboxes that do not exist.
 
         API: ``PATCH /api/v1/mail/domains/{domain}/info``
         """
@@ -557,17 +756,28 @@ class MailDomainsInfoResource(Resource):
 class AsyncMailDomainsInfoResource(AsyncResource):
     """``client.mail.domains.info``: get, update."""
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb", category=None)
     async def get(self, domain: str) -> MailDomainInfo:
-        """Call GET /api/v1/mail/domains/{domain}/info.
+        """Get the catch-all address of a domain and the mail space used.
+
+        Deprecated without a replacement in the API.
+
+        Args:
+            domain: Full domain name.
 
         API: ``GET /api/v1/mail/domains/{domain}/info``
         """
         return await self._call("getDomainMailInfo", MailDomainInfo, path={"domain": domain})
 
-    @deprecated("Deprecated by Timeweb.", category=None)
+    @deprecated("Deprecated by Timeweb", category=None)
     async def update(self, domain: str, *, email: str) -> MailDomainInfo:
-        """Call PATCH /api/v1/mail/domains/{domain}/info.
+        """Set the catch-all address that collects mail for unknown mailboxes.
+
+        Deprecated without a replacement in the API. Mail to names that do not exist goes to `email` from now on.
+
+        Args:
+            domain: Full domain name.
+            email: Address that gets mail sent to mailboxes that do not exist.
 
         API: ``PATCH /api/v1/mail/domains/{domain}/info``
         """

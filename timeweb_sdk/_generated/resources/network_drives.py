@@ -92,7 +92,7 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
     def mount(self, network_drive_id: str, *, resource_type: Literal["server"] | str, resource_id: int) -> None:
         """Attach a network drive to a server of the same zone.
 
-        getNetworkDrivesAvailableResources lists the servers it can go to. The reply is empty.
+        `network_drives.available_resources.list` lists the servers it can go to. The reply is empty.
 
         Args:
             resource_type: Kind of the service.
@@ -197,7 +197,7 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
     async def mount(self, network_drive_id: str, *, resource_type: Literal["server"] | str, resource_id: int) -> None:
         """Attach a network drive to a server of the same zone.
 
-        getNetworkDrivesAvailableResources lists the servers it can go to. The reply is empty.
+        `network_drives.available_resources.list` lists the servers it can go to. The reply is empty.
 
         Args:
             resource_type: Kind of the service.

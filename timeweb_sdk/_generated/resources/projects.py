@@ -53,7 +53,7 @@ class ProjectsResource(Resource):
     def get(self, project_id: int) -> Project:
         """Fetch one project without its resources.
 
-        What the project holds is read with getAllProjectResources.
+        What the project holds is read with `projects.resources.get`.
 
         API: ``GET /api/v1/projects/{project_id}``
         """
@@ -133,7 +133,7 @@ class AsyncProjectsResource(AsyncResource):
     async def get(self, project_id: int) -> Project:
         """Fetch one project without its resources.
 
-        What the project holds is read with getAllProjectResources.
+        What the project holds is read with `projects.resources.get`.
 
         API: ``GET /api/v1/projects/{project_id}``
         """
@@ -211,8 +211,8 @@ class ProjectsResourcesResource(Resource):
     def get(self, project_id: int) -> ProjectResources:
         """Fetch everything a project holds, one list per kind of service.
 
-        The live reply has more lists than documented (apps, domains, registries, routers and so on, all kept as unknown
-        fields), and items can lack fields or have `fqdn` instead of `name`.
+        Items of the lists without a model of their own are shorter than elsewhere: some have `fqdn` instead of `name`,
+        some no location. Further lists can appear.
 
         API: ``GET /api/v1/projects/{project_id}/resources``
         """
@@ -284,8 +284,8 @@ class AsyncProjectsResourcesResource(AsyncResource):
     async def get(self, project_id: int) -> ProjectResources:
         """Fetch everything a project holds, one list per kind of service.
 
-        The live reply has more lists than documented (apps, domains, registries, routers and so on, all kept as unknown
-        fields), and items can lack fields or have `fqdn` instead of `name`.
+        Items of the lists without a model of their own are shorter than elsewhere: some have `fqdn` instead of `name`,
+        some no location. Further lists can appear.
 
         API: ``GET /api/v1/projects/{project_id}/resources``
         """
@@ -566,7 +566,7 @@ class ProjectsResourcesServersResource(Resource):
     def list_all(self) -> Page[Server]:
         """List the cloud servers of all projects together.
 
-        Covers the whole account; it takes no page size, unlike getServers.
+        Covers the whole account; it takes no page size, unlike `servers.list`.
 
         API: ``GET /api/v1/projects/resources/servers``
         """
@@ -602,7 +602,7 @@ class AsyncProjectsResourcesServersResource(AsyncResource):
     def list_all(self) -> AsyncPage[Server]:
         """List the cloud servers of all projects together.
 
-        Covers the whole account; it takes no page size, unlike getServers.
+        Covers the whole account; it takes no page size, unlike `servers.list`.
 
         API: ``GET /api/v1/projects/resources/servers``
         """

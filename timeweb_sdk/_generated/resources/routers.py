@@ -60,7 +60,9 @@ class RoutersResource(Waits[Router], Resource):
         return RoutersStaticRoutesResource(self._client)
 
     def list(self) -> Page[Router]:
-        """Call GET /api/v1/routers.
+        """List virtual routers with their addresses and networks.
+
+        Returns routers of the whole account.
 
         API: ``GET /api/v1/routers``
         """
@@ -77,7 +79,20 @@ class RoutersResource(Waits[Router], Resource):
         ips: Sequence[RouterIpInput | RouterIpInputParams] | NotGiven = NOT_GIVEN,
         parent_service: RouterParentServiceInput | RouterParentServiceInputParams | NotGiven = NOT_GIVEN,
     ) -> Router:
-        """Call POST /api/v1/routers.
+        """Create a virtual router from a preset, attach networks and pay for it.
+
+        Charges the account hourly from creation; `create_ip` allocates public IPv4 addresses that are charged too.
+        Asynchronous: status is `starting`, then `started` after 10 to 20 minutes; an account that cannot pay gets a
+        router with status `error`.
+
+        Args:
+            name: Name, 1 to 250 characters.
+            preset_id: ID of a router preset; fixes size, location and price.
+            networks: Networks to attach, at least one.
+            comment: Free text, at most 250 characters.
+            project_id: Project to put the router into; absent: the default project.
+            ips: Public addresses.
+            parent_service: Service the router is created for.
 
         API: ``POST /api/v1/routers``
         """
@@ -96,21 +111,32 @@ class RoutersResource(Waits[Router], Resource):
         )
 
     def get(self, router_id: str) -> Router:
-        """Call GET /api/v1/routers/{router_id}.
+        """Get one virtual router with its status, addresses and networks.
+
+        Read it again after every change; updates sent while the router is `starting` have been dropped silently.
 
         API: ``GET /api/v1/routers/{router_id}``
         """
         return self._call("getRouter", Router, path={"router_id": router_id})
 
     def update(self, router_id: str, *, name: str | NotGiven = NOT_GIVEN, comment: str | NotGiven = NOT_GIVEN) -> Router:
-        """Call PATCH /api/v1/routers/{router_id}.
+        """Rename a virtual router or change its comment.
+
+        Changes nothing else; networks, NAT and DHCP have operations of their own, the preset cannot be changed.
+
+        Args:
+            name: Name, 1 to 250 characters.
+            comment: Free text, at most 250 characters.
 
         API: ``PATCH /api/v1/routers/{router_id}``
         """
         return self._call("updateRouter", Router, path={"router_id": router_id}, body={"name": name, "comment": comment})
 
     def delete(self, router_id: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}.
+        """Delete a virtual router; its networks lose internet access.
+
+        NAT, port forwarding and static routes are lost, and the charge for the router ends. The networks stay; public
+        addresses may remain and go on being billed. Asks for no confirmation code.
 
         API: ``DELETE /api/v1/routers/{router_id}``
         """
@@ -141,7 +167,9 @@ class AsyncRoutersResource(AsyncWaits[Router], AsyncResource):
         return AsyncRoutersStaticRoutesResource(self._client)
 
     def list(self) -> AsyncPage[Router]:
-        """Call GET /api/v1/routers.
+        """List virtual routers with their addresses and networks.
+
+        Returns routers of the whole account.
 
         API: ``GET /api/v1/routers``
         """
@@ -158,7 +186,20 @@ class AsyncRoutersResource(AsyncWaits[Router], AsyncResource):
         ips: Sequence[RouterIpInput | RouterIpInputParams] | NotGiven = NOT_GIVEN,
         parent_service: RouterParentServiceInput | RouterParentServiceInputParams | NotGiven = NOT_GIVEN,
     ) -> Router:
-        """Call POST /api/v1/routers.
+        """Create a virtual router from a preset, attach networks and pay for it.
+
+        Charges the account hourly from creation; `create_ip` allocates public IPv4 addresses that are charged too.
+        Asynchronous: status is `starting`, then `started` after 10 to 20 minutes; an account that cannot pay gets a
+        router with status `error`.
+
+        Args:
+            name: Name, 1 to 250 characters.
+            preset_id: ID of a router preset; fixes size, location and price.
+            networks: Networks to attach, at least one.
+            comment: Free text, at most 250 characters.
+            project_id: Project to put the router into; absent: the default project.
+            ips: Public addresses.
+            parent_service: Service the router is created for.
 
         API: ``POST /api/v1/routers``
         """
@@ -177,21 +218,32 @@ class AsyncRoutersResource(AsyncWaits[Router], AsyncResource):
         )
 
     async def get(self, router_id: str) -> Router:
-        """Call GET /api/v1/routers/{router_id}.
+        """Get one virtual router with its status, addresses and networks.
+
+        Read it again after every change; updates sent while the router is `starting` have been dropped silently.
 
         API: ``GET /api/v1/routers/{router_id}``
         """
         return await self._call("getRouter", Router, path={"router_id": router_id})
 
     async def update(self, router_id: str, *, name: str | NotGiven = NOT_GIVEN, comment: str | NotGiven = NOT_GIVEN) -> Router:
-        """Call PATCH /api/v1/routers/{router_id}.
+        """Rename a virtual router or change its comment.
+
+        Changes nothing else; networks, NAT and DHCP have operations of their own, the preset cannot be changed.
+
+        Args:
+            name: Name, 1 to 250 characters.
+            comment: Free text, at most 250 characters.
 
         API: ``PATCH /api/v1/routers/{router_id}``
         """
         return await self._call("updateRouter", Router, path={"router_id": router_id}, body={"name": name, "comment": comment})
 
     async def delete(self, router_id: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}.
+        """Delete a virtual router; its networks lose internet access.
+
+        NAT, port forwarding and static routes are lost, and the charge for the router ends. The networks stay; public
+        addresses may remain and go on being billed. Asks for no confirmation code.
 
         API: ``DELETE /api/v1/routers/{router_id}``
         """
@@ -212,7 +264,9 @@ class RoutersNetworksResource(Resource):
         return RoutersNetworksNatResource(self._client)
 
     def list(self, router_id: str) -> Page[RouterNetwork]:
-        """Call GET /api/v1/routers/{router_id}/networks.
+        """List networks attached to a virtual router with NAT and DHCP state.
+
+        Networks that could be attached are listed by `routers.networks.available.list`.
 
         API: ``GET /api/v1/routers/{router_id}/networks``
         """
@@ -221,7 +275,13 @@ class RoutersNetworksResource(Resource):
     def create(
         self, router_id: str, *, networks: Sequence[RouterNetworkInput | RouterNetworkInputParams]
     ) -> Page[RouterNetwork]:
-        """Call POST /api/v1/routers/{router_id}/networks.
+        """Attach more private networks to a virtual router.
+
+        Keeps those already attached. The router becomes their gateway. Returns all networks of the router. No charge is
+        documented.
+
+        Args:
+            networks: At least one.
 
         API: ``POST /api/v1/routers/{router_id}/networks``
         """
@@ -230,14 +290,26 @@ class RoutersNetworksResource(Resource):
     def update_many(
         self, router_id: str, *, networks: Sequence[RouterNetworkInput | RouterNetworkInputParams]
     ) -> Page[RouterNetwork]:
-        """Call PATCH /api/v1/routers/{router_id}/networks.
+        """Replace the set of networks attached to a virtual router.
+
+        Networks that are not in the list are detached and lose the router as gateway. At least one must remain. Returns
+        the resulting networks.
+
+        Args:
+            networks: At least one.
 
         API: ``PATCH /api/v1/routers/{router_id}/networks``
         """
         return self._list("patchNetworks", RouterNetwork, path={"router_id": router_id}, body={"networks": networks})
 
     def update_by_network_name(self, router_id: str, network_name: str, *, is_dhcp_enabled: bool) -> RouterNetwork:
-        """Call PATCH /api/v1/routers/{router_id}/networks/{network_name}.
+        """Switch DHCP on or off in a network of a virtual router.
+
+        Without DHCP, hosts of the network must be configured by hand. NAT is switched by `routers.networks.nat.update`.
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
 
         API: ``PATCH /api/v1/routers/{router_id}/networks/{network_name}``
         """
@@ -249,7 +321,14 @@ class RoutersNetworksResource(Resource):
         )
 
     def delete(self, router_id: str, network_name: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}/networks/{network_name}.
+        """Detach a network from a virtual router; its hosts lose the gateway.
+
+        The network itself is not deleted. The last network cannot be detached (error code
+        `router_must_have_at_least_one_network`).
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
 
         API: ``DELETE /api/v1/routers/{router_id}/networks/{network_name}``
         """
@@ -270,7 +349,9 @@ class AsyncRoutersNetworksResource(AsyncResource):
         return AsyncRoutersNetworksNatResource(self._client)
 
     def list(self, router_id: str) -> AsyncPage[RouterNetwork]:
-        """Call GET /api/v1/routers/{router_id}/networks.
+        """List networks attached to a virtual router with NAT and DHCP state.
+
+        Networks that could be attached are listed by `routers.networks.available.list`.
 
         API: ``GET /api/v1/routers/{router_id}/networks``
         """
@@ -279,7 +360,13 @@ class AsyncRoutersNetworksResource(AsyncResource):
     def create(
         self, router_id: str, *, networks: Sequence[RouterNetworkInput | RouterNetworkInputParams]
     ) -> AsyncPage[RouterNetwork]:
-        """Call POST /api/v1/routers/{router_id}/networks.
+        """Attach more private networks to a virtual router.
+
+        Keeps those already attached. The router becomes their gateway. Returns all networks of the router. No charge is
+        documented.
+
+        Args:
+            networks: At least one.
 
         API: ``POST /api/v1/routers/{router_id}/networks``
         """
@@ -288,14 +375,26 @@ class AsyncRoutersNetworksResource(AsyncResource):
     def update_many(
         self, router_id: str, *, networks: Sequence[RouterNetworkInput | RouterNetworkInputParams]
     ) -> AsyncPage[RouterNetwork]:
-        """Call PATCH /api/v1/routers/{router_id}/networks.
+        """Replace the set of networks attached to a virtual router.
+
+        Networks that are not in the list are detached and lose the router as gateway. At least one must remain. Returns
+        the resulting networks.
+
+        Args:
+            networks: At least one.
 
         API: ``PATCH /api/v1/routers/{router_id}/networks``
         """
         return self._list("patchNetworks", RouterNetwork, path={"router_id": router_id}, body={"networks": networks})
 
     async def update_by_network_name(self, router_id: str, network_name: str, *, is_dhcp_enabled: bool) -> RouterNetwork:
-        """Call PATCH /api/v1/routers/{router_id}/networks/{network_name}.
+        """Switch DHCP on or off in a network of a virtual router.
+
+        Without DHCP, hosts of the network must be configured by hand. NAT is switched by `routers.networks.nat.update`.
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
 
         API: ``PATCH /api/v1/routers/{router_id}/networks/{network_name}``
         """
@@ -307,7 +406,14 @@ class AsyncRoutersNetworksResource(AsyncResource):
         )
 
     async def delete(self, router_id: str, network_name: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}/networks/{network_name}.
+        """Detach a network from a virtual router; its hosts lose the gateway.
+
+        The network itself is not deleted. The last network cannot be detached (error code
+        `router_must_have_at_least_one_network`).
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
 
         API: ``DELETE /api/v1/routers/{router_id}/networks/{network_name}``
         """
@@ -318,7 +424,9 @@ class RoutersNetworksAvailableResource(Resource):
     """``client.routers.networks.available``: list."""
 
     def list(self) -> Page[AvailableNetwork]:
-        """Call GET /api/v1/routers/networks/available.
+        """List private networks that can be attached to a router.
+
+        For all private networks of the account see the VPC operations.
 
         API: ``GET /api/v1/routers/networks/available``
         """
@@ -329,7 +437,9 @@ class AsyncRoutersNetworksAvailableResource(AsyncResource):
     """``client.routers.networks.available``: list."""
 
     def list(self) -> AsyncPage[AvailableNetwork]:
-        """Call GET /api/v1/routers/networks/available.
+        """List private networks that can be attached to a router.
+
+        For all private networks of the account see the VPC operations.
 
         API: ``GET /api/v1/routers/networks/available``
         """
@@ -342,7 +452,15 @@ class RoutersStatisticsResource(Resource):
     def list(
         self, router_id: str, time_from: str, period: str, keys: str, *, node_id: str | NotGiven = NOT_GIVEN
     ) -> Page[RouterStatistic]:
-        """Call GET /api/v1/routers/{router_id}/statistics/{time_from}/{period}/{keys}.
+        """Get metrics of a virtual router over a period.
+
+        The range and the metrics are parts of the path.
+
+        Args:
+            time_from: Start of the range.
+            period: Aggregation period.
+            keys: Names of the metrics.
+            node_id: Show only this node of the router; absent: all nodes.
 
         API: ``GET /api/v1/routers/{router_id}/statistics/{time_from}/{period}/{keys}``
         """
@@ -360,7 +478,15 @@ class AsyncRoutersStatisticsResource(AsyncResource):
     def list(
         self, router_id: str, time_from: str, period: str, keys: str, *, node_id: str | NotGiven = NOT_GIVEN
     ) -> AsyncPage[RouterStatistic]:
-        """Call GET /api/v1/routers/{router_id}/statistics/{time_from}/{period}/{keys}.
+        """Get metrics of a virtual router over a period.
+
+        The range and the metrics are parts of the path.
+
+        Args:
+            time_from: Start of the range.
+            period: Aggregation period.
+            keys: Names of the metrics.
+            node_id: Show only this node of the router; absent: all nodes.
 
         API: ``GET /api/v1/routers/{router_id}/statistics/{time_from}/{period}/{keys}``
         """
@@ -376,7 +502,14 @@ class RoutersNetworksNatResource(Resource):
     """``client.routers.networks.nat``: update, delete."""
 
     def update(self, router_id: str, network_name: str, *, nat_ip: str) -> Router:
-        """Call PATCH /api/v1/routers/{router_id}/networks/{network_name}/nat.
+        """Give a network of a virtual router internet access through NAT.
+
+        Hosts of the network reach the internet from `nat_ip`, a public address of the router. Returns the router.
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
+            nat_ip: Public IPv4 of the router.
 
         API: ``PATCH /api/v1/routers/{router_id}/networks/{network_name}/nat``
         """
@@ -385,7 +518,14 @@ class RoutersNetworksNatResource(Resource):
         )
 
     def delete(self, router_id: str, network_name: str) -> Router:
-        """Call DELETE /api/v1/routers/{router_id}/networks/{network_name}/nat.
+        """Switch off NAT for a network; its hosts lose internet access.
+
+        Hosts with a public address of their own are not concerned. The NAT address may stay and go on being billed.
+        Returns the router.
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
 
         API: ``DELETE /api/v1/routers/{router_id}/networks/{network_name}/nat``
         """
@@ -396,7 +536,14 @@ class AsyncRoutersNetworksNatResource(AsyncResource):
     """``client.routers.networks.nat``: update, delete."""
 
     async def update(self, router_id: str, network_name: str, *, nat_ip: str) -> Router:
-        """Call PATCH /api/v1/routers/{router_id}/networks/{network_name}/nat.
+        """Give a network of a virtual router internet access through NAT.
+
+        Hosts of the network reach the internet from `nat_ip`, a public address of the router. Returns the router.
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
+            nat_ip: Public IPv4 of the router.
 
         API: ``PATCH /api/v1/routers/{router_id}/networks/{network_name}/nat``
         """
@@ -405,7 +552,14 @@ class AsyncRoutersNetworksNatResource(AsyncResource):
         )
 
     async def delete(self, router_id: str, network_name: str) -> Router:
-        """Call DELETE /api/v1/routers/{router_id}/networks/{network_name}/nat.
+        """Switch off NAT for a network; its hosts lose internet access.
+
+        Hosts with a public address of their own are not concerned. The NAT address may stay and go on being billed.
+        Returns the router.
+
+        Args:
+            router_id: ID of the router, a UUID.
+            network_name: ID of the network (`network-…`), in spite of the parameter's name.
 
         API: ``DELETE /api/v1/routers/{router_id}/networks/{network_name}/nat``
         """
@@ -416,7 +570,9 @@ class RoutersDnatRulesResource(Resource):
     """``client.routers.dnat_rules``: list, create, get, delete."""
 
     def list(self, router_id: str) -> Page[DnatRule]:
-        """Call GET /api/v1/routers/{router_id}/dnat-rules.
+        """List port-forwarding (DNAT) rules of a virtual router.
+
+        A rule maps a public address and port of the router to a private one behind it.
 
         API: ``GET /api/v1/routers/{router_id}/dnat-rules``
         """
@@ -430,7 +586,14 @@ class RoutersDnatRulesResource(Resource):
         local: DnatLocalInput | DnatLocalInputParams,
         public: DnatPublicInput | DnatPublicInputParams,
     ) -> DnatRule:
-        """Call POST /api/v1/routers/{router_id}/dnat-rules.
+        """Forward a public port of a virtual router to a private address.
+
+        Opens the private host to the internet on that port. No charge is documented.
+
+        Args:
+            protocol: `tcp_udp` stands for both.
+            local: Private side of the rule.
+            public: Public side of the rule.
 
         API: ``POST /api/v1/routers/{router_id}/dnat-rules``
         """
@@ -439,14 +602,18 @@ class RoutersDnatRulesResource(Resource):
         )
 
     def get(self, router_id: str, dnat_id: str) -> DnatRule:
-        """Call GET /api/v1/routers/{router_id}/dnat-rules/{dnat_id}.
+        """Get one port-forwarding (DNAT) rule of a virtual router.
+
+        Rules cannot be changed; delete and create instead.
 
         API: ``GET /api/v1/routers/{router_id}/dnat-rules/{dnat_id}``
         """
         return self._call("getDnatRule", DnatRule, path={"router_id": router_id, "dnat_id": dnat_id})
 
     def delete(self, router_id: str, dnat_id: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}/dnat-rules/{dnat_id}.
+        """Delete a port-forwarding (DNAT) rule; outside clients are cut off.
+
+        The private host stays reachable inside its networks.
 
         API: ``DELETE /api/v1/routers/{router_id}/dnat-rules/{dnat_id}``
         """
@@ -457,7 +624,9 @@ class AsyncRoutersDnatRulesResource(AsyncResource):
     """``client.routers.dnat_rules``: list, create, get, delete."""
 
     def list(self, router_id: str) -> AsyncPage[DnatRule]:
-        """Call GET /api/v1/routers/{router_id}/dnat-rules.
+        """List port-forwarding (DNAT) rules of a virtual router.
+
+        A rule maps a public address and port of the router to a private one behind it.
 
         API: ``GET /api/v1/routers/{router_id}/dnat-rules``
         """
@@ -471,7 +640,14 @@ class AsyncRoutersDnatRulesResource(AsyncResource):
         local: DnatLocalInput | DnatLocalInputParams,
         public: DnatPublicInput | DnatPublicInputParams,
     ) -> DnatRule:
-        """Call POST /api/v1/routers/{router_id}/dnat-rules.
+        """Forward a public port of a virtual router to a private address.
+
+        Opens the private host to the internet on that port. No charge is documented.
+
+        Args:
+            protocol: `tcp_udp` stands for both.
+            local: Private side of the rule.
+            public: Public side of the rule.
 
         API: ``POST /api/v1/routers/{router_id}/dnat-rules``
         """
@@ -480,14 +656,18 @@ class AsyncRoutersDnatRulesResource(AsyncResource):
         )
 
     async def get(self, router_id: str, dnat_id: str) -> DnatRule:
-        """Call GET /api/v1/routers/{router_id}/dnat-rules/{dnat_id}.
+        """Get one port-forwarding (DNAT) rule of a virtual router.
+
+        Rules cannot be changed; delete and create instead.
 
         API: ``GET /api/v1/routers/{router_id}/dnat-rules/{dnat_id}``
         """
         return await self._call("getDnatRule", DnatRule, path={"router_id": router_id, "dnat_id": dnat_id})
 
     async def delete(self, router_id: str, dnat_id: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}/dnat-rules/{dnat_id}.
+        """Delete a port-forwarding (DNAT) rule; outside clients are cut off.
+
+        The private host stays reachable inside its networks.
 
         API: ``DELETE /api/v1/routers/{router_id}/dnat-rules/{dnat_id}``
         """
@@ -503,14 +683,23 @@ class RoutersStaticRoutesResource(Resource):
         return RoutersStaticRoutesAvailableResource(self._client)
 
     def list(self, router_id: str) -> Page[StaticRoute]:
-        """Call GET /api/v1/routers/{router_id}/static-routes.
+        """List static routes of a virtual router.
+
+        Routes to attached networks are implicit and not listed.
 
         API: ``GET /api/v1/routers/{router_id}/static-routes``
         """
         return self._list("getStaticRoutes", StaticRoute, path={"router_id": router_id})
 
     def create(self, router_id: str, *, subnet: str, nexthop: str) -> StaticRoute:
-        """Call POST /api/v1/routers/{router_id}/static-routes.
+        """Add a static route to a virtual router.
+
+        The next hop must be an IPv4 address in an attached network; otherwise, or when the destination does not exist,
+        error code `invalid_static_route_nexthop`. No charge is documented.
+
+        Args:
+            subnet: Destination, CIDR.
+            nexthop: IPv4 address of the next hop, in an attached network.
 
         API: ``POST /api/v1/routers/{router_id}/static-routes``
         """
@@ -519,7 +708,9 @@ class RoutersStaticRoutesResource(Resource):
         )
 
     def delete(self, router_id: str, static_route_id: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}/static-routes/{static_route_id}.
+        """Delete a static route; its destination becomes unreachable.
+
+        Takes effect at once for traffic through this router.
 
         API: ``DELETE /api/v1/routers/{router_id}/static-routes/{static_route_id}``
         """
@@ -535,14 +726,23 @@ class AsyncRoutersStaticRoutesResource(AsyncResource):
         return AsyncRoutersStaticRoutesAvailableResource(self._client)
 
     def list(self, router_id: str) -> AsyncPage[StaticRoute]:
-        """Call GET /api/v1/routers/{router_id}/static-routes.
+        """List static routes of a virtual router.
+
+        Routes to attached networks are implicit and not listed.
 
         API: ``GET /api/v1/routers/{router_id}/static-routes``
         """
         return self._list("getStaticRoutes", StaticRoute, path={"router_id": router_id})
 
     async def create(self, router_id: str, *, subnet: str, nexthop: str) -> StaticRoute:
-        """Call POST /api/v1/routers/{router_id}/static-routes.
+        """Add a static route to a virtual router.
+
+        The next hop must be an IPv4 address in an attached network; otherwise, or when the destination does not exist,
+        error code `invalid_static_route_nexthop`. No charge is documented.
+
+        Args:
+            subnet: Destination, CIDR.
+            nexthop: IPv4 address of the next hop, in an attached network.
 
         API: ``POST /api/v1/routers/{router_id}/static-routes``
         """
@@ -551,7 +751,9 @@ class AsyncRoutersStaticRoutesResource(AsyncResource):
         )
 
     async def delete(self, router_id: str, static_route_id: str) -> None:
-        """Call DELETE /api/v1/routers/{router_id}/static-routes/{static_route_id}.
+        """Delete a static route; its destination becomes unreachable.
+
+        Takes effect at once for traffic through this router.
 
         API: ``DELETE /api/v1/routers/{router_id}/static-routes/{static_route_id}``
         """
@@ -562,7 +764,9 @@ class RoutersStaticRoutesAvailableResource(Resource):
     """``client.routers.static_routes.available``: list."""
 
     def list(self, router_id: str) -> Page[AvailableStaticRoute]:
-        """Call GET /api/v1/routers/{router_id}/static-routes/available.
+        """List subnets that static routes could lead to.
+
+        The live API has always answered with an empty list.
 
         API: ``GET /api/v1/routers/{router_id}/static-routes/available``
         """
@@ -573,7 +777,9 @@ class AsyncRoutersStaticRoutesAvailableResource(AsyncResource):
     """``client.routers.static_routes.available``: list."""
 
     def list(self, router_id: str) -> AsyncPage[AvailableStaticRoute]:
-        """Call GET /api/v1/routers/{router_id}/static-routes/available.
+        """List subnets that static routes could lead to.
+
+        The live API has always answered with an empty list.
 
         API: ``GET /api/v1/routers/{router_id}/static-routes/available``
         """
@@ -584,7 +790,9 @@ class PresetsRoutersResource(Resource):
     """``client.presets.routers``: list."""
 
     def list(self) -> Page[RouterPreset]:
-        """Call GET /api/v1/presets/routers.
+        """List tariffs for virtual routers with size and monthly price.
+
+        The price key is `cost` (RUB per month) and RAM is in GB, unlike in other catalogues.
 
         API: ``GET /api/v1/presets/routers``
         """
@@ -595,7 +803,9 @@ class AsyncPresetsRoutersResource(AsyncResource):
     """``client.presets.routers``: list."""
 
     def list(self) -> AsyncPage[RouterPreset]:
-        """Call GET /api/v1/presets/routers.
+        """List tariffs for virtual routers with size and monthly price.
+
+        The price key is `cost` (RUB per month) and RAM is in GB, unlike in other catalogues.
 
         API: ``GET /api/v1/presets/routers``
         """

@@ -55,7 +55,19 @@ class StoragesResource(Resource):
         bucket_name: str,
         new_bucket_name: str,
     ) -> None:
-        """Call POST /api/v1/storages/transfer.
+        """Copy a bucket from another S3 provider; uses paid space.
+
+        Starts a background task and returns nothing; follow it with `storages.buckets.transfer_status.get`. The copied
+        objects fill the target bucket, and the source provider may charge for traffic. The source is not deleted.
+
+        Args:
+            access_key: Access key at the source provider.
+            secret_key: Secret key at the source provider, secret.
+            location: Region of the source bucket.
+            is_force_path_style: Address the source as `host/bucket` rather than `bucket.host`.
+            endpoint: URL of the source's S3 API.
+            bucket_name: Name of the source bucket.
+            new_bucket_name: Name of the target bucket.
 
         API: ``POST /api/v1/storages/transfer``
         """
@@ -103,7 +115,19 @@ class AsyncStoragesResource(AsyncResource):
         bucket_name: str,
         new_bucket_name: str,
     ) -> None:
-        """Call POST /api/v1/storages/transfer.
+        """Copy a bucket from another S3 provider; uses paid space.
+
+        Starts a background task and returns nothing; follow it with `storages.buckets.transfer_status.get`. The copied
+        objects fill the target bucket, and the source provider may charge for traffic. The source is not deleted.
+
+        Args:
+            access_key: Access key at the source provider.
+            secret_key: Secret key at the source provider, secret.
+            location: Region of the source bucket.
+            is_force_path_style: Address the source as `host/bucket` rather than `bucket.host`.
+            endpoint: URL of the source's S3 API.
+            bucket_name: Name of the source bucket.
+            new_bucket_name: Name of the target bucket.
 
         API: ``POST /api/v1/storages/transfer``
         """
@@ -136,7 +160,9 @@ class StoragesBucketsResource(Waits[Bucket], Resource):
         return StoragesBucketsSubdomainsResource(self._client)
 
     def list(self) -> Page[Bucket]:
-        """Call GET /api/v1/storages/buckets.
+        """List S3 buckets of the account with usage and access keys.
+
+        The reply contains access and secret keys in clear text.
 
         API: ``GET /api/v1/storages/buckets``
         """
@@ -152,7 +178,19 @@ class StoragesBucketsResource(Waits[Bucket], Resource):
         configurator: BucketConfiguratorInput | BucketConfiguratorInputParams | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> Bucket:
-        """Call POST /api/v1/storages/buckets.
+        """Create an S3 bucket of a preset or custom size and pay for it.
+
+        Charges the account hourly from creation. Pass exactly one of `preset_id` and `configurator`. The account's
+        prefix is put before the name; use the `name` in the reply. Ready at status `created`; without money it stays at
+        `no_paid`.
+
+        Args:
+            name: Name, 1 to 255 characters; the account's prefix is added.
+            type: `public` buckets can be read by anybody.
+            description: Comment, 1 to 255 characters.
+            preset_id: ID of an S3 preset. Excludes `configurator`.
+            configurator: Custom size. Excludes `preset_id`.
+            project_id: Project to put the bucket into; absent: the default project.
 
         API: ``POST /api/v1/storages/buckets``
         """
@@ -170,14 +208,25 @@ class StoragesBucketsResource(Waits[Bucket], Resource):
         )
 
     def get(self, bucket_id: int) -> Bucket:
-        """Call GET /api/v1/storages/buckets/{bucket_id}.
+        """Get one S3 bucket with usage, host name and access keys.
+
+        Contains access and secret keys in clear text.
 
         API: ``GET /api/v1/storages/buckets/{bucket_id}``
         """
         return self._call("getStorage", Bucket, path={"bucket_id": bucket_id})
 
     def delete(self, bucket_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/storages/buckets/{bucket_id}.
+        """Delete an S3 bucket with all objects in it.
+
+        The objects are lost, unless the bucket is moved to quarantine (`is_moved_in_quarantine`), and the charge ends.
+        If deletions must be confirmed, the reply carries a hash and nothing is deleted until the call is repeated with
+        it and the code. Live deletions without confirmation answer 204.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/storages/buckets/{bucket_id}``
         """
@@ -192,7 +241,16 @@ class StoragesBucketsResource(Waits[Bucket], Resource):
         bucket_type: Literal["private", "public"] | str | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
     ) -> Bucket:
-        """Call PATCH /api/v1/storages/buckets/{bucket_id}.
+        """Resize an S3 bucket, or change its access or comment.
+
+        A new `preset_id` or `configurator` (one of them) changes the price. `bucket_type` `public` lets anybody read
+        the objects. Absent fields keep their value.
+
+        Args:
+            preset_id: ID of an S3 preset; changes the price. Excludes `configurator`.
+            configurator: Custom size; changes the price. Excludes `preset_id`.
+            bucket_type: `public` buckets can be read by anybody.
+            description: Comment, 1 to 255 characters.
 
         API: ``PATCH /api/v1/storages/buckets/{bucket_id}``
         """
@@ -218,7 +276,9 @@ class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource):
         return AsyncStoragesBucketsSubdomainsResource(self._client)
 
     def list(self) -> AsyncPage[Bucket]:
-        """Call GET /api/v1/storages/buckets.
+        """List S3 buckets of the account with usage and access keys.
+
+        The reply contains access and secret keys in clear text.
 
         API: ``GET /api/v1/storages/buckets``
         """
@@ -234,7 +294,19 @@ class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource):
         configurator: BucketConfiguratorInput | BucketConfiguratorInputParams | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
     ) -> Bucket:
-        """Call POST /api/v1/storages/buckets.
+        """Create an S3 bucket of a preset or custom size and pay for it.
+
+        Charges the account hourly from creation. Pass exactly one of `preset_id` and `configurator`. The account's
+        prefix is put before the name; use the `name` in the reply. Ready at status `created`; without money it stays at
+        `no_paid`.
+
+        Args:
+            name: Name, 1 to 255 characters; the account's prefix is added.
+            type: `public` buckets can be read by anybody.
+            description: Comment, 1 to 255 characters.
+            preset_id: ID of an S3 preset. Excludes `configurator`.
+            configurator: Custom size. Excludes `preset_id`.
+            project_id: Project to put the bucket into; absent: the default project.
 
         API: ``POST /api/v1/storages/buckets``
         """
@@ -252,14 +324,25 @@ class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource):
         )
 
     async def get(self, bucket_id: int) -> Bucket:
-        """Call GET /api/v1/storages/buckets/{bucket_id}.
+        """Get one S3 bucket with usage, host name and access keys.
+
+        Contains access and secret keys in clear text.
 
         API: ``GET /api/v1/storages/buckets/{bucket_id}``
         """
         return await self._call("getStorage", Bucket, path={"bucket_id": bucket_id})
 
     async def delete(self, bucket_id: int, *, hash: str | NotGiven = NOT_GIVEN, code: str | NotGiven = NOT_GIVEN) -> None:
-        """Call DELETE /api/v1/storages/buckets/{bucket_id}.
+        """Delete an S3 bucket with all objects in it.
+
+        The objects are lost, unless the bucket is moved to quarantine (`is_moved_in_quarantine`), and the charge ends.
+        If deletions must be confirmed, the reply carries a hash and nothing is deleted until the call is repeated with
+        it and the code. Live deletions without confirmation answer 204.
+
+        Args:
+            hash: Hash returned by the first call when deletions must be confirmed; send it together with `code`.
+            code: Confirmation code the account owner received (Telegram, SMS or a two-factor app); needed only with
+                `hash`.
 
         API: ``DELETE /api/v1/storages/buckets/{bucket_id}``
         """
@@ -274,7 +357,16 @@ class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource):
         bucket_type: Literal["private", "public"] | str | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
     ) -> Bucket:
-        """Call PATCH /api/v1/storages/buckets/{bucket_id}.
+        """Resize an S3 bucket, or change its access or comment.
+
+        A new `preset_id` or `configurator` (one of them) changes the price. `bucket_type` `public` lets anybody read
+        the objects. Absent fields keep their value.
+
+        Args:
+            preset_id: ID of an S3 preset; changes the price. Excludes `configurator`.
+            configurator: Custom size; changes the price. Excludes `preset_id`.
+            bucket_type: `public` buckets can be read by anybody.
+            description: Comment, 1 to 255 characters.
 
         API: ``PATCH /api/v1/storages/buckets/{bucket_id}``
         """
@@ -290,7 +382,9 @@ class PresetsStoragesResource(Resource):
     """``client.presets.storages``: list."""
 
     def list(self) -> Page[BucketPreset]:
-        """Call GET /api/v1/presets/storages.
+        """List tariffs for S3 buckets with size and monthly price.
+
+        Prices are RUB per month.
 
         API: ``GET /api/v1/presets/storages``
         """
@@ -301,7 +395,9 @@ class AsyncPresetsStoragesResource(AsyncResource):
     """``client.presets.storages``: list."""
 
     def list(self) -> AsyncPage[BucketPreset]:
-        """Call GET /api/v1/presets/storages.
+        """List tariffs for S3 buckets with size and monthly price.
+
+        Prices are RUB per month.
 
         API: ``GET /api/v1/presets/storages``
         """
@@ -312,42 +408,61 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource):
     """``client.storages.users``: list_v1, update, list, create, get, delete."""
 
     def list_v1(self) -> Page[StorageUser]:
-        """Call GET /api/v1/storages/users.
+        """List S3 users of the account with their keys.
+
+        Secret keys come in clear text. Users with limited rights belong to an undocumented v2 of this list.
 
         API: ``GET /api/v1/storages/users``
         """
         return self._list("getStorageUsers", StorageUser)
 
     def update(self, user_id: int, *, secret_key: SecretStr | str) -> StorageUser:
-        """Call PATCH /api/v1/storages/users/{user_id}.
+        """Set a new secret key for the S3 administrator user.
+
+        Clients that use the old key lose access at once, in all buckets.
+
+        Args:
+            secret_key: New secret key, 1 to 255 characters, secret.
 
         API: ``PATCH /api/v1/storages/users/{user_id}``
         """
         return self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
 
     def list(self) -> Page[StorageIamUser]:
-        """Call GET /api/v2/storages/users.
+        """List the IAM users of the object storage, without their secret keys.
+
+        `access_key` comes back in clear text. Not in the published contract.
 
         API: ``GET /api/v2/storages/users``
         """
         return self._list("getStorageUsersV2", StorageIamUser)
 
     def create(self, *, name: str) -> StorageIamUser:
-        """Call POST /api/v2/storages/users.
+        """Create an IAM user of the object storage with a key pair of its own.
+
+        The reply is the only one that holds `secret_key`: keep it. The user may do nothing until a policy is attached
+        through the S3 IAM interface. Not in the published contract.
+
+        Args:
+            name: Name of the user.
 
         API: ``POST /api/v2/storages/users``
         """
         return self._call("createStorageUserV2", StorageIamUser, body={"name": name})
 
     def get(self, user_id: str) -> StorageIamUser:
-        """Call GET /api/v2/storages/users/{user_id}.
+        """Fetch one IAM user of the object storage, without its secret key.
+
+        The secret key is shown once, at creation. Not in the published contract.
 
         API: ``GET /api/v2/storages/users/{user_id}``
         """
         return self._call("getStorageUserV2", StorageIamUser, path={"user_id": user_id})
 
     def delete(self, user_id: str) -> None:
-        """Call DELETE /api/v2/storages/users/{user_id}.
+        """Delete an IAM user of the object storage and invalidate its keys.
+
+        Clients that use its keys lose access. Buckets and objects stay. Not in the published contract.
 
         API: ``DELETE /api/v2/storages/users/{user_id}``
         """
@@ -358,42 +473,61 @@ class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource):
     """``client.storages.users``: list_v1, update, list, create, get, delete."""
 
     def list_v1(self) -> AsyncPage[StorageUser]:
-        """Call GET /api/v1/storages/users.
+        """List S3 users of the account with their keys.
+
+        Secret keys come in clear text. Users with limited rights belong to an undocumented v2 of this list.
 
         API: ``GET /api/v1/storages/users``
         """
         return self._list("getStorageUsers", StorageUser)
 
     async def update(self, user_id: int, *, secret_key: SecretStr | str) -> StorageUser:
-        """Call PATCH /api/v1/storages/users/{user_id}.
+        """Set a new secret key for the S3 administrator user.
+
+        Clients that use the old key lose access at once, in all buckets.
+
+        Args:
+            secret_key: New secret key, 1 to 255 characters, secret.
 
         API: ``PATCH /api/v1/storages/users/{user_id}``
         """
         return await self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
 
     def list(self) -> AsyncPage[StorageIamUser]:
-        """Call GET /api/v2/storages/users.
+        """List the IAM users of the object storage, without their secret keys.
+
+        `access_key` comes back in clear text. Not in the published contract.
 
         API: ``GET /api/v2/storages/users``
         """
         return self._list("getStorageUsersV2", StorageIamUser)
 
     async def create(self, *, name: str) -> StorageIamUser:
-        """Call POST /api/v2/storages/users.
+        """Create an IAM user of the object storage with a key pair of its own.
+
+        The reply is the only one that holds `secret_key`: keep it. The user may do nothing until a policy is attached
+        through the S3 IAM interface. Not in the published contract.
+
+        Args:
+            name: Name of the user.
 
         API: ``POST /api/v2/storages/users``
         """
         return await self._call("createStorageUserV2", StorageIamUser, body={"name": name})
 
     async def get(self, user_id: str) -> StorageIamUser:
-        """Call GET /api/v2/storages/users/{user_id}.
+        """Fetch one IAM user of the object storage, without its secret key.
+
+        The secret key is shown once, at creation. Not in the published contract.
 
         API: ``GET /api/v2/storages/users/{user_id}``
         """
         return await self._call("getStorageUserV2", StorageIamUser, path={"user_id": user_id})
 
     async def delete(self, user_id: str) -> None:
-        """Call DELETE /api/v2/storages/users/{user_id}.
+        """Delete an IAM user of the object storage and invalidate its keys.
+
+        Clients that use its keys lose access. Buckets and objects stay. Not in the published contract.
 
         API: ``DELETE /api/v2/storages/users/{user_id}``
         """
@@ -404,7 +538,9 @@ class StoragesBucketsTransferStatusResource(Waits[BucketTransferStatus], Resourc
     """``client.storages.buckets.transfer_status``: get."""
 
     def get(self, bucket_id: int) -> BucketTransferStatus:
-        """Call GET /api/v1/storages/buckets/{bucket_id}/transfer-status.
+        """Get the progress of copying a foreign S3 bucket into this one.
+
+        Poll it after `storages.transfer`.
 
         API: ``GET /api/v1/storages/buckets/{bucket_id}/transfer-status``
         """
@@ -415,7 +551,9 @@ class AsyncStoragesBucketsTransferStatusResource(AsyncWaits[BucketTransferStatus
     """``client.storages.buckets.transfer_status``: get."""
 
     async def get(self, bucket_id: int) -> BucketTransferStatus:
-        """Call GET /api/v1/storages/buckets/{bucket_id}/transfer-status.
+        """Get the progress of copying a foreign S3 bucket into this one.
+
+        Poll it after `storages.transfer`.
 
         API: ``GET /api/v1/storages/buckets/{bucket_id}/transfer-status``
         """
@@ -426,14 +564,22 @@ class StoragesBucketsSubdomainsResource(Resource):
     """``client.storages.buckets.subdomains``: list, create, delete."""
 
     def list(self, bucket_id: int) -> Page[BucketSubdomain]:
-        """Call GET /api/v1/storages/buckets/{bucket_id}/subdomains.
+        """List domains bound to an S3 bucket with their certificate state.
+
+        Order a certificate with `storages.certificates.generate`.
 
         API: ``GET /api/v1/storages/buckets/{bucket_id}/subdomains``
         """
         return self._list("getStorageSubdomains", BucketSubdomain, path={"bucket_id": bucket_id})
 
     def create(self, bucket_id: int, *, subdomains: Sequence[str]) -> Page[AddedBucketSubdomain]:
-        """Call POST /api/v1/storages/buckets/{bucket_id}/subdomains.
+        """Bind your own domains to an S3 bucket.
+
+        Each name needs a CNAME that points to the bucket first; the outcome comes per name (`empty_cname` when it is
+        missing). No charge is documented.
+
+        Args:
+            subdomains: Full domain names.
 
         API: ``POST /api/v1/storages/buckets/{bucket_id}/subdomains``
         """
@@ -442,7 +588,13 @@ class StoragesBucketsSubdomainsResource(Resource):
         )
 
     def delete(self, bucket_id: int, *, subdomains: Sequence[str]) -> Page[AddedBucketSubdomain]:
-        """Call DELETE /api/v1/storages/buckets/{bucket_id}/subdomains.
+        """Unbind domains from an S3 bucket; links through them break.
+
+        The objects stay. A DELETE with a JSON body. The contract promises an outcome per name; the live API has
+        answered 204 without a body.
+
+        Args:
+            subdomains: Full domain names.
 
         API: ``DELETE /api/v1/storages/buckets/{bucket_id}/subdomains``
         """
@@ -455,14 +607,22 @@ class AsyncStoragesBucketsSubdomainsResource(AsyncResource):
     """``client.storages.buckets.subdomains``: list, create, delete."""
 
     def list(self, bucket_id: int) -> AsyncPage[BucketSubdomain]:
-        """Call GET /api/v1/storages/buckets/{bucket_id}/subdomains.
+        """List domains bound to an S3 bucket with their certificate state.
+
+        Order a certificate with `storages.certificates.generate`.
 
         API: ``GET /api/v1/storages/buckets/{bucket_id}/subdomains``
         """
         return self._list("getStorageSubdomains", BucketSubdomain, path={"bucket_id": bucket_id})
 
     def create(self, bucket_id: int, *, subdomains: Sequence[str]) -> AsyncPage[AddedBucketSubdomain]:
-        """Call POST /api/v1/storages/buckets/{bucket_id}/subdomains.
+        """Bind your own domains to an S3 bucket.
+
+        Each name needs a CNAME that points to the bucket first; the outcome comes per name (`empty_cname` when it is
+        missing). No charge is documented.
+
+        Args:
+            subdomains: Full domain names.
 
         API: ``POST /api/v1/storages/buckets/{bucket_id}/subdomains``
         """
@@ -471,7 +631,13 @@ class AsyncStoragesBucketsSubdomainsResource(AsyncResource):
         )
 
     def delete(self, bucket_id: int, *, subdomains: Sequence[str]) -> AsyncPage[AddedBucketSubdomain]:
-        """Call DELETE /api/v1/storages/buckets/{bucket_id}/subdomains.
+        """Unbind domains from an S3 bucket; links through them break.
+
+        The objects stay. A DELETE with a JSON body. The contract promises an outcome per name; the live API has
+        answered 204 without a body.
+
+        Args:
+            subdomains: Full domain names.
 
         API: ``DELETE /api/v1/storages/buckets/{bucket_id}/subdomains``
         """
@@ -484,7 +650,13 @@ class StoragesCertificatesResource(Resource):
     """``client.storages.certificates``: generate."""
 
     def generate(self, *, subdomain: str | NotGiven = NOT_GIVEN) -> None:
-        """Call POST /api/v1/storages/certificates/generate.
+        """Issue an SSL certificate for a domain bound to an S3 bucket.
+
+        Asynchronous; watch `status` in `storages.buckets.subdomains.list`. No charge is documented; answers without a
+        body.
+
+        Args:
+            subdomain: Full domain name, bound with `storages.buckets.subdomains.create`.
 
         API: ``POST /api/v1/storages/certificates/generate``
         """
@@ -495,7 +667,13 @@ class AsyncStoragesCertificatesResource(AsyncResource):
     """``client.storages.certificates``: generate."""
 
     async def generate(self, *, subdomain: str | NotGiven = NOT_GIVEN) -> None:
-        """Call POST /api/v1/storages/certificates/generate.
+        """Issue an SSL certificate for a domain bound to an S3 bucket.
+
+        Asynchronous; watch `status` in `storages.buckets.subdomains.list`. No charge is documented; answers without a
+        body.
+
+        Args:
+            subdomain: Full domain name, bound with `storages.buckets.subdomains.create`.
 
         API: ``POST /api/v1/storages/certificates/generate``
         """

@@ -136,7 +136,7 @@ class ServersResource(Waits[Server], Resource):
             bandwidth: Bandwidth in Mbit/s, 100 to 1000 in steps of 100.
             avatar_id: Deprecated.
             comment: Free text, up to 255 characters.
-            ssh_keys_ids: Ids of stored SSH keys to install (addKeyToServer spells it `ssh_key_ids`).
+            ssh_keys_ids: Ids of stored SSH keys to install (`servers.ssh_keys.create` spells it `ssh_key_ids`).
             is_local_network: Deprecated; use network.
             network: Private network and public address of the server.
             cloud_init: User data as plain text (`#cloud-config ...`), not base64; about 16 KB at most.
@@ -184,9 +184,9 @@ class ServersResource(Waits[Server], Resource):
 
         Irreversible unless the account moves deleted servers to quarantine. The public IPv4 address is not released: it
         remains as an unbound floating IP that is billed until deleted. With deletion confirmation on, the first call
-        deletes nothing and returns a `hash`; repeat the call with that `hash` and the `code` sent to the owner. A token
-        created with `is_able_to_delete` skips the confirmation. 423 is returned while deletion by SMS code is enabled
-        for the account.
+        deletes nothing and raises `ConfirmationRequired` with a `hash`; repeat the call with that `hash` and the `code`
+        sent to the owner. A token created with `is_able_to_delete` skips the confirmation. 423 is returned while
+        deletion by SMS code is enabled for the account.
 
         Args:
             hash: Hash from the first, unconfirmed call.
@@ -219,8 +219,8 @@ class ServersResource(Waits[Server], Resource):
         exclude each other, as do `os_id` and `image_id`. Fields left out stay as they are.
 
         Args:
-            configurator: Resizes within a configurator and changes the price; excludes preset_id. createServer calls it
-                `configuration`.
+            configurator: Resizes within a configurator and changes the price; excludes preset_id. `servers.create`
+                calls it `configuration`.
             os_id: Reinstalls this operating system; the data on the system disk is lost.
             software_id: Reinstalls with this marketplace software; the data on the system disk is lost.
             preset_id: Resizes to this preset and changes the price; excludes configurator.
@@ -251,7 +251,7 @@ class ServersResource(Waits[Server], Resource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb. Use startServer instead.", category=None)
+    @deprecated("Deprecated by Timeweb; use servers.start", category=None)
     def action(
         self,
         server_id: int,
@@ -263,9 +263,10 @@ class ServersResource(Waits[Server], Resource):
     ) -> None:
         """Run a power, install, removal or clone action chosen by name (deprecated).
 
-        Use the operation of the action instead: startServer, shutdownServer, hardShutdownServer, rebootServer,
-        rebootServerHard, resetServerPassword, cloneServer (charges a second server); updateServer with `os_id`
-        reinstalls and deleteServer removes. `install` and `remove` destroy the data on the server.
+        Use the operation of the action instead: `servers.start`, `servers.shutdown`, `servers.hard_shutdown`,
+        `servers.reboot`, `servers.hard_reboot`, `servers.reset_password`, `servers.clone` (charges a second server);
+        `servers.update` with `os_id` reinstalls and `servers.delete` removes. `install` and `remove` destroy the data
+        on the server.
 
         Args:
             action: What to do. `install` reinstalls and `remove` deletes the server, both lose its data; `clone` orders
@@ -459,7 +460,7 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
             bandwidth: Bandwidth in Mbit/s, 100 to 1000 in steps of 100.
             avatar_id: Deprecated.
             comment: Free text, up to 255 characters.
-            ssh_keys_ids: Ids of stored SSH keys to install (addKeyToServer spells it `ssh_key_ids`).
+            ssh_keys_ids: Ids of stored SSH keys to install (`servers.ssh_keys.create` spells it `ssh_key_ids`).
             is_local_network: Deprecated; use network.
             network: Private network and public address of the server.
             cloud_init: User data as plain text (`#cloud-config ...`), not base64; about 16 KB at most.
@@ -507,9 +508,9 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
 
         Irreversible unless the account moves deleted servers to quarantine. The public IPv4 address is not released: it
         remains as an unbound floating IP that is billed until deleted. With deletion confirmation on, the first call
-        deletes nothing and returns a `hash`; repeat the call with that `hash` and the `code` sent to the owner. A token
-        created with `is_able_to_delete` skips the confirmation. 423 is returned while deletion by SMS code is enabled
-        for the account.
+        deletes nothing and raises `ConfirmationRequired` with a `hash`; repeat the call with that `hash` and the `code`
+        sent to the owner. A token created with `is_able_to_delete` skips the confirmation. 423 is returned while
+        deletion by SMS code is enabled for the account.
 
         Args:
             hash: Hash from the first, unconfirmed call.
@@ -542,8 +543,8 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         exclude each other, as do `os_id` and `image_id`. Fields left out stay as they are.
 
         Args:
-            configurator: Resizes within a configurator and changes the price; excludes preset_id. createServer calls it
-                `configuration`.
+            configurator: Resizes within a configurator and changes the price; excludes preset_id. `servers.create`
+                calls it `configuration`.
             os_id: Reinstalls this operating system; the data on the system disk is lost.
             software_id: Reinstalls with this marketplace software; the data on the system disk is lost.
             preset_id: Resizes to this preset and changes the price; excludes configurator.
@@ -574,7 +575,7 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
             },
         )
 
-    @deprecated("Deprecated by Timeweb. Use startServer instead.", category=None)
+    @deprecated("Deprecated by Timeweb; use servers.start", category=None)
     async def action(
         self,
         server_id: int,
@@ -586,9 +587,10 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
     ) -> None:
         """Run a power, install, removal or clone action chosen by name (deprecated).
 
-        Use the operation of the action instead: startServer, shutdownServer, hardShutdownServer, rebootServer,
-        rebootServerHard, resetServerPassword, cloneServer (charges a second server); updateServer with `os_id`
-        reinstalls and deleteServer removes. `install` and `remove` destroy the data on the server.
+        Use the operation of the action instead: `servers.start`, `servers.shutdown`, `servers.hard_shutdown`,
+        `servers.reboot`, `servers.hard_reboot`, `servers.reset_password`, `servers.clone` (charges a second server);
+        `servers.update` with `os_id` reinstalls and `servers.delete` removes. `install` and `remove` destroy the data
+        on the server.
 
         Args:
             action: What to do. `install` reinstalls and `remove` deletes the server, both lose its data; `clone` orders
@@ -691,11 +693,11 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
 class ServersStatisticsResource(Resource):
     """``client.servers.statistics``: get, list."""
 
-    @deprecated("Deprecated by Timeweb. Use getServerStatisticsNew instead.", category=None)
+    @deprecated("Deprecated by Timeweb; use servers.statistics.list", category=None)
     def get(self, server_id: int, *, date_from: str, date_to: str) -> LegacyServerStatistics:
         """Read CPU, memory, disk and traffic samples of a server for a period (deprecated).
 
-        Use getServerStatisticsNew, which returns the wanted metrics only.
+        Use `servers.statistics.list`, which returns the wanted metrics only.
 
         Args:
             date_from: Start of the period, ISO 8601 without zone, e.g. 2026-05-25T14:35:38.
@@ -739,11 +741,11 @@ class ServersStatisticsResource(Resource):
 class AsyncServersStatisticsResource(AsyncResource):
     """``client.servers.statistics``: get, list."""
 
-    @deprecated("Deprecated by Timeweb. Use getServerStatisticsNew instead.", category=None)
+    @deprecated("Deprecated by Timeweb; use servers.statistics.list", category=None)
     async def get(self, server_id: int, *, date_from: str, date_to: str) -> LegacyServerStatistics:
         """Read CPU, memory, disk and traffic samples of a server for a period (deprecated).
 
-        Use getServerStatisticsNew, which returns the wanted metrics only.
+        Use `servers.statistics.list`, which returns the wanted metrics only.
 
         Args:
             date_from: Start of the period, ISO 8601 without zone, e.g. 2026-05-25T14:35:38.
@@ -1556,7 +1558,11 @@ class PresetsTypesServersResource(Resource):
     """``client.presets.types.servers``: get."""
 
     def get(self) -> dict[str, builtins.list[ServerConfiguratorFamily]]:
-        """Call GET /api/v1/presets/types/servers.
+        """Map server families (standard, premium, dedicated CPU, GPU) to configurators.
+
+        Keys are families such as `standard`, `premium`, `dedicated_cpu` or `gpu`; values name the configurators of the
+        family with their locations. The limits of a configurator are read with `configurator.servers.list`. Not in the
+        published contract; the vendor's own CLI uses it.
 
         API: ``GET /api/v1/presets/types/servers``
         """
@@ -1567,7 +1573,11 @@ class AsyncPresetsTypesServersResource(AsyncResource):
     """``client.presets.types.servers``: get."""
 
     async def get(self) -> dict[str, builtins.list[ServerConfiguratorFamily]]:
-        """Call GET /api/v1/presets/types/servers.
+        """Map server families (standard, premium, dedicated CPU, GPU) to configurators.
+
+        Keys are families such as `standard`, `premium`, `dedicated_cpu` or `gpu`; values name the configurators of the
+        family with their locations. The limits of a configurator are read with `configurator.servers.list`. Not in the
+        published contract; the vendor's own CLI uses it.
 
         API: ``GET /api/v1/presets/types/servers``
         """

@@ -27,7 +27,7 @@ class SshKeysResource(Resource):
         """Store a public SSH key for use on servers.
 
         A repeated call can store the key twice. The key reaches a server only at its creation or through
-        addKeyToServer.
+        `servers.ssh_keys.create`.
 
         Args:
             body: Public key in OpenSSH format, e.g. `ssh-ed25519 AAAA... user@example.com`.
@@ -73,8 +73,8 @@ class SshKeysResource(Resource):
     def delete(self, ssh_key_id: int) -> None:
         """Forget a stored SSH key; servers that have it keep accepting it.
 
-        Only the account's copy is lost. Use deleteKeyFromServer, or edit `authorized_keys` in the guest, to withdraw
-        access.
+        Only the account's copy is lost. Use `servers.ssh_keys.delete`, or edit `authorized_keys` in the guest, to
+        withdraw access.
 
         API: ``DELETE /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -97,7 +97,7 @@ class AsyncSshKeysResource(AsyncResource):
         """Store a public SSH key for use on servers.
 
         A repeated call can store the key twice. The key reaches a server only at its creation or through
-        addKeyToServer.
+        `servers.ssh_keys.create`.
 
         Args:
             body: Public key in OpenSSH format, e.g. `ssh-ed25519 AAAA... user@example.com`.
@@ -143,8 +143,8 @@ class AsyncSshKeysResource(AsyncResource):
     async def delete(self, ssh_key_id: int) -> None:
         """Forget a stored SSH key; servers that have it keep accepting it.
 
-        Only the account's copy is lost. Use deleteKeyFromServer, or edit `authorized_keys` in the guest, to withdraw
-        access.
+        Only the account's copy is lost. Use `servers.ssh_keys.delete`, or edit `authorized_keys` in the guest, to
+        withdraw access.
 
         API: ``DELETE /api/v1/ssh-keys/{ssh_key_id}``
         """
@@ -160,7 +160,7 @@ class ServersSshKeysResource(Resource):
         Keys the server has already are kept. The reply is empty.
 
         Args:
-            ssh_key_ids: Ids of stored keys (note the spelling; createServer takes `ssh_keys_ids`).
+            ssh_key_ids: Ids of stored keys (note the spelling; `servers.create` takes `ssh_keys_ids`).
 
         API: ``POST /api/v1/servers/{server_id}/ssh-keys``
         """
@@ -185,7 +185,7 @@ class AsyncServersSshKeysResource(AsyncResource):
         Keys the server has already are kept. The reply is empty.
 
         Args:
-            ssh_key_ids: Ids of stored keys (note the spelling; createServer takes `ssh_keys_ids`).
+            ssh_key_ids: Ids of stored keys (note the spelling; `servers.create` takes `ssh_keys_ids`).
 
         API: ``POST /api/v1/servers/{server_id}/ssh-keys``
         """
