@@ -32,13 +32,26 @@ class Model(BaseModel):
     )
 
     # Costs only where unknown fields exist; a hook per model would cost on every one.
-    __pydantic_extra__: dict[Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]]
+    __pydantic_extra__: dict[
+        Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]
+    ]
 
     @property
     def decode_issues(self) -> tuple[DecodeIssue, ...]:
         """Where this object, or one inside it, differs from the contract; empty for a reply that keeps it."""
         private = self.__pydantic_private__
         return cast(tuple[DecodeIssue, ...], private.get(_ISSUES, ())) if private else ()
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
+        return super().model_dump(**self._without_complaint(options))
+
+    def model_dump_json(self, **options: Any) -> str:
+        """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
+        return super().model_dump_json(**self._without_complaint(options))
+
+    def _without_complaint(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"warnings": "none", **options} if self.__pydantic_private__ else options
 
 
 def set_decode_issues(model: Model, issues: tuple[DecodeIssue, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from typing_extensions import Self, TypeForm
+from typing_extensions import TypeForm
 
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
 from timeweb_sdk._core.response import Response
+from timeweb_sdk._core.table import operation
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk._core.waiters import AsyncWaits, Waits
 
@@ -29,31 +30,59 @@ class WithResponse:
         self._resource = resource
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return cast(Callable[..., Any], getattr(self._resource, name))
+        method = getattr(self._resource, name)
+        if name.startswith("_") or not callable(method):
+            raise AttributeError(f"{type(self._resource).__name__}.{name} is not a method of the API")
+        return self._recorded(name)
 
     def __dir__(self) -> list[str]:
         return [name for name in dir(self._resource) if not name.startswith("_")]
 
+    def _recorded(self, name: str) -> Callable[..., Any]:
+        resource = self._resource
 
-class Resource:
-    """A node of the synchronous client."""
+        def call(*args: Any, **kwargs: Any) -> Response[Any]:
+            # A node of its own for each call: calls at the same time must not see each other's response.
+            node = cast(Resource, resource)._recording()
+            return node._recorded(getattr(node, name)(*args, **kwargs))
 
-    _raw = False
+        async def acall(*args: Any, **kwargs: Any) -> Response[Any]:
+            node = cast(AsyncResource, resource)._recording()
+            return node._recorded(await getattr(node, name)(*args, **kwargs))
 
-    def __init__(self, client: "Timeweb") -> None:
+        return call if isinstance(resource, Resource) else acall
+
+
+class _Node:
+    """What resources of both worlds share: remembering the response for `with_response`."""
+
+    _records = False
+    _response: Response[Any] | None = None
+
+    def __init__(self, client: Any) -> None:
         self._client = client
 
     @property
     def with_response(self) -> WithResponse:
         """The same methods, each returning a `Response` with .data, .headers, .status_code, .attempts and so on."""
-        return WithResponse(self._raw_copy())
+        return WithResponse(cast("Resource | AsyncResource", self))
 
-    def _raw_copy(self) -> Self:
-        copy = type(self)(self._client)
-        copy._raw = True
-        return copy
+    def _recording(self) -> Self:
+        node = type(self)(self._client)
+        node._records = True
+        return node
+
+    def _recorded(self, data: T) -> Response[T]:
+        if self._response is None:
+            raise TypeError("this method makes no call of its own")
+        return replace(self._response, data=data)
+
+
+class Resource(_Node):
+    """A node of the synchronous client."""
+
+    def __init__(self, client: "Timeweb") -> None:
+        super().__init__(client)
 
     def _call(
         self,
@@ -65,9 +94,7 @@ class Resource:
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> T:
-        call = Call(self._client._operation(operation_id), returns, path, query, body, files)
-        response = self._client._execute(call)
-        return cast(T, response if self._raw else response.data)
+        return cast(T, self._execute(Call(operation(operation_id), returns, path, query, body, files)).data)
 
     def _list(
         self,
@@ -79,33 +106,26 @@ class Resource:
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> Page[T]:
-        call = _list_call(Call(self._client._operation(operation_id), _list_of(item), path, query, body, files))
+        call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
 
         def fetch(offset: int) -> Chunk[T]:
-            return _chunk(self._client._execute(_at(call, offset)))
+            return _chunk(self._execute(_at(call, offset)))
 
+        listing = _listing(call)
+        return Page(listing, fetch(listing.offset), fetch)
+
+    def _execute(self, call: Call) -> Response[Any]:
         response = self._client._execute(call)
-        page: Page[T] = Page(_listing(call), _chunk(response), fetch)
-        return cast(Page[T], replace(response, data=page)) if self._raw else page
+        if self._records:
+            self._response = response
+        return response
 
 
-class AsyncResource:
+class AsyncResource(_Node):
     """A node of the asynchronous client."""
 
-    _raw = False
-
     def __init__(self, client: "AsyncTimeweb") -> None:
-        self._client = client
-
-    @property
-    def with_response(self) -> WithResponse:
-        """The same methods, each returning a `Response` with .data, .headers, .status_code, .attempts and so on."""
-        return WithResponse(self._raw_copy())
-
-    def _raw_copy(self) -> Self:
-        copy = type(self)(self._client)
-        copy._raw = True
-        return copy
+        super().__init__(client)
 
     async def _call(
         self,
@@ -117,9 +137,7 @@ class AsyncResource:
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> T:
-        call = Call(self._client._operation(operation_id), returns, path, query, body, files)
-        response = await self._client._execute(call)
-        return cast(T, response if self._raw else response.data)
+        return cast(T, (await self._execute(Call(operation(operation_id), returns, path, query, body, files))).data)
 
     def _list(
         self,
@@ -131,16 +149,18 @@ class AsyncResource:
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> AsyncPage[T]:
-        call = _list_call(Call(self._client._operation(operation_id), _list_of(item), path, query, body, files))
+        call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
 
         async def fetch(offset: int) -> Chunk[T]:
-            return _chunk(await self._client._execute(_at(call, offset)))
+            return _chunk(await self._execute(_at(call, offset)))
 
-        async def respond() -> Response[AsyncPage[T]]:
-            response = await self._client._execute(call)
-            return replace(response, data=AsyncPage(_listing(call), _chunk(response), fetch))
+        return AsyncPage(_listing(call), None, fetch)
 
-        return cast(AsyncPage[T], respond()) if self._raw else AsyncPage(_listing(call), None, fetch)
+    async def _execute(self, call: Call) -> Response[Any]:
+        response = await self._client._execute(call)
+        if self._records:
+            self._response = response
+        return response
 
 
 def _list_of(item: Any) -> Any:

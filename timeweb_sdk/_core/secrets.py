@@ -12,7 +12,9 @@ _SECRET_NAME = re.compile(
     r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
     re.IGNORECASE,
 )
-_NOT_SECRET = re.compile(r"^(is|has|can|use|needs?|should|require)_|_(id|ids|count|method|policy|at|expires?|length|type|status|enabled|name)$")
+_NOT_SECRET = re.compile(
+    r"^(is|has|can|use|needs?|should|require)_|_(id|ids|count|method|policy|at|expires?|length|type|status|enabled|name)$"
+)
 
 
 @lru_cache(maxsize=4096)
@@ -54,3 +56,29 @@ def mask_extra_value(value: Any) -> Any:
     if value.__class__ in (int, bool, float) or value is None:
         return value
     return mask(_current.name, value)
+
+
+class Content(bytes):
+    """A body. It may hold passwords, so its repr does not show it: tracebacks with locals print every variable."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
+_BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_PAIR = re.compile(r"""(?P<name>[\w-]+)(?P<sep>["']?\s*[:=]\s*["']?)(?P<value>[^\s"',;&}]+)""")
+
+
+def scrub(text: str, token: SecretStr) -> str:
+    """Take secrets out of a text that the server wrote: error texts may echo the request."""
+    text = text.replace(token.get_secret_value(), "**********")
+    text = _BEARER.sub(r"\1**********", _PEM.sub("**********", text))
+    return _PAIR.sub(_hide_value, text)
+
+
+def _hide_value(match: re.Match[str]) -> str:
+    shown = match["value"] if not is_secret_name(match["name"]) else "**********"
+    return f"{match['name']}{match['sep']}{shown}"

@@ -1,0 +1,146 @@
+"""From the bytes of a successful reply to its data: fast first, tolerant second.
+
+The fast path is one pass of pydantic's own JSON parser over the whole envelope. Only a reply that differs from the
+contract takes the other path, which keeps what came and says where it was odd.
+"""
+
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Any, NotRequired, cast
+
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, plain
+from timeweb_sdk._core.model import DecodeIssue, Model
+from timeweb_sdk._core.operation import Operation
+
+_log = logging.getLogger("timeweb_sdk.decode")
+_META = frozenset({"meta", "response_id"})
+_NUMBERS = re.compile(r"(?:^|\.)\d+(?=\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The payload of a reply, and what its envelope says."""
+
+    data: Any = field(repr=False)
+    total: int | None = None
+    response_id: str | None = None
+    issues: tuple[DecodeIssue, ...] = ()
+
+
+class NotJSON(Exception):
+    """The body is not what the endpoint promises."""
+
+
+class Mismatch(Exception):
+    """Strict decoding found that the reply differs from the contract."""
+
+    def __init__(self, issues: tuple[DecodeIssue, ...], response_id: str | None) -> None:
+        super().__init__(issues)
+        self.issues = issues
+        self.response_id = response_id
+
+
+def decode(operation: Operation, returns: Any, content: bytes, *, strict: bool = False) -> Decoded:
+    """Decode a JSON body; raises NotJSON, and Mismatch if `strict`."""
+    try:
+        if operation.data_key is None:
+            return _unwrapped(adapter_of(returns).validate_json(content))
+        envelope = _envelope(operation.data_key, returns).validate_json(content)
+        return Decoded(envelope["data"], _total(envelope.get("meta")), _text(envelope.get("response_id")))
+    except ValidationError:
+        return _decode_leniently(operation, returns, content, strict)
+
+
+def _unwrapped(data: Any) -> Decoded:
+    """Take the envelope's own fields out of a payload that has none around it."""
+    extra = data.__pydantic_extra__ if isinstance(data, Model) else data if isinstance(data, dict) else None
+    if not extra:
+        return Decoded(data)
+    fields = cast(dict[str, Any], extra)
+    return Decoded(data, _total(fields.pop("meta", None)), _text(fields.pop("response_id", None)))
+
+
+def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict: bool) -> Decoded:
+    body = parse(content)
+    meta: dict[str, Any] = body if isinstance(body, dict) else {}
+    total, response_id = _total(meta.get("meta")), _text(meta.get("response_id"))
+    leniency = Leniency()
+    key, payload = _find_payload(operation.data_key, body, returns)
+    if operation.data_key is not None and key != operation.data_key:
+        leniency.note(operation.data_key, "missing")
+    data = leniency.decode(returns, payload, "")
+    issues = leniency.issues()
+    if strict and issues:
+        raise Mismatch(issues, response_id)
+    _warn(operation, issues)
+    return Decoded(data, total, response_id, issues)
+
+
+def parse(content: bytes) -> Any:
+    """Parse JSON with whole numbers of any size; raises NotJSON."""
+    try:
+        return from_json(content)
+    except ValueError:
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise NotJSON from error
+
+
+def _find_payload(data_key: str | None, body: Any, returns: Any) -> tuple[str | None, Any]:
+    """Find the payload where it should be, alone under another key, or without an envelope; returns its key and itself."""
+    if not isinstance(body, dict):
+        return None, body
+    fields = cast(dict[str, Any], body)
+    rest = {key: value for key, value in fields.items() if key not in _META}
+    if data_key is None:
+        return None, rest
+    for key in rest:
+        if plain(key) == plain(data_key):
+            return data_key, rest[key]
+    fitting = [key for key, value in rest.items() if isinstance(value, (dict, list)) and fits(returns, value)]
+    if len(rest) == len(fitting) == 1:
+        return fitting[0], rest[fitting[0]]
+    return None, rest if fits(returns, rest) else None
+
+
+@lru_cache(maxsize=1024)
+def _envelope(data_key: str, returns: Any) -> TypeAdapter[dict[str, Any]]:
+    """Build the adapter of `{data_key: payload, meta, response_id}`; live keys differ from documented ones by - and _."""
+    keys = AliasChoices(data_key, *({data_key.replace("-", "_"), data_key.replace("_", "-")} - {data_key}))
+    fields = {
+        "data": Annotated[returns, Field(validation_alias=keys)],
+        "meta": NotRequired[Any],
+        "response_id": NotRequired[Any],
+    }
+    return TypeAdapter(TypedDict("Envelope", fields))  # type: ignore[operator]
+
+
+def _total(meta: Any) -> int | None:
+    total = cast(dict[str, Any], meta).get("total") if isinstance(meta, dict) else None
+    if isinstance(total, str) and total.isdecimal():
+        return int(total)
+    return int(total) if isinstance(total, (int, float)) and not isinstance(total, bool) and total >= 0 else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+_warned: set[tuple[str, str]] = set()
+
+
+def _warn(operation: Operation, issues: tuple[DecodeIssue, ...]) -> None:
+    """Say once per place that a reply differs from the contract."""
+    for issue in issues:
+        place = _NUMBERS.sub("[]", issue.path)
+        if (operation.id, place) not in _warned:
+            _warned.add((operation.id, place))
+            _log.warning("%s: the reply differs from the contract at %s: %s", operation.id, place or "the payload", issue.kind)

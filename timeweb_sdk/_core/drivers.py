@@ -1,0 +1,83 @@
+"""The two ways to carry out what the engine asks: with threads and with tasks."""
+
+import asyncio
+import threading
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from timeweb_sdk._core.clock import Clock
+from timeweb_sdk._core.commands import AwaitGrant, Command, Send, Sleep
+from timeweb_sdk._core.limiter import Ticket
+from timeweb_sdk._core.transport import AsyncSession, SyncSession, forget_frames
+from timeweb_sdk.errors import ReadTimeout
+
+T = TypeVar("T")
+Steps = Generator[Command, Any, T]
+
+
+def drive(steps: Steps[T], session: SyncSession, clock: Clock) -> T:
+    """Carry out the steps in this thread."""
+    try:
+        command = next(steps)
+        while True:
+            try:
+                result = _obey(command, session, clock)
+            except BaseException as error:
+                command = steps.throw(error)
+            else:
+                command = steps.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def _obey(command: Command, session: SyncSession, clock: Clock) -> Any:
+    if isinstance(command, Send):
+        return session.send(command.request, command.timeouts, clock)
+    if isinstance(command, Sleep):
+        return clock.sleep(command.seconds)
+    if isinstance(command, AwaitGrant):
+        granted = threading.Event()
+        command.ticket.on_grant(granted.set)
+        return granted.wait(command.seconds)
+    return command.function()
+
+
+async def adrive(steps: Steps[T], session: AsyncSession, clock: Clock) -> T:
+    """Carry out the steps in this task."""
+    try:
+        command = next(steps)
+        while True:
+            try:
+                result = await _aobey(command, session, clock)
+            except BaseException as error:
+                command = steps.throw(error)
+            else:
+                command = steps.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
+    if isinstance(command, Send):
+        try:
+            async with asyncio.timeout(command.timeouts.deadline - clock.monotonic()):
+                return await session.send(command.request, command.timeouts, clock)
+        except TimeoutError as error:
+            raise ReadTimeout("the deadline passed before the reply was here", delivery="unknown") from forget_frames(error)
+    if isinstance(command, Sleep):
+        return await clock.asleep(command.seconds)
+    if isinstance(command, AwaitGrant):
+        return await _agranted(command.ticket, command.seconds)
+    return await asyncio.to_thread(command.function)
+
+
+async def _agranted(ticket: Ticket, seconds: float) -> bool:
+    granted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ticket.on_grant(lambda: loop.call_soon_threadsafe(granted.set))
+    try:
+        async with asyncio.timeout(seconds):
+            await granted.wait()
+    except TimeoutError:
+        return False
+    return True

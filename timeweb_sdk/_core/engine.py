@@ -1,0 +1,180 @@
+"""One call from beginning to end, without IO.
+
+`perform` is a generator: it yields what is to be done (wait, send, ask Redis), is given the result or has the error
+thrown into it, and returns the response. The drivers carry that out, with threads or with tasks.
+"""
+
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.clock import Clock
+from timeweb_sdk._core.commands import Command, Send, Sleep
+from timeweb_sdk._core.decode import Decoded
+from timeweb_sdk._core.events import Event, emit
+from timeweb_sdk._core.options import Options
+from timeweb_sdk._core.pacing import Gate, Pace, Permit
+from timeweb_sdk._core.replies import interpret
+from timeweb_sdk._core.request import Request, build
+from timeweb_sdk._core.response import Response
+from timeweb_sdk._core.transport import CONNECT_TIMEOUT, Reply, Timeouts
+from timeweb_sdk._core.types import Delivery
+from timeweb_sdk.errors import (
+    APIError,
+    DeadlineExceeded,
+    NotFoundError,
+    ReadOnlyError,
+    TimewebError,
+    TransportError,
+)
+
+_log = logging.getLogger("timeweb_sdk")
+
+
+@dataclass(slots=True)
+class Execution:
+    """A call on its way."""
+
+    call: Call
+    options: Options
+    gates: tuple[Gate, ...]
+    clock: Clock
+    token: SecretStr
+    attempt: int = 0
+    delivery: Delivery = "not_sent"
+    may_be_done: bool = False
+    """An earlier attempt may have been carried out."""
+
+
+def perform(run: Execution) -> Generator[Command, Any, Response[Any]]:
+    """Carry out a call; raises the errors of timeweb_sdk.errors, each knowing its operation, attempts and delivery."""
+    try:
+        _check_allowed(run)
+        request = build(run.call)
+        return (yield from _repeat(run, request, Pace(run.clock, run.options.total_timeout)))
+    except TimewebError as error:
+        error.operation = run.call.operation.id
+        error.attempts = run.attempt
+        if isinstance(error, DeadlineExceeded):
+            error.delivery = run.delivery
+        raise
+
+
+def _check_allowed(run: Execution) -> None:
+    operation = run.call.operation
+    if run.options.read_only and operation.method != "GET":
+        raise ReadOnlyError(f"this client is read-only and {operation.method} {operation.path} may change something")
+
+
+def _repeat(run: Execution, request: Request, pace: Pace) -> Generator[Command, Any, Response[Any]]:
+    while True:
+        permit = Permit(run.gates, pace)
+        yield from permit.acquire()
+        failure: TransportError | APIError
+        try:
+            reply: Reply = yield from _send(run, request, pace, permit)
+            decoded = interpret(run.call, reply, strict=run.options.strict, token=run.token, now=run.clock.time())
+        except (TransportError, APIError) as error:
+            failure = error
+        else:
+            return _response(run, reply.status, reply.headers, decoded, pace)
+        run.delivery = failure.delivery
+        if run.may_be_done and request.method == "DELETE" and isinstance(failure, NotFoundError):
+            return _response(run, failure.status_code, {}, Decoded(None, response_id=failure.response_id), pace)
+        run.may_be_done |= failure.delivery == "unknown" or (isinstance(failure, APIError) and failure.from_edge)
+        yield from _wait_to_repeat(run, request, failure, pace)
+
+
+def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Generator[Command, Any, Reply]:
+    """Send once, and free the slots whatever comes of it."""
+    run.attempt += 1
+    run.delivery = "unknown"
+    began = run.clock.monotonic()
+    left = max(pace.deadline - began, 0.001)
+    timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), min(run.options.timeout, left), pace.deadline)
+    _tell(run, request, "request")
+    try:
+        reply: Reply = yield Send(request, timeouts)
+    except TransportError as error:
+        _log_attempt(run, request, type(error).__name__, run.clock.monotonic() - began)
+        _tell(run, request, "response", error=type(error).__name__, elapsed=run.clock.monotonic() - began)
+        raise
+    finally:
+        yield from permit.settle()
+    run.delivery = "answered"
+    elapsed = run.clock.monotonic() - began
+    _log_attempt(run, request, reply.status, elapsed)
+    _tell(run, request, "response", status_code=reply.status, elapsed=elapsed)
+    return reply
+
+
+def _wait_to_repeat(
+    run: Execution, request: Request, failure: TransportError | APIError, pace: Pace
+) -> Generator[Command, Any, None]:
+    """Wait until the request may be sent again; raises the failure if it may not, DeadlineExceeded if not in time."""
+    # tenacity is loaded when something fails for the first time, not with the library.
+    from timeweb_sdk._core.retry import Again, TooLate, decide, slows_down
+
+    options = run.options
+    elapsed = run.clock.monotonic() - pace.started
+    decision = decide(
+        run.call.operation.retry,
+        failure,
+        attempt=run.attempt,
+        elapsed=elapsed,
+        max_retries=options.max_retries,
+        total_timeout=options.total_timeout,
+    )
+    if slows_down(failure):
+        wait = decision.wait if isinstance(decision, (Again, TooLate)) else 1.0
+        yield from run.gates[0].penalise(run.clock.monotonic(), wait) if run.gates else ()
+    if isinstance(decision, Again):
+        _tell(run, request, "retry", error=type(failure).__name__, wait=decision.wait)
+        pace.waited += decision.wait
+        yield Sleep(decision.wait)
+    elif isinstance(decision, TooLate):
+        raise DeadlineExceeded(
+            f"{failure.message}; the wait of {decision.wait:.1f} s before the next attempt passes "
+            f"total_timeout={options.total_timeout:g} s",
+            asked=decision.wait,
+        ) from failure
+    elif elapsed >= options.total_timeout:
+        raise DeadlineExceeded(f"{failure.message}; total_timeout={options.total_timeout:g} s is over") from failure
+    else:
+        raise failure
+
+
+def _response(run: Execution, status: int, headers: Any, decoded: Decoded, pace: Pace) -> Response[Any]:
+    return Response(decoded.data, headers, status, decoded.response_id, run.attempt, pace.waited, decoded.total, decoded.issues)
+
+
+def _log_attempt(run: Execution, request: Request, result: object, elapsed: float) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug(
+            "%s %s %s attempt %d: %s in %.3f s",
+            run.call.operation.id,
+            request.method,
+            request.path,
+            run.attempt,
+            result,
+            elapsed,
+        )
+
+
+def _tell(
+    run: Execution,
+    request: Request,
+    kind: Any,
+    *,
+    status_code: int | None = None,
+    error: str | None = None,
+    elapsed: float | None = None,
+    wait: float | None = None,
+) -> None:
+    if run.options.hooks:
+        event = Event(kind, run.call.operation.id, request.method, request.path, run.attempt, status_code, error, elapsed, wait)
+        emit(run.options.hooks, event)

@@ -1,0 +1,132 @@
+"""Decoding that never gives up: what fits is typed, what does not is kept as it came, and each such place is noted."""
+
+from functools import lru_cache
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
+
+from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import to_json
+
+from timeweb_sdk._core.model import DecodeIssue, Model, set_decode_issues
+from timeweb_sdk._core.secrets import mask
+
+
+def plain(name: str) -> str:
+    """Return the name without the differences in spelling that occur between contract and reality."""
+    return name.replace("-", "_").lower()
+
+
+@lru_cache(maxsize=4096)
+def adapter_of(wanted: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(wanted)
+
+
+def fits(wanted: Any, value: Any) -> bool:
+    """Tell whether the value is of the shape of the type: a list for a list, an object with known fields for a model."""
+    wanted = _bare(wanted)
+    if _is_model(wanted):
+        known = {plain(field.alias or name) for name, field in wanted.model_fields.items()}
+        return isinstance(value, dict) and any(plain(key) in known for key in cast(dict[str, Any], value))
+    origin = get_origin(wanted) or wanted
+    if origin in (Union, UnionType):
+        return any(fits(arm, value) for arm in get_args(wanted))
+    return isinstance(origin, type) and isinstance(value, origin)
+
+
+class Leniency:
+    """One lenient decoding: the values on the way out, and the issues met."""
+
+    def __init__(self) -> None:
+        self._issues: list[DecodeIssue] = []
+
+    def issues(self) -> tuple[DecodeIssue, ...]:
+        return tuple(self._issues)
+
+    def note(self, path: str, kind: str) -> None:
+        self._issues.append(DecodeIssue(path, kind))
+
+    def decode(self, wanted: Any, value: Any, path: str, name: str = "") -> Any:
+        """Decode `value`, which came in the field `name`, as well as it can be done."""
+        try:
+            return adapter_of(wanted).validate_python(value)
+        except ValidationError as error:
+            return self._decode_parts(wanted, value, path, name, error)
+
+    def _decode_parts(self, wanted: Any, value: Any, path: str, name: str, error: ValidationError) -> Any:
+        wanted = _bare(wanted)
+        if get_origin(wanted) in (Union, UnionType):
+            wanted = _closest(wanted, value)
+        if _is_model(wanted) and isinstance(value, dict):
+            return self._decode_model(wanted, cast(dict[str, Any], value), path)
+        if get_origin(wanted) is list and isinstance(value, list):
+            (item,) = get_args(wanted)
+            return [self.decode(item, one, _join(path, number), name) for number, one in enumerate(cast(list[Any], value))]
+        if get_origin(wanted) is dict and isinstance(value, dict):
+            _, item = get_args(wanted)
+            return {key: self.decode(item, one, _join(path, key), key) for key, one in cast(dict[str, Any], value).items()}
+        self.note(path, error.errors(include_url=False, include_context=False, include_input=False)[0]["type"])
+        return _keep(wanted, value, name)
+
+    def _decode_model(self, wanted: type[Model], value: dict[str, Any], path: str) -> Model:
+        before = len(self._issues)
+        wanted.model_rebuild()  # resolves annotations that name classes defined further down; does nothing a second time
+        spelled = {plain(key): key for key in value}
+        values: dict[str, Any] = {}
+        known: dict[str, str] = {}
+        for name, field in wanted.model_fields.items():
+            alias = field.alias or name
+            key = next((key for key in (alias, name, spelled.get(plain(alias))) if key in value), None)
+            if key is not None:
+                known[key] = name
+                values[name] = self.decode(_annotation(field), value[key], _join(path, name), name)
+            elif field.is_required():
+                self.note(_join(path, name), "missing")
+                values[name] = None
+        model = wanted.model_construct(set(known.values()), **values)
+        extra = {key: mask(key, item) for key, item in value.items() if key not in known}
+        object.__setattr__(model, "__pydantic_extra__", extra)
+        start = len(path) + 1 if path else 0
+        set_decode_issues(model, tuple(DecodeIssue(issue.path[start:], issue.kind) for issue in self._issues[before:]))
+        return model
+
+
+def _bare(wanted: Any) -> Any:
+    """Return the type without what is annotated to it."""
+    while get_origin(wanted) is Annotated:
+        wanted = get_args(wanted)[0]
+    return wanted
+
+
+def _is_model(wanted: Any) -> bool:
+    return isinstance(wanted, type) and issubclass(wanted, Model)
+
+
+def _annotation(field: FieldInfo) -> Any:
+    if not field.metadata:
+        return field.annotation
+    return Annotated[(field.annotation, *field.metadata)]
+
+
+def _closest(union: Any, value: Any) -> Any:
+    """Choose the arm of a union that a value was meant for: the model with most of its fields, a list, a mapping."""
+    arms = [_bare(arm) for arm in get_args(union)]
+    models = [arm for arm in arms if _is_model(arm)]
+    if isinstance(value, dict) and models:
+        keys = {plain(key) for key in cast(dict[str, Any], value)}
+        return max(
+            models, key=lambda model: len(keys & {plain(field.alias or name) for name, field in model.model_fields.items()})
+        )
+    origin = type(value)
+    return next((arm for arm in arms if get_origin(arm) is origin), union)
+
+
+def _keep(wanted: Any, value: Any, name: str) -> Any:
+    """Keep a value that fits nowhere, as it came, unless it is a secret."""
+    if value is not None and SecretStr in (wanted, *map(_bare, get_args(wanted))):
+        return SecretStr(value if isinstance(value, str) else to_json(value).decode())
+    return mask(name, value)
+
+
+def _join(path: str, part: str | int) -> str:
+    return f"{path}.{part}" if path else str(part)

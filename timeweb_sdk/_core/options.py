@@ -1,0 +1,37 @@
+"""What can be set for a client, and changed for a view of it."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from timeweb_sdk._core.events import Hook
+from timeweb_sdk.errors import ConfigurationError
+from timeweb_sdk.limits import RateLimit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of a call; times are seconds."""
+
+    rate_limit: RateLimit
+    max_retries: int = 4
+    timeout: float = 60.0
+    total_timeout: float = 180.0
+    read_only: bool = False
+    strict: bool = False
+    hooks: tuple[Hook, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0:
+            raise ConfigurationError(f"max_retries={self.max_retries}: give 0 to never repeat a call, or more")
+        for name in ("timeout", "total_timeout"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name}={getattr(self, name)}: give a positive number of seconds")
+
+    def changed(self, changes: dict[str, Any]) -> "Options":
+        unknown = changes.keys() - {field.name for field in fields(self)}
+        if unknown:
+            names = ", ".join(field.name for field in fields(self))
+            raise ConfigurationError(f"with_options does not know {', '.join(sorted(unknown))}; it takes {names}")
+        if "hooks" in changes:
+            changes = {**changes, "hooks": tuple(changes["hooks"])}
+        return replace(self, **changes)

@@ -1,0 +1,48 @@
+"""Calls to paths that the contract does not know."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.operation import Operation
+from timeweb_sdk._core.replies import RawBody
+from timeweb_sdk._core.table import table
+from timeweb_sdk.errors import ConfigurationError
+
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_UNSENT = ("POST", "PATCH")
+
+
+def raw_call(method: str, path: str, query: Mapping[str, Any], body: Any) -> Call:
+    """Build a call to any path of the API; raises ConfigurationError for what is no path of it."""
+    method = method.upper()
+    if method not in _METHODS:
+        raise ConfigurationError(f"method {method!r}: give one of {', '.join(_METHODS)}")
+    parts = urlsplit(path)
+    segments = [unquote(segment) for segment in parts.path.split("/")]
+    if parts.scheme or parts.netloc or not path.startswith("/") or {".", ".."} & {*segments}:
+        raise ConfigurationError(f"path {path!r}: give a path of the API, from its first slash on, e.g. /api/v1/servers")
+    operation = Operation(
+        id=f"{method} {parts.path}",
+        method=method,
+        path=_template(method, parts.path),
+        attribute="request",
+        tag="",
+        source="overlay",
+        retry="unsent" if method in _UNSENT else "safe",
+    )
+    return Call(operation, RawBody, query={**dict(parse_qsl(parts.query)), **query}, body=body, literal_path=parts.path)
+
+
+@lru_cache(maxsize=1024)
+def _template(method: str, path: str) -> str:
+    """Return the template of a known endpoint that the path belongs to, as they share a limit; else the path itself."""
+    segments = path.split("/")
+    for operation in table().values():
+        known = operation.path.split("/")
+        if operation.method == method and len(known) == len(segments):
+            if all(one.startswith("{") or one == other for one, other in zip(known, segments, strict=True)):
+                return operation.path
+    return path

@@ -1,0 +1,148 @@
+"""The limit between processes, in Redis.
+
+The same rule as within a process: a slot is free again one window after the reply. A slot in use is held by a lease,
+so what a process held that died comes back by itself, and every key expires.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from timeweb_sdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.commands.core import Script
+
+    from timeweb_sdk.limits import Rate
+
+_log = logging.getLogger("timeweb_sdk.limits")
+
+# A request arrives within this time if it arrives at all; its reply may take longer.
+_LEASE = 5.0
+_POLL = 0.02
+_AWAY_FOR = 5.0
+
+# KEYS: free slots by the time they are free, slots in use by the end of their lease, the block, the slow mark.
+# Times are milliseconds of Redis's own clock. Replies are strings: Lua numbers lose their fraction on the way.
+_SCRIPT = """
+local free, busy, block, slow = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local action, member = ARGV[1], ARGV[2]
+local slots, window, lease, extra = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + clock[2] / 1000
+local keep = math.ceil((window + lease) * 4)
+
+if action == 'reserve' then
+  redis.call('ZREMRANGEBYSCORE', free, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', busy, '-inf', now)
+  local at = now
+  if redis.call('ZCARD', free) + redis.call('ZCARD', busy) >= slots then
+    local first = redis.call('ZRANGE', free, 0, 0, 'WITHSCORES')
+    if #first == 0 then return '-1' end
+    redis.call('ZREM', free, first[1])
+    at = tonumber(first[2])
+  end
+  redis.call('ZADD', busy, at + lease, member)
+  redis.call('PEXPIRE', busy, keep)
+  return tostring(math.max(at - now, redis.call('PTTL', block), 0))
+elseif action == 'settle' then
+  if redis.call('EXISTS', slow) == 1 then window = window * 2 end
+  redis.call('ZREM', busy, member)
+  redis.call('ZADD', free, now + window, member)
+  redis.call('PEXPIRE', free, keep)
+elseif action == 'give_back' then
+  redis.call('ZREM', busy, member)
+  if extra > 0 then
+    redis.call('ZADD', free, now + extra, member)
+    redis.call('PEXPIRE', free, keep)
+  end
+elseif action == 'block' then
+  if extra > redis.call('PTTL', block) then redis.call('SET', block, 1, 'PX', math.ceil(extra)) end
+  redis.call('SET', slow, 1, 'PX', 60000)
+end
+return '0'
+"""
+
+
+class RedisStore:
+    """Shares a rate limit between processes through Redis; needs the extra `timeweb-sdk[redis]`.
+
+    When Redis is away, one warning is logged and each process keeps the limit by itself until it is back.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "timeweb_sdk") -> None:
+        try:
+            import redis
+        except ImportError as error:
+            raise ConfigurationError('RedisStore needs the package redis: pip install "timeweb-sdk[redis]"') from error
+        self._away_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        self._prefix = prefix
+        try:
+            self._redis: Redis = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
+        except ValueError as error:
+            raise ConfigurationError(f"RedisStore cannot use this URL: {error}") from None
+        self._script: Script = self._redis.register_script(_SCRIPT)
+        self._lock = threading.Lock()
+        self._away_until = float("-inf")
+        self._warned = False
+
+    def __repr__(self) -> str:
+        return f"RedisStore(prefix={self._prefix!r})"
+
+    def bucket(self, key: tuple[str, ...], rate: "Rate") -> "RedisBucket":
+        return RedisBucket(self, f"{self._prefix}:{{{'|'.join(key)}|{rate.requests}/{rate.seconds:g}}}", rate)
+
+    def run(self, keys: list[str], args: list[Any]) -> float | None:
+        """Run the script; None while Redis is away."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            reply = float(self._script(keys=keys, args=args))
+        except self._away_errors as error:
+            self._went_away(error)
+            return None
+        self._warned = False
+        return reply
+
+    def _went_away(self, error: Exception) -> None:
+        with self._lock:
+            self._away_until = time.monotonic() + _AWAY_FOR
+            warned, self._warned = self._warned, True
+        if not warned:
+            _log.warning("Redis is away (%s): the rate limit holds within this process only", type(error).__name__)
+
+
+class RedisBucket:
+    """The slots of one limit, in Redis. Every method is one round trip and blocks."""
+
+    def __init__(self, store: RedisStore, key: str, rate: "Rate") -> None:
+        self._store = store
+        self._keys = [f"{key}:{part}" for part in ("free", "busy", "block", "slow")]
+        self._rate = rate
+
+    def reserve(self, member: str) -> tuple[bool, float]:
+        """Return (reserved, seconds): go after that time, or ask again after it."""
+        wait = self._run("reserve", member)
+        if wait is None:
+            return True, 0.0
+        return (False, _POLL) if wait < 0 else (True, wait / 1000)
+
+    def settle(self, member: str) -> None:
+        self._run("settle", member)
+
+    def give_back(self, member: str, remaining: float) -> None:
+        self._run("give_back", member, remaining)
+
+    def penalise(self, wait: float) -> None:
+        self._run("block", "", max(wait, 0.001))
+
+    def _run(self, action: str, member: str, extra: float = 0.0) -> float | None:
+        milliseconds = [self._rate.seconds * 1000 + 2, _LEASE * 1000, extra * 1000]
+        return self._store.run(self._keys, [action, member, self._rate.requests, *milliseconds])
+
+
+def new_member() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,175 @@
+"""What a reply means: data, or which error."""
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any, cast
+
+from pydantic import SecretStr
+
+from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.decode import Decoded, Mismatch, NotJSON, decode, parse
+from timeweb_sdk._core.secrets import mask, scrub
+from timeweb_sdk._core.transport import Reply
+from timeweb_sdk._core.types import NOT_GIVEN
+from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError, StatusErrors
+
+_ENVELOPE = frozenset({"status_code", "error_code", "message", "response_id"})
+_WHATEVER_THE_BODY = frozenset({401, 403, 429})
+
+
+class RawBody:
+    """Stands for the type of what `request` returns: the body as it came."""
+
+
+def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: float) -> Decoded:
+    """Return the data of a reply; raises an APIError, ConfirmationRequired or DecodeError. `now` is seconds since the epoch."""
+    if not 200 <= reply.status < 300:
+        raise error_of(reply, token, now)
+    if not reply.readable:
+        raise _edge(reply, "a body that cannot be decompressed", now)
+    if not reply.content.strip():
+        return Decoded(None)
+    _check_confirmation(call, reply)
+    if call.returns is RawBody:
+        return _raw(reply, now)
+    content = call.operation.content
+    if content == "json" and call.returns is not None:
+        try:
+            return decode(call.operation, call.returns, reply.content, strict=strict)
+        except NotJSON:
+            raise _edge(reply, "a body that is not JSON", now) from None
+        except Mismatch as mismatch:
+            raise _decode_error(mismatch) from None
+    if _is_html(reply):
+        raise _edge(reply, "a page of HTML", now)
+    if call.returns is None:
+        return Decoded(None)
+    return Decoded(reply.content.decode("utf-8", "replace") if content == "text" else bytes(reply.content))
+
+
+def error_of(reply: Reply, token: SecretStr, now: float) -> APIError:
+    """Return the error that a reply with an error status stands for; a redirect is one, as it is never followed."""
+    body = _envelope(reply)
+    code = body.get("error_code")
+    canonical = isinstance(code, str) and bool(code)
+    if reply.status >= 500:
+        kind: type[APIError] = ServerError
+    elif reply.status in _WHATEVER_THE_BODY or (canonical and reply.status >= 400):
+        kind = StatusErrors.BY_STATUS.get(reply.status, APIError)
+    else:
+        kind = EdgeError
+    messages = _messages(body.get("message"), token)
+    error = kind(_summary(reply, code if canonical else None, messages), delivery="answered")
+    error.status_code = reply.status
+    error.error_code = code if canonical else None
+    error.messages = messages
+    error.response_id = _response_id(body)
+    error.from_edge = not canonical
+    error.retry_after = retry_after(reply.headers, now)
+    error.details = {key: mask(key, value) for key, value in body.items() if key not in _ENVELOPE} or None
+    return error
+
+
+def _summary(reply: Reply, code: str | None, messages: list[str]) -> str:
+    if code is not None:
+        return f"{reply.status} {code}" + (f": {'; '.join(messages)}" if messages else "")
+    if 300 <= reply.status < 400:
+        return (
+            f"{reply.status}: the reply redirects elsewhere, and redirects are never followed: they would take the token along"
+        )
+    return f"{reply.status} from something before the API ({_kind_of(reply)})"
+
+
+def _kind_of(reply: Reply) -> str:
+    if not reply.content.strip():
+        return "an empty body"
+    content_type = reply.headers.get("content-type", "").partition(";")[0].strip()
+    return f"{content_type or 'a body of no type'}, no error code"
+
+
+def _edge(reply: Reply, what: str, now: float) -> EdgeError:
+    error = EdgeError(f"{reply.status} with {what}: it does not come from the API", delivery="answered")
+    error.status_code = reply.status
+    error.from_edge = True
+    error.retry_after = retry_after(reply.headers, now)
+    return error
+
+
+def _decode_error(mismatch: Mismatch) -> DecodeError:
+    places = ", ".join(f"{issue.path or 'the payload'} ({issue.kind})" for issue in mismatch.issues[:5])
+    more = f" and {len(mismatch.issues) - 5} more" if len(mismatch.issues) > 5 else ""
+    error = DecodeError(f"the reply differs from the contract at {places}{more}", delivery="answered")
+    error.issues = mismatch.issues
+    error.response_id = mismatch.response_id
+    return error
+
+
+def _check_confirmation(call: Call, reply: Reply) -> None:
+    """A deletion that answers with a hash has not happened yet, unless the code was part of it."""
+    if call.operation.method != "DELETE" or call.query.get("code", NOT_GIVEN) not in (NOT_GIVEN, None):
+        return
+    body = _envelope(reply)
+    for value in body.values():
+        confirmation = cast(dict[str, Any], value).get("hash") if isinstance(value, dict) else None
+        if isinstance(confirmation, str) and confirmation:
+            error = ConfirmationRequired(
+                "the deletion needs the code that was sent to the account's owner: repeat it with hash=error.hash and code=…",
+                delivery="answered",
+            )
+            error.hash = confirmation
+            error.response_id = _response_id(body)
+            raise error
+
+
+def _raw(reply: Reply, now: float) -> Decoded:
+    if _is_html(reply):
+        raise _edge(reply, "a page of HTML", now)
+    content_type = reply.headers.get("content-type", "")
+    if "json" in content_type or reply.content.lstrip()[:1] in (b"{", b"["):
+        try:
+            body = parse(reply.content)
+        except NotJSON:
+            raise _edge(reply, "a body that is not JSON", now) from None
+        return Decoded(body, response_id=_response_id(_envelope(reply)))
+    return Decoded(reply.content.decode("utf-8", "replace") if content_type.startswith("text/") else bytes(reply.content))
+
+
+def _envelope(reply: Reply) -> dict[str, Any]:
+    """Return the body if it is a JSON object, else an empty one."""
+    if reply.content.lstrip()[:1] != b"{":
+        return {}
+    try:
+        body = parse(reply.content)
+    except NotJSON:
+        return {}
+    return cast(dict[str, Any], body) if isinstance(body, dict) else {}
+
+
+def _messages(message: Any, token: SecretStr) -> list[str]:
+    parts: list[Any] = message if isinstance(message, list) else [message]
+    return [scrub(part if isinstance(part, str) else str(mask("", part)), token) for part in parts if part is not None]
+
+
+def _response_id(body: Mapping[str, Any]) -> str | None:
+    value = body.get("response_id")
+    return value if isinstance(value, str) else None
+
+
+def _is_html(reply: Reply) -> bool:
+    return "html" in reply.headers.get("content-type", "") or reply.content.lstrip()[:15].lower().startswith(
+        (b"<!doctype", b"<html")
+    )
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that the reply asks to wait; the header holds seconds or a date."""
+    value = headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if isfinite(seconds) else None

@@ -1,0 +1,163 @@
+"""From arguments to the request on the wire."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import PurePath
+from typing import Any, cast
+from urllib.parse import quote
+from uuid import UUID
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.secrets import Content
+from timeweb_sdk._core.types import NOT_GIVEN
+from timeweb_sdk.errors import ConfigurationError
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_AS_TEXT = (UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network, IPv4Interface, IPv6Interface, PurePath)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent, apart from the token, which only the transport adds."""
+
+    method: str
+    path: str
+    params: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]], repr=False)
+    content: Content | None = field(default=None, repr=False)
+    content_type: str | None = None
+    fields: dict[str, Any] | None = field(default=None, repr=False)
+    """The plain fields of a multipart form."""
+    files: Any = field(default=None, repr=False)
+
+
+def build(call: Call) -> Request:
+    """Encode the arguments; raises ConfigurationError, which names the argument but never shows a body."""
+    path = call.literal_path or fill_path(call.operation.path, call.path)
+    params = encode_query(call.query) if call.query else []
+    body = call.body
+    if call.files is not NOT_GIVEN:
+        fields = None if body is NOT_GIVEN else {name: _text(item) for name, item in body.items() if item is not NOT_GIVEN}
+        return Request(call.operation.method, path, params, fields=fields, files=call.files)
+    if body is NOT_GIVEN:
+        return Request(call.operation.method, path, params)
+    if call.operation.body == "binary":
+        return Request(call.operation.method, path, params, _binary(body), "application/octet-stream")
+    return Request(call.operation.method, path, params, Content(to_json(body).encode()), "application/json")
+
+
+def fill_path(template: str, values: Mapping[str, Any]) -> str:
+    """Put the values into the template, percent-encoded, so that none of them can reach another path."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        value = values.get(name)
+        text = "" if value is None or value is NOT_GIVEN else _text(value)
+        if not text.strip() or text in (".", "..") or isinstance(value, bool):
+            raise ConfigurationError(f"{name}={value!r} cannot be part of {template}: give the id")
+        return quote(text, safe=":,@")
+
+    return _PLACEHOLDER.sub(fill, template)
+
+
+def encode_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Flatten to pairs: what is absent or None is left out, a list repeats its name."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        if value is NOT_GIVEN or value is None:
+            continue
+        if isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes)):
+            pairs.extend((name, _text(item)) for item in cast(Iterable[Any], value))
+        else:
+            pairs.append((name, _text(value)))
+    return pairs
+
+
+def to_json(value: Any, where: str = "body") -> str:
+    """Write JSON. Unlike the standard encoder: Decimal exactly, dates in UTC, models by alias, secrets revealed."""
+    value = _simplify(value)
+    if value is None or isinstance(value, (str, bool)):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, (float, Decimal)):
+        if not math.isfinite(value):
+            raise ConfigurationError(f"{where} is {value}, which JSON cannot carry: give a finite number")
+        return format(value, "f") if isinstance(value, Decimal) else float.__repr__(value)
+    if isinstance(value, Mapping):
+        items = cast(Mapping[Any, Any], value).items()
+        pairs = (f"{json.dumps(str(key))}:{to_json(item, f'{where}.{key}')}" for key, item in items if item is not NOT_GIVEN)
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray)):
+        elements = cast(Iterable[Any], value)
+        return "[" + ",".join(to_json(item, f"{where}.{number}") for number, item in enumerate(elements)) + "]"
+    raise ConfigurationError(
+        f"{where} is a {type(value).__name__}, which JSON cannot carry: give a str, number, list, dict or model"
+    )
+
+
+def _simplify(value: Any) -> Any:
+    """Turn what has one obvious JSON form into it."""
+    if isinstance(value, BaseModel):
+        return _by_alias(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (SecretStr, SecretBytes)):
+        secret = value.get_secret_value()
+        return secret.decode() if isinstance(secret, bytes) else secret
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, _AS_TEXT):
+        return str(value)
+    return value
+
+
+def _by_alias(model: BaseModel) -> dict[str, Any]:
+    """Return the fields that were set, by their wire names; `model_dump` would hide the secrets."""
+    fields = type(model).model_fields
+    set_fields = {(fields[name].alias or name): getattr(model, name) for name in model.model_fields_set if name in fields}
+    return set_fields | (model.__pydantic_extra__ or {})
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with a Z; a naive moment counts as UTC."""
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return aware.isoformat().replace("+00:00", "Z")
+
+
+def _text(value: Any) -> str:
+    """Write a value of a path, a query or a form."""
+    value = _simplify(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray)):
+        return ",".join(_text(item) for item in cast(Iterable[Any], value))
+    if isinstance(value, Mapping):
+        return to_json(value)
+    return str(value)
+
+
+def _binary(body: Any) -> Content:
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return Content(body)
+    if hasattr(body, "read"):
+        content = body.read()
+        if isinstance(content, bytes):
+            return Content(content)
+    raise ConfigurationError(f"body is a {type(body).__name__}: give bytes or a file opened in binary mode")

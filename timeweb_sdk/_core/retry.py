@@ -1,0 +1,112 @@
+"""Whether and when a call is repeated: one pure decision, carried out by tenacity's stop, wait and retry objects."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+from tenacity.wait import wait_base
+
+from timeweb_sdk._core.types import Delivery
+from timeweb_sdk.errors import APIError, TimewebError
+
+_SLOW_DOWN = (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known after an attempt that failed."""
+
+    delivery: Delivery
+    status: int | None = None
+    from_edge: bool = False
+    """The reply is not the API's own."""
+    retry_after: float | None = None
+
+
+def outcome_of(error: TimewebError) -> Outcome:
+    if isinstance(error, APIError):
+        return Outcome(error.delivery, error.status_code, error.from_edge, error.retry_after)
+    return Outcome(error.delivery)
+
+
+def may_repeat(retry: Literal["safe", "unsent"], outcome: Outcome) -> bool:
+    """Tell whether a request may be sent again; `retry` is "safe" for GET, PUT and DELETE, "unsent" for POST and PATCH."""
+    if outcome.delivery == "not_sent" or outcome.status == 429:
+        return True
+    if retry == "unsent":
+        # The API's own 503 says that nothing was done; a proxy's page says nothing about what lies behind it.
+        return outcome.status == 503 and (not outcome.from_edge or outcome.retry_after is not None)
+    if outcome.status is None or outcome.status >= 500:
+        return True
+    return outcome.from_edge and outcome.status not in (401, 403)
+
+
+def slows_down(error: TimewebError) -> bool:
+    """Tell whether the neighbours on the endpoint must wait as well."""
+    return isinstance(error, APIError) and error.status_code in _SLOW_DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Repeat after `wait` seconds."""
+
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """It could be repeated, but the wait asked for passes the deadline."""
+
+    wait: float
+
+
+class _AskedFor(wait_base):
+    """Wait as long as the reply asks; else let `otherwise` decide."""
+
+    def __init__(self, otherwise: wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        asked = error.retry_after if isinstance(error, APIError) else None
+        return self._otherwise(retry_state) if asked is None else asked
+
+
+@lru_cache(maxsize=64)
+def _policy(retry: Literal["safe", "unsent"], max_retries: int) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, TimewebError) and may_repeat(retry, outcome_of(error))),
+        stop=stop_after_attempt(max_retries + 1),
+        wait=_AskedFor(wait_random_exponential(multiplier=1, max=30)),
+    )
+
+
+def decide(
+    retry: Literal["safe", "unsent"],
+    error: TimewebError,
+    *,
+    attempt: int,
+    elapsed: float,
+    max_retries: int,
+    total_timeout: float,
+) -> Again | TooLate | None:
+    """Return when to send the request again; None means never. `elapsed` is seconds since the call began."""
+    policy = _policy(retry, max_retries)
+    state = RetryCallState(policy, None, (), {})
+    state.set_exception((type(error), error, None))
+    state.attempt_number = attempt
+    state.start_time, state.outcome_timestamp = 0.0, elapsed
+    if not policy.retry(state) or policy.stop(state):
+        return None
+    state.upcoming_sleep = policy.wait(state)
+    if stop_before_delay(total_timeout)(state):
+        return TooLate(state.upcoming_sleep)
+    return Again(state.upcoming_sleep)

@@ -1,0 +1,69 @@
+"""What a client is made of: token, address, HTTP client; from arguments or the environment."""
+
+import hashlib
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from timeweb_sdk.errors import ConfigurationError
+
+_HOST = "https://api.timeweb.cloud"
+_LIBRARIES = ("httpx", "httpx2")
+
+
+def find_token(token: str | SecretStr | None) -> SecretStr | None:
+    """Return the token; None when there is none, which only the first call minds. The error never shows it."""
+    source, found = "token", SecretStr(token) if isinstance(token, str) else token
+    if found is None:
+        for source in ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN"):
+            if os.environ.get(source):
+                found = SecretStr(os.environ[source])
+                break
+        else:
+            return None
+    fault = _fault_of(found.get_secret_value())
+    if fault:
+        raise ConfigurationError(f"{source} {fault}: give the token as the control panel shows it")
+    return found
+
+
+def _fault_of(token: str) -> str | None:
+    if not token.strip():
+        return "is empty"
+    if token.lower().startswith("bearer"):
+        return 'begins with "Bearer", which is added here'
+    if any(character.isspace() for character in token):
+        return "contains whitespace"
+    if not (token.isascii() and token.isprintable()):
+        return "contains characters that no token has"
+    return None
+
+
+def find_base_url(base_url: str | None) -> str:
+    url = base_url or os.environ.get("TIMEWEB_BASE_URL") or _HOST
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ConfigurationError(
+            f"base_url {parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()!r}: "
+            f"give scheme and host, e.g. {_HOST} or http://127.0.0.1:8099"
+        )
+    return url.rstrip("/")
+
+
+def fingerprint(token: SecretStr | None) -> str:
+    """Return what tells tokens apart without revealing them."""
+    return hashlib.sha256(token.get_secret_value().encode()).hexdigest()[:16] if token is not None else ""
+
+
+def find_http_client(given: Any, kind: str) -> tuple[Any, str]:
+    """Return the client that was passed in, or None, and the library to make one with."""
+    if given is None or isinstance(given, str):
+        library = given or os.environ.get("TIMEWEB_HTTP_CLIENT") or "httpx"
+        if library not in _LIBRARIES:
+            raise ConfigurationError(f"http_client {library!r}: give one of {', '.join(_LIBRARIES)}, or a client")
+        return None, library
+    if hasattr(given, "aclose") != (kind == "AsyncClient"):
+        raise ConfigurationError(f"http_client is a {type(given).__name__}: give a {kind} of httpx or httpx2")
+    return given, "httpx"

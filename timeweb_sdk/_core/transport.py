@@ -1,0 +1,284 @@
+"""The only module that knows the HTTP library: build, send, close, and which of its errors means what.
+
+httpx2 has the interface of httpx, so either library's client works, and the errors of both are told by their names.
+"""
+
+import os
+import ssl
+import weakref
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from timeweb_sdk import errors
+from timeweb_sdk._core.clock import Clock
+from timeweb_sdk._core.request import Request
+from timeweb_sdk._core.secrets import Content
+from timeweb_sdk._core.types import Delivery
+from timeweb_sdk._core.version import USER_AGENT
+from timeweb_sdk.errors import ConfigurationError, TransportError
+
+if TYPE_CHECKING:
+    import httpx
+    from pydantic import SecretStr
+
+CONNECT_TIMEOUT = 10.0
+
+_MEANING: dict[str, tuple[type[TransportError], Delivery]] = {
+    "ConnectTimeout": (errors.ConnectTimeout, "not_sent"),
+    "ConnectError": (errors.ConnectError, "not_sent"),
+    "PoolTimeout": (errors.PoolTimeout, "not_sent"),
+    "ProxyError": (errors.ProxyError, "not_sent"),
+    "ReadTimeout": (errors.ReadTimeout, "unknown"),
+    "ReadError": (errors.ReadError, "unknown"),
+    "CloseError": (errors.ReadError, "unknown"),
+    "WriteTimeout": (errors.WriteTimeout, "unknown"),
+    "WriteError": (errors.WriteError, "unknown"),
+    "RemoteProtocolError": (errors.ProtocolError, "unknown"),
+    "LocalProtocolError": (errors.ProtocolError, "unknown"),
+    "TransportError": (TransportError, "unknown"),
+}
+_UNUSABLE = {"UnsupportedProtocol", "InvalidURL"}
+_BAN = (
+    "no connection within {seconds:g} s. If this follows a burst of calls, the protection in front of the API has probably "
+    "banned this address: wait some minutes, then use rate_limit=RateLimit.gentle()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds for one attempt."""
+
+    connect: float
+    read: float
+    deadline: float
+    """When the call must be over, on the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: Content = field(repr=False)
+    readable: bool = True
+    """False when the body could not be decompressed."""
+
+
+class Session:
+    """What both sessions share: how a request of theirs is built, and whether they may still be used."""
+
+    def __init__(self, base_url: str, token: "SecretStr | None", given: Any = None, library: str = "httpx") -> None:
+        self._base_url = base_url
+        self._token = token
+        self._given = given
+        self._library = library
+        self._pid = os.getpid()
+        self._closed = False
+
+    def _build(self, client: Any, request: Request, timeouts: Timeouts) -> "httpx.Request":
+        limits = {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": timeouts.read}
+        built: httpx.Request = client.build_request(
+            request.method,
+            self._base_url + request.path,
+            params=request.params or None,
+            headers=self._headers(request),
+            content=request.content,
+            data=request.fields,
+            files=request.files,
+            extensions={"timeout": limits},
+        )
+        return built
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {"User-Agent": USER_AGENT}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        if request.content_type is not None:
+            headers["Content-Type"] = request.content_type
+        return headers
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigurationError("this client is closed: make a new one")
+
+    def _is_forked(self) -> bool:
+        """Whether this is another process than before: sockets must not be shared with the parent."""
+        pid = os.getpid()
+        forked, self._pid = pid != self._pid, pid
+        return forked
+
+
+class SyncSession(Session):
+    """The connections of a synchronous client, made when they are first needed."""
+
+    _client: Any = None
+
+    def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
+        client = self._usable()
+        try:
+            response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
+            try:
+                return _reply(response, _read(response, timeouts, clock))
+            finally:
+                response.close()
+        except Exception as error:
+            ours = translate(error, timeouts)
+            if ours is error:
+                raise
+            raise ours from forget_frames(error)
+
+    def close(self) -> None:
+        """Close our connections; a client that was passed in is the caller's to close."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None and self._given is None:
+            client.close()
+
+    def _usable(self) -> Any:
+        self._check_open()
+        if self._is_forked() and self._client is not None:
+            _refuse_forked(self._given)
+            self._client = None
+        if self._client is None:
+            self._client = self._given or _new_client(self._library, "Client", self._base_url)
+        return self._client
+
+
+class AsyncSession(Session):
+    """The connections of an asynchronous client: one pool for each event loop that uses it."""
+
+    def __init__(self, base_url: str, token: "SecretStr | None", given: Any = None, library: str = "httpx") -> None:
+        super().__init__(base_url, token, given, library)
+        self._clients: weakref.WeakKeyDictionary[AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+
+    async def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
+        client = self._usable()
+        try:
+            response = await client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
+            try:
+                return _reply(response, await _aread(response))
+            finally:
+                await response.aclose()
+        except Exception as error:
+            ours = translate(error, timeouts)
+            if ours is error:
+                raise
+            raise ours from forget_frames(error)
+
+    async def aclose(self) -> None:
+        """Close our connections in this event loop; those of loops that are gone went with them."""
+        self._closed = True
+        client = self._clients.pop(get_running_loop(), None)
+        self._clients.clear()
+        if client is not None and self._given is None:
+            await client.aclose()
+
+    def _usable(self) -> Any:
+        self._check_open()
+        loop = get_running_loop()
+        if self._is_forked() and self._clients:
+            _refuse_forked(self._given)
+            self._clients.clear()
+        client = self._clients.get(loop)
+        if client is None:
+            if self._given is not None and self._clients:
+                raise ConfigurationError(
+                    "the http_client that was passed in belongs to another event loop: "
+                    "make one client per loop, or let AsyncTimeweb make its own"
+                )
+            client = self._clients[loop] = self._given or _new_client(self._library, "AsyncClient", self._base_url)
+        return client
+
+
+def _refuse_forked(given: Any) -> None:
+    if given is not None:
+        raise ConfigurationError("the http_client that was passed in was used before the fork: make a new one in this process")
+
+
+def _read(response: Any, timeouts: Timeouts, clock: Clock) -> Content | None:
+    """Read the body; None when it cannot be decompressed. A body that trickles ends with the deadline."""
+    chunks: list[bytes] = []
+    try:
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            if clock.monotonic() > timeouts.deadline:
+                raise errors.ReadTimeout("the reply was still coming when the deadline passed", delivery="unknown")
+    except Exception as error:
+        if type(error).__name__ != "DecodingError":
+            raise
+        return None
+    return Content(b"".join(chunks))
+
+
+async def _aread(response: Any) -> Content | None:
+    try:
+        return Content(await response.aread())
+    except Exception as error:
+        if type(error).__name__ != "DecodingError":
+            raise
+        return None
+
+
+def _reply(response: Any, content: Content | None) -> Reply:
+    return Reply(response.status_code, response.headers, content or Content(), content is not None)
+
+
+def _new_client(library_name: str, kind: str, base_url: str) -> Any:
+    library = _library(library_name)
+    verify = _ssl_context(library) if base_url.startswith("https:") else False
+    return getattr(library, kind)(verify=verify)
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(f'{name} is not installed: pip install "timeweb-sdk[{name}]"') from error
+
+
+_ssl_contexts: dict[tuple[str | None, str | None], ssl.SSLContext] = {}
+
+
+def _ssl_context(library: Any) -> ssl.SSLContext:
+    """Return the context that all clients of the process share; loading the certificates takes some 20 ms."""
+    key = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    context = _ssl_contexts.get(key)
+    if context is None:
+        context = _ssl_contexts[key] = library.create_ssl_context()
+    return context
+
+
+def translate(error: Exception, timeouts: Timeouts) -> Exception:
+    """Return our error for one of the HTTP library's, or the error itself when it is nobody's."""
+    for cls in type(error).__mro__:
+        if cls.__module__.partition(".")[0] not in ("httpx", "httpx2"):
+            continue
+        if cls.__name__ in _UNUSABLE:
+            return ConfigurationError(f"the request cannot be sent: {error}")
+        if cls.__name__ in _MEANING:
+            kind, delivery = _MEANING[cls.__name__]
+            text = _BAN.format(seconds=timeouts.connect) if kind is errors.ConnectTimeout else _describe(error, kind)
+            return kind(text, delivery=delivery)
+    return error
+
+
+def _describe(error: Exception, kind: type[TransportError]) -> str:
+    summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+    return f"{summary}: {error}" if str(error) else summary
+
+
+def forget_frames(error: BaseException) -> BaseException:
+    """Drop the tracebacks of an error and its causes: frames of the HTTP library hold the token in their locals."""
+    chain: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while chain:
+        link = chain.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            link.__traceback__ = None
+            chain += [link.__cause__, link.__context__]
+    return error

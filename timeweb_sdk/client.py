@@ -1,0 +1,192 @@
+"""The clients: `Timeweb` and `AsyncTimeweb`."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from pydantic import SecretStr
+from typing_extensions import TypedDict, Unpack
+
+from timeweb_sdk._core import clock
+from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.drivers import adrive, drive
+from timeweb_sdk._core.engine import Execution, perform
+from timeweb_sdk._core.events import Hook
+from timeweb_sdk._core.options import Options
+from timeweb_sdk._core.pacing import gates_of
+from timeweb_sdk._core.raw import raw_call
+from timeweb_sdk._core.response import Response
+from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token, fingerprint
+from timeweb_sdk._core.transport import AsyncSession, SyncSession
+from timeweb_sdk._core.types import NOT_GIVEN
+from timeweb_sdk._generated.client import AsyncResources, Resources
+from timeweb_sdk.errors import ConfigurationError
+from timeweb_sdk.limits import RateLimit
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AsyncTimeweb", "Timeweb"]
+
+_DOCUMENTED = RateLimit.documented()
+
+
+class OptionChanges(TypedDict, total=False):
+    """What `with_options` takes; see `Timeweb`."""
+
+    rate_limit: RateLimit
+    max_retries: int
+    timeout: float
+    total_timeout: float
+    read_only: bool
+    strict: bool
+    hooks: Iterable[Hook]
+
+
+class _Client:
+    """What both clients share: settings, and views with other settings."""
+
+    _session: Any
+    _options: Options
+    _token: SecretStr | None
+    _account: tuple[str, str]
+
+    def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
+        """Return a view of this client with other options. It shares the connections: closing one closes both."""
+        view = object.__new__(type(self))
+        view._session, view._token, view._account = self._session, self._token, self._account
+        view._options = self._options.changed(dict(changes))
+        return view
+
+    def _execution(self, call: Call, now: clock.Clock) -> Execution:
+        if self._token is None:
+            raise ConfigurationError(
+                "no API token: set TIMEWEB_API_TOKEN (or TIMEWEB_CLOUD_TOKEN), or pass token=…", operation=call.operation.id
+            )
+        gates = gates_of(self._options.rate_limit, self._account, call.operation.method, call.operation.path)
+        return Execution(call, self._options, gates, now, self._token)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._account[0]}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds a token and connections and is not pickled: make one where it is needed")
+
+
+class Timeweb(_Client, Resources):
+    """The synchronous client. Threads may share it.
+
+    `token`: else TIMEWEB_API_TOKEN, then TIMEWEB_CLOUD_TOKEN. `base_url`: else TIMEWEB_BASE_URL, then the public API.
+    `account`: a name for the account, where several tokens of one account shall share its rate limit.
+    `rate_limit`: see `RateLimit`. `max_retries`: how often a call is repeated at most.
+    `timeout`: seconds to wait for a reply to one attempt (to connect: at most 10).
+    `total_timeout`: seconds for a call with all its waiting, pacing and repeating; one attempt may run over it by `timeout`.
+    `read_only`: refuse every method but GET. `strict`: raise DecodeError where a reply differs from the contract.
+    `hooks`: functions that are called with an `Event` for each request, response and retry.
+    `http_client`: a client of httpx or httpx2 to use, which the caller closes; or "httpx2" to have one made.
+    """
+
+    def __init__(
+        self,
+        token: str | SecretStr | None = None,
+        *,
+        base_url: str | None = None,
+        account: str | None = None,
+        rate_limit: RateLimit = _DOCUMENTED,
+        max_retries: int = 4,
+        timeout: float = 60,
+        total_timeout: float = 180,
+        read_only: bool = False,
+        strict: bool = False,
+        hooks: Iterable[Hook] = (),
+        http_client: "httpx.Client | Any | None" = None,
+    ) -> None:
+        self._options = Options(
+            rate_limit=rate_limit,
+            max_retries=max_retries,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            read_only=read_only,
+            strict=strict,
+            hooks=tuple(hooks),
+        )
+        self._token = find_token(token)
+        url = find_base_url(base_url)
+        self._account = (url, account or fingerprint(self._token))
+        self._session = SyncSession(url, self._token, *find_http_client(http_client, "Client"))
+
+    def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = NOT_GIVEN) -> Any:
+        """Call any path of the API under the same limits, retries and errors; returns the body as it came.
+
+        That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
+        """
+        return self._execute(raw_call(method, path, query or {}, json)).data
+
+    def close(self) -> None:
+        """Close the connections; calling it again does nothing."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _execute(self, call: Call) -> Response[Any]:
+        now = clock.current()
+        return drive(perform(self._execution(call, now)), self._session, now)
+
+
+class AsyncTimeweb(_Client, AsyncResources):
+    """The asynchronous client, for asyncio. Takes what `Timeweb` takes; `total_timeout` is exact."""
+
+    def __init__(
+        self,
+        token: str | SecretStr | None = None,
+        *,
+        base_url: str | None = None,
+        account: str | None = None,
+        rate_limit: RateLimit = _DOCUMENTED,
+        max_retries: int = 4,
+        timeout: float = 60,
+        total_timeout: float = 180,
+        read_only: bool = False,
+        strict: bool = False,
+        hooks: Iterable[Hook] = (),
+        http_client: "httpx.AsyncClient | Any | None" = None,
+    ) -> None:
+        self._options = Options(
+            rate_limit=rate_limit,
+            max_retries=max_retries,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            read_only=read_only,
+            strict=strict,
+            hooks=tuple(hooks),
+        )
+        self._token = find_token(token)
+        url = find_base_url(base_url)
+        self._account = (url, account or fingerprint(self._token))
+        self._session = AsyncSession(url, self._token, *find_http_client(http_client, "AsyncClient"))
+
+    async def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = NOT_GIVEN) -> Any:
+        """Call any path of the API under the same limits, retries and errors; returns the body as it came.
+
+        That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
+        """
+        return (await self._execute(raw_call(method, path, query or {}, json))).data
+
+    async def aclose(self) -> None:
+        """Close the connections; calling it again does nothing."""
+        await self._session.aclose()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def _execute(self, call: Call) -> Response[Any]:
+        now = clock.current()
+        return await adrive(perform(self._execution(call, now)), self._session, now)

@@ -1,0 +1,228 @@
+"""Everything that a call can raise.
+
+All errors pickle and copy. None holds the token or a request body.
+"""
+
+from typing import Any, ClassVar
+
+from timeweb_sdk._core.types import Delivery
+
+__all__ = [
+    "APIError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConfirmationRequired",
+    "ConflictError",
+    "ConnectError",
+    "ConnectTimeout",
+    "DeadlineExceeded",
+    "DecodeError",
+    "EdgeError",
+    "ForbiddenError",
+    "LockedError",
+    "NotFoundError",
+    "PoolTimeout",
+    "ProtocolError",
+    "ProxyError",
+    "RateLimitError",
+    "ReadError",
+    "ReadOnlyError",
+    "ReadTimeout",
+    "ServerError",
+    "TimewebError",
+    "TransportError",
+    "UnauthorizedError",
+    "WaitFailed",
+    "WaitTimeout",
+    "WriteError",
+    "WriteTimeout",
+]
+
+
+class TimewebError(Exception):
+    """The root of all errors of this library."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        operation: str | None = None,
+        attempts: int = 0,
+        delivery: Delivery = "not_sent",
+        **details: Any,
+    ) -> None:
+        super().__init__(message)
+        self.operation = operation
+        """The id of the operation (`getServers`), or method and path of a raw request; None outside a call."""
+        self.attempts = attempts
+        """How many requests were sent, or begun."""
+        self.delivery: Delivery = delivery
+        """What is known about the last request: "not_sent", "unknown" or "answered"."""
+        # In __dict__, where the default pickling and copying of exceptions finds them.
+        self.__dict__.update(details)
+
+    @property
+    def message(self) -> str:
+        """What happened, without the frame that `str()` puts around it."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        where = f"{self.operation}: " if self.operation else ""
+        tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
+        return f"{where}{self.message}{tries}"
+
+
+class ConfigurationError(TimewebError, ValueError):
+    """The client, or the arguments of a call, cannot work; nothing was sent."""
+
+
+class ReadOnlyError(TimewebError):
+    """The client is read-only and the method was not GET; nothing was sent."""
+
+
+class DeadlineExceeded(TimewebError, TimeoutError):
+    """The call did not fit into `total_timeout`, or the wait asked for would have passed it."""
+
+    asked: float | None = None
+    """Seconds of the wait that would have passed the deadline, if that is why."""
+
+
+class WaitTimeout(TimewebError, TimeoutError):
+    """The object did not reach the status in time."""
+
+    last_status: str | None = None
+    pending: tuple[Any, ...] = ()
+    """The ids that have not arrived."""
+
+
+class WaitFailed(TimewebError):
+    """The object reached a status from which the wished one cannot come."""
+
+    last_status: str | None = None
+    failed_id: Any = None
+
+
+class ConfirmationRequired(TimewebError):
+    """A deletion needs the code that the API has sent to the owner: call delete again with `hash` and `code`."""
+
+    hash: str = ""
+    response_id: str | None = None
+
+
+class DecodeError(TimewebError):
+    """`strict=True` and the reply differs from the contract; `issues` says where, without values."""
+
+    issues: tuple[tuple[str, str], ...] = ()
+    response_id: str | None = None
+
+
+class TransportError(TimewebError):
+    """No usable reply came. `delivery` tells whether the request may have been carried out."""
+
+
+class ConnectError(TransportError):
+    """No connection came about; the request never left."""
+
+
+class ConnectTimeout(ConnectError):
+    """The server did not accept the connection in time; the request never left."""
+
+
+class PoolTimeout(TransportError):
+    """No connection of the pool became free in time; the request never left."""
+
+
+class ProxyError(TransportError):
+    """The proxy refused; the request never reached the API."""
+
+
+class ReadError(TransportError):
+    """The connection broke while the reply was awaited or read."""
+
+
+class ReadTimeout(TransportError):
+    """The reply did not come in time."""
+
+
+class WriteError(TransportError):
+    """The connection broke while the request was written."""
+
+
+class WriteTimeout(TransportError):
+    """The request could not be written in time."""
+
+
+class ProtocolError(TransportError):
+    """The server closed the connection without a whole reply, or broke HTTP."""
+
+
+class APIError(TimewebError):
+    """A reply with an error status."""
+
+    status_code: int = 0
+    error_code: str | None = None
+    """The API's own code, e.g. `not_found`."""
+    messages: list[str]
+    """The API's texts; empty when it gave none."""
+    response_id: str | None = None
+    from_edge: bool = False
+    """The reply did not come from the API itself but from something before it: a proxy, a protection service."""
+    retry_after: float | None = None
+    """Seconds that the reply asked to wait."""
+    details: Any = None
+    """What the API adds to some errors, as it came, secrets masked."""
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        self.messages = []
+        super().__init__(message, **details)
+
+
+class BadRequestError(APIError):
+    """400 or 422: the API rejects the arguments; `messages` says which."""
+
+
+class UnauthorizedError(APIError):
+    """401: the token is wrong, expired or revoked."""
+
+
+class ForbiddenError(APIError):
+    """403: the token may not do this, or not from this address."""
+
+
+class NotFoundError(APIError):
+    """404 with the API's own error code: the object does not exist. A 404 from the edge is an `EdgeError`."""
+
+
+class ConflictError(APIError):
+    """409: the state of the object does not allow it."""
+
+
+class LockedError(APIError):
+    """423: another action on the object is still running."""
+
+
+class RateLimitError(APIError):
+    """429: too many requests."""
+
+
+class ServerError(APIError):
+    """5xx."""
+
+
+class EdgeError(APIError):
+    """A reply that proves nothing about the API: a 404 without an error code, a redirect, a page in place of JSON."""
+
+
+class StatusErrors:
+    """Which error a status stands for."""
+
+    BY_STATUS: ClassVar[dict[int, type[APIError]]] = {
+        400: BadRequestError,
+        401: UnauthorizedError,
+        403: ForbiddenError,
+        404: NotFoundError,
+        409: ConflictError,
+        422: BadRequestError,
+        423: LockedError,
+        429: RateLimitError,
+    }

@@ -1,0 +1,59 @@
+"""How fast the client may call: `RateLimit`, and the store that shares a limit between processes."""
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from timeweb_sdk._core.redis_store import RedisStore
+from timeweb_sdk.errors import ConfigurationError
+
+__all__ = ["Rate", "RateLimit", "RedisStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `requests` in any window of `seconds`, as they arrive at the server."""
+
+    requests: int
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.requests < 1 or self.seconds <= 0:
+            raise ConfigurationError(
+                f"Rate({self.requests}, {self.seconds}) lets nothing through: "
+                "give at least one request in a positive number of seconds, or RateLimit.off()"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """The limits that one account keeps: on each endpoint, and on all of them together; None means no limit.
+
+    Threads, tasks and clients of one process share the limit of an account; processes do with a `store`.
+    """
+
+    per_endpoint: Rate | None = None
+    overall: Rate | None = None
+    store: RedisStore | None = field(default=None, repr=False)
+
+    @classmethod
+    def documented(cls, *, store: RedisStore | None = None) -> Self:
+        """20 a second on each endpoint and 20 a second overall: the limit that Timeweb documents."""
+        return cls(Rate(20), Rate(20), store)
+
+    @classmethod
+    def gentle(cls, *, store: RedisStore | None = None) -> Self:
+        """2 a second overall with a burst of 3.
+
+        For addresses that the protection in front of the API has banned: it bans silently (connections time out)
+        and far below the documented limit.
+        """
+        return cls(None, Rate(3, 1.5), store)
+
+    @classmethod
+    def off(cls) -> Self:
+        """No limit on our side. The API answers 429 above 20 requests a second, and its protection may ban the address."""
+        return cls()
+
+    def with_store(self, store: RedisStore | None) -> Self:
+        """Return the same limits, shared through `store`."""
+        return replace(self, store=store)
