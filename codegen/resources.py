@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from codegen.errors import CodegenError
 from codegen.names import pascal
 from codegen.normalise import ModelClass, referenced
 from codegen.operations import Operation
@@ -108,6 +109,8 @@ def render(
         autoescape=False,  # Python source, not HTML
     )
     nodes = build_tree(operations)
+    if clash := {node.class_name for node in nodes.values()} & classes.keys():
+        raise CodegenError(f"models may not be called like resources; rename in openapi/names.lock: {', '.join(sorted(clash))}")
     by_id = {operation.id: operation for operation in operations}
     by_module: dict[str, list[Node]] = defaultdict(list)
     for node in nodes.values():

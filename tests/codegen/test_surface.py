@@ -16,6 +16,7 @@ from timeweb_sdk.operations import OPERATIONS, Operation
 UNTYPED_REPLIES = {
     "getCountries": "countries are keyed by their code, whatever the code",
     "getDatabaseParameters": "parameters are keyed by database engine",
+    "getServersPresetTypes": "configurators are keyed by their family",
 }
 """Operations that return a dict, with the reason."""
 

@@ -66,26 +66,30 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.balancers import PendingDeletion as PendingDeletion
     from timeweb_sdk._generated.models.cdn import CdnCertificate as CdnCertificate
     from timeweb_sdk._generated.models.cdn import CdnCertificateTask as CdnCertificateTask
+    from timeweb_sdk._generated.models.cdn import CdnHttpResource as CdnHttpResource
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfig as CdnHttpResourceConfig
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigAccess as CdnHttpResourceConfigAccess
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigCache as CdnHttpResourceConfigCache
+    from timeweb_sdk._generated.models.cdn import (
+        CdnHttpResourceConfigCacheAlwaysOnline as CdnHttpResourceConfigCacheAlwaysOnline,
+    )
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigCacheBrowser as CdnHttpResourceConfigCacheBrowser
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigCacheCdn as CdnHttpResourceConfigCacheCdn
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigCacheQueryArgs as CdnHttpResourceConfigCacheQueryArgs
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigDelivery as CdnHttpResourceConfigDelivery
+    from timeweb_sdk._generated.models.cdn import (
+        CdnHttpResourceConfigDeliveryPackaging as CdnHttpResourceConfigDeliveryPackaging,
+    )
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigDomains as CdnHttpResourceConfigDomains
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigHttpHeaders as CdnHttpResourceConfigHttpHeaders
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigHttpHeadersCors as CdnHttpResourceConfigHttpHeadersCors
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigOrigin as CdnHttpResourceConfigOrigin
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigOriginAws as CdnHttpResourceConfigOriginAws
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigRobots as CdnHttpResourceConfigRobots
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigSecurity as CdnHttpResourceConfigSecurity
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourcePreset as CdnHttpResourcePreset
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceTrafficUsage as CdnHttpResourceTrafficUsage
     from timeweb_sdk._generated.models.cdn import CdnOriginServer as CdnOriginServer
-    from timeweb_sdk._generated.models.cdn import CdnResource as CdnResource
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfig as CdnResourceConfig
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigAccess as CdnResourceConfigAccess
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigCache as CdnResourceConfigCache
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigCacheAlwaysOnline as CdnResourceConfigCacheAlwaysOnline
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigCacheBrowser as CdnResourceConfigCacheBrowser
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigCacheCdn as CdnResourceConfigCacheCdn
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigCacheQueryArgs as CdnResourceConfigCacheQueryArgs
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigDelivery as CdnResourceConfigDelivery
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigDeliveryPackaging as CdnResourceConfigDeliveryPackaging
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigDomains as CdnResourceConfigDomains
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigHttpHeaders as CdnResourceConfigHttpHeaders
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigHttpHeadersCors as CdnResourceConfigHttpHeadersCors
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigOrigin as CdnResourceConfigOrigin
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigOriginAws as CdnResourceConfigOriginAws
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigRobots as CdnResourceConfigRobots
-    from timeweb_sdk._generated.models.cdn import CdnResourceConfigSecurity as CdnResourceConfigSecurity
-    from timeweb_sdk._generated.models.cdn import CdnResourcePreset as CdnResourcePreset
-    from timeweb_sdk._generated.models.cdn import CdnResourceTrafficUsage as CdnResourceTrafficUsage
     from timeweb_sdk._generated.models.container_registry import ContainerRegistry as ContainerRegistry
     from timeweb_sdk._generated.models.container_registry import (
         ContainerRegistryConfigurationInput as ContainerRegistryConfigurationInput,
@@ -364,26 +368,26 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "cdn": (
         "CdnCertificate",
         "CdnCertificateTask",
+        "CdnHttpResource",
+        "CdnHttpResourceConfig",
+        "CdnHttpResourceConfigAccess",
+        "CdnHttpResourceConfigCache",
+        "CdnHttpResourceConfigCacheAlwaysOnline",
+        "CdnHttpResourceConfigCacheBrowser",
+        "CdnHttpResourceConfigCacheCdn",
+        "CdnHttpResourceConfigCacheQueryArgs",
+        "CdnHttpResourceConfigDelivery",
+        "CdnHttpResourceConfigDeliveryPackaging",
+        "CdnHttpResourceConfigDomains",
+        "CdnHttpResourceConfigHttpHeaders",
+        "CdnHttpResourceConfigHttpHeadersCors",
+        "CdnHttpResourceConfigOrigin",
+        "CdnHttpResourceConfigOriginAws",
+        "CdnHttpResourceConfigRobots",
+        "CdnHttpResourceConfigSecurity",
+        "CdnHttpResourcePreset",
+        "CdnHttpResourceTrafficUsage",
         "CdnOriginServer",
-        "CdnResource",
-        "CdnResourceConfig",
-        "CdnResourceConfigAccess",
-        "CdnResourceConfigCache",
-        "CdnResourceConfigCacheAlwaysOnline",
-        "CdnResourceConfigCacheBrowser",
-        "CdnResourceConfigCacheCdn",
-        "CdnResourceConfigCacheQueryArgs",
-        "CdnResourceConfigDelivery",
-        "CdnResourceConfigDeliveryPackaging",
-        "CdnResourceConfigDomains",
-        "CdnResourceConfigHttpHeaders",
-        "CdnResourceConfigHttpHeadersCors",
-        "CdnResourceConfigOrigin",
-        "CdnResourceConfigOriginAws",
-        "CdnResourceConfigRobots",
-        "CdnResourceConfigSecurity",
-        "CdnResourcePreset",
-        "CdnResourceTrafficUsage",
     ),
     "container_registry": (
         "ContainerRegistry",
@@ -680,26 +684,26 @@ __all__ = [
     "BucketWebsiteErrorPage",
     "CdnCertificate",
     "CdnCertificateTask",
+    "CdnHttpResource",
+    "CdnHttpResourceConfig",
+    "CdnHttpResourceConfigAccess",
+    "CdnHttpResourceConfigCache",
+    "CdnHttpResourceConfigCacheAlwaysOnline",
+    "CdnHttpResourceConfigCacheBrowser",
+    "CdnHttpResourceConfigCacheCdn",
+    "CdnHttpResourceConfigCacheQueryArgs",
+    "CdnHttpResourceConfigDelivery",
+    "CdnHttpResourceConfigDeliveryPackaging",
+    "CdnHttpResourceConfigDomains",
+    "CdnHttpResourceConfigHttpHeaders",
+    "CdnHttpResourceConfigHttpHeadersCors",
+    "CdnHttpResourceConfigOrigin",
+    "CdnHttpResourceConfigOriginAws",
+    "CdnHttpResourceConfigRobots",
+    "CdnHttpResourceConfigSecurity",
+    "CdnHttpResourcePreset",
+    "CdnHttpResourceTrafficUsage",
     "CdnOriginServer",
-    "CdnResource",
-    "CdnResourceConfig",
-    "CdnResourceConfigAccess",
-    "CdnResourceConfigCache",
-    "CdnResourceConfigCacheAlwaysOnline",
-    "CdnResourceConfigCacheBrowser",
-    "CdnResourceConfigCacheCdn",
-    "CdnResourceConfigCacheQueryArgs",
-    "CdnResourceConfigDelivery",
-    "CdnResourceConfigDeliveryPackaging",
-    "CdnResourceConfigDomains",
-    "CdnResourceConfigHttpHeaders",
-    "CdnResourceConfigHttpHeadersCors",
-    "CdnResourceConfigOrigin",
-    "CdnResourceConfigOriginAws",
-    "CdnResourceConfigRobots",
-    "CdnResourceConfigSecurity",
-    "CdnResourcePreset",
-    "CdnResourceTrafficUsage",
     "ClusterNetworkCidrInput",
     "ContainerRegistry",
     "ContainerRegistryConfigurationInput",

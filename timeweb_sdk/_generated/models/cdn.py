@@ -46,17 +46,7 @@ class CdnCertificateTask(Model):
     """CDN resource the certificate is for."""
 
 
-class CdnOriginServer(Model):
-    """A server that a CDN resource fetches its files from."""
-
-    host: str
-    """Host name or address."""
-
-    port: int
-    """TCP port."""
-
-
-class CdnResource(Model):
+class CdnHttpResource(Model):
     """A CDN resource that serves the files of an origin (a bucket or a server) from caches near the visitors."""
 
     id: int
@@ -67,7 +57,7 @@ class CdnResource(Model):
     source: str
     """Origin as text."""
 
-    traffic_usage: CdnResourceTrafficUsage
+    traffic_usage: CdnHttpResourceTrafficUsage
     """Traffic in the current period."""
 
     status: Literal["created", "processing", "stopped", "failed", "no_paid", "blocked", "traffic_limit_exceeded"] | str
@@ -92,86 +82,86 @@ class CdnResource(Model):
     """Traffic in bytes after which it stops; null for no limit."""
 
 
-class CdnResourceConfig(Model):
+class CdnHttpResourceConfig(Model):
     """Settings of a CDN resource. Null turns a setting off."""
 
-    access: CdnResourceConfigAccess | None = None
+    access: CdnHttpResourceConfigAccess | None = None
     """Which requests are accepted."""
 
-    cache: CdnResourceConfigCache | None = None
+    cache: CdnHttpResourceConfigCache | None = None
     """How long files are cached, and where."""
 
-    delivery: CdnResourceConfigDelivery | None = None
+    delivery: CdnHttpResourceConfigDelivery | None = None
     """How files are transferred."""
 
-    domains: CdnResourceConfigDomains | None = None
+    domains: CdnHttpResourceConfigDomains | None = None
     """Domain names it is served under."""
 
-    http_headers: CdnResourceConfigHttpHeaders | None = None
+    http_headers: CdnHttpResourceConfigHttpHeaders | None = None
     """Headers that are added."""
 
-    origin: CdnResourceConfigOrigin | None = None
+    origin: CdnHttpResourceConfigOrigin | None = None
     """Where files come from."""
 
-    robots: CdnResourceConfigRobots | None = None
+    robots: CdnHttpResourceConfigRobots | None = None
     """What robots.txt says; null for that of the origin."""
 
-    security: CdnResourceConfigSecurity | None = None
+    security: CdnHttpResourceConfigSecurity | None = None
     """TLS and access protection."""
 
 
-class CdnResourceConfigAccess(Model):
+class CdnHttpResourceConfigAccess(Model):
     """Which requests a CDN resource accepts."""
 
     allowed_methods: list[str] | None = None
     """HTTP methods; null for the default ones."""
 
 
-class CdnResourceConfigCache(Model):
+class CdnHttpResourceConfigCache(Model):
     """How long a CDN resource caches files, and where."""
 
-    cdn: CdnResourceConfigCacheCdn | None = None
+    cdn: CdnHttpResourceConfigCacheCdn | None = None
     """Caching in the CDN; null is off."""
 
-    browser: CdnResourceConfigCacheBrowser | None = None
+    browser: CdnHttpResourceConfigCacheBrowser | None = None
     """Caching in browsers; null is off."""
 
-    always_online: CdnResourceConfigCacheAlwaysOnline | None = None
+    always_online: CdnHttpResourceConfigCacheAlwaysOnline | None = None
     """Serving of stale files while the origin fails; null is off."""
 
-    query_args: CdnResourceConfigCacheQueryArgs | None = None
+    query_args: CdnHttpResourceConfigCacheQueryArgs | None = None
     """Treatment of query strings; null for the default."""
 
 
-class CdnResourceConfigCacheAlwaysOnline(Model):
+class CdnHttpResourceConfigCacheAlwaysOnline(Model):
     """Serving of stale files while the origin fails."""
 
     stale_conditions: list[str] | None = None
     """Failures of the origin that allow it."""
 
 
-class CdnResourceConfigCacheBrowser(Model):
+class CdnHttpResourceConfigCacheBrowser(Model):
     """Caching in browsers."""
 
     ttl: int | None = None
     """Lifetime in seconds."""
 
 
-class CdnResourceConfigCacheCdn(Model):
+class CdnHttpResourceConfigCacheCdn(Model):
     """Caching in the CDN."""
 
     ttl: dict[str, int] | None = None
     """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
 
 
-class CdnResourceConfigCacheQueryArgs(Model):
+class CdnHttpResourceConfigCacheQueryArgs(Model):
     """Treatment of query strings when a file is looked up."""
 
     mode: str | None = None
     """How query strings count when a file is looked up."""
 
 
-class CdnResourceConfigDelivery(Model):
+class CdnHttpResourceConfigDelivery(Model):
     """How a CDN resource transfers files."""
 
     http3: bool | None = None
@@ -189,35 +179,35 @@ class CdnResourceConfigDelivery(Model):
     image_optimization: bool | None = None
     """Whether images are converted to smaller formats."""
 
-    packaging: CdnResourceConfigDeliveryPackaging | None = None
+    packaging: CdnHttpResourceConfigDeliveryPackaging | None = None
     """Packaging of video; null is off."""
 
 
-class CdnResourceConfigDeliveryPackaging(Model):
+class CdnHttpResourceConfigDeliveryPackaging(Model):
     """Packaging of video for streaming."""
 
     mp4: bool | None = None
     """Whether MP4 files are packaged for streaming."""
 
 
-class CdnResourceConfigDomains(Model):
+class CdnHttpResourceConfigDomains(Model):
     """Domain names that a CDN resource is served under."""
 
     aliases: list[str] | None = None
     """Domain names, that of the provider included."""
 
 
-class CdnResourceConfigHttpHeaders(Model):
+class CdnHttpResourceConfigHttpHeaders(Model):
     """Headers that a CDN resource adds."""
 
     request: dict[str, str] | None = None
     """Headers added to requests to the origin; null for none."""
 
-    cors: CdnResourceConfigHttpHeadersCors | None = None
+    cors: CdnHttpResourceConfigHttpHeadersCors | None = None
     """CORS headers; null is off."""
 
 
-class CdnResourceConfigHttpHeadersCors(Model):
+class CdnHttpResourceConfigHttpHeadersCors(Model):
     """CORS headers that a CDN resource adds to its replies."""
 
     domains: list[str] | None = None
@@ -227,7 +217,7 @@ class CdnResourceConfigHttpHeadersCors(Model):
     """Whether the headers go out with error replies too."""
 
 
-class CdnResourceConfigOrigin(Model):
+class CdnHttpResourceConfigOrigin(Model):
     """Where a CDN resource fetches its files."""
 
     servers: list[CdnOriginServer] | None = None
@@ -236,11 +226,11 @@ class CdnResourceConfigOrigin(Model):
     use_https: bool | None = None
     """Whether the origin is asked over HTTPS."""
 
-    aws: CdnResourceConfigOriginAws | None = None
+    aws: CdnHttpResourceConfigOriginAws | None = None
     """Keys for a private S3 origin; null without them."""
 
 
-class CdnResourceConfigOriginAws(Model):
+class CdnHttpResourceConfigOriginAws(Model):
     """Keys for a private S3 origin, secret."""
 
     access_key: SecretStr | None = None
@@ -250,7 +240,7 @@ class CdnResourceConfigOriginAws(Model):
     """S3 secret key, secret."""
 
 
-class CdnResourceConfigRobots(Model):
+class CdnHttpResourceConfigRobots(Model):
     """What a CDN resource serves as robots.txt."""
 
     type: Literal["deny", "custom"] | str | None = None
@@ -260,7 +250,7 @@ class CdnResourceConfigRobots(Model):
     """Text of robots.txt."""
 
 
-class CdnResourceConfigSecurity(Model):
+class CdnHttpResourceConfigSecurity(Model):
     """TLS and access protection of a CDN resource."""
 
     redirect: bool | None = None
@@ -273,7 +263,7 @@ class CdnResourceConfigSecurity(Model):
     """Signed links, with their secret; null is off."""
 
 
-class CdnResourcePreset(Model):
+class CdnHttpResourcePreset(Model):
     """A CDN plan."""
 
     id: int
@@ -287,7 +277,7 @@ class CdnResourcePreset(Model):
     """Price of traffic in RUB; for which amount of it is not documented."""
 
 
-class CdnResourceTrafficUsage(Model):
+class CdnHttpResourceTrafficUsage(Model):
     """Traffic of a CDN resource in the current period."""
 
     requests: int
@@ -298,3 +288,13 @@ class CdnResourceTrafficUsage(Model):
 
     cache_ratio: float
     """Share of requests answered from the cache; whether 0 to 1 or percent is not documented."""
+
+
+class CdnOriginServer(Model):
+    """A server that a CDN resource fetches its files from."""
+
+    host: str
+    """Host name or address."""
+
+    port: int
+    """TCP port."""

@@ -16,29 +16,35 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.params.ai_agents import AiAgentWidgetUpdateParams as AiAgentWidgetUpdateParams
     from timeweb_sdk._generated.params.balancers import BalancerCertificateInputParams as BalancerCertificateInputParams
     from timeweb_sdk._generated.params.balancers import BalancerCertificateUpdateParams as BalancerCertificateUpdateParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigAccessParams as CdnHttpResourceConfigAccessParams
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigCacheAlwaysOnlineParams as CdnHttpResourceConfigCacheAlwaysOnlineParams,
+    )
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigCacheBrowserParams as CdnHttpResourceConfigCacheBrowserParams,
+    )
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigCacheCdnParams as CdnHttpResourceConfigCacheCdnParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigCacheParams as CdnHttpResourceConfigCacheParams
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigCacheQueryArgsParams as CdnHttpResourceConfigCacheQueryArgsParams,
+    )
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigDeliveryPackagingParams as CdnHttpResourceConfigDeliveryPackagingParams,
+    )
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigDeliveryParams as CdnHttpResourceConfigDeliveryParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigDomainsParams as CdnHttpResourceConfigDomainsParams
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigHttpHeadersCorsParams as CdnHttpResourceConfigHttpHeadersCorsParams,
+    )
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigHttpHeadersParams as CdnHttpResourceConfigHttpHeadersParams,
+    )
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigOriginAwsParams as CdnHttpResourceConfigOriginAwsParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigOriginParams as CdnHttpResourceConfigOriginParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams as CdnHttpResourceConfigParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigRobotsParams as CdnHttpResourceConfigRobotsParams
+    from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigSecurityParams as CdnHttpResourceConfigSecurityParams
     from timeweb_sdk._generated.params.cdn import CdnOriginServerParams as CdnOriginServerParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigAccessParams as CdnResourceConfigAccessParams
-    from timeweb_sdk._generated.params.cdn import (
-        CdnResourceConfigCacheAlwaysOnlineParams as CdnResourceConfigCacheAlwaysOnlineParams,
-    )
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigCacheBrowserParams as CdnResourceConfigCacheBrowserParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigCacheCdnParams as CdnResourceConfigCacheCdnParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigCacheParams as CdnResourceConfigCacheParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigCacheQueryArgsParams as CdnResourceConfigCacheQueryArgsParams
-    from timeweb_sdk._generated.params.cdn import (
-        CdnResourceConfigDeliveryPackagingParams as CdnResourceConfigDeliveryPackagingParams,
-    )
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigDeliveryParams as CdnResourceConfigDeliveryParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigDomainsParams as CdnResourceConfigDomainsParams
-    from timeweb_sdk._generated.params.cdn import (
-        CdnResourceConfigHttpHeadersCorsParams as CdnResourceConfigHttpHeadersCorsParams,
-    )
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigHttpHeadersParams as CdnResourceConfigHttpHeadersParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigOriginAwsParams as CdnResourceConfigOriginAwsParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigOriginParams as CdnResourceConfigOriginParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigParams as CdnResourceConfigParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigRobotsParams as CdnResourceConfigRobotsParams
-    from timeweb_sdk._generated.params.cdn import CdnResourceConfigSecurityParams as CdnResourceConfigSecurityParams
     from timeweb_sdk._generated.params.container_registry import (
         ContainerRegistryConfigurationInputParams as ContainerRegistryConfigurationInputParams,
     )
@@ -113,23 +119,23 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "BalancerCertificateUpdateParams",
     ),
     "cdn": (
+        "CdnHttpResourceConfigAccessParams",
+        "CdnHttpResourceConfigCacheAlwaysOnlineParams",
+        "CdnHttpResourceConfigCacheBrowserParams",
+        "CdnHttpResourceConfigCacheCdnParams",
+        "CdnHttpResourceConfigCacheParams",
+        "CdnHttpResourceConfigCacheQueryArgsParams",
+        "CdnHttpResourceConfigDeliveryPackagingParams",
+        "CdnHttpResourceConfigDeliveryParams",
+        "CdnHttpResourceConfigDomainsParams",
+        "CdnHttpResourceConfigHttpHeadersCorsParams",
+        "CdnHttpResourceConfigHttpHeadersParams",
+        "CdnHttpResourceConfigOriginAwsParams",
+        "CdnHttpResourceConfigOriginParams",
+        "CdnHttpResourceConfigParams",
+        "CdnHttpResourceConfigRobotsParams",
+        "CdnHttpResourceConfigSecurityParams",
         "CdnOriginServerParams",
-        "CdnResourceConfigAccessParams",
-        "CdnResourceConfigCacheAlwaysOnlineParams",
-        "CdnResourceConfigCacheBrowserParams",
-        "CdnResourceConfigCacheCdnParams",
-        "CdnResourceConfigCacheParams",
-        "CdnResourceConfigCacheQueryArgsParams",
-        "CdnResourceConfigDeliveryPackagingParams",
-        "CdnResourceConfigDeliveryParams",
-        "CdnResourceConfigDomainsParams",
-        "CdnResourceConfigHttpHeadersCorsParams",
-        "CdnResourceConfigHttpHeadersParams",
-        "CdnResourceConfigOriginAwsParams",
-        "CdnResourceConfigOriginParams",
-        "CdnResourceConfigParams",
-        "CdnResourceConfigRobotsParams",
-        "CdnResourceConfigSecurityParams",
     ),
     "container_registry": (
         "ContainerRegistryConfigurationInputParams",
@@ -210,23 +216,23 @@ __all__ = [
     "BalancerCertificateUpdateParams",
     "BucketConfiguratorInputParams",
     "BucketConfiguratorUpdateParams",
+    "CdnHttpResourceConfigAccessParams",
+    "CdnHttpResourceConfigCacheAlwaysOnlineParams",
+    "CdnHttpResourceConfigCacheBrowserParams",
+    "CdnHttpResourceConfigCacheCdnParams",
+    "CdnHttpResourceConfigCacheParams",
+    "CdnHttpResourceConfigCacheQueryArgsParams",
+    "CdnHttpResourceConfigDeliveryPackagingParams",
+    "CdnHttpResourceConfigDeliveryParams",
+    "CdnHttpResourceConfigDomainsParams",
+    "CdnHttpResourceConfigHttpHeadersCorsParams",
+    "CdnHttpResourceConfigHttpHeadersParams",
+    "CdnHttpResourceConfigOriginAwsParams",
+    "CdnHttpResourceConfigOriginParams",
+    "CdnHttpResourceConfigParams",
+    "CdnHttpResourceConfigRobotsParams",
+    "CdnHttpResourceConfigSecurityParams",
     "CdnOriginServerParams",
-    "CdnResourceConfigAccessParams",
-    "CdnResourceConfigCacheAlwaysOnlineParams",
-    "CdnResourceConfigCacheBrowserParams",
-    "CdnResourceConfigCacheCdnParams",
-    "CdnResourceConfigCacheParams",
-    "CdnResourceConfigCacheQueryArgsParams",
-    "CdnResourceConfigDeliveryPackagingParams",
-    "CdnResourceConfigDeliveryParams",
-    "CdnResourceConfigDomainsParams",
-    "CdnResourceConfigHttpHeadersCorsParams",
-    "CdnResourceConfigHttpHeadersParams",
-    "CdnResourceConfigOriginAwsParams",
-    "CdnResourceConfigOriginParams",
-    "CdnResourceConfigParams",
-    "CdnResourceConfigRobotsParams",
-    "CdnResourceConfigSecurityParams",
     "ClusterNetworkCidrInputParams",
     "ContainerRegistryConfigurationInputParams",
     "ContainerRegistryConfigurationUpdateParams",

@@ -6,75 +6,65 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 
-class CdnOriginServerParams(TypedDict):
-    """A server that a CDN resource fetches its files from."""
-
-    host: str
-    """Host name or address."""
-
-    port: int
-    """TCP port."""
-
-
-class CdnResourceConfigAccessParams(TypedDict):
+class CdnHttpResourceConfigAccessParams(TypedDict):
     """Which requests a CDN resource accepts."""
 
     allowed_methods: NotRequired[list[str] | None]
     """HTTP methods; null for the default ones."""
 
 
-class CdnResourceConfigCacheAlwaysOnlineParams(TypedDict):
+class CdnHttpResourceConfigCacheAlwaysOnlineParams(TypedDict):
     """Serving of stale files while the origin fails."""
 
     stale_conditions: NotRequired[list[str]]
     """Failures of the origin that allow it."""
 
 
-class CdnResourceConfigCacheBrowserParams(TypedDict):
+class CdnHttpResourceConfigCacheBrowserParams(TypedDict):
     """Caching in browsers."""
 
     ttl: NotRequired[int]
     """Lifetime in seconds."""
 
 
-class CdnResourceConfigCacheCdnParams(TypedDict):
+class CdnHttpResourceConfigCacheCdnParams(TypedDict):
     """Caching in the CDN."""
 
     ttl: NotRequired[dict[str, int]]
     """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
 
 
-class CdnResourceConfigCacheParams(TypedDict):
+class CdnHttpResourceConfigCacheParams(TypedDict):
     """How long a CDN resource caches files, and where."""
 
-    cdn: NotRequired[CdnResourceConfigCacheCdnParams | None]
+    cdn: NotRequired[CdnHttpResourceConfigCacheCdnParams | None]
     """Caching in the CDN; null is off."""
 
-    browser: NotRequired[CdnResourceConfigCacheBrowserParams | None]
+    browser: NotRequired[CdnHttpResourceConfigCacheBrowserParams | None]
     """Caching in browsers; null is off."""
 
-    always_online: NotRequired[CdnResourceConfigCacheAlwaysOnlineParams | None]
+    always_online: NotRequired[CdnHttpResourceConfigCacheAlwaysOnlineParams | None]
     """Serving of stale files while the origin fails; null is off."""
 
-    query_args: NotRequired[CdnResourceConfigCacheQueryArgsParams | None]
+    query_args: NotRequired[CdnHttpResourceConfigCacheQueryArgsParams | None]
     """Treatment of query strings; null for the default."""
 
 
-class CdnResourceConfigCacheQueryArgsParams(TypedDict):
+class CdnHttpResourceConfigCacheQueryArgsParams(TypedDict):
     """Treatment of query strings when a file is looked up."""
 
     mode: NotRequired[str]
     """How query strings count when a file is looked up."""
 
 
-class CdnResourceConfigDeliveryPackagingParams(TypedDict):
+class CdnHttpResourceConfigDeliveryPackagingParams(TypedDict):
     """Packaging of video for streaming."""
 
     mp4: NotRequired[bool | None]
     """Whether MP4 files are packaged for streaming."""
 
 
-class CdnResourceConfigDeliveryParams(TypedDict):
+class CdnHttpResourceConfigDeliveryParams(TypedDict):
     """How a CDN resource transfers files."""
 
     http3: NotRequired[bool | None]
@@ -92,18 +82,18 @@ class CdnResourceConfigDeliveryParams(TypedDict):
     image_optimization: NotRequired[bool | None]
     """Whether images are converted to smaller formats."""
 
-    packaging: NotRequired[CdnResourceConfigDeliveryPackagingParams | None]
+    packaging: NotRequired[CdnHttpResourceConfigDeliveryPackagingParams | None]
     """Packaging of video; null is off."""
 
 
-class CdnResourceConfigDomainsParams(TypedDict):
+class CdnHttpResourceConfigDomainsParams(TypedDict):
     """Domain names that a CDN resource is served under."""
 
     aliases: NotRequired[list[str]]
     """Domain names, that of the provider included."""
 
 
-class CdnResourceConfigHttpHeadersCorsParams(TypedDict):
+class CdnHttpResourceConfigHttpHeadersCorsParams(TypedDict):
     """CORS headers that a CDN resource adds to its replies."""
 
     domains: NotRequired[list[str]]
@@ -113,17 +103,17 @@ class CdnResourceConfigHttpHeadersCorsParams(TypedDict):
     """Whether the headers go out with error replies too."""
 
 
-class CdnResourceConfigHttpHeadersParams(TypedDict):
+class CdnHttpResourceConfigHttpHeadersParams(TypedDict):
     """Headers that a CDN resource adds."""
 
     request: NotRequired[dict[str, str] | None]
     """Headers added to requests to the origin; null for none."""
 
-    cors: NotRequired[CdnResourceConfigHttpHeadersCorsParams | None]
+    cors: NotRequired[CdnHttpResourceConfigHttpHeadersCorsParams | None]
     """CORS headers; null is off."""
 
 
-class CdnResourceConfigOriginAwsParams(TypedDict):
+class CdnHttpResourceConfigOriginAwsParams(TypedDict):
     """Keys for a private S3 origin, secret."""
 
     access_key: NotRequired[str]
@@ -133,7 +123,7 @@ class CdnResourceConfigOriginAwsParams(TypedDict):
     """S3 secret key, secret."""
 
 
-class CdnResourceConfigOriginParams(TypedDict):
+class CdnHttpResourceConfigOriginParams(TypedDict):
     """Where a CDN resource fetches its files."""
 
     servers: NotRequired[list[CdnOriginServerParams]]
@@ -142,39 +132,39 @@ class CdnResourceConfigOriginParams(TypedDict):
     use_https: NotRequired[bool]
     """Whether the origin is asked over HTTPS."""
 
-    aws: NotRequired[CdnResourceConfigOriginAwsParams | None]
+    aws: NotRequired[CdnHttpResourceConfigOriginAwsParams | None]
     """Keys for a private S3 origin; null without them."""
 
 
-class CdnResourceConfigParams(TypedDict):
+class CdnHttpResourceConfigParams(TypedDict):
     """Settings of a CDN resource. Null turns a setting off."""
 
-    access: NotRequired[CdnResourceConfigAccessParams]
+    access: NotRequired[CdnHttpResourceConfigAccessParams]
     """Which requests are accepted."""
 
-    cache: NotRequired[CdnResourceConfigCacheParams]
+    cache: NotRequired[CdnHttpResourceConfigCacheParams]
     """How long files are cached, and where."""
 
-    delivery: NotRequired[CdnResourceConfigDeliveryParams]
+    delivery: NotRequired[CdnHttpResourceConfigDeliveryParams]
     """How files are transferred."""
 
-    domains: NotRequired[CdnResourceConfigDomainsParams]
+    domains: NotRequired[CdnHttpResourceConfigDomainsParams]
     """Domain names it is served under."""
 
-    http_headers: NotRequired[CdnResourceConfigHttpHeadersParams]
+    http_headers: NotRequired[CdnHttpResourceConfigHttpHeadersParams]
     """Headers that are added."""
 
-    origin: NotRequired[CdnResourceConfigOriginParams]
+    origin: NotRequired[CdnHttpResourceConfigOriginParams]
     """Where files come from."""
 
-    robots: NotRequired[CdnResourceConfigRobotsParams | None]
+    robots: NotRequired[CdnHttpResourceConfigRobotsParams | None]
     """What robots.txt says; null for that of the origin."""
 
-    security: NotRequired[CdnResourceConfigSecurityParams]
+    security: NotRequired[CdnHttpResourceConfigSecurityParams]
     """TLS and access protection."""
 
 
-class CdnResourceConfigRobotsParams(TypedDict):
+class CdnHttpResourceConfigRobotsParams(TypedDict):
     """What a CDN resource serves as robots.txt."""
 
     type: NotRequired[Literal["deny", "custom"] | str]
@@ -184,7 +174,7 @@ class CdnResourceConfigRobotsParams(TypedDict):
     """Text of robots.txt."""
 
 
-class CdnResourceConfigSecurityParams(TypedDict):
+class CdnHttpResourceConfigSecurityParams(TypedDict):
     """TLS and access protection of a CDN resource."""
 
     redirect: NotRequired[bool]
@@ -195,3 +185,13 @@ class CdnResourceConfigSecurityParams(TypedDict):
 
     secure_token: NotRequired[dict[str, Any] | None]
     """Signed links, with their secret; null is off."""
+
+
+class CdnOriginServerParams(TypedDict):
+    """A server that a CDN resource fetches its files from."""
+
+    host: str
+    """Host name or address."""
+
+    port: int
+    """TCP port."""

@@ -15,12 +15,12 @@ from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.cdn import (
     CdnCertificate,
     CdnCertificateTask,
+    CdnHttpResource,
+    CdnHttpResourceConfig,
+    CdnHttpResourcePreset,
     CdnOriginServer,
-    CdnResource,
-    CdnResourceConfig,
-    CdnResourcePreset,
 )
-from timeweb_sdk._generated.params.cdn import CdnOriginServerParams, CdnResourceConfigParams
+from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams, CdnOriginServerParams
 
 
 class CdnResource(Resource):
@@ -61,7 +61,7 @@ class AsyncCdnResource(AsyncResource):
         return AsyncCdnCertificatesResource(self._client)
 
 
-class CdnHttpResourcesResource(Waits[CdnResource], Resource):
+class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource):
     """``client.cdn.http_resources``: list, create, get, update, delete, clear_cache, preload_cache, suspend, resume, configuration (resource)."""
 
     @cached_property
@@ -69,7 +69,7 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         """``client.cdn.http_resources.configuration``: get."""
         return CdnHttpResourcesConfigurationResource(self._client)
 
-    def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> Page[CdnResource]:
+    def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> Page[CdnHttpResource]:
         """List the CDN resources with their state and traffic.
 
         Ids of deleted resources are given out again.
@@ -79,7 +79,7 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
 
         API: ``GET /api/v1/cdn/http-resources``
         """
-        return self._list("getCdnResources", CdnResource, query={"bucket_id": bucket_id})
+        return self._list("getCdnResources", CdnHttpResource, query={"bucket_id": bucket_id})
 
     def create(
         self,
@@ -93,7 +93,7 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         use_https: bool | NotGiven = NOT_GIVEN,
         delivery_domain: str | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
-    ) -> CdnResource:
+    ) -> CdnHttpResource:
         """Put a CDN in front of a bucket or a server; the plan is charged monthly.
 
         Charged from creation by the plan in `preset_id`, which also prices the traffic. Asynchronous: the status is
@@ -113,7 +113,7 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         """
         return self._call(
             "createCdnResource",
-            CdnResource,
+            CdnHttpResource,
             body={
                 "name": name,
                 "preset_id": preset_id,
@@ -127,14 +127,14 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
             },
         )
 
-    def get(self, resource_id: int) -> CdnResource:
+    def get(self, resource_id: int) -> CdnHttpResource:
         """Fetch one CDN resource with its state, plan and traffic.
 
         Its settings are read with `cdn.http_resources.configuration.get`.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}``
         """
-        return self._call("getCdnResource", CdnResource, path={"resource_id": resource_id})
+        return self._call("getCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
     def update(
         self,
@@ -145,8 +145,8 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         preset_id: int | NotGiven = NOT_GIVEN,
         storage_id: int | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
-        config: CdnResourceConfig | CdnResourceConfigParams | NotGiven = NOT_GIVEN,
-    ) -> CdnResource:
+        config: CdnHttpResourceConfig | CdnHttpResourceConfigParams | NotGiven = NOT_GIVEN,
+    ) -> CdnHttpResource:
         """Change the plan, origin, limit or settings of a CDN resource.
 
         A new `preset_id` changes the charge. Every change sends the status back to `processing`, while the resource
@@ -162,7 +162,7 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         """
         return self._call(
             "updateCdnResource",
-            CdnResource,
+            CdnHttpResource,
             path={"resource_id": resource_id},
             body={
                 "name": name,
@@ -213,26 +213,26 @@ class CdnHttpResourcesResource(Waits[CdnResource], Resource):
         """
         self._call("preloadCdnResourceCache", None, path={"resource_id": resource_id}, body={"paths": paths})
 
-    def suspend(self, resource_id: int) -> CdnResource:
+    def suspend(self, resource_id: int) -> CdnHttpResource:
         """Stop serving a CDN resource without deleting it.
 
         Its domains stop being served until `cdn.http_resources.resume`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/suspend``
         """
-        return self._call("suspendCdnResource", CdnResource, path={"resource_id": resource_id})
+        return self._call("suspendCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
-    def resume(self, resource_id: int) -> CdnResource:
+    def resume(self, resource_id: int) -> CdnHttpResource:
         """Serve a suspended CDN resource again.
 
         The status goes through `processing` to `created`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/resume``
         """
-        return self._call("resumeCdnResource", CdnResource, path={"resource_id": resource_id})
+        return self._call("resumeCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
 
-class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
+class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource):
     """``client.cdn.http_resources``: list, create, get, update, delete, clear_cache, preload_cache, suspend, resume, configuration (resource)."""
 
     @cached_property
@@ -240,7 +240,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         """``client.cdn.http_resources.configuration``: get."""
         return AsyncCdnHttpResourcesConfigurationResource(self._client)
 
-    def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnResource]:
+    def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnHttpResource]:
         """List the CDN resources with their state and traffic.
 
         Ids of deleted resources are given out again.
@@ -250,7 +250,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
 
         API: ``GET /api/v1/cdn/http-resources``
         """
-        return self._list("getCdnResources", CdnResource, query={"bucket_id": bucket_id})
+        return self._list("getCdnResources", CdnHttpResource, query={"bucket_id": bucket_id})
 
     async def create(
         self,
@@ -264,7 +264,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         use_https: bool | NotGiven = NOT_GIVEN,
         delivery_domain: str | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
-    ) -> CdnResource:
+    ) -> CdnHttpResource:
         """Put a CDN in front of a bucket or a server; the plan is charged monthly.
 
         Charged from creation by the plan in `preset_id`, which also prices the traffic. Asynchronous: the status is
@@ -284,7 +284,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         """
         return await self._call(
             "createCdnResource",
-            CdnResource,
+            CdnHttpResource,
             body={
                 "name": name,
                 "preset_id": preset_id,
@@ -298,14 +298,14 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
             },
         )
 
-    async def get(self, resource_id: int) -> CdnResource:
+    async def get(self, resource_id: int) -> CdnHttpResource:
         """Fetch one CDN resource with its state, plan and traffic.
 
         Its settings are read with `cdn.http_resources.configuration.get`.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}``
         """
-        return await self._call("getCdnResource", CdnResource, path={"resource_id": resource_id})
+        return await self._call("getCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
     async def update(
         self,
@@ -316,8 +316,8 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         preset_id: int | NotGiven = NOT_GIVEN,
         storage_id: int | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
-        config: CdnResourceConfig | CdnResourceConfigParams | NotGiven = NOT_GIVEN,
-    ) -> CdnResource:
+        config: CdnHttpResourceConfig | CdnHttpResourceConfigParams | NotGiven = NOT_GIVEN,
+    ) -> CdnHttpResource:
         """Change the plan, origin, limit or settings of a CDN resource.
 
         A new `preset_id` changes the charge. Every change sends the status back to `processing`, while the resource
@@ -333,7 +333,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         """
         return await self._call(
             "updateCdnResource",
-            CdnResource,
+            CdnHttpResource,
             path={"resource_id": resource_id},
             body={
                 "name": name,
@@ -384,75 +384,75 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnResource], AsyncResource):
         """
         await self._call("preloadCdnResourceCache", None, path={"resource_id": resource_id}, body={"paths": paths})
 
-    async def suspend(self, resource_id: int) -> CdnResource:
+    async def suspend(self, resource_id: int) -> CdnHttpResource:
         """Stop serving a CDN resource without deleting it.
 
         Its domains stop being served until `cdn.http_resources.resume`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/suspend``
         """
-        return await self._call("suspendCdnResource", CdnResource, path={"resource_id": resource_id})
+        return await self._call("suspendCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
-    async def resume(self, resource_id: int) -> CdnResource:
+    async def resume(self, resource_id: int) -> CdnHttpResource:
         """Serve a suspended CDN resource again.
 
         The status goes through `processing` to `created`.
 
         API: ``POST /api/v1/cdn/http-resources/{resource_id}/resume``
         """
-        return await self._call("resumeCdnResource", CdnResource, path={"resource_id": resource_id})
+        return await self._call("resumeCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
 
 class CdnHttpResourcesConfigurationResource(Resource):
     """``client.cdn.http_resources.configuration``: get."""
 
-    def get(self, resource_id: int) -> CdnResourceConfig:
+    def get(self, resource_id: int) -> CdnHttpResourceConfig:
         """Read the cache, delivery, header and security settings of a CDN resource.
 
         S3 keys of the origin and the secret of secure links come back in clear text.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}/configuration``
         """
-        return self._call("getCdnResourceConfiguration", CdnResourceConfig, path={"resource_id": resource_id})
+        return self._call("getCdnResourceConfiguration", CdnHttpResourceConfig, path={"resource_id": resource_id})
 
 
 class AsyncCdnHttpResourcesConfigurationResource(AsyncResource):
     """``client.cdn.http_resources.configuration``: get."""
 
-    async def get(self, resource_id: int) -> CdnResourceConfig:
+    async def get(self, resource_id: int) -> CdnHttpResourceConfig:
         """Read the cache, delivery, header and security settings of a CDN resource.
 
         S3 keys of the origin and the secret of secure links come back in clear text.
 
         API: ``GET /api/v1/cdn/http-resources/{resource_id}/configuration``
         """
-        return await self._call("getCdnResourceConfiguration", CdnResourceConfig, path={"resource_id": resource_id})
+        return await self._call("getCdnResourceConfiguration", CdnHttpResourceConfig, path={"resource_id": resource_id})
 
 
 class CdnPresetsResource(Resource):
     """``client.cdn.presets``: list."""
 
-    def list(self) -> Page[CdnResourcePreset]:
+    def list(self) -> Page[CdnHttpResourcePreset]:
         """List the CDN plans with their prices.
 
         Prices are in RUB.
 
         API: ``GET /api/v1/cdn/presets``
         """
-        return self._list("getCdnPresets", CdnResourcePreset)
+        return self._list("getCdnPresets", CdnHttpResourcePreset)
 
 
 class AsyncCdnPresetsResource(AsyncResource):
     """``client.cdn.presets``: list."""
 
-    def list(self) -> AsyncPage[CdnResourcePreset]:
+    def list(self) -> AsyncPage[CdnHttpResourcePreset]:
         """List the CDN plans with their prices.
 
         Prices are in RUB.
 
         API: ``GET /api/v1/cdn/presets``
         """
-        return self._list("getCdnPresets", CdnResourcePreset)
+        return self._list("getCdnPresets", CdnHttpResourcePreset)
 
 
 class CdnCertificatesResource(Resource):
