@@ -9,6 +9,7 @@ import argparse
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,8 +38,14 @@ OURS = ("timeweb_sdk", "crm_adapter")
 def surface() -> list[str]:
     """Return all lines, in a stable order that does not depend on the version of Python."""
     lines = [f"operation {operation.attribute}{parameters(method(operation.attribute))}" for operation in OPERATIONS.values()]
-    for name in MODULES:
-        lines += module_lines(importlib.import_module(name))
+    modules = {name: importlib.import_module(name) for name in MODULES}
+    public = {id(value): value for module in modules.values() for _, value in public_items(module)}
+    described: set[int] = set()
+    for path, module in modules.items():
+        for name, value in public_items(module):
+            # A name that is exported twice is described where it comes first.
+            lines += [f"{path}.{name}"] if id(value) in described else object_lines(f"{path}.{name}", value, public)
+            described.add(id(value))
     return sorted(lines)
 
 
@@ -51,24 +58,20 @@ def method(attribute: str) -> Any:
     return getattr(owner, name)
 
 
-def module_lines(module: ModuleType) -> Iterator[str]:
-    for name in sorted(public_names(module)):
-        yield from object_lines(f"{module.__name__}.{name}", getattr(module, name))
-
-
-def public_names(module: ModuleType) -> set[str]:
+def public_items(module: ModuleType) -> list[tuple[str, Any]]:
     names = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
-    return {name for name in names if not isinstance(getattr(module, name), ModuleType)}
+    items = [(name, getattr(module, name)) for name in sorted(names)]
+    return [(name, value) for name, value in items if not isinstance(value, ModuleType)]
 
 
-def object_lines(path: str, value: Any) -> Iterator[str]:
+def object_lines(path: str, value: Any, public: Mapping[int, Any]) -> Iterator[str]:
     if is_typeddict(value):
         yield f"{path}: {' '.join(sorted(value.__annotations__))}"
     elif inspect.isclass(value) and issubclass(value, BaseModel):
         yield f"{path}: {' '.join(value.model_fields)}"
     elif inspect.isclass(value):
-        yield f"{path}{parameters(value)}"
-        yield from (f"{path}.{line}" for line in member_lines(value))
+        yield f"{path}{'' if issubclass(value, Enum) else parameters(value)}"
+        yield from (f"{path}.{line}" for line in member_lines(value, public))
     elif callable(value):
         yield f"{path}{parameters(value)}"
     elif isinstance(value, Mapping):
@@ -77,12 +80,10 @@ def object_lines(path: str, value: Any) -> Iterator[str]:
         yield path
 
 
-def member_lines(cls: type) -> Iterator[str]:
-    """Public members that one of our classes defines; what comes from the standard library is not ours to pin."""
-    for name in dir(cls):
-        home = next((base for base in cls.__mro__ if name in vars(base)), None)
-        if name.startswith("_") or home is None or not home.__module__.startswith(OURS):
-            continue
+def member_lines(cls: type, public: Mapping[int, Any]) -> Iterator[str]:
+    """Public members of a class; those of a public base stand there, those of the standard library are not ours to pin."""
+    homes = [base for base in cls.__mro__ if base.__module__.startswith(OURS) and (base is cls or id(base) not in public)]
+    for name in sorted({name for home in homes for name in vars(home) if not name.startswith("_")}):
         value = inspect.getattr_static(cls, name)
         value = getattr(value, "__func__", value)
         yield f"{name}{parameters(value)}" if inspect.isfunction(value) else name
