@@ -2,7 +2,6 @@
 
 import json
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from openapi_schema_validator import OAS30Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
+from tests.testing.contract import contract
 from timeweb_sdk._generated.operation_table import TABLE
 from timeweb_sdk.testing import Emulator, FakeClock, Request, State, demo_state
 
@@ -32,33 +32,6 @@ BODIES: dict[str, Any] = {
     "addServerToProject": {"resource_id": SERVER},
     "transferResourceToAnotherProject": {"to_project": 103, "resource_id": SERVER, "resource_type": "server"},
 }
-
-
-@cache
-def contract() -> dict[str, Any]:
-    text = (files("timeweb_sdk") / "_generated" / "contract.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
-    lenient(document)
-    return document
-
-
-def lenient(node: Any) -> None:
-    """Read the contract as its authors mean it.
-
-    Nullable enums and variants do not list null, variants overlap, and one map of lists has a `response_id` beside them.
-    """
-    if isinstance(node, dict):
-        if node.get("nullable") and isinstance(node.get("enum"), list) and None not in node["enum"]:
-            node["enum"].append(None)
-        if isinstance(node.get("oneOf"), list):
-            node["anyOf"] = node.pop("oneOf") + ([{"nullable": True, "enum": [None]}] if node.get("nullable") else [])
-        for part in node.get("allOf", ()) if isinstance(node.get("allOf"), list) else ():
-            part.pop("additionalProperties", None)
-        for value in node.values():
-            lenient(value)
-    elif isinstance(node, list):
-        for value in node:
-            lenient(value)
 
 
 @cache

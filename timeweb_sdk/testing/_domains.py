@@ -187,7 +187,9 @@ def delete_record(call: Call) -> None:
 
 
 def _content(body: Item, name: str, domain: str) -> Item:
-    prefix = name.removesuffix(domain).rstrip(".") or None
+    prefix = name.removesuffix(domain).rstrip(".")
     kept = ("value", "priority", "host", "port", "service", "protocol")
-    data: Item = {"subdomain": prefix, **{key: body[key] for key in kept if key in body}}
+    data: Item = {key: body[key] for key in kept if key in body}
+    if prefix:
+        data["subdomain"] = prefix
     return {"type": body["type"], "ttl": body.get("ttl", _DEFAULT_TTL), "data": data}

@@ -77,9 +77,8 @@ class Generator:
 
     def _cast(self, text: str, schema: Schema, otherwise: Any) -> Any:
         kind = self._contract.resolve(schema).get("type")
-        if kind in ("integer", "number"):
-            return int(text) if text.isdigit() else otherwise
-        return text if kind == "string" else otherwise
+        value: Any = int(text) if kind in ("integer", "number") and text.isascii() and text.isdigit() else text
+        return otherwise if problems(self._contract, schema, value, "id") else value
 
     def _sample(self, schema: Schema, name: str, known: dict[str, str], seed: str, depth: int) -> Any:
         schema = self._contract.resolve(schema)

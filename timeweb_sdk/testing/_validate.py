@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +14,12 @@ from timeweb_sdk.testing._http import ApiError, Request, bad_request
 
 _NUMBER = "must be a number conforming to the specified constraints"
 _INT64 = 2**63
+_FORMATS: dict[str, tuple[Callable[[str], object], str]] = {
+    "uuid": (UUID, "a UUID"),
+    "ipv4": (IPv4Address, "an IPv4 address"),
+    "ipv6": (IPv6Address, "an IPv6 address"),
+    "date-time": (datetime.fromisoformat, "an ISO 8601 date"),
+}
 
 
 def parse_path(contract: Contract, endpoint: Endpoint, values: list[str]) -> dict[str, str]:
@@ -60,7 +69,7 @@ def parse_body(contract: Contract, endpoint: Endpoint, request: Request) -> Any:
         body: Any = {}
     else:
         try:
-            body = json.loads(request.body)
+            body = json.loads(request.body, parse_constant=_no_constant)
         except ValueError as error:
             raise bad_request(f"Unexpected token in JSON: {error}") from None
     errors = problems(contract, endpoint.body, body, "", pydantic=_speaks_pydantic(endpoint))
@@ -138,12 +147,17 @@ def _string_problems(schema: Schema, value: Any, name: str, pydantic: bool) -> l
         return [f"{name} must be shorter than or equal to {schema['maxLength']} characters"]
     if len(value) < schema.get("minLength", 0):
         return [f"{name} must be longer than or equal to {schema['minLength']} characters"]
-    if schema.get("format") == "uuid":
+    parse, expected = _FORMATS.get(schema.get("format", ""), (None, ""))
+    if parse is not None:
         try:
-            UUID(value)
+            parse(value)
         except ValueError:
-            return [f"{name} must be a UUID"]
+            return [f"{name} must be {expected}"]
     return []
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _speaks_pydantic(endpoint: Endpoint) -> bool:

@@ -25,7 +25,7 @@ from timeweb_sdk.testing._contract import Contract, Endpoint, contract
 from timeweb_sdk.testing._control import control
 from timeweb_sdk.testing._faults import Fault, Faults, profile
 from timeweb_sdk.testing._generate import Generator
-from timeweb_sdk.testing._http import ApiError, Request, Response, edge_page, json_response, not_found
+from timeweb_sdk.testing._http import ApiError, Request, Response, edge_page, json_response
 from timeweb_sdk.testing._limits import RateWindow
 from timeweb_sdk.testing._validate import parse_body, parse_path, parse_query
 
@@ -228,8 +228,6 @@ class Emulator:
             return None
         if endpoint.content_type != "application/json":
             return Response(endpoint.success, {"content-type": str(endpoint.content_type)}, _plain(endpoint))
-        if endpoint.path_params and any(value == "0" for value in path.values()):
-            raise not_found()
         return self._generator.body(endpoint, path, body)
 
     # Inside
