@@ -18,11 +18,14 @@ from codegen.operations import Operation
 Json = dict[str, Any]
 
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
-_FILLER = frozenset("a an the of in on to for by with and or its all one some this that get list create update delete".split())
+_FILLER = frozenset({"a", "an", "the", "of", "in", "on", "to", "for", "by", "with", "and", "or", "its", "all", "one"}) | {
+    *("some", "this", "that", "get", "list", "create", "update", "delete"),
+}
 _COST = re.compile(r"charg|bill|free\b|cost|price|paid|fee\b|RUB|balance|without extra|buys|orders?\b|renew", re.IGNORECASE)
 _LOSS = re.compile(
     r"los[est]|destroy|irrevers|undone|interrupt|stop|restart|reboot|reset|break|discard|keeps?\b|stays?\b|remain|revok|remov|"
-    r"unreachable|falls back|refused|no longer|gone|cut|detach|return|free|untouched|harmless|drop|eras|forget|revert|withdraw|delet\w+ .* (with|and)|chang",
+    r"unreachable|falls back|refused|no longer|gone|cut|detach|return|free|untouched|harmless|drop|eras|forget|revert|withdraw|"
+    r"delet\w+ .* (with|and)|chang",
     re.IGNORECASE,
 )
 _PRICED = frozenset({"preset_id", "configuration", "configurator", "configurator_id", "token_package_id", "package_id"})

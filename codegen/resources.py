@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from codegen.errors import CodegenError
 from codegen.names import pascal
 from codegen.normalise import ModelClass, referenced
 from codegen.operations import Operation
-from codegen.render import Types, call, docstring, merged_body, signature
+from codegen.render import WIDTH, Types, call, docstring, merged_body, signature
 
 NAMESPACES = "namespaces"
 """Module of the nodes without operations of their own whose children belong to several tags."""
@@ -72,8 +73,10 @@ class Node:
 
     @property
     def doc(self) -> str:
+        """Docstring of the class; the attribute that leads here gets the first line only."""
         verbs = [operation.verb for operation in self.operations] + [f"{child.name} (resource)" for child in self.children]
-        return f"``client.{self.path}``: {', '.join(verbs)}."
+        offers = "\n".join(textwrap.wrap(", ".join(verbs) + ".", WIDTH - 8, initial_indent="    ", subsequent_indent="    "))
+        return f"""What ``client.{self.path}`` offers.\n\n{offers}\n    """
 
 
 def build_tree(operations: list[Operation]) -> dict[str, Node]:
