@@ -1,0 +1,229 @@
+"""``python -m codegen verify --from BUNDLE``: decode the vendor's documented bodies with the built models.
+
+Where the documentation shows a whole body it is taken; elsewhere the body is put together from the examples of its fields.
+What comes out are places and kinds of disagreement, never a value: the vendor's examples are not ours to repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from codegen.check_refs import check_refs
+from codegen.distil import METHODS
+from codegen.errors import CodegenError, pointer
+from codegen.tree import Json, Where, is_object
+
+
+class Body(NamedTuple):
+    """A documented success body."""
+
+    operation: str
+    """``GET /api/v1/servers``"""
+    where: Where
+    value: Any
+
+
+class Issue(NamedTuple):
+    """One place where a documented body and the models disagree."""
+
+    pointer: str
+    kind: str
+
+
+def main(args: list[str]) -> int:
+    """Print the issues; with ``--snapshot`` only what differs from it, and 1 if anything does."""
+    parser = argparse.ArgumentParser(prog="python -m codegen verify", description="Decode the vendor's documented bodies.")
+    parser.add_argument("--from", dest="source", type=Path, required=True, help="the vendor's bundle, as published")
+    parser.add_argument("--snapshot", type=Path, help="the issues that are known; a missing file is written")
+    parser.add_argument("--update", action="store_true", help="rewrite the snapshot")
+    options = parser.parse_args(args)
+    try:
+        bundle = json.loads(options.source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CodegenError(f"{options.source}: not a readable JSON document: {error}") from error
+    check_refs(bundle)
+    found = list(bodies(bundle))
+    issues = verify(found)
+    if options.snapshot is None:
+        print(_report(found, issues))
+        return 0
+    if options.update or not options.snapshot.exists():
+        options.snapshot.write_text(_snapshot(issues), encoding="utf-8")
+    return _compare(options.snapshot, issues)
+
+
+def _report(found: list[Body], issues: list[Issue]) -> str:
+    lines = [f"{issue.pointer}: {issue.kind}" for issue in issues]
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(issue.kind for issue in issues).most_common())
+    return "\n".join([*lines, f"{len(found)} documented bodies, {len(issues)} issues" + (f": {kinds}" if kinds else "")])
+
+
+def _snapshot(issues: list[Issue]) -> str:
+    """One line per issue, so that a change of the contract is a readable diff."""
+    return json.dumps([f"{issue.pointer}: {issue.kind}" for issue in issues], indent=1) + "\n"
+
+
+def _compare(path: Path, issues: list[Issue]) -> int:
+    known = Counter(json.loads(path.read_text(encoding="utf-8")))
+    now = Counter(json.loads(_snapshot(issues)))
+    for line in (now - known).elements():
+        print(f"new: {line}")
+    for line in (known - now).elements():
+        print(f"gone: {line}")
+    print(f"{sum(now.values())} issues, {sum(known.values())} known")
+    return 1 if now != known else 0
+
+
+# -- the documented bodies ------------------------------------------------------------------------------------------------
+
+
+def bodies(bundle: Json) -> Iterator[Body]:
+    """Yield the JSON bodies that the bundle documents for success answers."""
+    for path, item in bundle.get("paths", {}).items():
+        for method in METHODS:
+            for status, response in item.get(method, {}).get("responses", {}).items():
+                if status.startswith("2"):
+                    where: Where = ("paths", path, method, "responses", status)
+                    yield from _of_response(bundle, f"{method.upper()} {path}", response, where)
+
+
+def _of_response(bundle: Json, operation: str, response: Json, where: Where) -> Iterator[Body]:
+    response, where = _resolved(bundle, response, where)
+    media = response.get("content", {}).get("application/json")
+    if media is None:
+        return
+    where = (*where, "content", "application/json")
+    if "example" in media:
+        yield Body(operation, (*where, "example"), media["example"])
+    for name, example in media.get("examples", {}).items():
+        yield Body(operation, (*where, "examples", name, "value"), example.get("value"))
+    if "example" not in media and not media.get("examples") and "schema" in media:
+        yield Body(operation, (*where, "schema"), _example(bundle, media["schema"], ()))
+
+
+def _resolved(bundle: Json, node: Json, where: Where) -> tuple[Json, Where]:
+    while "$ref" in node:
+        where = tuple(part.replace("~1", "/").replace("~0", "~") for part in node["$ref"].removeprefix("#/").split("/"))
+        target: Any = bundle
+        for part in where:
+            target = target[part]
+        node = target
+    return node, where
+
+
+_MISSING: Any = object()
+
+
+def _example(bundle: Json, schema: Json, inside: Where) -> Any:
+    """Put an example together from those of the fields; ``_MISSING`` where nothing is shown."""
+    ref = schema.get("$ref")
+    if ref is not None:
+        return _MISSING if ref in inside else _example(bundle, _resolved(bundle, schema, ())[0], (*inside, ref))
+    if "example" in schema:
+        return schema["example"]
+    if "allOf" in schema:
+        parts = [_example(bundle, part, inside) for part in schema["allOf"]]
+        objects = [part for part in parts if is_object(part)]
+        if objects:
+            return {key: value for part in objects for key, value in part.items()}
+        return parts[0] if len(parts) == 1 else _MISSING
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return _example(bundle, schema[key][0], inside)
+    if "properties" in schema:
+        values = {name: _example(bundle, child, inside) for name, child in schema["properties"].items()}
+        return {name: value for name, value in values.items() if value is not _MISSING}
+    if "items" in schema:
+        item = _example(bundle, schema["items"], inside)
+        return [] if item is _MISSING else [item]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    return _default(schema)
+
+
+def _default(schema: Json) -> Any:
+    """A value for a field that the documentation leaves without an example."""
+    if schema.get("nullable"):
+        return None
+    formats = {"date-time": "2020-01-01T00:00:00Z", "uuid": "00000000-0000-4000-8000-000000000000"}
+    values = {"string": formats.get(schema.get("format", ""), "text"), "integer": 1, "number": 1, "boolean": True, "object": {}}
+    return values.get(schema.get("type", ""), _MISSING)
+
+
+# -- decoding -------------------------------------------------------------------------------------------------------------
+
+
+def verify(found: list[Body]) -> list[Issue]:
+    """Decode every body as the client would and return the disagreements, in the order of the contract."""
+    from timeweb_sdk._core.decode import NotJSON, decode
+
+    known = {f"{operation.method} {operation.path}": (operation, returns) for operation, returns in _return_types()}
+    issues: list[Issue] = []
+    decode_log = logging.getLogger("timeweb_sdk.decode")
+    was_disabled, decode_log.disabled = decode_log.disabled, True
+    try:
+        for body in found:
+            where = pointer(*body.where)
+            if body.operation not in known:
+                issues.append(Issue(where, "the built package has no such operation"))
+                continue
+            operation, returns = known[body.operation]
+            if returns is None and {"hash", "code"} <= set(operation.query_params):
+                continue  # asks for confirmation: the client raises instead of returning
+            if returns is None:
+                issues.append(Issue(where, "the built method returns nothing"))
+                continue
+            try:
+                decoded = decode(operation, returns, json.dumps(body.value).encode())
+            except NotJSON:
+                issues.append(Issue(where, "not JSON"))
+                continue
+            for issue in decoded.issues:
+                parts = issue.path.split(".") if issue.path else []
+                if operation.data_key and not (issue.kind == "missing" and issue.path == operation.data_key):
+                    parts = [operation.data_key, *parts]  # the envelope around the payload
+                issues.append(Issue(pointer(*body.where, *parts), issue.kind))
+    finally:
+        decode_log.disabled = was_disabled
+    return issues
+
+
+class _Captured(Exception):
+    """Carries the call that a method was about to make."""
+
+    def __init__(self, call: Any) -> None:
+        super().__init__()
+        self.call = call
+
+
+def _return_types() -> Iterator[tuple[Any, Any]]:
+    """Yield every operation with the type that its method decodes to, as the generated method states it."""
+    from timeweb_sdk._generated.client import Resources
+    from timeweb_sdk.operations import OPERATIONS
+
+    class Client(Resources):
+        def _execute(self, call: Any) -> NoReturn:
+            raise _Captured(call)
+
+    client = Client()
+    for operation in OPERATIONS.values():
+        method: Any = client
+        for word in operation.attribute.split("."):
+            method = getattr(method, word)
+        required = [one for one in inspect.signature(method).parameters.values() if one.default is inspect.Parameter.empty]
+        positional = [1 for one in required if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        named = {one.name: 1 for one in required if one.kind is inspect.Parameter.KEYWORD_ONLY}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                method(*positional, **named)
+            except _Captured as captured:
+                yield operation, captured.call.returns
