@@ -82,14 +82,14 @@ def docs(session: nox.Session) -> None:
     session.run("python", "docs/build.py", *session.posargs)
 
 
-def foreign_python(session: nox.Session) -> dict[str, str]:
+def foreign_python(session: nox.Session, *others: str) -> dict[str, str]:
     """Install the clients that are not ours, which need older dependencies, where they do not meet ours."""
     python = Path(session.create_tmp()).resolve() / "foreign" / "bin" / "python"
     if not python.exists():
         session.run("python", "-m", "venv", str(python.parents[1]))
     # The last two are what the vendor's own SDK needs, which is not in the registry.
     clients = ("twc-cli", "timeweb-cloud", "aenum", "python-dateutil")
-    session.run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *clients, external=True)
+    session.run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *clients, *others, external=True)
     return {"TIMEWEB_FOREIGN_PYTHON": str(python)}
 
 
@@ -102,9 +102,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def foreign(session: nox.Session) -> None:
-    """Let two clients that are not ours (twc-cli, timeweb-cloud) work against the emulator."""
+    """Let two clients that are not ours (twc-cli, timeweb-cloud) and a fuzzer work against the emulator."""
     install(session, "tests", extras="testing")
-    session.run("pytest", "tests/testing/foreign", *session.posargs, env=foreign_python(session))
+    session.run("pytest", "tests/testing/foreign", *session.posargs, env=foreign_python(session, "schemathesis"))
 
 
 @nox.session

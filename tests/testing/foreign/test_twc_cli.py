@@ -3,27 +3,25 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.foreign.conftest import TOKEN
+from tests.testing.foreign.conftest import TOKEN, foreign
 
-pytestmark = pytest.mark.skipif(find_spec("twc") is None, reason="twc-cli is not installed; run `nox -s foreign`")
 Twc = Callable[..., str]
 
 
 @pytest.fixture
 def twc(server: str, tmp_path: Path) -> Twc:
+    python = foreign("twc")
     (tmp_path / ".twcrc").write_text(f'[default]\ntoken = "{TOKEN}"\n')
     environment = {**os.environ, "HOME": str(tmp_path), "TWC_TOKEN": TOKEN, "TWC_ENDPOINT": server}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "twc", *arguments]
+        command = [python, "-m", "twc", *arguments]
         finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return finished.stdout

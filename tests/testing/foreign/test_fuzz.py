@@ -2,17 +2,12 @@
 
 import json
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.foreign.conftest import TOKEN
 from tests.testing.contract import contract
+from tests.testing.foreign.conftest import TOKEN, foreign
 
-pytestmark = pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is not installed; run `nox -s foreign`")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 _ERROR = {
     "type": "object",
@@ -45,7 +40,7 @@ def with_errors(document: dict[str, Any]) -> dict[str, Any]:
 def test_every_response_conforms(server: str, tmp_path: Path) -> None:
     path = tmp_path / "contract.json"
     path.write_text(json.dumps(with_errors(contract())))
-    command = [sys.executable, "-m", "schemathesis.cli", "run", str(path), "--url", server, "--checks", CHECKS]
+    command = [foreign("schemathesis"), "-m", "schemathesis.cli", "run", str(path), "--url", server, "--checks", CHECKS]
     options = ["-H", f"Authorization: Bearer {TOKEN}", "--max-examples", "5", "--seed", "1", "--continue-on-failure"]
     phases = ["--phases", "examples,coverage,fuzzing", "--no-color"]
     finished = subprocess.run(

@@ -1,5 +1,6 @@
 """The emulator as a server for clients that are not ours; they live in an environment of their own (`nox -s foreign`)."""
 
+import os
 import re
 import signal
 import subprocess
@@ -9,6 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 TOKEN = "foreign-token"
+
+
+def foreign(module: str) -> str:
+    """The interpreter that has the module; skip the test where there is none."""
+    python = os.environ.get("TIMEWEB_FOREIGN_PYTHON")
+    if not python:
+        pytest.skip("TIMEWEB_FOREIGN_PYTHON names no interpreter; run `nox -s foreign`")
+    if subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{module} is not installed for {python}; run `nox -s foreign`")
+    return python
 
 
 @pytest.fixture

@@ -1,16 +1,9 @@
 """The community's SDK, `timeweb-cloud`, against the emulator."""
 
 import subprocess
-import sys
-from importlib.util import find_spec
 
-import pytest
+from tests.testing.foreign.conftest import TOKEN, foreign
 
-from tests.foreign.conftest import TOKEN
-
-pytestmark = pytest.mark.skipif(find_spec("timeweb") is None, reason="timeweb-cloud is not installed; run `nox -s foreign`")
-
-# A process of its own: the client drags in an old pydantic with warnings that our settings turn into errors.
 _SCRIPT = """
 import sys
 import httpx
@@ -43,6 +36,6 @@ print("done")
 
 
 def test_it_lists_buys_runs_and_deletes(server: str) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", _SCRIPT, server, TOKEN]
+    command = [foreign("timeweb"), "-c", _SCRIPT, server, TOKEN]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert finished.stdout == "done\n", finished.stderr
