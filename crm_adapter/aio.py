@@ -66,7 +66,7 @@ async def sync_all(
     return await drive_async(
         flows.sync_all(
             clients, only_auto=only_auto, import_new=import_new, actor=actor, dry_run=dry_run, link_policy=link_policy,
-            leases=leases, on_progress=on_progress, model=model, fields=fields,
+            handed=leases, on_progress=on_progress, model=model, fields=fields,
         ),
         db, clients,
     )  # fmt: skip

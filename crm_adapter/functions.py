@@ -63,7 +63,7 @@ def sync_all(
     return drive(
         flows.sync_all(
             clients, only_auto=only_auto, import_new=import_new, actor=actor, dry_run=dry_run, link_policy=link_policy,
-            leases=leases, on_progress=on_progress, model=model, fields=fields,
+            handed=leases, on_progress=on_progress, model=model, fields=fields,
         ),
         db, clients,
     )  # fmt: skip

@@ -152,6 +152,7 @@ class TimewebServerState(AdapterBase):
     missing_since: Mapped[datetime | None] = mapped_column(Instant)
     removed_at: Mapped[datetime | None] = mapped_column(Instant)
     problem_runs: Mapped[int] = mapped_column(Integer, default=0, doc="0 none, 1 seen once (debounce), 2 reported")
+    unlinked_from: Mapped[int | None] = mapped_column(BigInteger, doc="timeweb_id that a human took off this row")
     edit_version: Mapped[int] = mapped_column(Integer, default=0, doc="counts edits by humans only")
     payment_anchor_day: Mapped[int | None] = mapped_column(Integer, doc="day of month that payments return to")
 
@@ -172,7 +173,7 @@ class AccountState(AdapterBase):
     hours_left: Mapped[int | None] = mapped_column(Integer)
     finances_at: Mapped[datetime | None] = mapped_column(Instant)
     cost_basis: Mapped[str | None] = mapped_column(String(10), doc="gross or net: what the rows of the cost list are")
-    cost_factor: Mapped[str | None] = mapped_column(String(20), doc="decimal; net = gross x factor")
+    cost_factor: Mapped[str | None] = mapped_column(String(40), doc="decimal; net = gross x factor")
     other_costs: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month net, services that are no server of ours")
     presets: Mapped[str | None] = mapped_column(LongText, doc="JSON: preset id -> RUB per month")
     presets_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -195,6 +196,8 @@ class SyncLease(AdapterBase):
     owner: Mapped[str | None] = mapped_column(String(64))
     run_id: Mapped[int | None] = mapped_column(BigInteger)
     expires_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    progress: Mapped[int] = mapped_column(Integer, default=0, doc="rows applied so far; rides on the renewal")
+    total: Mapped[int] = mapped_column(Integer, default=0, doc="rows to apply")
 
 
 class SyncRun(AdapterBase):
@@ -209,8 +212,6 @@ class SyncRun(AdapterBase):
     error_code: Mapped[str | None] = mapped_column(String(50))
     started_at: Mapped[datetime] = mapped_column(Instant, index=True)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
-    progress: Mapped[int] = mapped_column(Integer, default=0, doc="servers applied so far")
-    total: Mapped[int | None] = mapped_column(Integer, doc="servers to apply")
     report: Mapped[str | None] = mapped_column(LongText, doc="JSON of SyncReport.to_dict() when finished")
 
 

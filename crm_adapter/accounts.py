@@ -1,0 +1,222 @@
+"""The account's row: identity, caches, money and how its runs went.  The DB half."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, cast
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.orm import Session
+
+from crm_adapter import leases
+from crm_adapter.decide import EventDraft, Rules
+from crm_adapter.dialects import begin_write, insert_ignore
+from crm_adapter.models import AccountState, SyncRun, TimewebServerState, utcnow
+from crm_adapter.money import to_money
+from crm_adapter.payload import as_decimal, as_int
+from crm_adapter.planner import Fetched
+from crm_adapter.results import AccountReport, SyncReport
+from crm_adapter.snapshot import AccountInfo, Snapshot
+from crm_adapter.store import add_events
+
+__all__ = [
+    "Claims",
+    "claim_accounts",
+    "close_account",
+    "close_run",
+    "load_account",
+    "other_holder",
+    "retry_delay",
+    "save_account",
+]
+
+#: Hours left on the balance below which people are told.
+BALANCE_LOW_HOURS: Final = 72
+#: An unauthorized token is tried again after this many seconds unless it is replaced.
+_UNAUTHORIZED_RETRY: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Which leases a run got."""
+
+    owners: Mapping[str, str]
+    busy: Mapping[str, int | None]
+    """Account -> the run that holds it."""
+    run_id: int | None
+
+
+def claim_accounts(
+    session: Session, accounts: list[str], *, actor: str | None, kind: str = "sync", handed: Mapping[str, str] | None = None
+) -> Claims:
+    """Claim all leases and open one run, in one transaction: a run always has a lease that tells whether it lives."""
+    begin_write(session)
+    owners: dict[str, str] = {}
+    busy: dict[str, int | None] = {}
+    run_id: int | None = None
+    for account in accounts:
+        session.execute(insert_ignore(session, cast(Table, AccountState.__table__)), {"account": account})
+        owner = (handed or {}).get(account) or leases.new_owner()
+        claim = leases.claim(session, account, owner)
+        if claim.won:
+            owners[account] = owner
+            run_id = run_id or claim.run_id
+        else:
+            busy[account] = claim.run_id
+    if owners and run_id is None:
+        run = SyncRun(kind=kind, actor=actor, status="running", started_at=utcnow())
+        session.add(run)
+        session.flush()
+        run_id = run.id
+    for account, owner in owners.items():
+        leases.attach_run(session, account, owner, cast(int, run_id))
+        session.execute(update(AccountState).where(AccountState.account == account).values(last_attempt_at=utcnow()))
+    return Claims(owners, busy, run_id)
+
+
+def load_account(session: Session, account: str) -> tuple[AccountInfo, bool]:
+    """The account's state, and whether it has rows in the CRM."""
+    state = session.get(AccountState, account)
+    has_rows = session.scalar(
+        select(TimewebServerState.server_id)
+        .where(TimewebServerState.account == account, TimewebServerState.removed_at.is_(None))
+        .where(TimewebServerState.timeweb_id.is_not(None))
+        .limit(1)
+    )
+    if state is None:
+        return AccountInfo(account), has_rows is not None
+    presets: dict[int, Decimal] | None = None
+    if state.presets:
+        pairs = ((as_int(key), as_decimal(price)) for key, price in json.loads(state.presets).items())
+        presets = {key: price for key, price in pairs if key is not None and price is not None}
+    info = AccountInfo(
+        account=account,
+        account_id=state.account_id,
+        identity_checked_at=state.identity_checked_at,
+        token_fingerprint=state.token_fingerprint,
+        cost_basis=state.cost_basis,
+        cost_factor=as_decimal(state.cost_factor),
+        presets=presets,
+        presets_at=state.presets_at,
+        failures=state.failures or 0,
+        balance_alerted=bool(state.balance_alerted),
+        last_status=state.last_status,
+    )
+    return info, has_rows is not None
+
+
+def other_holder(session: Session, account: str, account_id: str, fresh_since: datetime) -> str | None:
+    """Another configured name under which the same Timeweb account was synced lately."""
+    return session.scalar(
+        select(AccountState.account)
+        .where(AccountState.account != account, AccountState.account_id == account_id)
+        .where(AccountState.last_success_at >= fresh_since)
+        .limit(1)
+    )
+
+
+def same_identity(session: Session, account_id: str | None) -> frozenset[str]:
+    """All names that this Timeweb account has had."""
+    if account_id is None:
+        return frozenset()
+    return frozenset(session.scalars(select(AccountState.account).where(AccountState.account_id == account_id)))
+
+
+def save_account(session: Session, account: str, values: Mapping[str, Any]) -> None:
+    """Update columns of the account's row."""
+    session.execute(update(AccountState).where(AccountState.account == account).values(dict(values)))
+
+
+def retry_delay(code: str | None, failures: int, retry_after: float | None) -> float | None:
+    """Seconds until the next automatic try; None: the usual age decides.  ``failures`` counts those before this one."""
+    if code == "unauthorized":
+        return _UNAUTHORIZED_RETRY
+    if code in {"rate_limited", "upstream_unavailable"}:
+        return max(retry_after or 0.0, min(60.0 * 2 ** min(failures, 10), 900.0))
+    return None
+
+
+def close_account(
+    session: Session,
+    rules: Rules,
+    info: AccountInfo,
+    fetched: Fetched,
+    outcome: AccountReport,
+    *,
+    owner: str,
+    run_id: int,
+    events: tuple[EventDraft, ...],
+    snapshot: Snapshot,
+) -> None:
+    """Write down how the account's part went, release the lease, queue the account's events."""
+    begin_write(session)
+    leases.renew(session, rules.account, owner)
+    now = utcnow()
+    delay = retry_delay(fetched.error_code, info.failures, fetched.retry_after)
+    values: dict[str, Any] = {
+        "last_status": outcome.status,
+        "error_code": outcome.error_code,
+        "failures": info.failures + 1 if outcome.status == "failed" or delay is not None else 0,
+        "retry_at": now + timedelta(seconds=delay) if delay is not None else None,
+    }
+    drafts = list(events)
+    if outcome.status != "failed":
+        values["last_success_at"] = now
+        values["servers_total"] = outcome.total
+        if info.last_status == "failed":
+            drafts.append(EventDraft("sync_recovered", {"account": rules.account}, f"{rules.account}:{run_id}"))
+    elif info.last_status != "failed":
+        told = {"account": rules.account, "code": outcome.error_code, "text": outcome.message}
+        drafts.append(EventDraft("sync_failed", told, f"{rules.account}:{run_id}"))
+    if fetched.discount.basis is not None:
+        values |= {"cost_basis": fetched.discount.basis, "cost_factor": str(fetched.discount.factor)[:40]}
+    if fetched.costs is not None:
+        values["other_costs"] = to_money(_other(fetched, snapshot) * fetched.discount.factor)
+    if fetched.finances is not None:
+        money = fetched.finances
+        low = money.hours_left is not None and money.hours_left < BALANCE_LOW_HOURS
+        values |= {
+            "balance": money.balance, "currency": money.currency, "monthly_cost": money.monthly_cost,
+            "monthly_fee": money.monthly_fee, "hours_left": money.hours_left, "finances_at": now, "balance_alerted": low,
+        }  # fmt: skip
+        if low and not info.balance_alerted:
+            told = {"account": rules.account, "balance": money.balance, "hours_left": money.hours_left}
+            drafts.append(EventDraft("balance_low", told, f"{rules.account}:{run_id}"))
+    save_account(session, rules.account, values)
+    add_events(session, rules, run_id, [(draft, None) for draft in drafts])
+    leases.release(session, rules.account, owner)
+
+
+def _other(fetched: Fetched, snapshot: Snapshot) -> Decimal:
+    """Services that are no server, and servers that the CRM has no row for and that were not listed either."""
+    assert fetched.costs is not None
+    listed = {server.timeweb_id for server in fetched.servers}
+    strays = (row.gross for key, row in fetched.costs.servers.items() if key not in snapshot.linked and key not in listed)
+    return fetched.costs.other + sum(strays, Decimal(0))
+
+
+def close_run(session: Session, run_id: int, report: SyncReport) -> None:
+    """Finish the run's row with its report."""
+    session.execute(
+        update(SyncRun)
+        .where(SyncRun.id == run_id, SyncRun.status == "running")
+        .values(
+            status=report.status,
+            error_code=report.error_code,
+            finished_at=utcnow(),
+            report=json.dumps(report.to_dict(), ensure_ascii=False),
+        )
+    )
+
+
+def crash_run(session: Session, run_id: int) -> None:
+    """Mark a run that died with an exception."""
+    session.execute(
+        update(SyncRun)
+        .where(SyncRun.id == run_id, SyncRun.status == "running")
+        .values(status="crashed", error_code="crashed", finished_at=utcnow())
+    )

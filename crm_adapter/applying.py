@@ -1,0 +1,77 @@
+"""Decisions into the database: chunks, one transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.orm import Session
+
+from crm_adapter import messages
+from crm_adapter.decide import Decision
+from crm_adapter.dialects import is_transient
+from crm_adapter.flow import Flow, db
+from crm_adapter.results import ServerError
+from crm_adapter.store import CHUNK, Writer
+
+__all__ = ["apply_decisions", "transaction"]
+
+T = TypeVar("T")
+
+_TRANSIENT_TRIES: Final = 5
+
+
+def apply_decisions(
+    writer: Writer, decisions: Sequence[Decision], on_progress: Callable[[int, int], object] | None = None
+) -> Flow[tuple[list[Decision], list[ServerError]]]:
+    """Apply in chunks, one transaction each; a chunk that the database rejects is applied row by row."""
+    # Rows with the same columns to write share one statement; what changes nothing comes last.
+    ordered = sorted(decisions, key=lambda d: (d.row is not None, not d.host, d.action, tuple(sorted(d.host))))
+    total, progress = len(ordered), 0
+    done: list[Decision] = []
+    errors: list[ServerError] = []
+    for start in range(0, total, CHUNK):
+        chunk = ordered[start : start + CHUNK]
+        progress += len(chunk)
+        try:
+            done += yield from _apply_chunk(writer, chunk, progress, total)
+        except StatementError as error:
+            if not _is_rejection(error):
+                raise
+            for decision in chunk:
+                try:
+                    done += yield from _apply_chunk(writer, [decision], progress, total)
+                except StatementError as rejection:
+                    if not _is_rejection(rejection):
+                        raise
+                    errors.append(_rejected(decision, rejection))
+        if on_progress is not None:
+            on_progress(progress, total)
+    return done, errors
+
+
+def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total: int) -> Flow[list[Decision]]:
+    return (yield from transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total)))
+
+
+def _is_rejection(error: StatementError) -> bool:
+    """The database (or the driver) refuses these values; anything else is a lost database or a wrong schema."""
+    return isinstance(error, IntegrityError | DataError) or not isinstance(error, DBAPIError)
+
+
+def _rejected(decision: Decision, error: StatementError) -> ServerError:
+    doubled = isinstance(error, IntegrityError) and decision.row is None
+    code = "already_imported" if doubled else "database_rejected"
+    return ServerError(decision.timeweb_id, decision.name, messages.fault_text(code), code)
+
+
+def transaction(work: Callable[[Session], T]) -> Flow[T]:
+    """One transaction, tried again after a deadlock or a lock that took too long."""
+    for attempt in range(1, _TRANSIENT_TRIES + 1):
+        try:
+            return (yield from db(work))
+        except DBAPIError as error:
+            if attempt == _TRANSIENT_TRIES or not is_transient(error):
+                raise
+    raise AssertionError("unreachable")

@@ -1,0 +1,179 @@
+"""What a server costs: cost rows, the account's discount, the preset as a fallback.  Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from crm_adapter.money import money_or_none, to_money
+from crm_adapter.payload import as_dicts, as_int, as_text, plain
+
+__all__ = [
+    "Cost",
+    "CostRow",
+    "CostTable",
+    "Discount",
+    "Finances",
+    "read_costs",
+    "read_finances",
+    "read_presets",
+    "reconcile",
+    "resolve",
+]
+
+Source = Literal["services_cost", "preset", "manual", "unknown"]
+_TOLERANCE: Final = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One server's row of ``/account/services/cost``; gross, RUB per month, with IPv4, disks and backups."""
+
+    gross: Decimal
+    components: tuple[tuple[str, Decimal], ...] = ()
+    project_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """The whole cost list: servers by id, everything else in one sum."""
+
+    servers: Mapping[int, CostRow] = field(default_factory=dict[int, CostRow])
+    other: Decimal = Decimal(0)
+    total: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finances:
+    """What the account's finances tell, as far as it is usable."""
+
+    balance: Decimal | None = None
+    currency: str | None = None
+    monthly_cost: Decimal | None = None
+    monthly_fee: Decimal | None = None
+    hours_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """``net = gross x factor``; ``reconciled`` is False when the cost list fits neither total of the finances."""
+
+    basis: Literal["gross", "net"] | None
+    factor: Decimal
+    reconciled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of one server; ``net`` None says "no news": the value in the row stays."""
+
+    net: Decimal | None
+    gross: Decimal | None
+    source: Source
+    stale: bool = False
+    components: tuple[tuple[str, Decimal], ...] = ()
+
+
+def read_costs(items: Iterable[object]) -> CostTable:
+    """Read the cost list; an unreadable row is left out, a server without a positive price counts as unknown."""
+    servers: dict[int, CostRow] = {}
+    other = total = Decimal(0)
+    for item in items:
+        try:
+            data = plain(item)
+        except TypeError:
+            continue
+        own = money_or_none(data.get("cost"))
+        gross = money_or_none(data.get("total_cost"))
+        gross = own if gross is None else gross
+        if gross is None:
+            continue
+        total += gross
+        server_id = as_int(data.get("service_id"))
+        if data.get("type") != "server" or server_id is None:
+            other += gross
+        elif gross > 0:
+            servers.setdefault(server_id, CostRow(gross, _components(data, own), as_int(data.get("project_id"))))
+    return CostTable(servers, other, total)
+
+
+def _components(data: dict[str, Any], own: Decimal | None) -> tuple[tuple[str, Decimal], ...]:
+    parts = [("server", own)] if own is not None else []
+    for nested in as_dicts(data.get("services")):
+        cost = money_or_none(nested.get("cost"))
+        if cost is not None:
+            parts.append((as_text(nested.get("type"), 50) or "other", cost))
+    return tuple(parts)
+
+
+def read_finances(item: object) -> Finances:
+    """Read the finances; what is odd is None."""
+    data = plain(item)
+    currency = (as_text(data.get("currency")) or "").upper()
+    return Finances(
+        balance=money_or_none(data.get("balance")),
+        currency=currency if len(currency) == 3 and currency.isalpha() else "RUB",
+        monthly_cost=money_or_none(data.get("monthly_cost")),
+        monthly_fee=money_or_none(data.get("monthly_fee")),
+        hours_left=as_int(data.get("hours_left"), bits=32),
+    )
+
+
+def read_presets(items: Iterable[object]) -> dict[int, Decimal]:
+    """Preset id -> gross price, RUB per month."""
+    prices: dict[int, Decimal] = {}
+    for item in items:
+        try:
+            data = plain(item)
+        except TypeError:
+            continue
+        preset_id, price = as_int(data.get("id")), money_or_none(data.get("price"))
+        if preset_id is not None and price is not None and price > 0:
+            prices[preset_id] = price
+    return prices
+
+
+def reconcile(
+    costs: CostTable | None, finances: Finances | None, stored_basis: str | None = None, stored_factor: Decimal | None = None
+) -> Discount:
+    """Find out whether the cost list is before or after the account's discount.
+
+    Its sum equals ``monthly_cost`` (within 1 %): the rows are gross.  It equals ``monthly_fee``: they are net already.
+    Neither, or not enough to compare: the account's stored basis, and without one no discount is assumed.
+    """
+    list_price = finances.monthly_cost if finances else None
+    fee = finances.monthly_fee if finances else None
+    if costs is not None and costs.total > 0:
+        if list_price and _equal(costs.total, list_price):
+            return Discount("gross", fee / list_price if fee else Decimal(1))
+        if fee and _equal(costs.total, fee):
+            return Discount("net", Decimal(1))
+    comparable = costs is not None and finances is not None and (costs.total > 0 or bool(list_price))
+    if stored_basis == "net":
+        return Discount("net", Decimal(1), reconciled=not comparable)
+    if stored_basis == "gross":
+        factor = fee / list_price if fee and list_price else stored_factor
+        return Discount("gross", factor if factor is not None else Decimal(1), reconciled=not comparable)
+    return Discount(None, Decimal(1), reconciled=not comparable)
+
+
+def _equal(left: Decimal, right: Decimal) -> bool:
+    return abs(left - right) <= abs(right) * _TOLERANCE
+
+
+def resolve(row: CostRow | None, preset_price: Decimal | None, factor: Decimal, known: Cost | None) -> Cost:
+    """Choose a server's cost: its cost row, else what was known (stale), else the preset's price, else unknown.
+
+    ``known`` is the cost that the row of the CRM already has.
+    """
+    if row is not None:
+        return Cost(to_money(row.gross * factor), row.gross, "services_cost", components=row.components)
+    if known is not None and known.source in {"services_cost", "manual"} and known.gross is not None:
+        return Cost(None, known.gross, "services_cost", stale=True, components=known.components)
+    if preset_price is not None:
+        return Cost(to_money(preset_price * factor), preset_price, "preset")
+    if known is not None and known.source != "unknown":
+        return Cost(None, known.gross, known.source, stale=True, components=known.components)
+    return Cost(None, None, "unknown")

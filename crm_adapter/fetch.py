@@ -1,0 +1,246 @@
+"""What is asked of Timeweb, as flows: only GET, page by page, every fault turned into data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+from crm_adapter import messages
+from crm_adapter.costs import CostTable, Finances, read_costs, read_finances, read_presets
+from crm_adapter.flow import Flow, api
+from crm_adapter.mapping import REMOVED_STATUS, map_server
+from crm_adapter.payload import as_int, as_text, plain
+from crm_adapter.results import HostingValues, ServerError
+from timeweb_sdk.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    DecodeError,
+    EdgeError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitError,
+    ReadOnlyError,
+    TimewebError,
+    TransportError,
+    UnauthorizedError,
+)
+from timeweb_sdk.errors import (
+    ServerError as UpstreamError,
+)
+
+__all__ = ["Caller", "Fault", "Listing", "confirm_removals", "fault_of", "get_server", "identity", "list_servers", "try_call"]
+
+T = TypeVar("T")
+
+PAGE_SIZE: Final = 100
+#: A run asks for at most this many missing servers by id; the rest waits for the next run.
+MAX_REMOVAL_CHECKS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a call failed, as the run records it."""
+
+    code: str
+    retry_after: float | None = None
+
+
+def fault_of(error: TimewebError) -> Fault:
+    """Classify an error of the SDK; its text is never kept, because replies may echo secrets."""
+    match error:
+        case UnauthorizedError():
+            return Fault("unauthorized")
+        case RateLimitError():
+            return Fault("rate_limited", getattr(error, "retry_after", None))
+        case DeadlineExceeded() if (asked := getattr(error, "asked", None)) is not None:
+            return Fault("rate_limited", asked)
+        case ForbiddenError():
+            return Fault("forbidden")
+        case NotFoundError():
+            return Fault("not_found")
+        case UpstreamError():
+            return Fault("upstream_unavailable", getattr(error, "retry_after", None))
+        case TransportError() | DeadlineExceeded():
+            return Fault("upstream_unavailable")
+        case EdgeError() | DecodeError():
+            return Fault("bad_response")
+        case ReadOnlyError():
+            return Fault("read_only")
+        case ConfigurationError():
+            return Fault("not_configured")
+        case _:
+            return Fault("upstream_unavailable")
+
+
+class Caller:
+    """Calls Timeweb as one account, counts the calls, and does what must come before each (renewing the lease)."""
+
+    def __init__(self, account: str, before: Callable[[], Flow[None]] | None = None) -> None:
+        self.account = account
+        self.calls = 0
+        self._before = before
+
+    def call(self, request: Callable[[Any], T]) -> Flow[T]:
+        """One call; raises the SDK's errors."""
+        if self._before is not None:
+            yield from self._before()
+        self.calls += 1
+        return (yield from api(self.account, request))
+
+
+def try_call(caller: Caller, request: Callable[[Any], T]) -> Flow[tuple[T | None, Fault | None]]:
+    """One call with its fault as data."""
+    try:
+        return (yield from caller.call(request)), None
+    except TimewebError as error:
+        return None, fault_of(error)
+
+
+def _items(reply: Any) -> list[Any]:
+    """The items of a Page, or of a plain list."""
+    return list(reply) if isinstance(reply, list | tuple) else list(reply.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All servers of an account, as far as they came."""
+
+    servers: tuple[HostingValues, ...] = ()
+    errors: tuple[ServerError, ...] = ()
+    complete: bool = False
+    """Unique ids equal the total, and every page told the same total."""
+    total: int | None = None
+    fault: Fault | None = None
+
+
+def identity(caller: Caller) -> Flow[tuple[str | None, Fault | None]]:
+    """Timeweb's own id of the account, from its projects; None where there is no project to read it from."""
+    reply, fault = yield from try_call(caller, lambda tw: tw.projects.list())
+    if reply is None:
+        return None, fault
+    ids: list[str] = []
+    for item in _items(reply):
+        try:
+            project = plain(item)
+        except TypeError:
+            continue
+        if account_id := as_text(project.get("account_id"), 100):
+            if project.get("is_default") is True:
+                return account_id, None
+            ids.append(account_id)
+    return (ids[0] if ids else None), None
+
+
+def list_servers(caller: Caller) -> Flow[Listing]:
+    """List by pages of 100; a listing that does not add up is made once more, then taken as incomplete."""
+    listing = yield from _walk(caller)
+    if listing.complete or listing.fault or any(error.server_id is None for error in listing.errors):
+        return listing
+    again = yield from _walk(caller)
+    if again.complete:
+        return again
+    merged = {server.timeweb_id: server for server in (*listing.servers, *again.servers)}
+    return Listing(tuple(merged.values()), again.errors, complete=False, total=again.total, fault=again.fault)
+
+
+def _walk(caller: Caller) -> Flow[Listing]:
+    servers: dict[int, HostingValues] = {}
+    errors: dict[int | None, ServerError] = {}
+    unreadable = offset = 0
+    totals: set[int | None] = set()
+    while True:
+        reply, fault = yield from try_call(caller, _page(offset))
+        if reply is None:
+            return Listing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), fault=fault)
+        items = _items(reply)
+        totals.add(as_int(getattr(reply, "total", None)))
+        before = len(servers) + len(errors)
+        for item in items:
+            try:
+                values = map_server(item)
+            except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
+                error = _unreadable(item)
+                unreadable += error.server_id is None
+                errors[error.server_id] = error
+            else:
+                servers.setdefault(values.timeweb_id, values)
+        # By what came, not by what was asked for: the API may cap the page.
+        offset += len(items)
+        total = _one(totals)
+        if not items or len(servers) + len(errors) == before or (total is not None and offset >= total):
+            break
+    unique = len(servers) + len([error for error in errors if error is not None and error not in servers])
+    complete = total is not None and unique == total and not unreadable
+    return Listing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total)
+
+
+def _page(offset: int) -> Callable[[Any], Any]:
+    def request(timeweb: Any) -> Any:
+        return timeweb.servers.list(limit=PAGE_SIZE, offset=offset) if offset else timeweb.servers.list(limit=PAGE_SIZE)
+
+    return request
+
+
+def _one(totals: set[int | None]) -> int | None:
+    return next(iter(totals)) if len(totals) == 1 else None
+
+
+def _unreadable(item: object) -> ServerError:
+    try:
+        data = plain(item)
+    except (TypeError, RecursionError):
+        data = {}
+    server_id = as_int(data.get("id"))
+    return ServerError(server_id, as_text(data.get("name"), 255), messages.fault_text("server_unreadable"), "server_unreadable")
+
+
+def costs(caller: Caller) -> Flow[tuple[CostTable | None, Fault | None]]:
+    """The account's cost list."""
+    reply, fault = yield from try_call(caller, lambda tw: tw.account.services.cost.list())
+    return (None, fault) if reply is None else (read_costs(_items(reply)), None)
+
+
+def finances(caller: Caller) -> Flow[tuple[Finances | None, Fault | None]]:
+    """The account's finances."""
+    reply, fault = yield from try_call(caller, lambda tw: tw.account.finances.get())
+    if reply is None:
+        return None, fault or Fault("bad_response")
+    try:
+        return read_finances(reply), None
+    except TypeError:
+        return None, Fault("bad_response")
+
+
+def presets(caller: Caller) -> Flow[tuple[dict[int, Decimal] | None, Fault | None]]:
+    """Prices of the presets on sale."""
+    reply, fault = yield from try_call(caller, lambda tw: tw.presets.servers.list())
+    return (None, fault) if reply is None else (read_presets(_items(reply)), None)
+
+
+def get_server(caller: Caller, timeweb_id: int) -> Flow[tuple[HostingValues | None, Fault | None]]:
+    """One server by id; a fault ``not_found`` is the API's own 404 and nothing else."""
+    reply, fault = yield from try_call(caller, lambda tw: tw.servers.get(timeweb_id))
+    if fault is not None or reply is None:
+        return None, fault or Fault("bad_response")
+    try:
+        values = map_server(reply)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
+        return None, Fault("server_unreadable")
+    return (values, None) if values.timeweb_id == timeweb_id else (None, Fault("server_unreadable"))
+
+
+def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Flow[tuple[frozenset[int], frozenset[int]]]:
+    """Ask for missing servers by id: (gone, alive).  Anything but the API's own 404 or status removed proves nothing."""
+    gone: set[int] = set()
+    alive: set[int] = set()
+    for timeweb_id in list(timeweb_ids)[:MAX_REMOVAL_CHECKS]:
+        values, fault = yield from get_server(caller, timeweb_id)
+        if values is not None:
+            (gone if values.timeweb_status == REMOVED_STATUS else alive).add(timeweb_id)
+        elif fault is not None and fault.code == "not_found":
+            gone.add(timeweb_id)
+        elif fault is not None and fault.code in {"rate_limited", "upstream_unavailable", "unauthorized"}:
+            break
+    return frozenset(gone), frozenset(alive)

@@ -1,0 +1,187 @@
+"""Everything one account's plan is made of: what Timeweb tells, beside what the database has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from crm_adapter import accounts, fetch, messages
+from crm_adapter.applying import transaction
+from crm_adapter.costs import Discount, reconcile
+from crm_adapter.decide import Rules
+from crm_adapter.fetch import Caller, Fault
+from crm_adapter.fields import Columns
+from crm_adapter.flow import Flow, db
+from crm_adapter.models import utcnow
+from crm_adapter.money import local_today
+from crm_adapter.planner import Fetched, Options, needs_presets, removal_candidates
+from crm_adapter.results import Warning_
+from crm_adapter.snapshot import AccountInfo, Snapshot
+from crm_adapter.store import read_snapshot
+
+__all__ = ["Gathered", "Scope", "gather"]
+
+_DAY: Final = timedelta(hours=24)
+#: Faults after which Timeweb is left alone for the rest of the run.
+_GIVE_UP: Final = frozenset({"rate_limited", "upstream_unavailable", "unauthorized", "not_configured"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is read and by which rules; ``write`` False: not even caches are saved."""
+
+    columns: Columns
+    options: Options
+    write: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything an account's plan is made of."""
+
+    fetched: Fetched
+    snapshot: Snapshot
+    info: AccountInfo
+    rules: Rules
+    aliases: frozenset[str] = frozenset()
+    """Names under which the same Timeweb account was known."""
+
+
+def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gathered]:
+    """Fetch one account: identity, servers, costs, finances, presets if needed, removal checks."""
+    account = caller.account
+    now = utcnow()
+    rules = Rules(account, now, local_today())
+    info, has_rows = yield from db(lambda s: accounts.load_account(s, account))
+
+    def fatal(fault: Fault, snapshot: Snapshot | None = None) -> Gathered:
+        return Gathered(_fatal(account, fault, caller.calls), snapshot or Snapshot(), info, rules)
+
+    account_id, fault = info.account_id, None
+    if _stale_identity(info, rules):
+        account_id, fault = yield from _identify(caller, info, has_rows, seen_ids, rules, write=work.write)
+        if fault is not None:
+            return fatal(fault)
+    elif account_id is not None and account_id in seen_ids:
+        return fatal(Fault("duplicate_account"))
+    if account_id is not None:
+        seen_ids[account_id] = account
+    listing = yield from fetch.list_servers(caller)
+    if listing.fault is not None and not listing.servers:
+        return fatal(listing.fault)
+    snapshot = yield from db(lambda s: read_snapshot(s, work.columns))
+    if not _stale_identity(info, rules) and _looks_foreign(account, listing, snapshot):
+        _, fault = yield from _identify(caller, info, has_rows, {}, rules, write=work.write)
+        if fault is not None:
+            return fatal(fault, snapshot)
+    fetched = Fetched(
+        account, listing.servers, listing.complete, listing.errors,
+        error_code=listing.fault.code if listing.fault else None,
+        retry_after=listing.fault.retry_after if listing.fault else None,
+    )  # fmt: skip
+    fetched = yield from _fetch_money(caller, fetched, info)
+    fetched, prices = yield from _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
+    candidates, suspicious = removal_candidates(fetched, snapshot, work.options)
+    if candidates and not suspicious:
+        ids = [row.timeweb_id for row in candidates if row.timeweb_id is not None]
+        gone, alive = yield from fetch.confirm_removals(caller, ids)
+        fetched = replace(fetched, gone=gone, alive=alive)
+    if not listing.complete and listing.fault is None:
+        fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
+    aliases = yield from db(lambda s: accounts.same_identity(s, account_id))
+    rules = replace(
+        rules, factor=fetched.discount.factor, presets=prices, currency=fetched.finances.currency if fetched.finances else None
+    )
+    return Gathered(replace(fetched, api_calls=caller.calls), snapshot, info, rules, aliases)
+
+
+def _stale_identity(info: AccountInfo, rules: Rules) -> bool:
+    return info.identity_checked_at is None or rules.now - info.identity_checked_at > _DAY
+
+
+def _looks_foreign(account: str, listing: fetch.Listing, snapshot: Snapshot) -> bool:
+    """None of the account's rows is listed: the token may have been replaced within the day that identity is cached."""
+    own = {
+        key for key, row in snapshot.linked.items() if row.state and row.state.account == account and not row.state.removed_at
+    }
+    return bool(own) and own.isdisjoint(server.timeweb_id for server in listing.servers)
+
+
+def _identify(
+    caller: Caller, info: AccountInfo, has_rows: bool, seen_ids: Mapping[str, str], rules: Rules, *, write: bool
+) -> Flow[tuple[str | None, Fault | None]]:
+    """Whose token is it?  A token of another account than the rows', or a second one of the same, is refused."""
+    account = caller.account
+    account_id, fault = yield from fetch.identity(caller)
+    if fault is not None:
+        # Not knowing is no mismatch: a token that may not read projects still lists its own servers.
+        return info.account_id, fault if fault.code in _GIVE_UP else None
+    if account_id is None:
+        return info.account_id, None
+    if info.account_id is not None and info.account_id != account_id and has_rows:
+        return None, Fault("account_mismatch")
+    twin = seen_ids.get(account_id)
+    if twin is None and not has_rows:
+        twin = yield from db(lambda s: accounts.other_holder(s, account, account_id, rules.now - _DAY))
+    if twin is not None:
+        return None, Fault("duplicate_account")
+    if write:
+        values = {"account_id": account_id, "identity_checked_at": rules.now}
+        yield from transaction(lambda s: accounts.save_account(s, account, values))
+    return account_id, None
+
+
+def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> Flow[Fetched]:
+    if fetched.error_code in _GIVE_UP:
+        stored = reconcile(None, None, info.cost_basis, info.cost_factor)
+        return replace(fetched, discount=stored)
+    costs, fault = yield from fetch.costs(caller)
+    if fault is not None:
+        code = "cost_unavailable" if fault.code in {"forbidden", "not_found"} else fault.code
+        fetched = _warn(fetched, "cost_unavailable", partial=code, retry_after=fault.retry_after)
+    finances = None
+    if fetched.error_code not in _GIVE_UP:
+        finances, fault = yield from fetch.finances(caller)
+        if fault is not None:
+            code = "finances_unavailable" if fault.code in {"forbidden", "not_found"} else fault.code
+            fetched = _warn(fetched, "finances_unavailable", partial=code, retry_after=fault.retry_after)
+    discount: Discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
+    if not discount.reconciled:
+        fetched = _warn(fetched, "cost_unreconciled")
+    return replace(fetched, costs=costs, finances=finances, discount=discount)
+
+
+def _fetch_presets(
+    caller: Caller, fetched: Fetched, info: AccountInfo, snapshot: Snapshot, now: datetime, *, write: bool
+) -> Flow[tuple[Fetched, Mapping[int, Decimal]]]:
+    if not needs_presets(fetched, snapshot):
+        return fetched, {}
+    if info.presets is not None and info.presets_at is not None and now - info.presets_at < _DAY:
+        return fetched, info.presets
+    if fetched.error_code in _GIVE_UP:
+        return fetched, info.presets or {}
+    prices, fault = yield from fetch.presets(caller)
+    if prices is None:
+        code = fault.code if fault else "bad_response"
+        return _warn(fetched, "presets_unavailable", partial=code if code in _GIVE_UP else None), info.presets or {}
+    if write:
+        text = "{" + ",".join(f'"{key}":"{price}"' for key, price in prices.items()) + "}"
+        yield from transaction(lambda s: accounts.save_account(s, caller.account, {"presets": text, "presets_at": now}))
+    return fetched, prices
+
+
+def _warn(fetched: Fetched, code: str, *, partial: str | None = None, retry_after: float | None = None) -> Fetched:
+    """Add a warning; ``partial`` is the fault that it makes of the run if there is none yet."""
+    return replace(
+        fetched,
+        warnings=(*fetched.warnings, Warning_(code, messages.fault_text(code), fetched.account)),
+        error_code=fetched.error_code or partial,
+        retry_after=fetched.retry_after or retry_after,
+    )
+
+
+def _fatal(account: str, fault: Fault, calls: int) -> Fetched:
+    return Fetched(account, error_code=fault.code, retry_after=fault.retry_after, fatal=True, api_calls=calls)

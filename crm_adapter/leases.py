@@ -1,0 +1,111 @@
+"""At most one sync per account across all processes: a row that expires by the database's own clock.
+
+There is no heartbeat thread.  The lease is renewed before calls to Timeweb and inside the transaction of each chunk;
+a renewal that finds another owner rolls that transaction back, so a worker that slept too long writes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from sqlalchemy import CursorResult, select, update
+from sqlalchemy.orm import Session
+
+from crm_adapter.dialects import db_now_ms, insert_ignore
+from crm_adapter.models import SyncLease, SyncRun, utcnow
+
+__all__ = ["TTL_SECONDS", "Claim", "LeaseLost", "attach_run", "claim", "holder", "new_owner", "release", "renew"]
+
+#: Longer than a call may take (the client's total_timeout is 180 s by default), or the lease would lapse during one.
+TTL_SECONDS: Final = 300.0
+
+
+class LeaseLost(Exception):
+    """Another process took the lease over; the transaction must not commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whether the lease is ours, and whose run it is otherwise."""
+
+    won: bool
+    run_id: int | None = None
+
+
+def new_owner() -> str:
+    """A name that nobody else has."""
+    return secrets.token_hex(16)
+
+
+def claim(session: Session, account: str, owner: str, *, ttl: float = TTL_SECONDS) -> Claim:
+    """Take the account's lease if it is free or expired; the run of a dead holder is marked crashed."""
+    session.execute(insert_ignore(session, _table()), {"account": account, "expires_ms": 0, "progress": 0, "total": 0})
+    before = session.execute(select(SyncLease.owner, SyncLease.run_id).where(SyncLease.account == account)).one_or_none()
+    if before is not None and before.owner == owner:
+        return Claim(won=True, run_id=before.run_id)
+    won = _execute(
+        session,
+        update(SyncLease)
+        .where(SyncLease.account == account, SyncLease.expires_ms < db_now_ms())
+        .values(owner=owner, run_id=None, expires_ms=db_now_ms() + int(ttl * 1000), progress=0, total=0),
+    )
+    if won != 1:
+        return Claim(won=False, run_id=before.run_id if before else None)
+    if before is not None and before.run_id is not None:
+        session.execute(
+            update(SyncRun)
+            .where(SyncRun.id == before.run_id, SyncRun.status == "running")
+            .values(status="crashed", error_code="crashed", finished_at=utcnow())
+        )
+    return Claim(won=True)
+
+
+def attach_run(session: Session, account: str, owner: str, run_id: int) -> None:
+    """Note which run the lease serves."""
+    _must_own(_execute(session, _mine(account, owner).values(run_id=run_id)))
+
+
+def renew(
+    session: Session,
+    account: str,
+    owner: str,
+    *,
+    ttl: float = TTL_SECONDS,
+    progress: int | None = None,
+    total: int | None = None,
+) -> None:
+    """Extend the lease; raises :class:`LeaseLost` when it is no longer ours."""
+    values: dict[str, Any] = {"expires_ms": db_now_ms() + int(ttl * 1000)}
+    if progress is not None:
+        values |= {"progress": progress, "total": total or 0}
+    _must_own(_execute(session, _mine(account, owner).values(values)))
+
+
+def release(session: Session, account: str, owner: str) -> None:
+    """Free the lease if it is still ours."""
+    session.execute(_mine(account, owner).values(owner=None, run_id=None, expires_ms=0, progress=0, total=0))
+
+
+def holder(session: Session, account: str) -> int | None:
+    """The run that holds the account's lease now."""
+    return session.scalar(select(SyncLease.run_id).where(SyncLease.account == account))
+
+
+def _table() -> Any:
+    return SyncLease.__table__
+
+
+def _mine(account: str, owner: str) -> Any:
+    return update(SyncLease).where(SyncLease.account == account, SyncLease.owner == owner)
+
+
+def _execute(session: Session, statement: Any) -> int:
+    result = cast("CursorResult[Any]", session.execute(statement, execution_options={"synchronize_session": False}))
+    return result.rowcount
+
+
+def _must_own(rowcount: int) -> None:
+    if rowcount != 1:
+        raise LeaseLost

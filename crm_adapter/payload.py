@@ -1,0 +1,131 @@
+"""The one place where a reply of Timeweb becomes plain data, and where secrets are taken out of it.
+
+Everything that plans, compares, stores, logs or shows a server starts from :func:`plain` or :func:`stable`.  Coercions
+are lenient, because the SDK decodes leniently: an odd value is None, never an exception.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+__all__ = ["as_bool", "as_decimal", "as_dict", "as_dicts", "as_int", "as_text", "plain", "stable"]
+
+_SECRET_KEY: Final = re.compile(
+    r"pass(wd|word|phrase|code)?s?($|[_\-])|(^|[_\-])pass|secret|token|cloud[_\-]?init|user[_\-]?data|private[_\-]?key"
+    r"|(api|access|secret|ssh|auth)[_\-]?keys?$|credential|kubeconfig|authorization",
+    re.IGNORECASE,
+)
+_PEM: Final = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----")
+#: Moves between two readings of an unchanged server, or only decorates it.
+_VOLATILE_KEY: Final = re.compile(
+    r"^(used|usage|stats?|statistics?|uptime|avatar|avatar_(id|link)|.*_(usage|used)|used_.*)$", re.IGNORECASE
+)
+_MAX_DEPTH: Final = 12
+#: "1e999999" is a number too; nobody's server has that many megabytes.
+_LARGEST: Final = Decimal(10) ** 20
+
+
+def plain(value: object) -> dict[str, Any]:
+    """A model of the SDK or a dict of the API as a plain dict without secrets.
+
+    Raises ``TypeError`` for anything else.
+    """
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, warnings=False)
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a model of the SDK or a dict of the API, got {type(value).__name__}")
+    return _clean(value, 0, volatile=True)  # type: ignore[no-any-return]
+
+
+def stable(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a plain dict that changes only when the server does; lists of objects in a fixed order."""
+    return _clean(value, 0, volatile=False)  # type: ignore[no-any-return]
+
+
+def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
+    if depth > _MAX_DEPTH:
+        return None
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return _PEM.sub("[removed]", value) if "PRIVATE KEY" in value else _text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value) > _LARGEST:
+            return None
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, SecretStr | SecretBytes):
+        return None
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, warnings=False)
+    if isinstance(value, Mapping):
+        return {
+            _text(str(key)): _clean(item, depth + 1, volatile=volatile)
+            for key, item in value.items()
+            if not isinstance(item, SecretStr | SecretBytes)
+            and not _SECRET_KEY.search(str(key))
+            and (volatile or not _VOLATILE_KEY.match(str(key)))
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [_clean(item, depth + 1, volatile=volatile) for item in value]
+        # The API promises no order of networks, addresses and disks; a reshuffle is no change.
+        return sorted(items, key=repr) if not volatile and items and all(isinstance(item, dict) for item in items) else items
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    """Databases refuse NUL (PostgreSQL) and lone surrogates (all of them)."""
+    value = value.replace("\x00", "")
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+
+
+def as_dict(value: object) -> dict[str, Any]:
+    """A dict, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_dicts(value: object) -> list[dict[str, Any]]:
+    """The dicts of a list, or nothing."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def as_text(value: object, limit: int | None = None) -> str | None:
+    """A string that is not blank, cut to ``limit`` characters."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = str(value).strip()
+    return text[:limit] or None
+
+
+def as_bool(value: object) -> bool:
+    """True for true, 1 and "true"."""
+    return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in {"true", "1"})
+
+
+def as_decimal(value: object) -> Decimal | None:
+    """A finite number, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and abs(number) <= _LARGEST else None
+
+
+def as_int(value: object, *, bits: int = 64) -> int | None:
+    """A whole number that fits a signed column of ``bits``, or None."""
+    number = as_decimal(value)
+    if number is None or abs(number) >= 2 ** (bits - 1) or number != number.to_integral_value():
+        return None
+    return int(number)

@@ -1,0 +1,221 @@
+"""``sync_server`` and ``import_servers``: few servers, without the account's lease; row locks and the unique key protect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.exc import DataError, IntegrityError
+
+from crm_adapter import accounts, fetch, messages
+from crm_adapter.applying import transaction
+from crm_adapter.costs import reconcile
+from crm_adapter.decide import Decision, Rules, Seen, create, decide
+from crm_adapter.fetch import Caller, Fault
+from crm_adapter.fields import Columns, FieldMap, validate_mapping
+from crm_adapter.flow import Flow, db
+from crm_adapter.linking import LinkPolicy, match
+from crm_adapter.mapping import REMOVED_STATUS
+from crm_adapter.models import utcnow
+from crm_adapter.money import local_today
+from crm_adapter.planner import Fetched, needs_presets
+from crm_adapter.reading import read_server
+from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ServerSyncResult, Warning_
+from crm_adapter.snapshot import Row, Snapshot
+from crm_adapter.store import Writer, read_rows, read_snapshot
+
+__all__ = ["import_servers", "sync_server"]
+
+#: From this many ids on, listing is cheaper than asking for each.
+_LIST_FROM: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """What is needed to price servers of one account."""
+
+    seen: tuple[Seen, ...]
+    rules: Rules
+    snapshot: Snapshot
+
+
+def sync_server(
+    clients: Mapping[str, Any], crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap | None
+) -> Flow[ServerSyncResult]:
+    """See :func:`crm_adapter.sync_server`."""
+    columns = validate_mapping(model, fields)
+    row = (yield from db(lambda s: read_rows(s, columns, [crm_id]))).get(crm_id)
+
+    def failed(
+        code: str, *, timeweb_id: int | None = None, calls: int = 0, retry_after: float | None = None
+    ) -> ServerSyncResult:
+        text = messages.fault_text(code, retry_after=retry_after)
+        shown = "not_found" if code == "row_not_found" else code
+        return ServerSyncResult(False, crm_id, timeweb_id, text, shown, api_calls=calls)
+
+    if row is None:
+        return failed("row_not_found")
+    if row.timeweb_id is None:
+        return failed("not_linked")
+    timeweb_id = row.timeweb_id
+    names = [row.state.account] if row.state and row.state.account in clients else list(clients)
+    if not names:
+        return failed("not_configured", timeweb_id=timeweb_id)
+    calls, fault = 0, Fault("server_missing")
+    for account in names:
+        caller = Caller(str(account))
+        values, fault_ = yield from fetch.get_server(caller, timeweb_id)
+        if values is None:
+            calls += caller.calls
+            fault = Fault("server_missing") if fault_ is None or fault_.code == "not_found" else fault_
+            continue
+        if values.timeweb_status == REMOVED_STATUS:
+            # Removal is decided by a complete listing as well; one reply is not enough.
+            return failed("server_missing", timeweb_id=timeweb_id, calls=calls + caller.calls)
+        prices = yield from _price(caller, columns, [values])
+        fresh = prices.snapshot.linked.get(timeweb_id)
+        if fresh is None:
+            return failed("not_linked", timeweb_id=timeweb_id)
+        done = yield from _write(columns, prices.rules, actor, decide(fresh, prices.seen[0], prices.rules))
+        server = yield from db(lambda s: read_server(s, columns, crm_id))
+        changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
+        text = "Сервер синхронизирован" if changed else "Изменений нет"
+        return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
+    return failed(fault.code, timeweb_id=timeweb_id, calls=calls, retry_after=fault.retry_after)
+
+
+def import_servers(
+    clients: Mapping[str, Any],
+    server_ids: Sequence[int],
+    *,
+    link: LinkPolicy | Mapping[int, int] | None,
+    actor: str | None,
+    dry_run: bool,
+    model: type[Any],
+    fields: FieldMap | None,
+) -> Flow[ImportResult]:
+    """See :func:`crm_adapter.import_servers`."""
+    columns = validate_mapping(model, fields)
+    wanted = list(dict.fromkeys(server_ids))
+    errors: list[ItemError] = []
+    imported: list[ImportedServer] = []
+    warnings: list[Warning_] = []
+    snapshot = yield from db(lambda s: read_snapshot(s, columns))
+    pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in snapshot.linked]
+    errors += [_error(timeweb_id, "already_imported") for timeweb_id in wanted if timeweb_id in snapshot.linked]
+    calls = 0
+    faults: dict[int, Fault] = {}
+    if not clients:
+        faults = dict.fromkeys(pending, Fault("not_configured"))
+    for account in clients:
+        if not pending:
+            break
+        caller = Caller(account)
+        found, account_faults = yield from _find(caller, pending)
+        faults |= account_faults
+        if found:
+            prices = yield from _price(caller, columns, found)
+            for seen in prices.seen:
+                done = yield from _import_one(columns, prices, seen, link, actor, dry_run)
+                (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            pending = [timeweb_id for timeweb_id in pending if timeweb_id not in {values.timeweb_id for values in found}]
+        calls += caller.calls
+    errors += [_error(timeweb_id, faults.get(timeweb_id, Fault("not_found")).code) for timeweb_id in pending]
+    return ImportResult(tuple(imported), tuple(errors), tuple(warnings), calls, dry_run)
+
+
+def _error(timeweb_id: int, code: str, text: str | None = None) -> ItemError:
+    return ItemError(timeweb_id, code, text or messages.fault_text(code))
+
+
+def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValues], dict[int, Fault]]]:
+    """The wanted servers that this account has; faults only where the answer is not a plain "no such server"."""
+    found: list[HostingValues] = []
+    faults: dict[int, Fault] = {}
+    if len(wanted) >= _LIST_FROM:
+        listing = yield from fetch.list_servers(caller)
+        found = [
+            values for values in listing.servers if values.timeweb_id in wanted and values.timeweb_status != REMOVED_STATUS
+        ]
+        missing = set(wanted) - {values.timeweb_id for values in found}
+        if listing.fault is not None:
+            faults = dict.fromkeys(missing, listing.fault)
+        faults |= {e.server_id: Fault(e.code) for e in listing.errors if e.server_id in missing and e.server_id is not None}
+        return found, faults
+    for timeweb_id in wanted:
+        values, fault = yield from fetch.get_server(caller, timeweb_id)
+        if values is not None and values.timeweb_status != REMOVED_STATUS:
+            found.append(values)
+        elif fault is not None and fault.code != "not_found":
+            faults[timeweb_id] = fault
+    return found, faults
+
+
+def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> Flow[_Prices]:
+    """Costs for a few servers; what cannot be read leaves them unknown (or as they were)."""
+    now = utcnow()
+    info, _ = yield from db(lambda s: accounts.load_account(s, caller.account))
+    costs, _ = yield from fetch.costs(caller)
+    finances = None
+    if costs is not None:
+        finances, _ = yield from fetch.finances(caller)
+    discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
+    snapshot = yield from db(lambda s: read_snapshot(s, columns))
+    fetched = Fetched(caller.account, tuple(servers), costs=costs)
+    prices: Mapping[int, Decimal] = info.presets or {}
+    if needs_presets(fetched, snapshot) and not prices:
+        prices = (yield from fetch.presets(caller))[0] or {}
+    rules = Rules(caller.account, now, local_today(), discount.factor, prices, finances.currency if finances else None)
+    rows = costs.servers if costs else {}
+    return _Prices(tuple(Seen(values, rows.get(values.timeweb_id)) for values in servers), rules, snapshot)
+
+
+def _import_one(
+    columns: Columns, prices: _Prices, seen: Seen, link: LinkPolicy | Mapping[int, int] | None, actor: str | None, dry_run: bool
+) -> Flow[ImportedServer | ItemError]:
+    timeweb_id = seen.values.timeweb_id
+    if timeweb_id in prices.snapshot.linked:
+        return _error(timeweb_id, "already_imported")
+    target = _target(seen.values, prices.snapshot, link)
+    if isinstance(target, ItemError):
+        return target
+    decision = create(seen, prices.rules) if target is None else decide(target, seen, prices.rules, linking=True)
+    if dry_run:
+        return ImportedServer(timeweb_id, target.crm_id if target else None, decision.name, linked=target is not None)
+    try:
+        done = yield from _write(columns, prices.rules, actor, decision)
+    except IntegrityError:
+        taken = yield from db(lambda s: _is_taken(s, columns, timeweb_id))
+        return _error(timeweb_id, "already_imported" if taken else "database_rejected")
+    except DataError:
+        return _error(timeweb_id, "database_rejected")
+    if not done or done[0].row is None:
+        taken = yield from db(lambda s: _is_taken(s, columns, timeweb_id))
+        return _error(timeweb_id, "already_imported" if taken else "conflict")
+    return ImportedServer(timeweb_id, done[0].row.crm_id, done[0].name, linked=target is not None)
+
+
+def _write(columns: Columns, rules: Rules, actor: str | None, decision: Decision) -> Flow[list[Decision]]:
+    writer = Writer(columns, rules, actor=actor)
+    return (yield from transaction(lambda s: writer.apply(s, [decision])))
+
+
+def _target(values: HostingValues, snapshot: Snapshot, link: LinkPolicy | Mapping[int, int] | None) -> Row | ItemError | None:
+    """The row to link to, None for a new one, or why neither is possible."""
+    if isinstance(link, Mapping):
+        if values.timeweb_id not in link:
+            return None
+        crm_id = link[values.timeweb_id]
+        row = next((row for row in snapshot.unlinked if row.crm_id == crm_id), None)
+        return row or _error(values.timeweb_id, "conflict", f"Запись № {crm_id} не найдена или уже связана с другим сервером")
+    links = match([values], snapshot.unlinked, link or "ip")
+    if values.timeweb_id in links.conflicts:
+        return _error(values.timeweb_id, "conflict")
+    return links.linked.get(values.timeweb_id)
+
+
+def _is_taken(session: Any, columns: Columns, timeweb_id: int) -> bool:
+    return session.scalar(select(columns["id"]).where(columns["timeweb_id"] == timeweb_id)) is not None

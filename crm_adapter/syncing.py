@@ -1,0 +1,191 @@
+"""``sync_all`` and ``plan``: lease, fetch, plan, apply, close; account by account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from crm_adapter import accounts, leases, messages
+from crm_adapter.applying import apply_decisions, transaction
+from crm_adapter.fetch import Caller
+from crm_adapter.fields import FieldMap, validate_mapping
+from crm_adapter.flow import Flow, cpu, db
+from crm_adapter.gathering import Gathered, Scope, gather
+from crm_adapter.linking import LinkPolicy
+from crm_adapter.planner import AccountPlan, Options, build_plan, planned
+from crm_adapter.reporting import Outcome, busy, judge, not_configured, outcome_of, report
+from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
+from crm_adapter.snapshot import Row
+from crm_adapter.store import Writer
+
+__all__ = ["plan", "sync_all"]
+
+#: A lease renewed this recently (seconds) outlives the next call anyway; saves one statement per page.
+_RENEW_EVERY: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one call of ``sync_all`` was asked to do."""
+
+    scope: Scope
+    actor: str | None = None
+    on_progress: Callable[[int, int], object] | None = None
+
+
+def sync_all(
+    clients: Mapping[str, Any],
+    *,
+    only_auto: bool,
+    import_new: bool,
+    actor: str | None,
+    dry_run: bool,
+    link_policy: LinkPolicy,
+    handed: Mapping[str, str] | None,
+    on_progress: Callable[[int, int], object] | None,
+    model: type[Any],
+    fields: FieldMap | None,
+) -> Flow[SyncReport]:
+    """See :func:`crm_adapter.sync_all`."""
+    scope = Scope(validate_mapping(model, fields), Options(only_auto, import_new, link_policy), write=not dry_run)
+    work = _Work(scope, actor, on_progress)
+    if not clients:
+        return not_configured()
+    if dry_run:
+        outcomes = yield from _rehearse(clients, work)
+        return report(None, outcomes, dry_run=True)
+    claims = yield from transaction(lambda s: accounts.claim_accounts(s, list(clients), actor=actor, handed=handed))
+    outcomes = [busy(account) for account in claims.busy]
+    if claims.run_id is None or not claims.owners:
+        return report(next(iter(claims.busy.values()), None), outcomes)
+    seen_ids: dict[str, str] = {}
+    held = dict(claims.owners)
+    try:
+        for position, (account, owner) in enumerate(claims.owners.items(), start=1):
+            fence = _Fence(account, owner)
+            last = position == len(claims.owners)
+            outcome = yield from _run_account(account, work, fence, claims.run_id, seen_ids, clients, outcomes, last=last)
+            held.pop(account)
+            outcomes.append(outcome)
+    except GeneratorExit:
+        raise
+    except BaseException:
+        yield from _abandon(held, claims.run_id)
+        raise
+    return report(claims.run_id, outcomes)
+
+
+def plan(
+    clients: Mapping[str, Any],
+    *,
+    only_auto: bool,
+    import_new: bool,
+    link_policy: LinkPolicy,
+    model: type[Any],
+    fields: FieldMap | None,
+) -> Flow[SyncPlan]:
+    """See :func:`crm_adapter.plan`."""
+    work = _Work(Scope(validate_mapping(model, fields), Options(only_auto, import_new, link_policy), write=False))
+    if not clients:
+        return SyncPlan(not_configured())
+    outcomes = yield from _rehearse(clients, work)
+    servers = [planned(decision) for outcome in outcomes for decision in outcome.done]
+    servers += [item for outcome in outcomes for item in outcome.skipped]
+    servers += [
+        PlannedServer("error", error.server_id, None, error.server_name, reason=error.error)
+        for outcome in outcomes
+        for error in outcome.errors
+    ]
+    return SyncPlan(report(None, outcomes, dry_run=True), tuple(servers))
+
+
+class _Fence:
+    """Renews one account's lease before calls, at most every half minute."""
+
+    def __init__(self, account: str, owner: str) -> None:
+        self.account, self.owner = account, owner
+        self._renewed = float("-inf")
+
+    def before_call(self) -> Flow[None]:
+        if time.monotonic() - self._renewed < _RENEW_EVERY:
+            return
+        yield from transaction(lambda s: leases.renew(s, self.account, self.owner))
+        self._renewed = time.monotonic()
+
+
+def _rehearse(clients: Mapping[str, Any], work: _Work) -> Flow[list[Outcome]]:
+    outcomes: list[Outcome] = []
+    seen_ids: dict[str, str] = {}
+    taken: set[int] = set()
+    for account in clients:
+        gathered = yield from gather(Caller(account), work.scope, seen_ids)
+        made = yield from cpu(lambda g=gathered: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
+        fresh = [decision for decision in made.decisions if decision.action != "create" or decision.timeweb_id not in taken]
+        taken |= {decision.timeweb_id for decision in fresh}
+        outcome = outcome_of(gathered.fetched, made)
+        outcome.done = fresh
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _run_account(
+    account: str,
+    work: _Work,
+    fence: _Fence,
+    run_id: int,
+    seen_ids: dict[str, str],
+    clients: Mapping[str, Any],
+    before: Sequence[Outcome],
+    *,
+    last: bool,
+) -> Flow[Outcome]:
+    try:
+        gathered = yield from gather(Caller(account, fence.before_call), work.scope, seen_ids)
+        made = yield from cpu(lambda: _plan_account(gathered, work, clients, before))
+        writer = Writer(work.scope.columns, gathered.rules, run_id, work.actor, fence.owner)
+        outcome = outcome_of(gathered.fetched, made)
+        outcome.done, rejected = yield from apply_decisions(writer, made.decisions, work.on_progress)
+        outcome.errors += rejected
+        outcome.report = judge(gathered.fetched, made, outcome.errors)
+
+        def close(session: Any) -> None:
+            accounts.close_account(
+                session, gathered.rules, gathered.info, gathered.fetched, outcome.report,
+                owner=fence.owner, run_id=run_id, events=made.events, snapshot=gathered.snapshot,
+            )  # fmt: skip
+            if last:
+                accounts.close_run(session, run_id, report(run_id, [*before, outcome]))
+
+        yield from transaction(close)
+    except leases.LeaseLost:
+        return Outcome(AccountReport(account, "failed", "lease_lost", messages.fault_text("lease_lost")))
+    return outcome
+
+
+def _plan_account(gathered: Gathered, work: _Work, clients: Mapping[str, Any], before: Sequence[Outcome]) -> AccountPlan:
+    healthy = {outcome.report.account for outcome in before if outcome.report.status in {"success", "partial"}}
+
+    def may_take(row: Row) -> bool:
+        """A server that moved: its old account no longer lists it, is the same account renamed, or is no longer configured."""
+        state = row.state
+        if state is None or state.account is None or state.account in gathered.aliases or state.removed_at is not None:
+            return True
+        return state.missing_since is not None and (state.account in healthy or state.account not in clients)
+
+    return build_plan(gathered.fetched, gathered.snapshot, gathered.rules, work.scope.options, may_take=may_take)
+
+
+def _abandon(held: Mapping[str, str], run_id: int) -> Flow[None]:
+    """The run dies with an exception: free its leases if the database still answers, else they expire."""
+
+    def free(session: Any) -> None:
+        for account, owner in held.items():
+            leases.release(session, account, owner)
+        accounts.crash_run(session, run_id)
+
+    try:
+        yield from db(free)
+    except Exception:  # the reason of the crash is what the caller must see
+        return
