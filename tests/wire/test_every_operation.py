@@ -1,0 +1,208 @@
+"""Every operation, called through the built package: what it sends and what it makes of the reply, against the contract."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import warnings
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import httpx
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from tests.wire.expectation import Case, Json, cases, operations, resolve
+from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
+from timeweb_sdk.operations import OPERATIONS
+
+ALL = {operation["operationId"]: list(cases(path, method, operation)) for path, method, operation in operations()}
+
+
+class Recorder:
+    """Answers with the reply of the case and keeps what was asked."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        headers = {"Content-Type": self.case.reply_type} if self.case.reply_type else {}
+        return httpx.Response(self.case.status, content=self.case.reply, headers=headers)
+
+    async def asynchronously(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        return self(request)
+
+
+# -- the call -------------------------------------------------------------------------------------------------------------
+
+
+def python_name(wire: str) -> str:
+    """``startTime`` -> ``start_time``."""
+    name = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", wire.removesuffix("[]")).replace("-", "_").lower()
+    return name + "_" if keyword.iskeyword(name) else name
+
+
+def argument(schema: Json, value: Any) -> Any:
+    """Give a value as a caller would: a moment as datetime, a secret as SecretStr."""
+    schema = resolve(schema)
+    if isinstance(value, str) and schema.get("format") == "date-time":
+        return datetime.fromisoformat(value)
+    if isinstance(value, str) and schema.get("format") == "password":
+        return SecretStr(value)
+    return value
+
+
+def call(client: Timeweb | AsyncTimeweb, case: Case) -> Any:
+    method: Any = client
+    for word in OPERATIONS[case.operation_id].attribute.split("."):
+        method = getattr(method, word)
+    named = {python_name(wire): argument(case.schemas[wire], value) for wire, value in {**case.query, **case.fields}.items()}
+    if case.body_kind == "multipart":
+        named = {name: [b"%d" % number for number, _ in enumerate(value)] for name, value in named.items()}
+    if case.whole_body is not None:
+        named["body"] = case.whole_body
+    with warnings.catch_warnings():
+        if OPERATIONS[case.operation_id].deprecated:
+            warnings.simplefilter("ignore", DeprecationWarning)
+        return method(*case.path_values, **named)
+
+
+# -- what was sent --------------------------------------------------------------------------------------------------------
+
+
+def check_request(recorder: Recorder) -> None:
+    case = recorder.case
+    (request,) = recorder.requests
+    assert request.method == case.method
+    raw_path, _, raw_query = request.url.raw_path.decode("ascii").partition("?")
+    values = iter(case.path_values)
+    expected = [str(next(values)) if segment.startswith("{") else segment for segment in case.path.split("/")]
+    assert [unquote(segment) for segment in raw_path.split("/")] == expected
+    assert sorted(parse_qsl(raw_query, keep_blank_values=True, strict_parsing=bool(raw_query))) == case.expected_query
+    assert request.headers["authorization"] == "Bearer secret-token"
+    content_type = request.headers.get("content-type", "")
+    if case.body_kind == "none":
+        assert (request.content, content_type) == (b"", "")
+    elif case.body_kind == "binary":
+        assert (request.content, content_type) == (case.whole_body, "application/octet-stream")
+    elif case.body_kind == "multipart":
+        check_form(request, case)
+    else:
+        assert content_type == "application/json"
+        wanted = case.fields if case.whole_body is None else case.whole_body
+        assert json.loads(request.content) == wanted
+
+
+def check_form(request: httpx.Request, case: Case) -> None:
+    boundary = request.headers["content-type"].removeprefix("multipart/form-data; boundary=")
+    parts = request.content.split(b"--" + boundary.encode())[1:-1]
+    found = [
+        (match[1].decode(), part.split(b"\r\n\r\n", 1)[1][:-2])
+        for part in parts
+        if (match := re.search(rb' name="(.+?)"', part))
+    ]
+    assert found == [(name, b"%d" % number) for name, value in case.fields.items() for number, _ in enumerate(value)]
+
+
+# -- what came back -------------------------------------------------------------------------------------------------------
+
+
+def check_value(actual: Any, schema: Json, wire: Any, where: str) -> None:
+    schema = resolve(schema)
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            check_value(actual, schema[key][0], wire, where)
+            return
+    if wire is None:
+        assert actual is None, where
+    elif "properties" in schema:
+        check_model(actual, schema, wire, where)
+    elif isinstance(wire, list):
+        assert isinstance(actual, list), where
+        assert len(actual) == len(wire), where
+        for number, item in enumerate(wire):
+            check_value(actual[number], schema.get("items", {}), item, f"{where}[{number}]")
+    elif isinstance(wire, dict):
+        assert isinstance(actual, dict), where
+        values = schema.get("additionalProperties")
+        for key, item in wire.items():
+            check_value(actual[key], values if isinstance(values, dict) else {}, item, f"{where}.{key}")
+    else:
+        check_scalar(actual, schema, wire, where)
+
+
+def check_model(actual: Any, schema: Json, wire: Json, where: str) -> None:
+    assert isinstance(actual, BaseModel), f"{where} is {type(actual).__name__}"
+    by_wire = {field.alias or name: name for name, field in type(actual).model_fields.items()}
+    for key, child in schema["properties"].items():
+        assert key in by_wire, f"{where} has no {key}"
+        value = getattr(actual, by_wire[key])
+        check_value(value, child, wire.get(key), f"{where}.{key}")
+        if isinstance(value, SecretStr):
+            assert value.get_secret_value() not in repr(actual), where
+
+
+def check_scalar(actual: Any, schema: Json, wire: Any, where: str) -> None:
+    if schema.get("format") == "date-time":
+        assert actual == datetime.fromisoformat(wire), where
+    elif schema.get("format") == "password":
+        assert isinstance(actual, SecretStr), where
+        assert actual.get_secret_value() == wire, where
+    elif schema.get("format") == "decimal":
+        assert isinstance(actual, Decimal), where
+        assert actual == Decimal(str(wire)), where
+    else:
+        assert (type(actual), actual) == (type(wire), wire), where
+
+
+def check_reply(result: Any, items: list[Any] | None, total: int | None, case: Case) -> None:
+    if case.payload_schema is None:
+        assert result is None
+    elif case.paged:
+        check_value(items, case.payload_schema, case.payload, case.operation_id)
+        assert total in {len(case.payload), None}
+    else:
+        check_value(result, case.payload_schema, case.payload, case.operation_id)
+        assert not getattr(result, "decode_issues", ())
+
+
+# -- the tests ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_package_has_exactly_the_operations_of_the_contract() -> None:
+    assert {(operation.id, operation.method, operation.path) for operation in OPERATIONS.values()} == {
+        (operation["operationId"], method.upper(), path) for path, method, operation in operations()
+    }
+    assert sum(operation.source == "vendor" for operation in OPERATIONS.values()) == 336
+
+
+@pytest.mark.parametrize("operation_id", ALL)
+def test_sync(operation_id: str) -> None:
+    for case in ALL[operation_id]:
+        recorder = Recorder(case)
+        http = httpx.Client(transport=httpx.MockTransport(recorder))
+        with http, Timeweb("secret-token", http_client=http, rate_limit=RateLimit.off(), max_retries=0, strict=True) as client:
+            result = call(client, case)
+            items, total = (result.items, result.total) if case.paged else (None, None)
+        check_request(recorder)
+        check_reply(result, items, total, case)
+
+
+@pytest.mark.parametrize("operation_id", ALL)
+async def test_async(operation_id: str) -> None:
+    case = ALL[operation_id][0]
+    recorder = Recorder(case)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(recorder.asynchronously))
+    client = AsyncTimeweb("secret-token", http_client=http, rate_limit=RateLimit.off(), max_retries=0, strict=True)
+    async with http, client:
+        result = await call(client, case)
+    items, total = (result.items, result.total) if case.paged else (None, None)
+    check_request(recorder)
+    check_reply(result, items, total, case)
