@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from timeweb_sdk._core.clock import use as use_clock
 from timeweb_sdk.testing._account import State
 from timeweb_sdk.testing._call import Timings
 from timeweb_sdk.testing._clock import Clock, FakeClock, RealClock
@@ -35,4 +36,5 @@ __all__ = [
     "Timings",
     "demo_state",
     "empty_state",
+    "use_clock",
 ]

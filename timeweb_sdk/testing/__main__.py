@@ -14,7 +14,7 @@ from timeweb_sdk.testing._faults import PROFILES
 from timeweb_sdk.testing._server import EmulatorServer
 from timeweb_sdk.testing._statefile import StateFile
 from timeweb_sdk.testing.emulator import Emulator
-from timeweb_sdk.testing.scenarios import SCENARIOS
+from timeweb_sdk.testing.scenarios import SCENARIOS, demo_state
 
 _DESCRIPTION = """\
 A Timeweb Cloud account on this machine: the whole API with made-up servers, no bill and no ban.
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     account.add_argument("--token", default="emulator-token", help="the token that clients must send (default: %(default)s)")
     account.add_argument("--state", type=Path, metavar="FILE", help="keep the account in this JSON file")
     account.add_argument("--scenario", choices=sorted(SCENARIOS), help="what a new account holds (default: empty)")
-    account.add_argument("--servers", type=int, metavar="N", help="how many servers the scenario has (default: 23)")
+    account.add_argument("--servers", type=int, metavar="N", default=23, help="how many servers `demo` has (default: 23)")
     manners = parser.add_argument_group("manners")
     manners.add_argument("--faults", choices=sorted(PROFILES), action="append", default=[], help="misbehave; may be repeated")
     manners.add_argument("--no-rate-limit", action="store_true", help="answer more than 20 requests a second per endpoint")
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.state is not None:
             state = StateFile.read(options.state)
         if state is None and options.scenario is not None:
-            state = SCENARIOS[options.scenario](**({"servers": options.servers} if options.servers is not None else {}))
+            state = demo_state(options.servers) if options.scenario == "demo" else SCENARIOS[options.scenario]()
         emulator = Emulator(
             state,
             token=options.token,

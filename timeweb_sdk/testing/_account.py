@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing import _catalogue
 from timeweb_sdk.testing._clock import Clock, iso
 from timeweb_sdk.testing._http import not_found
@@ -90,9 +91,10 @@ class Account:
         """The next integer id of a collection; ids are never used twice."""
         counters: dict[str, int] = self.state["_emulator"]["next_id"]
         if collection not in counters:
-            kept = self.state.get(collection, [])
-            taken = [item.get("id") for item in (chain.from_iterable(kept.values()) if isinstance(kept, dict) else kept)]
-            counters[collection] = max([_FIRST_ID - 1, *(number for number in taken if isinstance(number, int))]) + 1
+            kept: Any = self.state.get(collection, [])
+            items: list[Item] = list(chain.from_iterable(kept.values())) if is_object(kept) else kept
+            taken = [item["id"] for item in items if isinstance(item.get("id"), int)]
+            counters[collection] = max([_FIRST_ID - 1, *taken]) + 1
         number = counters[collection]
         counters[collection] = number + 1
         return number
@@ -168,14 +170,20 @@ class Account:
         return entry
 
 
+def listed(item: Item, key: str) -> list[Item]:
+    """The objects in a list of an item; none where odd test data has null or something else."""
+    value = item.get(key)
+    return [entry for entry in value if is_object(entry)] if is_array(value) else []
+
+
 def check_state(state: Any) -> None:
     """Raise ValueError, naming the key, when a document cannot be the state of an account."""
-    if not isinstance(state, dict):
+    if not is_object(state):
         found = type(state).__name__
         raise ValueError(f"the state must be a JSON object keyed like the API's envelopes (servers, finances, …), not {found}")
     for name in _LISTS:
         value = state.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        if not is_array(value) or not all(is_object(item) for item in value):
             raise ValueError(f"state[{name!r}] must be a list of objects")
     if not isinstance(state.get("finances", {}), dict):
         raise ValueError("state['finances'] must be an object")

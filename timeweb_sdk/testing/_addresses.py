@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
 from typing import Any
 
-from timeweb_sdk.testing._account import Account, Item
+from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._call import Call, handles
 from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._http import ApiError, bad_request
@@ -32,8 +32,12 @@ def allocate(account: Account, kind: str) -> str:
 
 def addresses_of(server: Item) -> list[Item]:
     """The public addresses of a server, whatever shape its networks are in."""
-    networks: list[Item] = server.get("networks") or []
-    return [address for network in networks if network.get("type") == "public" for address in network.get("ips") or []]
+    return [
+        address
+        for network in listed(server, "networks")
+        if network.get("type") == "public"
+        for address in listed(network, "ips")
+    ]
 
 
 def create_floating(account: Account, zone: str, *, ddos_guard: bool = False) -> Item:
@@ -58,17 +62,21 @@ def attach(account: Account, address: Item, server: Item) -> Item:
     return add_to_network(server, "ipv4", str(address["ip"]), id=address["id"], ptr=address.get("ptr") or "")
 
 
+def _public_network() -> Item:
+    return {"type": "public", "bandwidth": 1000, "ips": [], "is_ddos_guard": False, "blocked_ports": []}
+
+
 def add_to_network(server: Item, kind: str, ip: str, **extra: Any) -> Item:
-    networks: list[Item] = server.setdefault("networks", [])
+    networks = listed(server, "networks")
     public = next((network for network in networks if network.get("type") == "public"), None)
     if public is None:
-        public = {"type": "public", "bandwidth": 1000, "ips": [], "is_ddos_guard": False, "blocked_ports": []}
-        networks.insert(0, public)
-    if public.get("ips") is None:
-        public["ips"] = []
-    main = kind == "ipv4" and not any(a.get("is_main") for a in public["ips"])
+        public = _public_network()
+        networks = [public, *networks]
+    known = listed(public, "ips")
+    main = kind == "ipv4" and not any(address.get("is_main") for address in known)
     entry: Item = {"type": kind, "ip": ip, "ptr": "", "is_main": main, **extra}
-    public["ips"].append(entry)
+    public["ips"] = [*known, entry]
+    server["networks"] = networks
     return entry
 
 
@@ -93,9 +101,9 @@ def detach_all(account: Account, server: Item) -> None:
 
 
 def _remove_from_server(server: Item, ip: str) -> None:
-    for network in server.get("networks") or []:
+    for network in listed(server, "networks"):
         if network.get("ips"):
-            network["ips"] = [entry for entry in network["ips"] if entry.get("ip") != ip]
+            network["ips"] = [entry for entry in listed(network, "ips") if entry.get("ip") != ip]
 
 
 # Operations: floating ips

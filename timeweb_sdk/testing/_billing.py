@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from timeweb_sdk.testing._account import Account, Item
+from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._catalogue import (
     BACKUP_PRICE_PER_GB,
     DISK_PRICE_PER_GB,
@@ -62,7 +62,7 @@ def can_pay(account: Account) -> bool:
 
 
 def _server_row(account: Account, server: Item, presets: dict[Any, Item], project: Any) -> Item:
-    disks: list[Item] = server.get("disks") or []
+    disks: list[Item] = listed(server, "disks")
     preset = presets.get(server.get("preset_id"))
     if preset is not None:
         cost = _number(preset.get("price", 0))
@@ -92,9 +92,9 @@ def _nested(account: Account, server: Item, disks: list[Item]) -> list[Item]:
     number = server.get("id")
     found: list[Item] = [
         {"id": number, "type": "floating_ip", "cost": IPV4_PRICE, "description": str(address.get("ip"))}
-        for network in server.get("networks") or []
+        for network in listed(server, "networks")
         if network.get("type") == "public"
-        for address in network.get("ips") or []
+        for address in listed(network, "ips")
         if address.get("type") in ("ipv4", "ipv_4")
     ]
     for disk in disks:

@@ -9,6 +9,8 @@ from importlib.resources import files
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from timeweb_sdk._core.shapes import is_object
+
 Schema: TypeAlias = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -58,18 +60,17 @@ class Contract:
 
     def match(self, path: str) -> tuple[dict[str, Endpoint], list[str]] | None:
         """The endpoints of a concrete path by method, with the values of its placeholders in order."""
-        node: _Node | None = self._root
+        node = self._root
         values: list[str] = []
         for segment in path.strip("/").split("/"):
-            assert node is not None
             following = node.fixed.get(segment)
             if following is None and node.variable is not None and segment:
                 following = node.variable
                 values.append(unquote(segment))
-            node = following
-            if node is None:
+            if following is None:
                 return None
-        return (node.endpoints, values) if node is not None and node.endpoints else None
+            node = following
+        return (node.endpoints, values) if node.endpoints else None
 
     def resolve(self, schema: Schema) -> Schema:
         """Follow `$ref` and flatten `allOf`, one level deep."""
@@ -112,7 +113,7 @@ class Contract:
         node: Any = self.document
         for part in reference.removeprefix("#/").split("/"):
             node = node[part.replace("~1", "/").replace("~0", "~")]
-        assert isinstance(node, dict)
+        assert is_object(node)
         return node
 
     def _add(self, method: str, path: str, operation: dict[str, Any], shared: list[Schema]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing._clock import iso
 from timeweb_sdk.testing._http import Request, Response, json_response
 
@@ -19,7 +20,7 @@ def control(emulator: Emulator, request: Request) -> Response:
         known = sorted(f"{method} /_emulator/{name}" for method, name in _ROUTES)
         return json_response(404, {"error": f"no {request.method} {request.path}; there are: {', '.join(known)}"})
     try:
-        body = json.loads(request.body) if request.body.strip() else {}
+        body: Any = json.loads(request.body) if request.body.strip() else {}
         return json_response(200, action(emulator, body))
     except (ValueError, TypeError) as error:
         return json_response(400, {"error": str(error)})
@@ -54,10 +55,10 @@ def _get_faults(emulator: Emulator, _: Any) -> Any:
 
 
 def _post_faults(emulator: Emulator, body: Any) -> Any:
-    if isinstance(body, dict) and "profile" in body:
-        emulator.add_profile(body["profile"])
+    if is_object(body) and "profile" in body:
+        emulator.add_profile(str(body["profile"]))
     else:
-        for fault in body if isinstance(body, list) else [body]:
+        for fault in body if is_array(body) else [body]:
             emulator.add_fault(fault)
     return _get_faults(emulator, None)
 
@@ -72,7 +73,7 @@ def _get_clock(emulator: Emulator, _: Any) -> Any:
 
 
 def _post_clock(emulator: Emulator, body: Any) -> Any:
-    seconds = body.get("advance") if isinstance(body, dict) else None
+    seconds: Any = body.get("advance") if is_object(body) else None
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
         raise ValueError('the clock takes {"advance": SECONDS} with a non-negative number')
     emulator.advance(seconds)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from timeweb_sdk.testing._account import Account, Item
+from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._call import Call, handles
 from timeweb_sdk.testing._http import bad_request, conflict, not_found
-from timeweb_sdk.testing._servers import become, find, find_idle, new_disk
+from timeweb_sdk.testing._orders import new_disk
+from timeweb_sdk.testing._servers import become, find, find_idle
 
 _MANUAL_SETTINGS: Item = {
     "copy_count": 1,
@@ -27,20 +28,15 @@ def finish_backup(account: Account, entry: Item) -> None:
 
 def _disk(call: Call, server: Item) -> Item:
     wanted = call.path["disk_id"]
-    for disk in server.get("disks") or []:
+    for disk in listed(server, "disks"):
         if str(disk.get("id")) == wanted:
-            return _item(disk)
+            return disk
     raise not_found("Disk")
-
-
-def _item(value: Any) -> Item:
-    assert isinstance(value, dict)
-    return value
 
 
 @handles("getServerDisks")
 def list_disks(call: Call) -> dict[str, Any]:
-    return call.page("server_disks", find(call).get("disks") or [])
+    return call.page("server_disks", listed(find(call), "disks"))
 
 
 @handles("getServerDisk")

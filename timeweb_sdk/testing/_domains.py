@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from timeweb_sdk.testing._account import Account, Item
+from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._call import Call, handles
 from timeweb_sdk.testing._http import bad_request, conflict, not_found
 
@@ -114,8 +114,8 @@ def add_subdomain(call: Call) -> dict[str, Any]:
 @handles("deleteSubdomain")
 def delete_subdomain(call: Call) -> None:
     domain = call.account.find("domains", call.path["fqdn"], "Domain", by="fqdn")
-    kept = [entry for entry in domain.get("subdomains") or [] if entry.get("fqdn") != call.path["subdomain_fqdn"]]
-    if len(kept) == len(domain.get("subdomains") or []):
+    kept = [entry for entry in listed(domain, "subdomains") if entry.get("fqdn") != call.path["subdomain_fqdn"]]
+    if len(kept) == len(listed(domain, "subdomains")):
         raise not_found("Subdomain")
     domain["subdomains"] = kept
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing._http import Response, json_response
 
 _KINDS = ("edge", "truncate", "hang", "malformed_item", "unknown_enum", "page_drift")
@@ -54,7 +55,7 @@ class Fault:
     @classmethod
     def parse(cls, raw: Any) -> Fault:
         """A fault from JSON; raises ValueError naming what is not understood."""
-        if not isinstance(raw, dict):
+        if not is_object(raw):
             raise ValueError(f"a fault must be an object, not {type(raw).__name__}")
         unknown = sorted(raw.keys() - _FIELDS)
         if unknown:
@@ -145,8 +146,8 @@ def _damage(response: Response, kind: str, seed: int) -> Response:
         return response
     payload = json.loads(response.body)
     for value in payload.values():
-        items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-        item = items[seed % len(items)] if items else value if isinstance(value, dict) and "total" not in value else None
+        items = [item for item in value if is_object(item)] if is_array(value) else []
+        item = items[seed % len(items)] if items else value if is_object(value) and "total" not in value else None
         if item is None:
             continue
         if kind == "unknown_enum":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing._contract import Contract, Endpoint, Schema
 from timeweb_sdk.testing._validate import problems
 
@@ -46,7 +47,7 @@ class Generator:
         assert endpoint.response is not None
         envelope: dict[str, Any] = {}
         extra = self._contract.resolve(endpoint.response).get("additionalProperties")
-        if isinstance(extra, dict):
+        if is_object(extra):
             envelope["example"] = self._sample(extra, "example", {}, endpoint.id, 0)
         identity = list(path.values())[-1] if path else None
         known = {name: value for name, value in path.items() if name != "id"}
@@ -54,12 +55,12 @@ class Generator:
             if key == "response_id":
                 continue
             value = self._sample(schema, key, known, endpoint.id, 0)
-            if isinstance(value, dict):
+            if is_object(value):
                 self._personalise(value, self._contract.properties(schema), identity, sent)
             envelope[key] = value
         meta = envelope.get("meta")
-        lists = [value for value in envelope.values() if isinstance(value, list)]
-        if isinstance(meta, dict) and lists:
+        lists = [value for value in envelope.values() if is_array(value)]
+        if is_object(meta) and lists:
             meta["total"] = sum(len(items) for items in lists)
         return envelope
 
@@ -70,7 +71,7 @@ class Generator:
     def _personalise(self, item: dict[str, Any], properties: dict[str, Schema], identity: str | None, sent: Any) -> None:
         if identity is not None and "id" in properties:
             item["id"] = self._cast(identity, properties["id"], item["id"])
-        if isinstance(sent, dict):
+        if is_object(sent):
             for key, value in sent.items():
                 if key in properties and key != "id" and not problems(self._contract, properties[key], value, key):
                     item[key] = value
@@ -106,7 +107,7 @@ class Generator:
             properties = {key: value for key, value in properties.items() if key in required}
         found = {key: self._sample(value, key, known, f"{seed}.{key}", depth + 1) for key, value in properties.items()}
         extra = schema.get("additionalProperties")
-        if not properties and isinstance(extra, dict):
+        if not properties and is_object(extra):
             found["example"] = self._sample(extra, "example", known, f"{seed}.example", depth + 1)
         return found
 

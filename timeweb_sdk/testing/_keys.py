@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from timeweb_sdk.testing._account import Item
+from timeweb_sdk.testing._account import Item, listed
 from timeweb_sdk.testing._call import Call, handles
 from timeweb_sdk.testing._servers import find
 
@@ -61,4 +61,4 @@ def add_to_server(call: Call) -> None:
 @handles("deleteKeyFromServer")
 def delete_from_server(call: Call) -> None:
     server, key = find(call), _key(call)
-    key["used_by"] = [user for user in key.get("used_by") or [] if user.get("id") != server.get("id")]
+    key["used_by"] = [user for user in listed(key, "used_by") if user.get("id") != server.get("id")]

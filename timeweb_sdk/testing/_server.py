@@ -97,7 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "timeweb-emulator"
     sys_version = ""
     disable_nagle_algorithm = True
-    server: _HTTPServer
+
+    @property
+    def _ours(self) -> _HTTPServer:
+        assert isinstance(self.server, _HTTPServer)
+        return self.server
 
     def _serve(self) -> None:
         body = self._read_body()
@@ -106,9 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         request = Request(self.command, parts.path, query, dict(self.headers.items()), body)
-        response = self.server.answer(request)
+        response = self._ours.answer(request)
         if response.delay:
-            self.server.closing.wait(response.delay)
+            self._ours.closing.wait(response.delay)
         self._deliver(response)
 
     def __getattr__(self, name: str) -> Callable[[], None]:
@@ -138,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _deliver(self, response: Response) -> None:
         if response.delivery == "never":
-            self.server.closing.wait()
+            self._ours.closing.wait()
         if response.delivery in ("never", "dropped"):
             self._hang_up()
             return

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from timeweb_sdk.testing import _addresses
-from timeweb_sdk.testing._account import Account, Item
+from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._billing import can_pay
 from timeweb_sdk.testing._call import Answer, Call, handles
-from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._http import ApiError, bad_request, not_found
+from timeweb_sdk.testing._orders import new_disk, order_size, order_software, order_system, place
 
 BUSY = frozenset(
     {
@@ -47,7 +47,7 @@ def finish(account: Account, entry: Item) -> None:
     server["status"] = entry["status"]
     if entry.get("installed"):
         server["root_pass"] = account.new_secret()
-        for disk in server.get("disks") or []:
+        for disk in listed(server, "disks"):
             disk.update(status="done", is_mounted=True)
     if entry.get("address"):
         _give_address(account, server, entry["address"])
@@ -100,9 +100,9 @@ def find_idle(call: Call) -> Item:
 @handles("createServer")
 def create_server(call: Call) -> dict[str, Any]:
     account, body = call.account, call.body
-    size = _size(account, body, "configuration")
-    os, image = _system(account, body)
-    zone, location = _place(body.get("availability_zone"), size.pop("location"))
+    size = order_size(account, body, "configuration")
+    os, image = order_system(account, body)
+    zone, location = place(body.get("availability_zone"), size.pop("location"))
     if "project_id" in body:
         account.find("projects", body["project_id"], "Project")
     for key_id in body.get("ssh_keys_ids", []):
@@ -115,7 +115,7 @@ def create_server(call: Call) -> dict[str, Any]:
         "comment": body.get("comment", ""),
         "created_at": account.now(),
         "os": os,
-        "software": _software(account, body),
+        "software": order_software(account, body),
         "location": location,
         "availability_zone": zone,
         "boot_mode": "std",
@@ -158,104 +158,6 @@ def _start_installing(call: Call, server: Item) -> None:
         become(call.account, server, "installing", half, "software_install", address=wish, next=following)
     else:
         become(call.account, server, "installing", call.timings.install, "on", installed=True, address=wish)
-
-
-def new_disk(account: Account, size: float, kind: str, *, system: bool) -> Item:
-    return {
-        "id": account.new_id("server_disks"),
-        "size": size,
-        "used": 2048 if system else 0,
-        "type": kind,
-        "is_mounted": False,
-        "is_system": system,
-        "system_name": "vda" if system else "vdb",
-        "status": "create",
-    }
-
-
-def _size(account: Account, body: Item, key: str) -> Item:
-    if ("preset_id" in body) == (key in body):
-        raise bad_request([f"exactly one of preset_id and {key} must be given"])
-    if "preset_id" in body:
-        preset = next((p for p in account.items("server_presets") if p.get("id") == body["preset_id"]), None)
-        if preset is None:
-            raise ApiError(404, "not_found", f"Preset with id: {body['preset_id']} not found")
-        return {
-            "preset_id": preset["id"],
-            "configurator_id": None,
-            "cpu": preset["cpu"],
-            "cpu_frequency": str(preset.get("cpu_frequency", "3.3")),
-            "ram": preset["ram"],
-            "gpu": 0,
-            "_disk": preset["disk"],
-            "disk_type": preset.get("disk_type", "nvme"),
-            "location": preset["location"],
-        }
-    return _configured(account, body[key])
-
-
-def _configured(account: Account, wanted: Item) -> Item:
-    if "gpu" not in wanted:
-        # Reported by a public client: a custom server without an explicit `gpu` is looked up as preset 0.
-        raise ApiError(404, "not_found", "Preset with id: 0 not found")
-    configurator = next(
-        (c for c in account.items("server_configurators") if c.get("id") == wanted.get("configurator_id")), None
-    )
-    if configurator is None:
-        raise bad_request("Configurator not found", code="configurator_not_found")
-    bounds = configurator["requirements"]
-    errors: list[str] = []
-    for name in ("cpu", "ram", "disk"):
-        low, step, high = bounds[f"{name}_min"], bounds[f"{name}_step"], bounds[f"{name}_max"]
-        value = wanted.get(name, low)
-        if not low <= value <= high or (value - low) % step:
-            errors.append(f"configuration.{name} must be {low} to {high} in steps of {step}")
-    if errors:
-        raise bad_request(
-            errors, code="invalid_configuration_ram" if len(errors) == 1 and ".ram " in errors[0] else "bad_request"
-        )
-    return {
-        "preset_id": None,
-        "configurator_id": configurator["id"],
-        "cpu": wanted["cpu"],
-        "cpu_frequency": configurator["cpu_frequency"],
-        "ram": wanted["ram"],
-        "gpu": wanted["gpu"],
-        "_disk": wanted["disk"],
-        "disk_type": configurator["disk_type"],
-        "location": configurator["location"],
-    }
-
-
-def _system(account: Account, body: Item) -> tuple[Item, Item | None]:
-    if ("os_id" in body) == ("image_id" in body):
-        raise bad_request(["exactly one of os_id and image_id must be given"])
-    if "image_id" in body:
-        image = {"id": body["image_id"], "name": "custom image", "is_custom": True}
-        return {"id": 99, "name": "ubuntu", "version": None}, image
-    return _os(account, body["os_id"]), None
-
-
-def _os(account: Account, number: int) -> Item:
-    found = next((entry for entry in account.items("servers_os") if entry.get("id") == number), None)
-    if found is None:
-        raise ApiError(404, "not_found", f"OS with id: {number} not found")
-    return {"id": found["id"], "name": found["name"], "version": found.get("version")}
-
-
-def _software(account: Account, body: Item) -> Item | None:
-    if "software_id" not in body:
-        return None
-    found = next((entry for entry in account.items("servers_software") if entry.get("id") == body["software_id"]), None)
-    if found is None:
-        raise ApiError(404, "not_found", f"Software with id: {body['software_id']} not found")
-    return {"id": found["id"], "name": found["name"]}
-
-
-def _place(wanted: str | None, location: str) -> tuple[str, str]:
-    """The zone: the wanted one where the preset's location has it, else the preset decides."""
-    zones = LOCATIONS.get(location, ("", ("spb-1",)))[1]
-    return (wanted if wanted in zones else zones[0]), location
 
 
 def _join_local_network(server: Item, network: Item) -> None:
@@ -304,7 +206,7 @@ def _reinstall(call: Call, server: Item) -> None:
 def _clone(call: Call, source: Item) -> Item:
     account = call.account
     number = account.new_id("servers")
-    disks = [{**disk, "id": account.new_id("server_disks")} for disk in source.get("disks") or []]
+    disks = [{**disk, "id": account.new_id("server_disks")} for disk in listed(source, "disks")]
     server: Item = {**source, "id": number, "created_at": account.now(), "networks": [], "disks": disks, "root_pass": None}
     account.items("servers").append(server)
     account.put_in_project("server", number, account.project_of("server", source.get("id")))
@@ -316,12 +218,12 @@ def _delete(call: Call, server: Item) -> None:
     account, number = call.account, server.get("id")
     account.items("servers").remove(server)
     _addresses.detach_all(account, server)
-    for disk in server.get("disks") or []:
+    for disk in listed(server, "disks"):
         account.state["backups"].pop(str(disk.get("id")), None)
     entries = account.items("project_resources")
     entries[:] = [e for e in entries if (e["resource_type"], e["resource_id"]) != ("server", number)]
     for key in account.items("ssh_keys"):
-        key["used_by"] = [user for user in key.get("used_by") or [] if user.get("id") != number]
+        key["used_by"] = [user for user in listed(key, "used_by") if user.get("id") != number]
 
 
 _ACTIONS: dict[str, Callable[[Call, Item], object]] = {
@@ -380,7 +282,7 @@ def boot_mode(call: Call) -> None:
 
 @handles("updateServerNAT")
 def nat_mode(call: Call) -> None:
-    local = [network for network in find_idle(call).get("networks") or [] if network.get("type") == "local"]
+    local = [network for network in listed(find_idle(call), "networks") if network.get("type") == "local"]
     if not local:
         raise ApiError(404, "network_not_found", "Network not found")
     for network in local:
@@ -403,7 +305,7 @@ def update_server(call: Call) -> dict[str, Any]:
     if {"preset_id", "configurator"} & body.keys():
         _resize(call, server)
     if "os_id" in body or "image_id" in body:
-        server["os"], server["image"] = _system(account, body)
+        server["os"], server["image"] = order_system(account, body)
         # The API goes on reporting `on`, with the old password, for a moment; clients that poll at once must cope.
         account.schedule(
             1.0,
@@ -413,20 +315,19 @@ def update_server(call: Call) -> dict[str, Any]:
             next={"seconds": call.timings.install, "status": "on"},
         )
     elif "software_id" in body:
-        server["software"] = _software(account, body)
+        server["software"] = order_software(account, body)
         become(account, server, "software_install", call.timings.install, "on")
     server.update({key: body[key] for key in ("name", "comment", "avatar_id", "cloud_init") if key in body})
     return {"server": server}
 
 
 def _resize(call: Call, server: Item) -> None:
-    body = call.body
+    body: Item = call.body
+    system = next((disk for disk in listed(server, "disks") if disk.get("is_system")), None)
     if "configurator" in body:
-        disks = server.get("disks") or [{}]
-        current = {name: server.get(name) for name in ("configurator_id", "cpu", "ram", "gpu")}
-        body = {"configurator": {**current, "disk": disks[0].get("size"), "gpu": 0, **body["configurator"]}}
-    size = _size(call.account, body, "configurator")
-    system = next((disk for disk in server.get("disks") or [] if disk.get("is_system")), None)
+        current: Item = {name: server.get(name) for name in ("configurator_id", "cpu", "ram")}
+        body = {"configurator": {**current, "disk": system["size"] if system else 0, "gpu": 0, **body["configurator"]}}
+    size = order_size(call.account, body, "configurator")
     if system is not None:
         if size["_disk"] < system["size"]:
             raise bad_request("Disk size cannot be reduced")

@@ -38,8 +38,7 @@ class StateFile:
             check_state(state)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        assert isinstance(state, dict)
-        return state
+        return dict(state)
 
     def reload(self) -> None:
         """Take over an edit made from outside; half-written text is left for the next look."""

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from uuid import UUID
 
+from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing._contract import Contract, Endpoint, Schema
 from timeweb_sdk.testing._http import ApiError, Request, bad_request
 
@@ -93,7 +94,7 @@ def problems(contract: Contract, schema: Schema, value: Any, name: str, *, pydan
     if kind == "object":
         return _object_problems(contract, schema, value, name, pydantic)
     if kind == "array":
-        if not isinstance(value, list):
+        if not is_array(value):
             return [f"{name or 'body'} must be an array"]
         found = [
             text
@@ -107,7 +108,7 @@ def problems(contract: Contract, schema: Schema, value: Any, name: str, *, pydan
 
 
 def _object_problems(contract: Contract, schema: Schema, value: Any, name: str, pydantic: bool) -> list[str]:
-    if not isinstance(value, dict):
+    if not is_object(value):
         return [f"{name or 'body'} must be an object"]
     prefix = f"{name}." if name else ""
     properties: dict[str, Schema] = schema.get("properties", {})

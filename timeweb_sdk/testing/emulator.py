@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from random import Random
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
 # Imported for their registration of handlers.
+from timeweb_sdk._core.shapes import is_array
 from timeweb_sdk.testing import _addresses as _addresses
 from timeweb_sdk.testing import _disks, _servers
 from timeweb_sdk.testing import _domains as _domains
@@ -30,8 +33,14 @@ from timeweb_sdk.testing._limits import RateWindow
 from timeweb_sdk.testing._validate import parse_body, parse_path, parse_query
 
 if TYPE_CHECKING:
+    from timeweb_sdk import AsyncTimeweb, Timeweb
+    from timeweb_sdk.testing._asgi import ASGIApp
     from timeweb_sdk.testing._transport import EmulatorTransport
 
+Library: TypeAlias = Literal["httpx", "httpx2"]
+_HOST = "https://api.timeweb.cloud"
+
+_log = logging.getLogger(__name__)
 _REMEMBERED = 20_000
 _FINISH = {"server": _servers.finish, "backup": _disks.finish_backup}
 
@@ -123,6 +132,26 @@ class Emulator:
 
     # Clients
 
+    def client(self, *, library: Library = "httpx", **options: Any) -> Timeweb:
+        """A `Timeweb` whose calls end here. It takes the options of `Timeweb` and paces itself only if this emulator limits."""
+        from timeweb_sdk import Timeweb
+
+        return Timeweb(**self._options(options), http_client=self.http_client(library))
+
+    def async_client(self, *, library: Library = "httpx", **options: Any) -> AsyncTimeweb:
+        """An `AsyncTimeweb` whose calls end here; see `client`."""
+        from timeweb_sdk import AsyncTimeweb
+
+        return AsyncTimeweb(**self._options(options), http_client=self.async_http_client(library))
+
+    def http_client(self, library: Library = "httpx") -> Any:
+        """A bare `httpx.Client` (or one of httpx2) that reaches this emulator at any host name; it opens no socket."""
+        return import_module(library).Client(transport=self.transport(), base_url=_HOST, trust_env=False)
+
+    def async_http_client(self, library: Library = "httpx") -> Any:
+        """A bare `httpx.AsyncClient` (or one of httpx2); see `http_client`."""
+        return import_module(library).AsyncClient(transport=self.async_transport(), base_url=_HOST, trust_env=False)
+
     def transport(self) -> EmulatorTransport:
         """A transport for `httpx.Client` or `httpx2.Client`; it opens no socket."""
         from timeweb_sdk.testing._transport import EmulatorTransport
@@ -131,9 +160,20 @@ class Emulator:
 
     def async_transport(self) -> EmulatorTransport:
         """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`; it opens no socket."""
-        from timeweb_sdk.testing._transport import EmulatorTransport
+        return self.transport()
 
-        return EmulatorTransport(self)
+    def asgi(self) -> ASGIApp:
+        """An ASGI application, to mount into another one or to run by any ASGI server."""
+        from timeweb_sdk.testing._asgi import application
+
+        return application(self)
+
+    def _options(self, options: dict[str, Any]) -> dict[str, Any]:
+        from timeweb_sdk import RateLimit
+
+        # Limits are shared by account within a process; two emulators must not slow each other down.
+        ours = {"token": self.token or "any-token", "base_url": _HOST, "account": f"emulator-{id(self)}"}
+        return {**ours, "rate_limit": RateLimit.documented() if self.rate_limit else RateLimit.off(), **options}
 
     # One request
 
@@ -199,6 +239,10 @@ class Emulator:
             answer = self._perform(endpoint, path, query, body)
         except ApiError as error:
             return self._error(error, response_id)
+        except Exception as error:
+            # A state of one's own may be odd enough to trip a handler; a client must see a reply all the same.
+            _log.exception("%s failed on this state", endpoint.id)
+            return self._error(ApiError(500, "internal_server_error", f"Internal server error: {error!r}"), response_id)
         if isinstance(answer, Response):
             return answer
         status = answer.status if isinstance(answer, Answer) else endpoint.success
@@ -220,7 +264,7 @@ class Emulator:
         key = self._contract.collections.get(endpoint.id)
         if key is not None and key in self.account.state:
             kept = self.account.state[key]
-            return call.page(key, kept) if isinstance(kept, list) else {key: kept}
+            return call.page(key, kept) if is_array(kept) else {key: kept}
         return self._stateless(endpoint, path, body)
 
     def _stateless(self, endpoint: Endpoint, path: dict[str, str], body: Any) -> dict[str, Any] | Response | None:

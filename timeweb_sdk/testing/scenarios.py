@@ -210,5 +210,5 @@ def _secret(random: Random, length: int) -> str:
 
 _PRESETS: dict[Any, Item] = {preset["id"]: preset for preset in _catalogue.server_presets()}
 
-SCENARIOS: dict[str, Callable[..., State]] = {"demo": demo_state, "empty": lambda servers=0: empty_state()}
-"""Name -> function that takes `servers` and returns a state."""
+SCENARIOS: dict[str, Callable[..., State]] = {"demo": demo_state, "empty": empty_state}
+"""Name -> function that returns a state; `demo` takes `servers`, their number."""
