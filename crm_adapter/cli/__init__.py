@@ -40,11 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from crm_adapter.cli.app import run
 
         return run(given)
-    except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module not in _EXTRAS:
+    except ImportError as error:
+        extra = _missing(error)
+        if extra is None:
             raise
-        return _missing_extra(_EXTRAS[module], as_json="--json" in given)
+        return _missing_extra(extra, as_json="--json" in given)
+
+
+def _missing(error: BaseException | None) -> str | None:
+    """The extra whose module is absent; our own modules wrap that error in one that names the extra in English."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):
+            return extra
+        error = error.__cause__
+    return None
 
 
 def _missing_extra(extra: str, *, as_json: bool) -> int:

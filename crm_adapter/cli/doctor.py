@@ -70,7 +70,7 @@ def _timeweb(settings: Settings) -> Iterator[Check]:
     if not settings.is_configured:
         yield Check("token", "Токен", "bad", NO_TOKEN, HOW_TO_SET_TOKEN)
         return
-    for name, client in build_clients(settings).items():
+    for name, client in build_clients(settings, gentle=False).items():
         with client:
             yield from _account(name, client)
 

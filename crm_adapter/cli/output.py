@@ -21,6 +21,8 @@ __all__ = ["DONE", "FAILED", "USAGE", "CommandError", "Output"]
 
 DONE, FAILED, USAGE = 0, 1, 2
 
+_UNBOUNDED = 240
+
 
 class CommandError(Exception):
     """Ends a command with a message instead of a traceback.  ``hint`` tells what to do next."""
@@ -39,6 +41,9 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.out = Console(highlight=False)
+        if not self.out.is_terminal:
+            # A file or a pipe has no edge to wrap at, and whoever searches it wants each value in one piece.
+            self.out.width = _UNBOUNDED
         self.err = Console(stderr=True, highlight=False)
 
     def result(self, document: Mapping[str, Any], *lines: RenderableType) -> None:
@@ -48,12 +53,7 @@ class Output:
             sys.stdout.flush()
             return
         for line in lines:
-            self.out.print(line, markup=False)
-
-    def say(self, line: RenderableType = "") -> None:
-        """Tell people, not programs, how the command is getting on."""
-        if not self.as_json:
-            self.out.print(line, markup=False)
+            self.out.print(line, markup=False, soft_wrap=isinstance(line, str))
 
     def error(self, error: CommandError) -> None:
         """Print an error as people or programs expect it."""
@@ -61,9 +61,9 @@ class Output:
             document = {"success": False, "code": error.code, "error": error.message}
             self.result(document | ({"hint": error.hint} if error.hint else {}))
             return
-        self.err.print(error.message, style="bold red", markup=False)
+        self.err.print(error.message, style="bold red", markup=False, soft_wrap=True)
         if error.hint:
-            self.err.print(error.hint, markup=False)
+            self.err.print(error.hint, markup=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, title: str) -> Generator[Callable[[int, int | None], None]]:

@@ -91,8 +91,8 @@ def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
         yield {name: stack.enter_context(client) for name, client in build_clients(settings).items()}
 
 
-def build_clients(settings: Settings) -> dict[str, Timeweb]:
-    """Unopened clients by account name."""
+def build_clients(settings: Settings, *, gentle: bool = True) -> dict[str, Timeweb]:
+    """Unopened clients by account name; ``gentle=False`` is for a handful of calls that a person waits for."""
     from timeweb_sdk import RateLimit, Timeweb
     from timeweb_sdk.limits import RedisStore
 
@@ -102,7 +102,7 @@ def build_clients(settings: Settings) -> dict[str, Timeweb]:
             token.get_secret_value(),
             base_url=settings.timeweb_base_url,
             account=name,
-            rate_limit=RateLimit.gentle(store=store),
+            rate_limit=(RateLimit.gentle if gentle else RateLimit.documented)(store=store),
             read_only=True,
         )
         for name, token in settings.tokens.items()

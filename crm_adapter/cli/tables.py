@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from crm_adapter.web import labels
-from crm_adapter.web.formats import UNKNOWN, count, day, instant, money
+from crm_adapter.web.formats import UNKNOWN, count, instant, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,19 +24,14 @@ _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_bla
 
 
 def servers_table(rows: Sequence[Row]) -> Table:
-    """Server, status, configuration, address and cost."""
-    table = _table("ID", "Сервер", "Статус", "Конфигурация", "IP-адрес", "Себестоимость", "Следующий платёж")
-    table.columns[5].justify = "right"
+    """Server, status, configuration, address and cost per month."""
+    table = _table("ID", "Сервер", "Статус", "Конфигурация", "IP-адрес", "Себестоимость")
+    table.columns[0].justify = table.columns[5].justify = "right"
+    for column in (0, 4, 5):
+        table.columns[column].no_wrap = True
     for row in rows:
-        table.add_row(
-            str(row.id),
-            Text(_clean(row.server_name)),
-            _status(row),
-            Text(_clean(row.configuration or UNKNOWN)),
-            row.ip_address or UNKNOWN,
-            cost_text(row),
-            day(row.next_payment_date),
-        )
+        name, text = Text(_clean(row.server_name)), Text(_clean(row.configuration or UNKNOWN))
+        table.add_row(str(row.id), name, _status(row), text, row.ip_address or UNKNOWN, cost_text(row))
     return table
 
 
@@ -128,7 +124,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def _table(*headers: str) -> Table:
-    return Table(*headers, header_style="bold", pad_edge=False)
+    return Table(*headers, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def _status(row: Row) -> Text:

@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from crm_adapter.migrations.helpers import HOSTING_TABLE, DuplicateTimewebIds, MigrationError, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = [
     "HOSTING_TABLE",
@@ -137,7 +137,7 @@ def _config() -> Config:
 
 
 @contextmanager
-def _exclusive(connection: sa.Connection) -> Iterator[None]:
+def _exclusive(connection: sa.Connection) -> Generator[None]:
     """One migration at a time: the workers of a deployment all start together."""
     match connection.dialect.name:
         case "postgresql":

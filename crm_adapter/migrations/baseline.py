@@ -89,6 +89,7 @@ def own_tables() -> list[sa.Table]:
         sa.Column("problem_runs", sa.Integer, nullable=False),
         sa.Column("edit_version", sa.Integer, nullable=False),
         sa.Column("payment_anchor_day", sa.Integer),
+        sa.Column("unlinked_from", sa.BigInteger),
     )
     sa.Table(
         "timeweb_account_state",
@@ -104,7 +105,7 @@ def own_tables() -> list[sa.Table]:
         sa.Column("hours_left", sa.Integer),
         sa.Column("finances_at", _INSTANT),
         sa.Column("cost_basis", sa.String(10)),
-        sa.Column("cost_factor", sa.String(20)),
+        sa.Column("cost_factor", sa.String(40)),
         sa.Column("other_costs", _MONEY),
         sa.Column("presets", _LONG_TEXT),
         sa.Column("presets_at", _INSTANT),
@@ -124,6 +125,8 @@ def own_tables() -> list[sa.Table]:
         sa.Column("owner", sa.String(64)),
         sa.Column("run_id", sa.BigInteger),
         sa.Column("expires_ms", sa.BigInteger, nullable=False),
+        sa.Column("progress", sa.Integer, nullable=False),
+        sa.Column("total", sa.Integer, nullable=False),
     )
     sa.Table(
         "timeweb_sync_run",
@@ -135,8 +138,6 @@ def own_tables() -> list[sa.Table]:
         sa.Column("error_code", sa.String(50)),
         sa.Column("started_at", _INSTANT, nullable=False, index=True),
         sa.Column("finished_at", _INSTANT),
-        sa.Column("progress", sa.Integer, nullable=False),
-        sa.Column("total", sa.Integer),
         sa.Column("report", _LONG_TEXT),
     )
     sa.Table(

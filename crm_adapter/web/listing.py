@@ -109,8 +109,9 @@ class Row:
 
     @property
     def is_billable(self) -> bool:
-        """Whether anybody owes anything for it: a client and a price are set, and it is not closed."""
-        return bool(self.client_price) and self.client_name not in {"", UNKNOWN_CLIENT} and self.status != "closed"
+        """Whether anybody owes anything for it: a client and a price are set, and it is in use."""
+        known = self.client_name not in {"", UNKNOWN_CLIENT} or self.client_id is not None
+        return bool(self.client_price) and known and self.status in {"active", "overdue"} and self.removed_at is None
 
     def days_to_payment(self, today: date) -> int | None:
         """Days until the next payment, negative when it is late; None when nothing is owed."""
@@ -228,7 +229,8 @@ def _resolves(key: sa.ForeignKey) -> bool:
 
 def _joined(columns: Columns) -> sa.FromClause:
     # SQLite hands out the id of a deleted row again: a state of another server is a leftover and says nothing.
-    same = sa.or_(_STATE.timeweb_id.is_(None), _STATE.timeweb_id == columns["timeweb_id"], columns["timeweb_id"].is_(None))
+    unlinked = sa.and_(_STATE.timeweb_id.is_(None), columns["timeweb_id"].is_(None))
+    same = sa.or_(_STATE.timeweb_id == columns["timeweb_id"], unlinked)
     return columns.table.outerjoin(TimewebServerState.__table__, sa.and_(_STATE.server_id == columns["id"], same))
 
 
@@ -243,8 +245,7 @@ def _row(record: sa.RowMapping) -> Row:
     for name in ("cost_price", "client_price", "service_fee", "balance", "cost_gross"):
         values[name] = None if values[name] is None else to_money(values[name])
     # The host's columns are NOT NULL, so "not known" and "not set" are stored as 0 there.
-    if source == "unknown" and not values["cost_price"]:
-        values["cost_price"] = None
+    values["cost_price"] = values["cost_price"] or None
     values["client_price"] = values["client_price"] or None
     values.update(
         cost_source=source,
@@ -275,16 +276,13 @@ def _income(columns: Columns) -> sa.ColumnElement[Any]:
 
 
 def _cost(columns: Columns) -> sa.ColumnElement[Any]:
-    unknown = sa.and_(columns["cost_price"] == 0, sa.func.coalesce(_STATE.cost_source, "unknown") == "unknown")
-    return sa.case((unknown, None), else_=columns["cost_price"])
+    return sa.func.nullif(columns["cost_price"], 0)
 
 
 def _is_billable(columns: Columns) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        columns["client_price"] > 0,
-        columns["client_name"].not_in(["", UNKNOWN_CLIENT]),
-        columns["status"] != "closed",
-    )
+    named = columns["client_name"].not_in(["", UNKNOWN_CLIENT])
+    known = sa.or_(named, columns["client_id"].is_not(None)) if "client_id" in columns else named
+    return sa.and_(columns["client_price"] > 0, known, columns["status"].in_(["active", "overdue"]), _STATE.removed_at.is_(None))
 
 
 def _is_problem(columns: Columns) -> sa.ColumnElement[bool]:

@@ -1,0 +1,137 @@
+"""``/api/server*``, ``/api/stats`` and the CSV: the rows of the CRM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from crm_adapter.messages import fault_text
+from crm_adapter.results import to_plain
+from crm_adapter.web.bodies import NewServer, ServerEdit
+from crm_adapter.web.context import Hosting
+from crm_adapter.web.dependencies import Actor
+from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
+from crm_adapter.web.export import to_csv
+from crm_adapter.web.listing import SORTS, VIEWS, Filters, Listing, list_rows
+
+if TYPE_CHECKING:
+    from crm_adapter.results import ServerSyncResult
+
+__all__ = ["filters_of", "router"]
+
+
+def filters_of(
+    q: Annotated[str, Query(max_length=200)] = "",
+    status: Annotated[str, Query(max_length=20)] = "",
+    project: Annotated[str, Query(max_length=20)] = "",
+    account: Annotated[str, Query(max_length=100)] = "",
+    view: Annotated[str, Query(max_length=20)] = "",
+    sort: Annotated[str, Query(max_length=20)] = "attention",
+    desc: bool = False,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Filters:
+    """Filters of the query string; a value that is not known counts as none, since people edit addresses."""
+    return Filters(
+        search=q,
+        status=status,
+        project=int(project) if project.isascii() and project.isdigit() else None,
+        account=account,
+        view=view if view in VIEWS else "",
+        sort=sort if sort in SORTS else "attention",
+        descending=desc,
+        page=page,
+    )
+
+
+def router(hosting: Hosting, actor: Any) -> APIRouter:
+    """The CRM part."""
+    from fastapi import Depends
+
+    api = APIRouter(tags=["hosting"], route_class=HostingRoute)
+    wanted = Depends(filters_of)
+
+    async def listed(filters: Filters, size: int) -> Listing:
+        columns, today = hosting.backend.columns, hosting.today()
+        narrowed = Filters(**{**_fields(filters), "size": size})
+        return await hosting.backend.read(lambda session: list_rows(session, columns, narrowed, today=today))
+
+    @api.get("/api/servers")
+    async def servers(filters: Filters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, Any]:
+        """Rows with their sums; ``limit`` 0 gives all of them."""
+        found = await listed(filters, limit)
+        return {
+            "success": True,
+            "servers": [row.to_dict() for row in found.rows],
+            "total": found.total,
+            "page": found.filters.page,
+            "pages": found.pages,
+        }
+
+    @api.get("/api/server/{row_id}")
+    async def server(row_id: int) -> dict[str, Any]:
+        """One row."""
+        return {"success": True, "server": (await hosting.row(row_id)).to_dict()}
+
+    @api.patch("/api/server/{row_id}")
+    async def update(row_id: int, body: ServerEdit, who: Actor = actor) -> dict[str, Any]:
+        """Change what people own; 409 when another human was faster."""
+        result = await hosting.backend.update(row_id, body.values(), version=body.edit_version, actor=who)
+        if not result.success:
+            raise edit_error(result)
+        row = await hosting.row(row_id)
+        return {"success": True, "server": row.to_dict(), "changes": list(result.changes), "message": "Сохранено"}
+
+    @api.post("/api/server")
+    async def add(body: NewServer, who: Actor = actor) -> dict[str, Any]:
+        """Add a server that is not at Timeweb."""
+        result = await hosting.backend.add(body.values(), actor=who)
+        if not result.success or result.crm_id is None:
+            raise edit_error(result)
+        return {"success": True, "server": (await hosting.row(result.crm_id)).to_dict(), "message": "Сервер добавлен"}
+
+    @api.post("/api/server/{row_id}/sync")
+    async def sync(row_id: int, who: Actor = actor) -> dict[str, Any]:
+        """Synchronise one row, whatever its ``auto_sync`` says."""
+        row = await hosting.row(row_id)
+        if row.timeweb_id is None:
+            raise HostingError(409, "not_linked", fault_text("not_linked"))
+        hosting.require_timeweb()
+        result = await hosting.backend.sync_server(row_id, actor=who)
+        if not result.success:
+            raise sync_error(result)
+        return {
+            "success": True,
+            "server": (await hosting.row(row_id)).to_dict(),
+            "message": result.message or "Синхронизировано",
+        }
+
+    @api.get("/api/stats")
+    async def stats() -> dict[str, Any]:
+        """Sums of the section, RUB per month; null where nothing is known."""
+        totals = await hosting.backend.totals(hosting.today())
+        return {"success": True, **to_plain(totals)}
+
+    @api.get("/export.csv")
+    async def export(filters: Filters = wanted) -> Response:
+        """The rows that match as CSV for a spreadsheet."""
+        found = await listed(filters, 0)
+        name = f"hosting-{hosting.today():%Y-%m-%d}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return Response(to_csv(found.rows, hosting.zone_info), media_type="text/csv; charset=utf-8", headers=headers)
+
+    return api
+
+
+def sync_error(result: ServerSyncResult) -> HostingError:
+    """The error reply for one server that could not be synchronised."""
+    code = result.code or "failed"
+    status = {"not_found": 404, "not_linked": 409, "server_missing": 404, "already_running": 409, "not_configured": 503}.get(
+        code, 502
+    )
+    return HostingError(status, code, result.message or fault_text(code))
+
+
+def _fields(filters: Filters) -> dict[str, Any]:
+    return {name: getattr(filters, name) for name in Filters.__slots__}

@@ -1,0 +1,88 @@
+"""``/api/timeweb/*``: the calls that the CRM's own front end makes.  Can be mounted alone beside the CRM's router."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from crm_adapter.messages import NOT_CONFIGURED, fault_text, sync_done
+from crm_adapter.results import SyncReport
+from crm_adapter.web.bodies import ImportBody
+from crm_adapter.web.context import Hosting
+from crm_adapter.web.dependencies import Actor
+from crm_adapter.web.errors import HostingError, HostingRoute
+from crm_adapter.web.live import list_live
+
+__all__ = ["router"]
+
+
+def router(hosting: Hosting, actor: Any) -> APIRouter:
+    """The Timeweb part."""
+    api = APIRouter(prefix="/api/timeweb", tags=["timeweb"], route_class=HostingRoute)
+
+    @api.get("/status", name="timeweb_status")
+    async def status() -> dict[str, Any]:
+        """Whether a token is set; asks nobody."""
+        configured = hosting.is_configured
+        return {
+            "success": True,
+            "configured": configured,
+            "message": "Timeweb API token configured" if configured else NOT_CONFIGURED,
+        }
+
+    @api.get("/servers")
+    async def servers() -> dict[str, Any]:
+        """Ask Timeweb for its servers and tell which have a row."""
+        found = [server.to_dict() for server in await list_live(hosting.backend)]
+        imported = sum(server["is_imported"] for server in found)
+        return {"success": True, "servers": found, "total": len(found), "imported_count": imported}
+
+    @api.post("/import")
+    async def import_servers(body: ImportBody, who: Actor = actor) -> dict[str, Any]:
+        """Create rows for servers, or link them to rows typed by hand."""
+        hosting.require_timeweb()
+        link = body.links or hosting.link_policy
+        result = await hosting.backend.import_servers(body.server_ids, link=link, actor=who)
+        return result.to_dict()
+
+    @api.post("/sync-all")
+    async def sync_all(who: Actor = actor) -> dict[str, Any]:
+        """Synchronise all rows; after 25 s the reply gives the run to watch instead of its outcome."""
+        report = await hosting.sync_all(who)
+        if report is None:
+            latest = await hosting.backend.runs(limit=1)
+            run_id = latest[0].run_id if latest else None
+            return _reply(SyncReport(run_id, "running"), "Синхронизация продолжается", success=True)
+        if report.status == "running":
+            code = "already_running"
+            return _reply(report, fault_text(code), success=False) | {"code": code, "error": fault_text(code)}
+        return _reply(report, outcome(report), success=report.status in {"success", "partial"})
+
+    @api.get("/runs/{run_id}")
+    async def run(run_id: int) -> dict[str, Any]:
+        """How a run is getting on."""
+        found = await hosting.backend.runs(run_id) if 0 < run_id < 2**63 else []
+        if not found:
+            raise HostingError(404, "not_found", "Такого запуска нет")
+        return {"success": True, **found[0].to_dict()}
+
+    return api
+
+
+def outcome(report: SyncReport) -> str:
+    """What people read about a finished run."""
+    if report.status == "failed":
+        reasons = [account.message for account in report.accounts if account.message]
+        return "; ".join(reasons) or fault_text(report.error_code or "")
+    return sync_done(report.created_count, report.updated_count, report.unchanged_count, report.error_count)
+
+
+def _reply(report: SyncReport, message: str, *, success: bool) -> dict[str, Any]:
+    plain = report.to_dict()
+    rows = {
+        key: [{"timeweb_id": item["timeweb_id"], "crm_id": item["crm_id"], "name": item["name"]} for item in plain[key]]
+        for key in ("created", "updated")
+    }
+    failure = {} if success else {"code": report.error_code or "failed", "error": message}
+    return {**plain, **rows, "success": success, "message": message, **failure}

@@ -1,0 +1,75 @@
+"""CSV for spreadsheets: UTF-8 with BOM, semicolons, decimal commas, no cell that a spreadsheet would execute."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from crm_adapter.web import labels
+from crm_adapter.web.formats import UNKNOWN, day, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+    from zoneinfo import ZoneInfo
+
+    from crm_adapter.web.listing import Row
+
+__all__ = ["to_csv"]
+
+_HEADERS = (
+    "ID", "Сервер", "Статус", "Статус в Timeweb", "Конфигурация", "IP-адрес", "Имя клиента", "Компания", "Проект", "Аккаунт",
+    "Себестоимость, ₽/мес", "Источник себестоимости", "Цена для клиента, ₽", "Обслуживание, ₽", "Период оплаты",
+    "Маржа, ₽/мес", "Маржа, %", "Дата начала", "Дата следующего платежа", "Timeweb ID", "Синхронизирован", "Заметки",
+)  # fmt: skip
+
+#: A cell that begins so is a formula to a spreadsheet, also behind blanks.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+
+
+def to_csv(rows: Iterable[Row], zone: ZoneInfo) -> bytes:
+    """The rows as a file."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
+    writer.writerow(_HEADERS)
+    writer.writerows(_cells(row, zone) for row in rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _cells(row: Row, zone: ZoneInfo) -> list[object]:
+    there = labels.timeweb_status(row.timeweb_status)
+    return [
+        row.id,
+        _safe(row.server_name),
+        labels.status(row.status).word,
+        _safe(there.word) if there else "",
+        _safe(row.configuration),
+        _safe(row.ip_address),
+        _safe(row.client_name),
+        _safe(row.client_company),
+        row.project_id or "",
+        _safe(row.account),
+        _number(row.cost_price),
+        labels.COST_SOURCES.get(row.cost_source, row.cost_source),
+        _number(row.client_price),
+        _number(row.service_fee) if row.service_fee is not None else "",
+        labels.PERIODS.get(row.payment_period, row.payment_period),
+        _number(row.profit_amount),
+        _number(row.profit_percent),
+        day(row.start_date),
+        day(row.next_payment_date),
+        row.timeweb_id or "",
+        instant(row.last_sync_at, zone) if row.last_sync_at else "",
+        _safe(row.notes),
+    ]
+
+
+def _number(amount: Decimal | None) -> str:
+    """A number as a Russian spreadsheet reads it; «—» when it is not known.  A loss keeps its minus: it is a number."""
+    return UNKNOWN if amount is None else str(amount).replace(".", ",")
+
+
+def _safe(value: str | None) -> str:
+    text = (value or "").replace("\x00", "")
+    return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) else text

@@ -1,0 +1,92 @@
+"""The router factory: the whole section, or parts of it, inside a host's application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from crm_adapter.fields import FieldMap, validate_mapping
+from crm_adapter.models import HostingServer
+from crm_adapter.web import api_crm, api_timeweb, page
+from crm_adapter.web.backend import Backend
+from crm_adapter.web.context import Hosting
+from crm_adapter.web.render import Renderer
+from crm_adapter.web.security import same_origin
+from timeweb_sdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import jinja2
+
+__all__ = ["create_hosting_router"]
+
+Part = Literal["timeweb", "crm", "page"]
+
+
+def create_hosting_router(
+    db: Any,
+    timeweb: Any,
+    *,
+    dependencies: Sequence[Any],
+    actor: Callable[..., Any] | None = None,
+    parts: Collection[Part] = ("timeweb", "crm", "page"),
+    prefix: str = "/admin/hosting",
+    base_template: str | Path | jinja2.Template | None = None,
+    runner: Callable[[Mapping[str, str]], object] | None = None,
+    trusted_origins: Collection[str] = (),
+    model: type[Any] = HostingServer,
+    fields: FieldMap | None = None,
+    zone: str = "Europe/Moscow",
+    stale_after: int = 300,
+    import_new: bool = True,
+    link_policy: Literal["ip", "suggest", "off"] = "ip",
+) -> APIRouter:
+    """Build the «Хостинг» section for ``app.include_router(...)``.
+
+    ``db`` is a ``sessionmaker`` or an ``async_sessionmaker``; ``timeweb`` a client of the same kind, a mapping
+    account -> client, or None while no token is set.  ``dependencies`` are the host's own (``[Depends(require_admin)]``):
+    they guard every route, static files included, and must be given.  ``actor`` is a dependency that returns the name of
+    the person at work for the change log.  ``parts`` chooses among ``timeweb`` (``/api/timeweb/*``), ``crm``
+    (``/api/server*``, stats, CSV) and ``page``.  ``base_template`` is the host's template with a ``content`` block, as a
+    path or as a ``jinja2.Template``.  ``runner`` starts background runs (Celery: ``task.delay``).  ``trusted_origins``
+    may change things from other hosts.  ``stale_after`` is in seconds.
+
+    Raises :class:`~timeweb_sdk.errors.ConfigurationError` for a router without authentication or of unknown parts, and
+    :class:`~crm_adapter.errors.MappingError` when ``model`` and ``fields`` do not fit.
+    """
+    if not dependencies:
+        raise ConfigurationError(
+            "create_hosting_router(dependencies=...) is empty, so anybody could read and change the section; "
+            "pass the host's own, such as [Depends(require_admin)]"
+        )
+    known = {"timeweb", "crm", "page"}
+    if not parts or isinstance(parts, str) or not set(parts) <= known:
+        raise ConfigurationError(f"parts={parts!r} must be some of {', '.join(sorted(known))}")
+    if prefix and not prefix.startswith("/"):
+        raise ConfigurationError(f"prefix={prefix!r} must start with '/'")
+    validate_mapping(model, fields)
+    hosting = Hosting(Backend(db, timeweb, model, fields, runner), zone, stale_after, import_new, link_policy)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await hosting.close()
+
+    guards = [*dependencies, Depends(same_origin(trusted_origins))]
+    router = APIRouter(prefix=prefix.rstrip("/"), dependencies=guards, lifespan=lifespan)
+    who = Depends(actor or _nobody)
+    if "timeweb" in parts:
+        router.include_router(api_timeweb.router(hosting, who))
+    if "crm" in parts:
+        router.include_router(api_crm.router(hosting, who))
+    if "page" in parts:
+        page.add_routes(router, hosting, who, Renderer(base_template))
+    return router
+
+
+def _nobody() -> None:
+    """Without an ``actor`` the change log tells no name."""

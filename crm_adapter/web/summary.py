@@ -1,0 +1,146 @@
+"""What stands above the table: how fresh the data is, what went wrong, what is earned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from crm_adapter.dialects import db_now_ms
+from crm_adapter.messages import NOT_CONFIGURED, fault_text
+from crm_adapter.models import AccountState, EventOutbox, SyncLease
+from crm_adapter.web.formats import UNKNOWN, ago, count, instant, money, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from decimal import Decimal
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy.orm import Session
+
+    from crm_adapter.results import RunInfo
+
+__all__ = ["Account", "Notice", "Summary", "read_summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One Timeweb account as the last run left it."""
+
+    account: str
+    balance: Decimal | None
+    hours_left: int | None
+    servers_total: int | None
+    last_success_at: datetime | None
+    error_code: str | None
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message above the table."""
+
+    tone: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The state of the data; ``progress`` is (done, total) of a run under way."""
+
+    accounts: Sequence[Account]
+    running: bool
+    progress: tuple[int, int] | None
+    dead_events: int
+    configured: bool
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """The oldest of the accounts' last successes: nothing on the page is older."""
+        known = [account.last_success_at for account in self.accounts if account.last_success_at is not None]
+        return min(known) if known and len(known) == len(self.accounts) else None
+
+    def updated(self, zone: ZoneInfo, now: datetime) -> str:
+        """«Обновлено 23.11.2026 15:04 (5 минут назад)»."""
+        if self.updated_at is None:
+            return "Данные Timeweb ещё не загружены"
+        return f"Обновлено {instant(self.updated_at, zone)} ({ago(self.updated_at, now)})"
+
+    def timeweb(self) -> str:
+        """«Timeweb: 23 сервера · баланс 7 378,30 ₽, хватит на 18 дн.»; an unknown number is left out or «—»."""
+        totals = [account.servers_total for account in self.accounts if account.servers_total is not None]
+        if not totals:
+            return ""
+        parts = [f"Timeweb: {count(sum(totals), 'server')}"]
+        balances = [account.balance for account in self.accounts if account.balance is not None]
+        text = f"баланс {money(sum(balances)) if balances else UNKNOWN}"  # type: ignore[arg-type]
+        hours = [account.hours_left for account in self.accounts if account.hours_left is not None]
+        if hours:
+            text += f", хватит на {min(hours) // 24} дн."
+        return " · ".join([*parts, text])
+
+    def notices(self, zone: ZoneInfo, latest: RunInfo | None) -> list[Notice]:
+        """Everything that people should know before they trust the numbers."""
+        found: list[Notice] = []
+        if not self.configured:
+            text = f"{NOT_CONFIGURED}. Задайте переменную TIMEWEB_API_TOKEN; таблица показана из базы данных."
+            found.append(Notice("warn", text))
+        report = (latest.report if latest else None) or {}
+        messages = {item["account"]: item.get("message") for item in report.get("accounts", ())}
+        for account in self.accounts:
+            if account.error_code:
+                found.append(_account_notice(account, messages.get(account.account), zone, many=len(self.accounts) > 1))
+        told = {account.error_code for account in self.accounts}
+        found += [Notice("warn", str(item["message"])) for item in report.get("warnings", ()) if item["code"] not in told]
+        if latest is not None and latest.status == "crashed" and not self.running:
+            found.append(Notice("warn", "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."))
+        if errors := report.get("error_count"):
+            found.append(Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. Подробности — в ответе синхронизации."))
+        if self.dead_events:
+            found.append(Notice("bad", f"Не доставлено уведомлений: {self.dead_events}. Проверьте HOSTING_NOTIFY_URLS."))
+        return found
+
+
+def _account_notice(account: Account, message: str | None, zone: ZoneInfo, *, many: bool) -> Notice:
+    code = account.error_code or ""
+    text = message or fault_text(code)
+    if code == "upstream_unavailable" and account.last_success_at is not None and "данные на" not in text:
+        text += f", данные на {instant(account.last_success_at, zone, 'HH:mm')}"
+    tone = "bad" if code in {"unauthorized", "forbidden", "account_mismatch", "suspicious_disappearance"} else "warn"
+    return Notice(tone, f"Аккаунт «{account.account}»: {text}" if many else text)
+
+
+def read_summary(session: Session, *, configured: bool) -> Summary:
+    """Read it in three statements."""
+    accounts = session.execute(sa.select(*(getattr(AccountState, name) for name in Account.__slots__)).order_by(AccountState.account))
+    running, progress = running_now(session)
+    dead = session.scalar(sa.select(sa.func.count()).select_from(EventOutbox).where(EventOutbox.dead_at.is_not(None)))
+    return Summary([Account(*row) for row in accounts], running, progress, dead or 0, configured)
+
+
+def running_now(session: Session) -> tuple[bool, tuple[int, int] | None]:
+    """Whether some process holds a lease by the database's clock, and how far it is."""
+    lease: Any = SyncLease
+    held = session.execute(
+        sa.select(lease.progress, lease.total).where(lease.owner.is_not(None), lease.expires_ms > db_now_ms())
+    ).all()
+    done, total = sum(row.progress or 0 for row in held), sum(row.total or 0 for row in held)
+    return bool(held), (done, total) if total else None
+
+
+def finished(latest: RunInfo | None) -> str:
+    """What a toast says about the last run."""
+    if latest is None:
+        return ""
+    report = latest.report or {}
+    if latest.status == "failed":
+        reasons = [str(item["message"]) for item in report.get("accounts", ()) if item.get("message")]
+        return "; ".join(reasons) or fault_text(latest.error_code or "")
+    created, updated, unchanged = (int(report.get(f"{name}_count", 0)) for name in ("created", "updated", "unchanged"))
+    parts = [f"создано {created}"] if created else []
+    parts += [f"обновлено {updated}", f"без изменений {unchanged}"]
+    if errors := int(report.get("error_count", 0)):
+        parts.append(f"{errors} {plural(errors, 'error')}")
+    return f"Синхронизация завершена: {', '.join(parts)}"
