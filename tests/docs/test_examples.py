@@ -20,7 +20,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulato
     state = demo_state()
     for item, number in zip(state["servers"], (123456, 123457), strict=False):
         item["id"] = number
-    emulator = Emulator(state, token=None, timings=Timings(install=0.2, action=0.1, backup=0.1))
+    emulator = Emulator(state, token=None, timings=Timings(install=0, action=0, backup=0))
     with EmulatorServer(emulator) as server:
         monkeypatch.setenv("TIMEWEB_BASE_URL", server.url)
         monkeypatch.setenv("TIMEWEB_API_TOKEN", TOKEN)
