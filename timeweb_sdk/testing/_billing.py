@@ -14,6 +14,7 @@ from timeweb_sdk.testing._catalogue import (
 )
 
 _DEFAULT_BALANCE = 10_000.0
+_PINNED = frozenset({"hourly_cost", "hourly_fee", "monthly_cost", "monthly_fee", "hours_left"})
 
 
 def services_costs(account: Account) -> list[Item]:
@@ -38,7 +39,7 @@ def finances(account: Account) -> Item:
     monthly_cost = _number(given.get("monthly_cost", _total(services_costs(account))))
     monthly_fee = _number(given.get("monthly_fee", round(monthly_cost * (100 - percent) / 100, 2)))
     hourly_fee = round(monthly_fee / HOURS_PER_MONTH, 4)
-    balance = _number(given.get("balance", _DEFAULT_BALANCE))
+    balance = _exact_balance(account)
     computed: Item = {
         "balance": round(balance, 2),
         "total_balance": balance,
@@ -58,7 +59,32 @@ def finances(account: Account) -> Item:
 
 def can_pay(account: Account) -> bool:
     """Whether the balance lets another service start; without it a new server ends in `no_paid`."""
-    return _number(account.state.get("finances", {}).get("balance", _DEFAULT_BALANCE)) > 0
+    return _exact_balance(account) > 0
+
+
+def charge(account: Account, seconds: float) -> None:
+    """Take from the balance what running services cost in this time; at its end they stop as `no_paid`.
+
+    An account whose state says what it pays is left as it stands: its figures are somebody's test data.
+    """
+    given: Item = account.state.setdefault("finances", {})
+    if _PINNED & given.keys():
+        return
+    balance = _exact_balance(account) - finances(account)["hourly_fee"] * seconds / 3600
+    given.update(balance=round(balance, 2), total_balance=round(balance, 8))
+    if balance <= 0:
+        for server in account.items("servers"):
+            if server.get("status") == "on":
+                server["status"] = "no_paid"
+    account.touch()
+
+
+def _exact_balance(account: Account) -> float:
+    given: Item = account.state.get("finances", {})
+    balance = _number(given.get("balance", _DEFAULT_BALANCE))
+    exact = _number(given.get("total_balance", balance))
+    # Where the two disagree somebody has set the rounded one since.
+    return exact if round(exact, 2) == balance else balance
 
 
 def _server_row(account: Account, server: Item, presets: dict[Any, Item], project: Any) -> Item:

@@ -22,6 +22,7 @@ from timeweb_sdk.testing import _keys as _keys
 from timeweb_sdk.testing import _payments as _payments
 from timeweb_sdk.testing import _projects as _projects
 from timeweb_sdk.testing._account import Account, State, dump
+from timeweb_sdk.testing._billing import charge
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
 from timeweb_sdk.testing._clock import Clock, RealClock
 from timeweb_sdk.testing._contract import Contract, Endpoint, contract
@@ -108,6 +109,7 @@ class Emulator:
         with self.lock:
             self.clock.advance(seconds)
             self._settle()
+            charge(self.account, seconds)
 
     def add_fault(self, fault: Mapping[str, Any] | None = None, /, **fields: Any) -> Fault:
         """Add one fault, e.g. `add_fault(operation="getServers", skip=1, times=2, status=429)`."""
