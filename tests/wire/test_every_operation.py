@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import keyword
 import re
 import warnings
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote
 
 import httpx
@@ -59,7 +62,24 @@ def argument(schema: Json, value: Any) -> Any:
     return value
 
 
-def call(client: Timeweb | AsyncTimeweb, case: Case) -> Any:
+def as_models(method: Any, named: dict[str, Any]) -> dict[str, Any]:
+    """Replace nested objects by the models that the signature offers for them."""
+    hints = get_type_hints(method)
+    return {name: as_model(hints[name], value) for name, value in named.items()}
+
+
+def as_model(hint: Any, value: Any) -> Any:
+    arms = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if isinstance(value, dict):
+        models = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, BaseModel)]
+        return models[0].model_validate(value) if models else value
+    if isinstance(value, list):
+        items = [get_args(arm)[0] for arm in arms if get_origin(arm) is Sequence]
+        return [as_model(items[0], one) for one in value] if items else value
+    return value
+
+
+def call(client: Timeweb | AsyncTimeweb, case: Case, *, models: bool = False) -> Any:
     method: Any = client
     for word in OPERATIONS[case.operation_id].attribute.split("."):
         method = getattr(method, word)
@@ -68,6 +88,8 @@ def call(client: Timeweb | AsyncTimeweb, case: Case) -> Any:
         named = {name: [b"%d" % number for number, _ in enumerate(value)] for name, value in named.items()}
     if case.whole_body is not None:
         named["body"] = case.whole_body
+    if models:
+        named = as_models(method, named)
     with warnings.catch_warnings():
         if OPERATIONS[case.operation_id].deprecated:
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -183,13 +205,25 @@ def test_the_package_has_exactly_the_operations_of_the_contract() -> None:
     assert sum(operation.source == "vendor" for operation in OPERATIONS.values()) == 336
 
 
+def test_nested_objects_are_tried_as_models_too() -> None:
+    value = {"configurator_id": 11, "disk": 15360, "cpu": 2, "ram": 2048, "gpu": 0}
+    with Timeweb("secret-token") as client:
+        named = as_models(client.servers.create, {"name": "a", "configuration": value})
+        (mailbox,) = as_models(client.mail.domains.batch, {"body": [{"login": "a", "password": "b"}]})["body"]
+    assert named["name"] == "a"
+    assert isinstance(named["configuration"], BaseModel)
+    assert isinstance(mailbox, BaseModel)
+
+
 @pytest.mark.parametrize("operation_id", ALL)
 def test_sync(operation_id: str) -> None:
-    for case in ALL[operation_id]:
+    for case, models in itertools.product(ALL[operation_id], (False, True)):
+        if models and not any(isinstance(value, (dict, list)) for value in (case.whole_body, *case.fields.values())):
+            continue
         recorder = Recorder(case)
         http = httpx.Client(transport=httpx.MockTransport(recorder))
         with http, Timeweb("secret-token", http_client=http, rate_limit=RateLimit.off(), max_retries=0, strict=True) as client:
-            result = call(client, case)
+            result = call(client, case, models=models)
             items, total = (result.items, result.total) if case.paged else (None, None)
         check_request(recorder)
         check_reply(result, items, total, case)
