@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -43,7 +43,7 @@ def current() -> Clock:
 
 
 @contextmanager
-def use(clock: Clock) -> Iterator[None]:
+def use(clock: Clock) -> Generator[None]:
     """Run pacing and retries of this process on another clock, with limits that start empty."""
     from timeweb_sdk._core import limiter
 

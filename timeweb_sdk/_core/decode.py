@@ -9,7 +9,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any, NotRequired, cast
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, plain
 from timeweb_sdk._core.model import DecodeIssue, Model
 from timeweb_sdk._core.operation import Operation
+from timeweb_sdk._core.shapes import is_object
 
 _log = logging.getLogger("timeweb_sdk.decode")
 _META = frozenset({"meta", "response_id"})
@@ -60,16 +61,15 @@ def decode(operation: Operation, returns: Any, content: bytes, *, strict: bool =
 
 def _unwrapped(data: Any) -> Decoded:
     """Take the envelope's own fields out of a payload that has none around it."""
-    extra = data.__pydantic_extra__ if isinstance(data, Model) else data if isinstance(data, dict) else None
-    if not extra:
+    fields = data.__pydantic_extra__ if isinstance(data, Model) else data
+    if not is_object(fields):
         return Decoded(data)
-    fields = cast(dict[str, Any], extra)
     return Decoded(data, _total(fields.pop("meta", None)), _text(fields.pop("response_id", None)))
 
 
 def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict: bool) -> Decoded:
     body = parse(content)
-    meta: dict[str, Any] = body if isinstance(body, dict) else {}
+    meta = body if is_object(body) else {}
     total, response_id = _total(meta.get("meta")), _text(meta.get("response_id"))
     leniency = Leniency()
     key, payload = _find_payload(operation.data_key, body, returns)
@@ -96,10 +96,9 @@ def parse(content: bytes) -> Any:
 
 def _find_payload(data_key: str | None, body: Any, returns: Any) -> tuple[str | None, Any]:
     """Find the payload where it should be, alone under another key, or without an envelope; returns its key and itself."""
-    if not isinstance(body, dict):
+    if not is_object(body):
         return None, body
-    fields = cast(dict[str, Any], body)
-    rest = {key: value for key, value in fields.items() if key not in _META}
+    rest = {key: value for key, value in body.items() if key not in _META}
     if data_key is None:
         return None, rest
     for key in rest:
@@ -124,7 +123,7 @@ def _envelope(data_key: str, returns: Any) -> TypeAdapter[dict[str, Any]]:
 
 
 def _total(meta: Any) -> int | None:
-    total = cast(dict[str, Any], meta).get("total") if isinstance(meta, dict) else None
+    total = meta.get("total") if is_object(meta) else None
     if isinstance(total, str) and total.isdecimal():
         return int(total)
     return int(total) if isinstance(total, (int, float)) and not isinstance(total, bool) and total >= 0 else None

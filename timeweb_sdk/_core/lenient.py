@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from timeweb_sdk._core.model import DecodeIssue, Model, set_decode_issues
 from timeweb_sdk._core.secrets import mask
+from timeweb_sdk._core.shapes import is_array, is_object
 
 
 def plain(name: str) -> str:
@@ -27,7 +28,7 @@ def fits(wanted: Any, value: Any) -> bool:
     wanted = _bare(wanted)
     if _is_model(wanted):
         known = {plain(field.alias or name) for name, field in wanted.model_fields.items()}
-        return isinstance(value, dict) and any(plain(key) in known for key in cast(dict[str, Any], value))
+        return is_object(value) and any(plain(key) in known for key in value)
     origin = get_origin(wanted) or wanted
     if origin in (Union, UnionType):
         return any(fits(arm, value) for arm in get_args(wanted))
@@ -57,14 +58,14 @@ class Leniency:
         wanted = _bare(wanted)
         if get_origin(wanted) in (Union, UnionType):
             wanted = _closest(wanted, value)
-        if _is_model(wanted) and isinstance(value, dict):
-            return self._decode_model(wanted, cast(dict[str, Any], value), path)
-        if get_origin(wanted) is list and isinstance(value, list):
+        if _is_model(wanted) and is_object(value):
+            return self._decode_model(wanted, value, path)
+        if get_origin(wanted) is list and is_array(value):
             (item,) = get_args(wanted)
-            return [self.decode(item, one, _join(path, number), name) for number, one in enumerate(cast(list[Any], value))]
-        if get_origin(wanted) is dict and isinstance(value, dict):
+            return [self.decode(item, one, _join(path, number), name) for number, one in enumerate(value)]
+        if get_origin(wanted) is dict and is_object(value):
             _, item = get_args(wanted)
-            return {key: self.decode(item, one, _join(path, key), key) for key, one in cast(dict[str, Any], value).items()}
+            return {key: self.decode(item, one, _join(path, key), key) for key, one in value.items()}
         self.note(path, error.errors(include_url=False, include_context=False, include_input=False)[0]["type"])
         return _keep(wanted, value, name)
 
@@ -112,13 +113,13 @@ def _closest(union: Any, value: Any) -> Any:
     """Choose the arm of a union that a value was meant for: the model with most of its fields, a list, a mapping."""
     arms = [_bare(arm) for arm in get_args(union)]
     models = [arm for arm in arms if _is_model(arm)]
-    if isinstance(value, dict) and models:
-        keys = {plain(key) for key in cast(dict[str, Any], value)}
+    if is_object(value) and models:
+        keys = {plain(key) for key in value}
         return max(
             models, key=lambda model: len(keys & {plain(field.alias or name) for name, field in model.model_fields.items()})
         )
-    origin = type(value)
-    return next((arm for arm in arms if get_origin(arm) is origin), union)
+    container = list if is_array(value) else dict
+    return next((arm for arm in arms if get_origin(arm) is container), union)
 
 
 def _keep(wanted: Any, value: Any, name: str) -> Any:

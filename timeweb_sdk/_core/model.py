@@ -1,6 +1,6 @@
 """The base class of every object that the API returns."""
 
-from typing import Annotated, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -31,10 +31,11 @@ class Model(BaseModel):
         protected_namespaces=(),
     )
 
-    # Costs only where unknown fields exist; a hook per model would cost on every one.
-    __pydantic_extra__: dict[
-        Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]
-    ]
+    if not TYPE_CHECKING:  # a type checker would take it for a field that every construction has to name
+        # Costs only where unknown fields exist; a hook per model would cost on every one.
+        __pydantic_extra__: dict[
+            Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]
+        ]
 
     @property
     def decode_issues(self) -> tuple[DecodeIssue, ...]:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, overload
 
 from timeweb_sdk._core.model import DecodeIssue
+from timeweb_sdk._core.shapes import is_object
 
 T = TypeVar("T")
 
@@ -75,13 +76,14 @@ class Walk(Generic[T]):
         name = self._listing.item_key
         if name is None:
             return None
-        key: Any = cast(dict[str, Any], item).get(name) if isinstance(item, dict) else getattr(item, name, None)
+        key = item.get(name) if is_object(item) else getattr(item, name, None)
         return key if isinstance(key, (int, str)) else None
 
 
 class _PageBase(Generic[T]):
     """What a page of a list is in both worlds."""
 
+    _chunk: Chunk[T] | None
     complete: bool | None = None
     """None until every page was walked; then whether the unique items equal the total on all pages."""
 
@@ -180,9 +182,14 @@ class AsyncPage(_PageBase[T]):
         return self._load().__await__()
 
     async def _load(self) -> "AsyncPage[T]":
-        if self._chunk is None:
-            self._chunk = await self._fetch(self._listing.offset)
+        await self._first()
         return self
+
+    async def _first(self) -> Chunk[T]:
+        chunk = self._chunk
+        if chunk is None:
+            self._chunk = chunk = await self._fetch(self._listing.offset)
+        return chunk
 
     async def pages(self) -> "AsyncIterator[AsyncPage[T]]":
         """Yield this page and every later one, each with the items that no earlier page had."""
@@ -198,8 +205,7 @@ class AsyncPage(_PageBase[T]):
 
     async def _walk(self) -> AsyncIterator[Chunk[T]]:
         walk: Walk[T] = Walk(self._listing)
-        await self._load()
-        chunk = self._loaded()
+        chunk = await self._first()
         while True:
             fresh = walk.feed(chunk)
             if walk.done:

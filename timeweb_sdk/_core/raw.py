@@ -42,7 +42,7 @@ def _template(method: str, path: str) -> str:
     segments = path.split("/")
     for operation in table().values():
         known = operation.path.split("/")
-        if operation.method == method and len(known) == len(segments):
-            if all(one.startswith("{") or one == other for one, other in zip(known, segments, strict=True)):
-                return operation.path
+        same_shape = operation.method == method and len(known) == len(segments)
+        if same_shape and all(one.startswith("{") or one == other for one, other in zip(known, segments, strict=True)):
+            return operation.path
     return path

@@ -81,7 +81,9 @@ class RedisStore:
         self._away_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._prefix = prefix
         try:
-            self._redis: Redis = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
+            self._redis: Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+                url, socket_timeout=0.5, socket_connect_timeout=0.5
+            )
         except ValueError as error:
             raise ConfigurationError(f"RedisStore cannot use this URL: {error}") from None
         self._script: Script = self._redis.register_script(_SCRIPT)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Any, cast
+from typing import Any
 
 from pydantic import SecretStr
 
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.decode import Decoded, Mismatch, NotJSON, decode, parse
 from timeweb_sdk._core.secrets import mask, scrub
+from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk._core.transport import Reply
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError, StatusErrors
@@ -111,7 +112,7 @@ def _check_confirmation(call: Call, reply: Reply) -> None:
         return
     body = _envelope(reply)
     for value in body.values():
-        confirmation = cast(dict[str, Any], value).get("hash") if isinstance(value, dict) else None
+        confirmation = value.get("hash") if is_object(value) else None
         if isinstance(confirmation, str) and confirmation:
             error = ConfirmationRequired(
                 "the deletion needs the code that was sent to the account's owner: repeat it with hash=error.hash and code=…",
@@ -143,11 +144,11 @@ def _envelope(reply: Reply) -> dict[str, Any]:
         body = parse(reply.content)
     except NotJSON:
         return {}
-    return cast(dict[str, Any], body) if isinstance(body, dict) else {}
+    return body if is_object(body) else {}
 
 
 def _messages(message: Any, token: SecretStr) -> list[str]:
-    parts: list[Any] = message if isinstance(message, list) else [message]
+    parts = message if is_array(message) else [message]
     return [scrub(part if isinstance(part, str) else str(mask("", part)), token) for part in parts if part is not None]
 
 

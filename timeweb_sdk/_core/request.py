@@ -3,14 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.secrets import Content
+from timeweb_sdk._core.shapes import is_collection, is_mapping
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 
@@ -46,12 +47,17 @@ def build(call: Call) -> Request:
     body = call.body
     if call.files is not NOT_GIVEN:
         fields = None if body is NOT_GIVEN else {name: _text(item) for name, item in body.items() if item is not NOT_GIVEN}
-        return Request(call.operation.method, path, params, fields=fields, files=call.files)
+        return Request(call.operation.method, path, params, fields=fields, files=_parts(call.files))
     if body is NOT_GIVEN:
         return Request(call.operation.method, path, params)
     if call.operation.body == "binary":
         return Request(call.operation.method, path, params, _binary(body), "application/octet-stream")
     return Request(call.operation.method, path, params, Content(to_json(body).encode()), "application/json")
+
+
+def _parts(files: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Give each file of a list a part of its own under the list's name."""
+    return [(name, file) for name, value in files.items() for file in (value if is_collection(value) else [value])]
 
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
@@ -74,8 +80,8 @@ def encode_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in query.items():
         if value is NOT_GIVEN or value is None:
             continue
-        if isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes)):
-            pairs.extend((name, _text(item)) for item in cast(Iterable[Any], value))
+        if is_collection(value):
+            pairs.extend((name, _text(item)) for item in value)
         else:
             pairs.append((name, _text(value)))
     return pairs
@@ -92,13 +98,12 @@ def to_json(value: Any, where: str = "body") -> str:
         if not math.isfinite(value):
             raise ConfigurationError(f"{where} is {value}, which JSON cannot carry: give a finite number")
         return format(value, "f") if isinstance(value, Decimal) else float.__repr__(value)
-    if isinstance(value, Mapping):
-        items = cast(Mapping[Any, Any], value).items()
+    if is_mapping(value):
+        items = value.items()
         pairs = (f"{json.dumps(str(key))}:{to_json(item, f'{where}.{key}')}" for key, item in items if item is not NOT_GIVEN)
         return "{" + ",".join(pairs) + "}"
-    if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray)):
-        elements = cast(Iterable[Any], value)
-        return "[" + ",".join(to_json(item, f"{where}.{number}") for number, item in enumerate(elements)) + "]"
+    if is_collection(value):
+        return "[" + ",".join(to_json(item, f"{where}.{number}") for number, item in enumerate(value)) + "]"
     raise ConfigurationError(
         f"{where} is a {type(value).__name__}, which JSON cannot carry: give a str, number, list, dict or model"
     )
@@ -146,15 +151,15 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, Decimal):
         return format(value, "f")
-    if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray)):
-        return ",".join(_text(item) for item in cast(Iterable[Any], value))
-    if isinstance(value, Mapping):
+    if is_collection(value):
+        return ",".join(_text(item) for item in value)
+    if is_mapping(value):
         return to_json(value)
     return str(value)
 
 
 def _binary(body: Any) -> Content:
-    if isinstance(body, (bytes, bytearray, memoryview)):
+    if isinstance(body, (bytes, bytearray)):
         return Content(body)
     if hasattr(body, "read"):
         content = body.read()

@@ -1,6 +1,6 @@
 """The base classes of generated resources: `tw.servers`, `tw.servers.disks` and so on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -26,31 +26,17 @@ _PAGE_SIZE = 100
 class WithResponse:
     """The methods of a resource, each returning a `Response` instead of its data."""
 
-    def __init__(self, resource: "Resource | AsyncResource") -> None:
-        self._resource = resource
+    def __init__(self, methods: list[str], wrap: Callable[[str], Callable[..., Any]]) -> None:
+        self._methods = methods
+        self._wrap = wrap
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._resource, name)
-        if name.startswith("_") or not callable(method):
-            raise AttributeError(f"{type(self._resource).__name__}.{name} is not a method of the API")
-        return self._recorded(name)
+        if name not in self._methods:
+            raise AttributeError(f"{name!r} is not a method here; there are {', '.join(self._methods)}")
+        return self._wrap(name)
 
     def __dir__(self) -> list[str]:
-        return [name for name in dir(self._resource) if not name.startswith("_")]
-
-    def _recorded(self, name: str) -> Callable[..., Any]:
-        resource = self._resource
-
-        def call(*args: Any, **kwargs: Any) -> Response[Any]:
-            # A node of its own for each call: calls at the same time must not see each other's response.
-            node = cast(Resource, resource)._recording()
-            return node._recorded(getattr(node, name)(*args, **kwargs))
-
-        async def acall(*args: Any, **kwargs: Any) -> Response[Any]:
-            node = cast(AsyncResource, resource)._recording()
-            return node._recorded(await getattr(node, name)(*args, **kwargs))
-
-        return call if isinstance(resource, Resource) else acall
+        return self._methods
 
 
 class _Node:
@@ -65,9 +51,14 @@ class _Node:
     @property
     def with_response(self) -> WithResponse:
         """The same methods, each returning a `Response` with .data, .headers, .status_code, .attempts and so on."""
-        return WithResponse(cast("Resource | AsyncResource", self))
+        names = (name for name in dir(type(self)) if not name.startswith("_"))
+        return WithResponse([name for name in names if callable(getattr(type(self), name))], self._wrapped)
+
+    def _wrapped(self, name: str) -> Callable[..., Any]:
+        raise NotImplementedError
 
     def _recording(self) -> Self:
+        """Return a node of its own for one call: calls at the same time must not see each other's response."""
         node = type(self)(self._client)
         node._records = True
         return node
@@ -83,6 +74,13 @@ class Resource(_Node):
 
     def __init__(self, client: "Timeweb") -> None:
         super().__init__(client)
+
+    def _wrapped(self, name: str) -> Callable[..., Response[Any]]:
+        def call(*args: Any, **kwargs: Any) -> Response[Any]:
+            node = self._recording()
+            return node._recorded(getattr(node, name)(*args, **kwargs))
+
+        return call
 
     def _call(
         self,
@@ -115,7 +113,7 @@ class Resource(_Node):
         return Page(listing, fetch(listing.offset), fetch)
 
     def _execute(self, call: Call) -> Response[Any]:
-        response = self._client._execute(call)
+        response: Response[Any] = self._client._execute(call)
         if self._records:
             self._response = response
         return response
@@ -126,6 +124,13 @@ class AsyncResource(_Node):
 
     def __init__(self, client: "AsyncTimeweb") -> None:
         super().__init__(client)
+
+    def _wrapped(self, name: str) -> Callable[..., Awaitable[Response[Any]]]:
+        async def call(*args: Any, **kwargs: Any) -> Response[Any]:
+            node = self._recording()
+            return node._recorded(await getattr(node, name)(*args, **kwargs))
+
+        return call
 
     async def _call(
         self,
@@ -157,7 +162,7 @@ class AsyncResource(_Node):
         return AsyncPage(_listing(call), None, fetch)
 
     async def _execute(self, call: Call) -> Response[Any]:
-        response = await self._client._execute(call)
+        response: Response[Any] = await self._client._execute(call)
         if self._records:
             self._response = response
         return response

@@ -2,11 +2,12 @@
 
 import re
 import threading
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from pydantic import SecretStr
+
+from timeweb_sdk._core.shapes import is_array, is_mapping
 
 _SECRET_NAME = re.compile(
     r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
@@ -28,12 +29,11 @@ def mask(name: str, value: Any) -> Any:
     """Return `value` with everything secret in it wrapped in SecretStr; `name` is the field it came in."""
     if isinstance(value, str):
         return SecretStr(value) if value and is_secret_name(name) else value
-    if isinstance(value, Mapping):
-        mapping = cast(Mapping[Any, Any], value)
+    if is_mapping(value):
         secret = is_secret_name(name)
-        return {key: mask(name if secret and isinstance(item, str) else str(key), item) for key, item in mapping.items()}
-    if isinstance(value, list):
-        return [mask(name, item) for item in cast(list[Any], value)]
+        return {key: mask(name if secret else str(key), item) for key, item in value.items()}
+    if is_array(value):
+        return [mask(name, item) for item in value]
     return value
 
 
