@@ -22,16 +22,20 @@ from crm_adapter.planner import Fetched
 from crm_adapter.results import AccountReport, SyncReport
 from crm_adapter.snapshot import AccountInfo, Snapshot
 from crm_adapter.store import add_events
+from timeweb_sdk._core.settings import fingerprint
 
 __all__ = [
     "Claims",
     "claim_accounts",
     "close_account",
     "close_run",
+    "crash_run",
     "load_account",
     "other_holder",
     "retry_delay",
+    "same_identity",
     "save_account",
+    "token_fingerprint",
 ]
 
 #: Hours left on the balance below which people are told.
@@ -60,10 +64,9 @@ def claim_accounts(
     run_id: int | None = None
     for account in accounts:
         session.execute(insert_ignore(session, cast(Table, AccountState.__table__)), {"account": account})
-        owner = (handed or {}).get(account) or leases.new_owner()
-        claim = leases.claim(session, account, owner)
-        if claim.won:
-            owners[account] = owner
+        claim = leases.claim(session, account, handed=(handed or {}).get(account))
+        if claim.owner is not None:
+            owners[account] = claim.owner
             run_id = run_id or claim.run_id
         else:
             busy[account] = claim.run_id
@@ -76,6 +79,12 @@ def claim_accounts(
         leases.attach_run(session, account, owner, cast(int, run_id))
         session.execute(update(AccountState).where(AccountState.account == account).values(last_attempt_at=utcnow()))
     return Claims(owners, busy, run_id)
+
+
+def token_fingerprint(client: object) -> str | None:
+    """Tells a new token from the old one without keeping either; None for clients that are not the SDK's."""
+    token = getattr(client, "_token", None)
+    return fingerprint(token) if token is not None else None
 
 
 def load_account(session: Session, account: str) -> tuple[AccountInfo, bool]:
@@ -136,7 +145,7 @@ def retry_delay(code: str | None, failures: int, retry_after: float | None) -> f
     if code == "unauthorized":
         return _UNAUTHORIZED_RETRY
     if code in {"rate_limited", "upstream_unavailable"}:
-        return max(retry_after or 0.0, min(60.0 * 2 ** min(failures, 10), 900.0))
+        return max(retry_after or 0.0, min(60.0 * float(1 << min(failures, 10)), 900.0))
     return None
 
 
@@ -151,6 +160,7 @@ def close_account(
     run_id: int,
     events: tuple[EventDraft, ...],
     snapshot: Snapshot,
+    token: str | None,
 ) -> None:
     """Write down how the account's part went, release the lease, queue the account's events."""
     begin_write(session)
@@ -158,6 +168,7 @@ def close_account(
     now = utcnow()
     delay = retry_delay(fetched.error_code, info.failures, fetched.retry_after)
     values: dict[str, Any] = {
+        "token_fingerprint": token,
         "last_status": outcome.status,
         "error_code": outcome.error_code,
         "failures": info.failures + 1 if outcome.status == "failed" or delay is not None else 0,
@@ -184,8 +195,8 @@ def close_account(
             "monthly_fee": money.monthly_fee, "hours_left": money.hours_left, "finances_at": now, "balance_alerted": low,
         }  # fmt: skip
         if low and not info.balance_alerted:
-            told = {"account": rules.account, "balance": money.balance, "hours_left": money.hours_left}
-            drafts.append(EventDraft("balance_low", told, f"{rules.account}:{run_id}"))
+            left = {"account": rules.account, "balance": money.balance, "hours_left": money.hours_left}
+            drafts.append(EventDraft("balance_low", left, f"{rules.account}:{run_id}"))
     save_account(session, rules.account, values)
     add_events(session, rules, run_id, [(draft, None) for draft in drafts])
     leases.release(session, rules.account, owner)

@@ -5,6 +5,7 @@ The work is that of :mod:`crm_adapter.flows`; only the driver differs.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -141,11 +142,19 @@ async def ensure_fresh(
     The leases are claimed here and handed to ``runner`` as a mapping account -> owner (plain JSON, so a Celery task's
     ``.delay`` will do), which must call ``sync_all(..., leases=...)``.  The default runner is a task on this loop.
     """
-    from crm_adapter.background import task_runner
+    from crm_adapter.background import TaskRunner
 
     clients = clients_of(timeweb)
-    run = runner or task_runner(db, timeweb, model=model, fields=fields)
-    return await drive_async(flows.ensure_fresh(clients, max_age=max_age, runner=run), db, clients)
+    start = await drive_async(flows.ensure_fresh(clients, max_age=max_age), db, clients)
+    if start.freshness.status == "started":
+        try:
+            started = (runner or TaskRunner(db, timeweb, model=model, fields=fields))(start.handed)
+            if inspect.isawaitable(started):
+                await started
+        except BaseException:
+            await drive_async(flows.give_back(start.handed), db, clients)
+            raise
+    return start.freshness
 
 
 async def link(

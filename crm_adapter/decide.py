@@ -193,7 +193,7 @@ def _shared_changes(
     owned: set[str] = set()
     for column in _SHARED:
         current, new = shared_value(column, getattr(row, column)), shared_value(column, wanted[column])
-        if row.state is None:
+        if row.state is None or row.state.fingerprint is None:
             # Never written by sync: an empty value is nobody's, an equal one costs nothing to adopt, the rest is a human's.
             agreed = values.status if column == "status" else new
             mine = current in _EMPTY[column] or current == agreed

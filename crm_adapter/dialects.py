@@ -70,7 +70,9 @@ def insert_ignore(session: Session, table: Table) -> Any:
         return sqlite.insert(table).on_conflict_do_nothing()
     if name == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
-    return mysql.insert(table).prefix_with("IGNORE")
+    # Not IGNORE, which also turns values that do not fit into warnings.
+    first = next(iter(table.primary_key.columns))
+    return mysql.insert(table).on_duplicate_key_update({first.key: first})
 
 
 def upsert(session: Session, table: Table, *, key: str, columns: Iterable[str]) -> Any:

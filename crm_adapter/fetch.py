@@ -77,8 +77,10 @@ def fault_of(error: TimewebError) -> Fault:
 class Caller:
     """Calls Timeweb as one account, counts the calls, and does what must come before each (renewing the lease)."""
 
-    def __init__(self, account: str, before: Callable[[], Flow[None]] | None = None) -> None:
+    def __init__(self, account: str, before: Callable[[], Flow[None]] | None = None, token: str | None = None) -> None:
         self.account = account
+        self.token = token
+        """Fingerprint of the client's token."""
         self.calls = 0
         self._before = before
 

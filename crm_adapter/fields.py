@@ -100,7 +100,8 @@ def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Column
 
     Raises :class:`~crm_adapter.errors.MappingError` that names every mismatch at once.
     """
-    return _columns(model, fields or FieldMap())
+    found: Columns = _columns(model, fields or FieldMap())  # type: ignore[arg-type]
+    return found
 
 
 @lru_cache(maxsize=32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
     from sqlalchemy.orm import Session, sessionmaker
 
-__all__ = ["Api", "Cpu", "Db", "Flow", "Step", "api", "clients_of", "cpu", "db", "drive", "drive_async"]
+__all__ = ["Api", "Cpu", "Db", "Effect", "Flow", "Step", "api", "clients_of", "cpu", "db", "drive", "drive_async", "effect"]
 
 T = TypeVar("T")
 
@@ -46,23 +46,39 @@ class Cpu:
     work: Callable[[], Any]
 
 
-Step = Api | Db | Cpu
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A call to code of the host that may block or be async: a sink of notifications."""
+
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+Step = Api | Db | Cpu | Effect
 Flow = Generator[Step, Any, T]
 
 
 def api(account: str, call: Callable[[Any], T]) -> Flow[T]:
     """Call Timeweb; raises the SDK's errors."""
-    return (yield Api(account, call))
+    result: T = yield Api(account, call)
+    return result
 
 
 def db(work: Callable[[Session], T]) -> Flow[T]:
     """Run ``work`` in a transaction of its own."""
-    return (yield Db(work))
+    result: T = yield Db(work)
+    return result
 
 
 def cpu(work: Callable[[], T]) -> Flow[T]:
     """Compute without IO."""
-    return (yield Cpu(work))
+    result: T = yield Cpu(work)
+    return result
+
+
+def effect(work: Callable[..., Any], *arguments: Any) -> Flow[Any]:
+    """Call the host's code."""
+    return (yield Effect(work, arguments))
 
 
 def clients_of(timeweb: object) -> dict[str, Any]:
@@ -74,6 +90,10 @@ def clients_of(timeweb: object) -> dict[str, Any]:
     return {DEFAULT_ACCOUNT: timeweb}
 
 
+async def _finish(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
 def drive(flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, Any]) -> T:
     """Run a flow with blocking IO."""
 
@@ -83,6 +103,9 @@ def drive(flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, 
         if isinstance(step, Db):
             with database() as session, session.begin():
                 return step.work(session)
+        if isinstance(step, Effect):
+            result = step.work(*step.arguments)
+            return asyncio.run(_finish(result)) if inspect.isawaitable(result) else result
         return step.work()
 
     try:
@@ -108,6 +131,12 @@ async def drive_async(flow: Flow[T], database: async_sessionmaker[AsyncSession],
         if isinstance(step, Db):
             async with database() as session, session.begin():
                 return await session.run_sync(step.work)
+        if isinstance(step, Effect):
+            # A plain callable may block (SMTP, HTTP), so it does not run on the loop.
+            work = step.work
+            is_async = inspect.iscoroutinefunction(work) or inspect.iscoroutinefunction(type(work).__call__)
+            result = work(*step.arguments) if is_async else await asyncio.to_thread(work, *step.arguments)
+            return await result if inspect.isawaitable(result) else result
         return await asyncio.to_thread(step.work)
 
     try:

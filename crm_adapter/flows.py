@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+from crm_adapter.freshness import ensure_fresh, give_back
+from crm_adapter.manual import add_manual, link, mark_paid, set_cost, unlink, update_manual
+from crm_adapter.outbox import dispatch_events
 from crm_adapter.reading import changes, runs, totals
+from crm_adapter.reminders import payment_reminders
 from crm_adapter.singles import import_servers, sync_server
 from crm_adapter.syncing import plan, sync_all
 
-__all__ = ["changes", "import_servers", "plan", "runs", "sync_all", "sync_server", "totals"]
+__all__ = [
+    "add_manual",
+    "changes",
+    "dispatch_events",
+    "ensure_fresh",
+    "give_back",
+    "import_servers",
+    "link",
+    "mark_paid",
+    "payment_reminders",
+    "plan",
+    "runs",
+    "set_cost",
+    "sync_all",
+    "sync_server",
+    "totals",
+    "unlink",
+    "update_manual",
+]

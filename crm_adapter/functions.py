@@ -141,8 +141,14 @@ def ensure_fresh(
     from crm_adapter.background import thread_runner
 
     clients = clients_of(timeweb)
-    run = runner or thread_runner(db, timeweb, model=model, fields=fields)
-    return drive(flows.ensure_fresh(clients, max_age=max_age, runner=run), db, clients)
+    start = drive(flows.ensure_fresh(clients, max_age=max_age), db, clients)
+    if start.freshness.status == "started":
+        try:
+            (runner or thread_runner(db, timeweb, model=model, fields=fields))(start.handed)
+        except BaseException:
+            drive(flows.give_back(start.handed), db, clients)
+            raise
+    return start.freshness
 
 
 def link(

@@ -61,7 +61,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
         return Gathered(_fatal(account, fault, caller.calls), snapshot or Snapshot(), info, rules)
 
     account_id, fault = info.account_id, None
-    if _stale_identity(info, rules):
+    if _stale_identity(info, rules, caller):
         account_id, fault = yield from _identify(caller, info, has_rows, seen_ids, rules, write=work.write)
         if fault is not None:
             return fatal(fault)
@@ -73,7 +73,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     if listing.fault is not None and not listing.servers:
         return fatal(listing.fault)
     snapshot = yield from db(lambda s: read_snapshot(s, work.columns))
-    if not _stale_identity(info, rules) and _looks_foreign(account, listing, snapshot):
+    if not _stale_identity(info, rules, caller) and _looks_foreign(account, listing, snapshot):
         _, fault = yield from _identify(caller, info, has_rows, {}, rules, write=work.write)
         if fault is not None:
             return fatal(fault, snapshot)
@@ -98,8 +98,10 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     return Gathered(replace(fetched, api_calls=caller.calls), snapshot, info, rules, aliases)
 
 
-def _stale_identity(info: AccountInfo, rules: Rules) -> bool:
-    return info.identity_checked_at is None or rules.now - info.identity_checked_at > _DAY
+def _stale_identity(info: AccountInfo, rules: Rules, caller: Caller) -> bool:
+    if info.identity_checked_at is None or rules.now - info.identity_checked_at > _DAY:
+        return True
+    return caller.token is not None and info.token_fingerprint is not None and caller.token != info.token_fingerprint
 
 
 def _looks_foreign(account: str, listing: fetch.Listing, snapshot: Snapshot) -> bool:

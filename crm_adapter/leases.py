@@ -28,9 +28,9 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whether the lease is ours, and whose run it is otherwise."""
+    """The owner under which the lease is ours now (None: it is another's), and the run that it serves."""
 
-    won: bool
+    owner: str | None
     run_id: int | None = None
 
 
@@ -39,27 +39,32 @@ def new_owner() -> str:
     return secrets.token_hex(16)
 
 
-def claim(session: Session, account: str, owner: str, *, ttl: float = TTL_SECONDS) -> Claim:
-    """Take the account's lease if it is free or expired; the run of a dead holder is marked crashed."""
+def claim(session: Session, account: str, *, handed: str | None = None, ttl: float = TTL_SECONDS) -> Claim:
+    """Take the account's lease if it is free or expired; the run of a dead holder is marked crashed.
+
+    ``handed`` is the owner under which somebody claimed it for us.  It is spent here: a queue that delivers the same
+    task twice starts one run.
+    """
     session.execute(insert_ignore(session, _table()), {"account": account, "expires_ms": 0, "progress": 0, "total": 0})
-    before = session.execute(select(SyncLease.owner, SyncLease.run_id).where(SyncLease.account == account)).one_or_none()
-    if before is not None and before.owner == owner:
-        return Claim(won=True, run_id=before.run_id)
-    won = _execute(
+    owner, expires = new_owner(), db_now_ms() + int(ttl * 1000)
+    if handed is not None and _execute(session, _mine(account, handed).values(owner=owner, expires_ms=expires)) == 1:
+        return Claim(owner, holder(session, account))
+    before = holder(session, account)
+    taken = _execute(
         session,
         update(SyncLease)
         .where(SyncLease.account == account, SyncLease.expires_ms < db_now_ms())
-        .values(owner=owner, run_id=None, expires_ms=db_now_ms() + int(ttl * 1000), progress=0, total=0),
+        .values(owner=owner, run_id=None, expires_ms=expires, progress=0, total=0),
     )
-    if won != 1:
-        return Claim(won=False, run_id=before.run_id if before else None)
-    if before is not None and before.run_id is not None:
+    if taken != 1:
+        return Claim(None, before)
+    if before is not None:
         session.execute(
             update(SyncRun)
-            .where(SyncRun.id == before.run_id, SyncRun.status == "running")
+            .where(SyncRun.id == before, SyncRun.status == "running")
             .values(status="crashed", error_code="crashed", finished_at=utcnow())
         )
-    return Claim(won=True)
+    return Claim(owner)
 
 
 def attach_run(session: Session, account: str, owner: str, run_id: int) -> None:

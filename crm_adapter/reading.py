@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, cast
 
@@ -50,7 +50,7 @@ def read_server(session: Session, columns: Columns, crm_id: int) -> dict[str, An
 def known_cost(row: Mapping[str, Any]) -> Decimal | None:
     """The row's cost per month, None when unknown: a 0 that nobody typed and Timeweb did not tell is no price."""
     cost = money_or_none(row["cost_price"])
-    return cost or None
+    return cost if cost or row.get("state_cost_source") == "manual" else None
 
 
 def totals(*, today: date | None, model: type[Any], fields: FieldMap | None) -> Flow[Totals]:
@@ -111,8 +111,8 @@ def has_client_and_price(row: Mapping[str, Any]) -> bool:
 
 def payment_day(row: Mapping[str, Any]) -> date | None:
     """The calendar date of the next payment."""
-    value = row["next_payment_date"]
-    return value.date() if hasattr(value, "date") else value
+    value: date | datetime | None = row["next_payment_date"]
+    return value.date() if isinstance(value, datetime) else value
 
 
 def is_overdue(row: Mapping[str, Any], today: date) -> bool:

@@ -70,7 +70,7 @@ class Row:
     service_fee: Decimal | None = None
     payment_period: str | None = None
     state: State | None = None
-    """None: sync has never written this row."""
+    """None: nothing of ours; a state without a fingerprint is of a row that sync has never written."""
 
 
 @dataclass(frozen=True, slots=True)

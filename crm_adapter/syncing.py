@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from crm_adapter import accounts, leases, messages
+from crm_adapter.accounts import token_fingerprint as token_of
 from crm_adapter.applying import apply_decisions, transaction
 from crm_adapter.fetch import Caller
 from crm_adapter.fields import FieldMap, validate_mapping
@@ -56,7 +57,9 @@ def sync_all(
     if dry_run:
         outcomes = yield from _rehearse(clients, work)
         return report(None, outcomes, dry_run=True)
-    claims = yield from transaction(lambda s: accounts.claim_accounts(s, list(clients), actor=actor, handed=handed))
+    # Leases that were handed over are the whole job; the other accounts were fresh.
+    wanted = [account for account in clients if handed is None or account in handed]
+    claims = yield from transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, handed=handed))
     outcomes = [busy(account) for account in claims.busy]
     if claims.run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
@@ -120,7 +123,7 @@ def _rehearse(clients: Mapping[str, Any], work: _Work) -> Flow[list[Outcome]]:
     seen_ids: dict[str, str] = {}
     taken: set[int] = set()
     for account in clients:
-        gathered = yield from gather(Caller(account), work.scope, seen_ids)
+        gathered = yield from gather(Caller(account, token=token_of(clients[account])), work.scope, seen_ids)
         made = yield from cpu(lambda g=gathered: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
         fresh = [decision for decision in made.decisions if decision.action != "create" or decision.timeweb_id not in taken]
         taken |= {decision.timeweb_id for decision in fresh}
@@ -141,8 +144,9 @@ def _run_account(
     *,
     last: bool,
 ) -> Flow[Outcome]:
+    token = token_of(clients[account])
     try:
-        gathered = yield from gather(Caller(account, fence.before_call), work.scope, seen_ids)
+        gathered = yield from gather(Caller(account, fence.before_call, token), work.scope, seen_ids)
         made = yield from cpu(lambda: _plan_account(gathered, work, clients, before))
         writer = Writer(work.scope.columns, gathered.rules, run_id, work.actor, fence.owner)
         outcome = outcome_of(gathered.fetched, made)
@@ -153,7 +157,7 @@ def _run_account(
         def close(session: Any) -> None:
             accounts.close_account(
                 session, gathered.rules, gathered.info, gathered.fetched, outcome.report,
-                owner=fence.owner, run_id=run_id, events=made.events, snapshot=gathered.snapshot,
+                owner=fence.owner, run_id=run_id, events=made.events, snapshot=gathered.snapshot, token=token,
             )  # fmt: skip
             if last:
                 accounts.close_run(session, run_id, report(run_id, [*before, outcome]))

@@ -1,0 +1,117 @@
+"""``ensure_fresh``: start at most one background sync, whatever the number of tabs, users and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from crm_adapter import accounts, leases, messages
+from crm_adapter.accounts import token_fingerprint
+from crm_adapter.applying import transaction
+from crm_adapter.dialects import db_now_ms
+from crm_adapter.flow import Flow, db
+from crm_adapter.models import AccountState, SyncLease, utcnow
+from crm_adapter.results import Freshness
+
+__all__ = ["Start", "ensure_fresh", "give_back"]
+
+ACTOR: Final = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The answer, and the leases that a runner must be given when something was started."""
+
+    freshness: Freshness
+    handed: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Flow[Start]:
+    """See :func:`crm_adapter.ensure_fresh`; the driver's caller starts the runner."""
+    if not clients:
+        return Start(Freshness("not_configured", message=messages.NOT_CONFIGURED))
+    # Most calls find fresh data: a plain read, no lock.
+    seen = yield from db(lambda s: _look(s, clients, max_age))
+    if seen.freshness.status != "started":
+        return seen
+    return (yield from transaction(lambda s: _start(s, clients, max_age)))
+
+
+def give_back(handed: Mapping[str, str]) -> Flow[None]:
+    """The runner could not be started: free the leases."""
+
+    def free(session: Session) -> None:
+        for account, owner in handed.items():
+            run_id = leases.holder(session, account)
+            leases.release(session, account, owner)
+            if run_id is not None:
+                accounts.crash_run(session, run_id)
+
+    yield from transaction(free)
+
+
+def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start:
+    """What would be done; ``started`` stands for "some account must be synced"."""
+    now, age = utcnow(), timedelta(seconds=max_age)
+    states = {
+        state.account: state for state in session.scalars(select(AccountState).where(AccountState.account.in_(list(clients))))
+    }
+    held = dict(
+        session.execute(
+            select(SyncLease.account, SyncLease.run_id).where(
+                SyncLease.account.in_(list(clients)), SyncLease.owner.is_not(None), SyncLease.expires_ms >= db_now_ms()
+            )
+        ).tuples()
+    )
+    due: list[str] = []
+    waiting: list[Any] = []
+    running: list[int | None] = []
+    for account, client in clients.items():
+        state = states.get(account)
+        if state is not None and state.last_success_at is not None and now - state.last_success_at < age:
+            continue
+        if account in held:
+            running.append(held[account])
+            continue
+        retry_at = _retry_at(state, client, age) if state is not None else None
+        if retry_at is not None and retry_at > now:
+            waiting.append(retry_at)
+        else:
+            due.append(account)
+    oldest = [state.last_success_at for state in states.values()]
+    last = min((moment for moment in oldest if moment is not None), default=None) if len(oldest) == len(clients) else None
+    if due:
+        return Start(Freshness("started", last), dict.fromkeys(due, ""))
+    if running:
+        return Start(Freshness("running", last, run_id=running[0]))
+    if waiting:
+        return Start(Freshness("backoff", last, min(waiting)))
+    return Start(Freshness("fresh", last))
+
+
+def _retry_at(state: AccountState, client: object, age: timedelta) -> Any:
+    """When the account may be asked again after a failure; a new token may be tried at once."""
+    token = token_fingerprint(client)
+    if state.error_code == "unauthorized" and token is not None and token != state.token_fingerprint:
+        return None
+    if state.retry_at is not None:
+        return state.retry_at
+    if state.last_status == "failed" and state.last_attempt_at is not None:
+        return state.last_attempt_at + age
+    return None
+
+
+def _start(session: Session, clients: Mapping[str, Any], max_age: float) -> Start:
+    seen = _look(session, clients, max_age)
+    if seen.freshness.status != "started":
+        return seen
+    claims = accounts.claim_accounts(session, list(seen.handed), actor=ACTOR)
+    last = seen.freshness.last_success_at
+    if not claims.owners:
+        return Start(Freshness("running", last, run_id=next(iter(claims.busy.values()), None)))
+    return Start(Freshness("started", last, run_id=claims.run_id), claims.owners)
