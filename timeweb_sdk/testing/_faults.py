@@ -60,6 +60,9 @@ class Fault:
         unknown = sorted(raw.keys() - _FIELDS)
         if unknown:
             raise ValueError(f"unknown fault field {unknown[0]!r}; known: {', '.join(sorted(_FIELDS))}")
+        for name in ("skip", "times", "status", "shift"):
+            if not isinstance(raw.get(name, 0), int) and (name, raw.get(name)) not in (("times", None), ("status", None)):
+                raise ValueError(f"{name} must be a whole number, not {raw[name]!r}")
         fault = cls(**raw)
         if fault.drop not in (None, "before", "after"):
             raise ValueError(f"drop must be 'before' or 'after', not {fault.drop!r}")

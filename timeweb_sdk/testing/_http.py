@@ -40,7 +40,7 @@ class Response:
         return json.loads(self.body)
 
     def with_headers(self, headers: Mapping[str, str]) -> Response:
-        return replace(self, headers={**self.headers, **headers})
+        return replace(self, headers={**self.headers, **{name.lower(): value for name, value in headers.items()}})
 
 
 class ApiError(Exception):

@@ -114,6 +114,8 @@ class Emulator:
     def add_fault(self, fault: Mapping[str, Any] | None = None, /, **fields: Any) -> Fault:
         """Add one fault, e.g. `add_fault(operation="getServers", skip=1, times=2, status=429)`."""
         rule = Fault.parse({**(fault or {}), **fields})
+        if rule.operation != "*" and rule.operation not in self._contract.endpoints:
+            raise ValueError(f"no operation {rule.operation!r}: give an operation id such as 'getServers', or '*'")
         self._faults.rules.append(rule)
         return rule
 

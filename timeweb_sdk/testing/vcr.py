@@ -53,7 +53,8 @@ def scrub_request(request: Any) -> Any:
     parts = urlsplit(str(request.uri))
     query = [(name, SCRUBBED if _is_secret(name) else value) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
     request.uri = f"{_HOST}{parts.path}" + (f"?{urlencode(query)}" if query else "")
-    request.headers = {name: value for name, value in request.headers.items() if name.lower() not in _SECRET_HEADERS}
+    hidden = _SECRET_HEADERS | {"host"}
+    request.headers = {name: value for name, value in request.headers.items() if name.lower() not in hidden}
     if request.body:
         request.body = scrub_body(bytes(request.body))
     return request

@@ -25,6 +25,7 @@ def foreign(module: str) -> str:
 @pytest.fixture
 def server() -> Iterator[str]:
     """The address of an emulated account of 23 servers in which work takes a moment."""
+    foreign("sys")
     command = [sys.executable, "-m", "timeweb_sdk.testing", "--port", "0", "--scenario", "demo", "--token", TOKEN]
     quick = ["--no-rate-limit", "--install-seconds", "0", "--action-seconds", "0"]
     process = subprocess.Popen([*command, *quick], stdout=subprocess.PIPE, text=True)
