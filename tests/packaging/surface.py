@@ -59,9 +59,11 @@ def method(attribute: str) -> Any:
 
 
 def public_items(module: ModuleType) -> list[tuple[str, Any]]:
-    names = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
-    items = [(name, getattr(module, name)) for name in sorted(names)]
-    return [(name, value) for name, value in items if not isinstance(value, ModuleType)]
+    """What `__all__` names; without it, what the module itself defines."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    return [(name, getattr(module, name)) for name in sorted(names) if not name.startswith("_") or name == "__version__"]
 
 
 def object_lines(path: str, value: Any, public: Mapping[int, Any]) -> Iterator[str]:
