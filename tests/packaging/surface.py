@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
@@ -74,7 +74,7 @@ def object_lines(path: str, value: Any, public: Mapping[int, Any]) -> Iterator[s
     elif inspect.isclass(value):
         yield f"{path}{'' if issubclass(value, Enum) else parameters(value)}"
         yield from (f"{path}.{line}" for line in member_lines(value, public))
-    elif callable(value):
+    elif callable(value) and get_origin(value) is None:
         yield f"{path}{parameters(value)}"
     elif isinstance(value, Mapping):
         yield f"{path}: mapping"
