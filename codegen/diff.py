@@ -15,7 +15,7 @@ from pathlib import Path
 
 from codegen.distil import distil
 from codegen.errors import CodegenError
-from codegen.facts import Facts, Field, Fields, Operation, components, read
+from codegen.facts import LOWER, UPPER, Facts, Field, Fields, Operation, components, read
 from codegen.public_names import PublicNames
 from codegen.report import FORMATS, Change, breaking
 
@@ -245,6 +245,20 @@ def _changed(old: Field, new: Field) -> Iterator[tuple[str, bool, bool]]:
         yield f"values gone {', '.join(gone)}", True, False
     if bool(old.enum) != bool(new.enum):
         yield ("only " + ", ".join(new.enum), True, False) if new.enum else ("any value", False, False)
+    before, after = dict(old.bounds), dict(new.bounds)
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            text = f"{key} {before.get(key, 'none')} -> {after.get(key, 'none')}"
+            yield text, not _looser(key, before.get(key), after.get(key)), False
+
+
+def _looser(key: str, old: float | str | None, new: float | str | None) -> bool:
+    """Tell whether the new bound lets everything through that the old one did."""
+    if new is None:
+        return True
+    if isinstance(old, str) or isinstance(new, str) or old is None:
+        return False
+    return (key in LOWER and new <= old) or (key in UPPER and new >= old)
 
 
 def _family(type_: str) -> str:

@@ -27,7 +27,13 @@ class Field:
     enum: tuple[str, ...]
     owner: str
     """JSON pointer of the object that has the field."""
+    bounds: tuple[tuple[str, float | str], ...] = ()
+    """``minimum``, ``maxLength``, ``pattern`` and the like, as far as they are given."""
 
+
+LOWER = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
+UPPER = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
+_BOUNDS = sorted({*LOWER, *UPPER, "pattern", "multipleOf"})
 
 Fields = dict[str, Field]
 
@@ -219,7 +225,17 @@ def _field(document: Json, schema: Json, owner: Where, *, required: bool) -> Fie
     if is_array(items := schema.get("items", {}).get("enum")):
         values = items
     enum = tuple(str(value) for value in values if value is not None)
-    return Field(_type(schema), required, bool(schema.get("nullable")), enum, pointer(*owner))
+    bounds = tuple((key, _number(schema[key])) for key in _BOUNDS if key in schema)
+    return Field(_type(schema), required, bool(schema.get("nullable")), enum, pointer(*owner), bounds)
+
+
+def _number(bound: Any) -> float | str:
+    """The vendor has written bounds as text: ``"1"`` is 1; a pattern stays text."""
+    try:
+        number = float(bound)
+    except ValueError:
+        return str(bound)
+    return int(number) if number.is_integer() else number
 
 
 def _type(schema: Json) -> str:

@@ -167,6 +167,27 @@ def test_what_breaks_callers(change: Callable[[dict[str, Any]], Any], expected: 
     assert only(change) == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "text", "breaks"),
+    [
+        ({"minimum": 2}, {"minimum": 0}, "minimum 2 -> 0", False),
+        ({"minimum": 2}, {"minimum": 3}, "minimum 2 -> 3", True),
+        ({"maxLength": 9}, {"maxLength": 10}, "maxLength 9 -> 10", False),
+        ({"maxLength": 9}, {}, "maxLength 9 -> none", False),
+        ({}, {"maxLength": 10}, "maxLength none -> 10", True),
+        ({"pattern": "a"}, {"pattern": "b"}, "pattern a -> b", True),
+    ],
+)
+def test_bounds_break_callers_when_they_get_tighter(
+    before: dict[str, Any], after: dict[str, Any], text: str, breaks: bool
+) -> None:
+    old, new = contract(), contract()
+    properties(old, "create-thing")["name"].update(before)
+    properties(new, "create-thing")["name"].update(after)
+    (found,) = diff.compare(read(old), read(new), PublicNames(LOCK), PublicNames(LOCK))
+    assert (found.what, found.callers, found.readers) == (f"name: {text}", breaks, False)
+
+
 def test_a_new_required_field_of_a_body_breaks_callers() -> None:
     def change(new: dict[str, Any]) -> None:
         properties(new, "create-thing")["size"] = {"type": "integer"}
