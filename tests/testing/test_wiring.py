@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.testing.conftest import TOKEN
-from timeweb_sdk import NotFoundError, RateLimitError, ReadTimeout, Timeweb
+from timeweb_sdk import ConnectTimeout, NotFoundError, RateLimitError, ReadTimeout, Timeweb
 from timeweb_sdk.testing import Emulator, FakeClock, demo_state, use_clock
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -148,3 +148,18 @@ def test_any_token_will_do_where_none_is_set() -> None:
     emulator = Emulator({}, token=None)
     with Timeweb("whatever-token", http_client=emulator.http_client()) as tw:
         assert tw.servers.list().total == 0
+
+
+def test_a_ban_is_a_connection_that_does_not_come_about(emulator: Emulator, clock: FakeClock) -> None:
+    emulator.add_fault(operation="getProjects", times=1, kind="ban")
+    with use_clock(clock), emulator.client(max_retries=0) as tw, pytest.raises(ConnectTimeout, match="gentle"):
+        tw.projects.list().items  # noqa: B018
+    assert clock.slept == [10.0], "the SDK waits ten seconds to connect"
+
+
+def test_another_token_is_another_account() -> None:
+    def account(token: str) -> object:
+        with Emulator({}, token=token).client() as tw:
+            return tw.projects.list().items[0].account_id
+
+    assert account("one") == account("one") != account("two")

@@ -21,7 +21,7 @@ A Timeweb Cloud account on this machine: the whole API with made-up servers, no 
 
 Point any client at the address it prints; the token is whatever --token says. Servers that are created
 install and start, deleted ones leave a billed address behind, the rate limit and the error replies are the
-API's. What the API keeps no state for here is answered by the contract."""
+API's. Whatever keeps no state here is answered from the contract."""
 
 _EPILOG = """\
 examples:

@@ -10,6 +10,7 @@ from itertools import chain
 from random import Random
 from typing import Any, TypeAlias
 from uuid import UUID
+from zlib import crc32
 
 from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing import _catalogue
@@ -38,8 +39,9 @@ class Account:
     `backups` (disk id -> backups), and `_emulator` (what is under way, counters, settings).
     """
 
-    def __init__(self, state: State | None, clock: Clock, seed: int) -> None:
+    def __init__(self, state: State | None, clock: Clock, seed: int, *, name: str = "") -> None:
         self.clock = clock
+        self._id = f"ab{crc32(name.encode()) % 90_000 + 10_000}"
         self._random = Random(seed)
         self._index: dict[str, dict[Any, Item]] = {}
         self.version = 0
@@ -133,11 +135,11 @@ class Account:
 
     # Projects
 
-    @staticmethod
-    def default_project() -> Item:
+    def default_project(self) -> Item:
+        """The project of an account whose state names none; another token means another account."""
         return {
             "id": 1,
-            "account_id": "ab12345",
+            "account_id": self._id,
             "avatar_id": None,
             "description": "",
             "name": "Default project",

@@ -41,7 +41,7 @@ async def _serve(emulator: Emulator, scope: Message, receive: Receive, send: Sen
     response = emulator.handle(await _asked(scope, receive))
     if response.delay:
         await emulator.clock.asleep(response.delay)
-    if response.delivery == "never":
+    if response.delivery in ("never", "unreachable"):
         while (await receive())["type"] != "http.disconnect":
             pass
         return

@@ -10,7 +10,7 @@ from typing import Any
 from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.testing._http import Response, json_response
 
-_KINDS = ("edge", "truncate", "hang", "malformed_item", "unknown_enum", "page_drift")
+_KINDS = ("edge", "truncate", "hang", "ban", "malformed_item", "unknown_enum", "page_drift")
 _REASONS = {404: "Not Found", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 _CODES = {
     400: "bad_request",
@@ -34,8 +34,9 @@ class Fault:
     operation: an operation id or `*` for all. status, headers, body: the reply to give instead (a body of str is sent as it
     stands, anything else as JSON; without a body the API's error envelope). delay_ms, jitter_ms: wait before the reply.
     drop: close the connection `before` or `after` the request took effect. probability: act on this share of the matching
-    requests only. kind: `edge` (an HTML page from a proxy), `truncate`, `hang`, `malformed_item`, `unknown_enum`, `page_drift`
-    (lists move by `shift` items between pages: below zero items vanish, above zero items appear).
+    requests only. kind: `edge` (an HTML page from a proxy), `truncate`, `hang` (no reply), `ban` (no connection; on a
+    socket like `hang`), `malformed_item`, `unknown_enum`, `page_drift` (lists move by `shift` items between pages: below
+    zero items vanish, above zero items appear).
     """
 
     operation: str = "*"
@@ -78,7 +79,7 @@ class Fault:
         """Whether the request must not reach the account."""
         if self.drop == "after":
             return False
-        return self.drop == "before" or self.status is not None or self.body is not None or self.kind in ("edge", "hang")
+        return self.drop == "before" or self.status is not None or self.body is not None or self.kind in ("edge", "hang", "ban")
 
     def instead(self, response_id: str, success: int) -> Response:
         """The reply in place of the account's."""
@@ -86,6 +87,8 @@ class Fault:
             return Response(0, delivery="dropped")
         if self.kind == "hang":
             return Response(0, delivery="never")
+        if self.kind == "ban":
+            return Response(0, delivery="unreachable")
         if self.kind == "edge":
             return _edge(self.status or 502)
         status = self.status or success
@@ -179,7 +182,7 @@ PROFILES: dict[str, list[dict[str, Any]]] = {
         {"probability": 0.3, "kind": "unknown_enum"},
     ],
     "drift": [{"operation": "getServers", "skip": 1, "kind": "page_drift"}],
-    "ban": [{"skip": 20, "kind": "hang"}],
+    "ban": [{"skip": 20, "kind": "ban"}],
 }
 """Ready sets of faults, by name."""
 

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Delivery = Literal["whole", "truncated", "dropped", "never"]
-"""How the front end must hand a reply over: as it is, cut in the middle, connection closed without a byte, or not at all."""
+Delivery = Literal["whole", "truncated", "dropped", "never", "unreachable"]
+"""How the front end must hand a reply over.
+
+As it is, cut in the middle, connection closed without a byte, not at all, or as if no connection came about (which only
+the transports in process can do; on a socket it is `never`).
+"""
 
 
 @dataclass(frozen=True, slots=True)

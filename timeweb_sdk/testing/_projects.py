@@ -44,7 +44,7 @@ def create_project(call: Call) -> dict[str, Any]:
     account = call.account
     project: Item = {
         "id": account.new_id("projects"),
-        "account_id": account.home_project().get("account_id", "ab12345"),
+        "account_id": account.home_project().get("account_id", ""),
         "avatar_id": call.body.get("avatar_id"),
         "description": call.body.get("description") or "",
         "name": call.body["name"],

@@ -141,9 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def _deliver(self, response: Response) -> None:
-        if response.delivery == "never":
+        if response.delivery in ("never", "unreachable"):
             self._ours.closing.wait()
-        if response.delivery in ("never", "dropped"):
+        if response.delivery in ("never", "unreachable", "dropped"):
             self._hang_up()
             return
         headers = {"date": self.date_time_string(), **response.headers}

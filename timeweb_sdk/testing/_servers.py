@@ -74,6 +74,23 @@ def get_server(call: Call) -> dict[str, Any]:
     return {"server": find(call)}
 
 
+@handles("getServersPresetTypes")
+def preset_types(call: Call) -> dict[str, Any]:
+    families: dict[str, list[Item]] = {"standard": [], "premium": [], "dedicated_cpu": [], "gpu": []}
+    for configurator in call.account.items("server_configurators"):
+        families[_family(configurator)].append({"id": configurator.get("id"), "location": configurator.get("location")})
+    return {"configurators": families}
+
+
+def _family(configurator: Item) -> str:
+    bounds: Item = configurator.get("requirements", {})
+    if bounds.get("gpu_max"):
+        return "gpu"
+    if str(configurator.get("cpu_frequency", "")) >= "5":
+        return "dedicated_cpu"
+    return "premium" if configurator.get("disk_type") == "nvme" else "standard"
+
+
 @handles("getServerLogs")
 def list_logs(call: Call) -> dict[str, Any]:
     log: list[Item] = call.account.inner("logs").get(str(find(call).get("id")), [])

@@ -46,8 +46,9 @@ def _asked(request: httpx.Request, body: bytes) -> Request:
 
 def _wait(request: httpx.Request, response: Response) -> tuple[bool, float]:
     """Whether the caller loses patience, and the seconds that pass until the reply or until then."""
-    patience: float | None = request.extensions.get("timeout", {}).get("read")
-    if response.delivery == "never":
+    timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
+    patience = timeouts.get("connect" if response.delivery == "unreachable" else "read")
+    if response.delivery in ("never", "unreachable"):
         return True, _FOREVER if patience is None else patience
     if patience is not None and response.delay > patience:
         return True, patience
@@ -57,6 +58,8 @@ def _wait(request: httpx.Request, response: Response) -> tuple[bool, float]:
 def _reply(request: httpx.Request, response: Response, *, late: bool, broken: Any) -> httpx.Response:
     # A request of httpx2 wants the classes and exceptions of httpx2, which have the same names.
     library: Any = sys.modules[type(request).__module__.partition(".")[0]]
+    if response.delivery == "unreachable":
+        raise library.ConnectTimeout("the emulator does not let this client in", request=request)
     if late:
         raise library.ReadTimeout("the emulator did not answer in time", request=request)
     if response.delivery == "dropped":

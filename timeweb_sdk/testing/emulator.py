@@ -78,7 +78,7 @@ class Emulator:
         self.confirm_delete = confirm_delete
         self.empty_401 = empty_401
         self.timings = timings or Timings()
-        self.account = Account(state, self.clock, seed)
+        self.account = Account(state, self.clock, seed, name=token or "")
         self.account.confirmation_code = confirmation_code
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self.lock = RLock()

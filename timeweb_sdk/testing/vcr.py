@@ -5,7 +5,7 @@
     with timeweb_vcr("tests/cassettes").use_cassette("servers.yaml"):
         ...
 
-Needs `vcrpy` (`pip install vcrpy`); without it the call raises `ConfigurationError`.
+Needs VCR.py (`pip install "timeweb-sdk[testing]"`); without it the call raises `ConfigurationError`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def timeweb_vcr(library_dir: str | Path, **options: Any) -> Any:
     try:
         vcr = import_module("vcr")
     except ImportError:
-        raise ConfigurationError("cassettes need VCR.py: pip install vcrpy") from None
+        raise ConfigurationError('cassettes need VCR.py: pip install "timeweb-sdk[testing]"') from None
     settings = {
         "cassette_library_dir": str(library_dir),
         "match_on": ("method", "path", "query"),
