@@ -48,6 +48,8 @@ def apply_decisions(
                     errors.append(_rejected(decision, rejection))
         if on_progress is not None:
             on_progress(progress, total)
+    listed = {decision.timeweb_id: position for position, decision in enumerate(decisions)}
+    done.sort(key=lambda decision: listed[decision.timeweb_id])
     return done, errors
 
 
