@@ -1,0 +1,191 @@
+"""Every fault, for every method, in every world: how often the server was asked, and what the caller is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.sdk import stub_server as stub
+from tests.sdk.stub_server import Behaviour, StubServer, answer, error, html, unused_port
+from tests.sdk.worlds import SkippingClock, World
+from timeweb_sdk import errors
+
+METHODS = ("GET", "PUT", "DELETE", "POST", "PATCH")
+UNSAFE = ("POST", "PATCH")
+
+
+@dataclass(frozen=True)
+class Fault:
+    behaviour: Behaviour
+    error: type[errors.TimewebError]
+    delivery: str
+    repeated: str
+    """For which methods the request is sent again: "all", "safe" or "none"."""
+    status: int | None = None
+    from_edge: bool | None = None
+    least_wait: float = 0.0
+
+    def is_repeated(self, method: str) -> bool:
+        return self.repeated == "all" or (self.repeated == "safe" and method not in UNSAFE)
+
+
+def canonical(status: int, kind: type[errors.APIError], repeated: str = "none") -> Fault:
+    return Fault(error(status), kind, "answered", repeated, status, from_edge=False)
+
+
+def edge(behaviour: Behaviour, status: int, kind: type[errors.APIError] = errors.EdgeError, repeated: str = "safe") -> Fault:
+    return Fault(behaviour, kind, "answered", repeated, status, from_edge=True)
+
+
+FAULTS = {
+    "hang up": Fault(stub.hang_up, errors.ProtocolError, "unknown", "safe"),
+    "reset": Fault(stub.reset, errors.ReadError, "unknown", "safe"),
+    "half the headers": Fault(stub.half_the_headers, errors.ProtocolError, "unknown", "safe"),
+    "truncated body": Fault(stub.half_a_reply, errors.ProtocolError, "unknown", "safe"),
+    "broken gzip": edge(stub.broken_gzip, 200),
+    "page for data": edge(html(200), 200),
+    "html 404": edge(html(404), 404),
+    "empty 404": edge(answer(404), 404),
+    "json 404 without code": edge(answer(404, {"message": "no route"}), 404),
+    "json 400 without code": edge(answer(400, {"error": "bad"}), 400),
+    "redirect": edge(answer(302, headers={"Location": "http://127.0.0.1:1/elsewhere"}), 302),
+    "html 502": edge(html(502), 502, errors.ServerError),
+    "html 503": edge(html(503), 503, errors.ServerError),
+    "html 503 with wait": Fault(html(503, {"Retry-After": "3"}), errors.ServerError, "answered", "all", 503, True, 3),
+    "empty 401": edge(answer(401), 401, errors.UnauthorizedError, "none"),
+    "html 403": edge(html(403), 403, errors.ForbiddenError, "none"),
+    "html 429": edge(html(429), 429, errors.RateLimitError, "all"),
+    "429": canonical(429, errors.RateLimitError, "all"),
+    "429 with wait": Fault(answer(429, headers={"Retry-After": "7"}), errors.RateLimitError, "answered", "all", 429, True, 7),
+    "503": canonical(503, errors.ServerError, "all"),
+    "500": canonical(500, errors.ServerError, "safe"),
+    "400": canonical(400, errors.BadRequestError),
+    "401": canonical(401, errors.UnauthorizedError),
+    "403": canonical(403, errors.ForbiddenError),
+    "404": canonical(404, errors.NotFoundError),
+    "409": canonical(409, errors.ConflictError),
+    "423": canonical(423, errors.LockedError),
+    "405": canonical(405, errors.APIError),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str, method: str, world: World, server: StubServer, clock: SkippingClock) -> None:
+    fault = FAULTS[name]
+    server.play(fault.behaviour)
+
+    with pytest.raises(errors.TimewebError) as caught:
+        world.run(lambda tw: tw.request(method, "/api/v1/things/1"), base_url=server.url, max_retries=2)
+
+    raised = caught.value
+    expected = 3 if fault.is_repeated(method) else 1
+    assert type(raised) is fault.error
+    assert len(server.arrivals) == raised.attempts == expected
+    assert (raised.delivery, raised.operation) == (fault.delivery, f"{method} /api/v1/things/1")
+    assert len(clock.slept) >= expected - 1
+    assert sum(clock.slept) >= fault.least_wait * (expected - 1)
+    if isinstance(raised, errors.APIError):
+        assert (raised.status_code, raised.from_edge) == (fault.status, fault.from_edge)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", [name for name in FAULTS if FAULTS[name].repeated != "none"])
+def test_call_after_one_fault(name: str, method: str, server: StubServer, clock: SkippingClock) -> None:
+    fault = FAULTS[name]
+    server.play(fault.behaviour, answer(200, {"fine": True}))
+    world = World(asynchronous=False, library="httpx")
+
+    if fault.is_repeated(method):
+        assert world.run(lambda tw: tw.request(method, "/api/v1/things/1"), base_url=server.url) == {"fine": True}
+        assert len(server.arrivals) == 2
+    else:
+        with pytest.raises(fault.error):
+            world.run(lambda tw: tw.request(method, "/api/v1/things/1"), base_url=server.url)
+        assert len(server.arrivals) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_connection_closed_before_the_request_is_read(
+    method: str, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.drop_before_reading = True
+
+    with pytest.raises(errors.TransportError) as caught:
+        world.run(lambda tw: tw.request(method, "/api/v1/things", json={"a": 1}), base_url=server.url, max_retries=2)
+
+    assert caught.value.delivery == "unknown"
+    assert server.accepted == caught.value.attempts == (1 if method in UNSAFE else 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_refused_connection_is_repeated_for_every_method(method: str, world: World, clock: SkippingClock) -> None:
+    with pytest.raises(errors.ConnectError) as caught:
+        world.run(lambda tw: tw.request(method, "/x"), base_url=f"http://127.0.0.1:{unused_port()}", max_retries=2)
+
+    assert (caught.value.attempts, caught.value.delivery) == (3, "not_sent")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_reset_on_a_reused_connection_proves_nothing(
+    method: str, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(answer(200, {}), stub.hang_up, answer(200, {"fine": True}))
+
+    def use(tw: object) -> object:
+        return _in_turn(tw, method)
+
+    if method in UNSAFE:
+        with pytest.raises(errors.TransportError) as caught:
+            world.run(use, base_url=server.url)
+        assert caught.value.delivery == "unknown"
+        assert len(server.arrivals) == 2
+    else:
+        assert world.run(use, base_url=server.url) == {"fine": True}
+        assert len(server.arrivals) == 3
+    assert server.arrivals[1].connection == server.arrivals[0].connection
+
+
+def _in_turn(tw: object, method: str) -> object:
+    """A GET, then the call on the same connection."""
+    request = tw.request  # type: ignore[attr-defined]
+    first = request("GET", "/first")
+    if not hasattr(first, "__await__"):
+        return request(method, "/second")
+
+    async def both() -> object:
+        await first
+        return await request(method, "/second")
+
+    return both()
+
+
+def test_idle_connection_that_the_server_closed_is_replaced(server: StubServer, clock: SkippingClock) -> None:
+    def use(tw: object) -> object:
+        request = tw.request  # type: ignore[attr-defined]
+        request("GET", "/first")
+        server.close_connections()
+        return request("POST", "/second", json={})
+
+    World(asynchronous=False, library="httpx").run(use, base_url=server.url)
+    assert [arrival.method for arrival in server.arrivals] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_slow_reply(method: str, world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {}, delay=0.5))
+
+    with pytest.raises(errors.ReadTimeout) as caught:
+        world.run(lambda tw: tw.request(method, "/x"), base_url=server.url, max_retries=1, timeout=0.05)
+
+    assert caught.value.delivery == "unknown"
+    assert len(server.arrivals) == (1 if method in UNSAFE else 2)
+
+
+def test_redirect_never_takes_the_token_elsewhere(world: World, server: StubServer, clock: SkippingClock) -> None:
+    with stub.stub_server() as elsewhere:
+        server.play(answer(307, headers={"Location": f"{elsewhere.url}/api/v1/servers/1"}))
+        with pytest.raises(errors.EdgeError, match="redirect"):
+            world.run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+        assert elsewhere.accepted == 0
