@@ -34,6 +34,7 @@ def demo(session: nox.Session) -> None:
     """Import 23 emulated servers into a fresh CRM database and print them."""
     install(session, extras="cli,web,testing")
     session.run("timeweb-crm", "demo", *session.posargs)
+    session.log(f"The command is {os.path.relpath(session.bin)}/timeweb-crm")
 
 
 @nox.session
