@@ -11,6 +11,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import timeweb_sdk.models
 from timeweb_sdk import Timeweb
 from timeweb_sdk.operations import OPERATIONS, Operation
@@ -76,6 +78,24 @@ def operations_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def corrections_page() -> str:
+    """Every action of the overlay with its reason and source: where the contract is wrong, and how that is known."""
+    overlay = yaml.safe_load((ROOT / "openapi/overlay.yaml").read_text(encoding="utf-8"))
+    lines = [
+        "# Corrections to the contract",
+        "",
+        "Where the live API and the vendor's contract disagree, the library follows the live API. Each line is one action of",
+        "`openapi/overlay.yaml`; an action that the vendor has made unnecessary stops the build.",
+        "",
+        "| what | why | source | confidence |",
+        "|---|---|---|---|",
+    ]
+    for action in overlay["actions"]:
+        cells = [f"`{action['target']}`", action["x-reason"], action["x-source"], action["x-confidence"]]
+        lines.append("| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def api_page(tag: str, operations: list[Operation]) -> str:
     """The methods of one tag with parameters and docstrings, then its models."""
     lines = [f"# {tag}", "", "## Calls"]
@@ -100,6 +120,7 @@ def write_pages() -> None:
     ignored = shutil.ignore_patterns("*.py", "*.toml", "examples", "__pycache__")
     shutil.copytree(DOCS, PAGES, ignore=ignored)
     (PAGES / "reference/operations.md").write_text(operations_page(), encoding="utf-8")
+    (PAGES / "reference/corrections.md").write_text(corrections_page(), encoding="utf-8")
     (PAGES / "reference/api").mkdir()
     for tag, operations in by_tag().items():
         (PAGES / f"reference/api/{tag}.md").write_text(api_page(tag, operations), encoding="utf-8")
