@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from timeweb_sdk import Timeweb
 
-__all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "settings_of"]
+__all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "settings_of", "tune_sqlite"]
 
 NO_TOKEN = "Timeweb API token не настроен"
 HOW_TO_SET_TOKEN = (
@@ -48,11 +48,12 @@ def engine_of(settings: Settings) -> sa.Engine:
             "missing_extra", f"Нет драйвера базы данных. Установите: pip install 'timeweb-sdk[{extra}]'"
         ) from error
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _tune_sqlite)
+        sa.event.listen(engine, "connect", tune_sqlite)
     return engine
 
 
-def _tune_sqlite(connection: Any, _record: object) -> None:
+def tune_sqlite(connection: Any, _record: object) -> None:
+    """Set up a SQLite connection for several processes."""
     # With a write-ahead log the page goes on reading while a sync writes.
     connection.execute("PRAGMA busy_timeout = 15000")
     connection.execute("PRAGMA journal_mode = WAL")

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from crm_adapter import aio, functions
 from crm_adapter.fields import Columns, FieldMap, validate_mapping
 from crm_adapter.flow import clients_of
+from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult, SyncReport, Totals
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
-
-    from crm_adapter.results import (
-        Change,
-        EditResult,
-        Freshness,
-        ImportResult,
-        RunInfo,
-        ServerSyncResult,
-        SyncReport,
-        Totals,
-    )
 
 __all__ = ["Backend"]
 
@@ -88,6 +78,7 @@ class Backend:
     async def sync_all(self, *, actor: str | None, import_new: bool, link_policy: str) -> SyncReport:
         """Synchronise every row, not only those with ``auto_sync``."""
         return await self._call(
+            SyncReport,
             "sync_all",
             self.timeweb,
             only_auto=False,
@@ -99,53 +90,59 @@ class Backend:
 
     async def sync_server(self, row_id: int, *, actor: str | None) -> ServerSyncResult:
         """Synchronise one row."""
-        return await self._call("sync_server", self.timeweb, row_id, actor=actor, **self._mapping)
+        return await self._call(ServerSyncResult, "sync_server", self.timeweb, row_id, actor=actor, **self._mapping)
 
     async def import_servers(self, ids: list[int], *, link: Any, actor: str | None) -> ImportResult:
         """Import or link servers."""
-        return await self._call("import_servers", self.timeweb, ids, link=link, actor=actor, **self._mapping)
+        return await self._call(ImportResult, "import_servers", self.timeweb, ids, link=link, actor=actor, **self._mapping)
 
     async def ensure_fresh(self, max_age: float) -> Freshness:
         """Start at most one background run."""
-        return await self._call("ensure_fresh", self.timeweb, max_age=max_age, runner=self.runner, **self._mapping)
+        return await self._call(Freshness, "ensure_fresh", self.timeweb, max_age=max_age, runner=self.runner, **self._mapping)
 
     async def link(self, row_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
         """Tie a row to a server."""
-        return await self._call("link", row_id, timeweb_id, account=account, actor=actor, **self._mapping)
+        return await self._call(EditResult, "link", row_id, timeweb_id, account=account, actor=actor, **self._mapping)
 
     async def unlink(self, row_id: int, *, actor: str | None) -> EditResult:
         """Untie a row."""
-        return await self._call("unlink", row_id, actor=actor, **self._mapping)
+        return await self._call(EditResult, "unlink", row_id, actor=actor, **self._mapping)
 
     async def update(self, row_id: int, values: Mapping[str, Any], *, version: int | None, actor: str | None) -> EditResult:
         """Write what a human typed."""
-        return await self._call("update_manual", row_id, values, expected_version=version, actor=actor, **self._mapping)
+        return await self._call(
+            EditResult, "update_manual", row_id, values, expected_version=version, actor=actor, **self._mapping
+        )
 
     async def add(self, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
         """Add a row by hand."""
-        return await self._call("add_manual", values, actor=actor, **self._mapping)
+        return await self._call(EditResult, "add_manual", values, actor=actor, **self._mapping)
 
     async def mark_paid(self, row_id: int, *, expected_date: Any, actor: str | None) -> EditResult:
         """Move the payment date."""
-        return await self._call("mark_paid", row_id, expected_date=expected_date, actor=actor, **self._mapping)
+        return await self._call(EditResult, "mark_paid", row_id, expected_date=expected_date, actor=actor, **self._mapping)
 
     async def totals(self, today: Any) -> Totals:
         """Sums of the section."""
-        return await self._call("totals", today=today, **self._mapping)
+        return await self._call(Totals, "totals", today=today, **self._mapping)
 
     async def changes(self, row_id: int, limit: int) -> list[Change]:
         """The change log of one row."""
-        return await self._call("changes", row_id, limit=limit)
+        return await self._call(list, "changes", row_id, limit=limit)
 
     async def runs(self, run_id: int | None = None, *, limit: int = 1) -> list[RunInfo]:
         """The run history."""
-        return await self._call("runs", run_id, limit=limit)
+        return await self._call(list, "runs", run_id, limit=limit)
 
     @property
     def _mapping(self) -> dict[str, Any]:
         return {"model": self.model, "fields": self.fields}
 
-    async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+    async def _call(self, returns: type[T], name: str, *arguments: Any, **options: Any) -> T:
+        """Call the function of that name; both modules have the same ones, which a test compares."""
         if self.is_async:
-            return await getattr(aio, name)(self.db, *arguments, **options)
-        return await asyncio.to_thread(getattr(functions, name), self.db, *arguments, **options)
+            result: T = await getattr(aio, name)(self.db, *arguments, **options)
+        else:
+            result = await asyncio.to_thread(getattr(functions, name), self.db, *arguments, **options)
+        assert isinstance(result, returns)
+        return result

@@ -98,4 +98,3 @@ class Hosting:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-

@@ -69,14 +69,10 @@ class HostingRoute(APIRoute):
             except HostingError as error:
                 return error.reply()
             except RequestValidationError as error:
-                return HostingError(422, "validation", _explain(error)).reply()
+                return HostingError(422, "validation", explain(error.errors()[:10])).reply()
             except sa.exc.DBAPIError as error:
                 # The class alone: the text of a database error holds parameters.
                 logger.error("the database failed: %s", type(error.orig).__name__)
                 return HostingError(503, "database_unavailable", "База данных недоступна, попробуйте ещё раз").reply()
 
         return handler
-
-
-def _explain(error: RequestValidationError) -> str:
-    return "; ".join(f"{name}: {message}" if name else message for name, message in explain(error.errors()[:5]).items())

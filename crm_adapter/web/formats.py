@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from babel import Locale
@@ -14,18 +13,18 @@ from babel.numbers import format_currency, format_decimal, format_percent
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-__all__ = ["UNKNOWN", "ago", "count", "day", "instant", "money", "parse_day", "parse_money", "percent", "plural"]
+__all__ = ["UNKNOWN", "ago", "count", "day", "instant", "money", "percent", "plural"]
 
 #: Stands wherever a number is not known, so that nobody takes it for zero.
 UNKNOWN = "—"
 
 _LOCALE = Locale.parse("ru")
-_LARGEST = Decimal("9999999999.99")  # Numeric(12, 2)
 
 #: Russian nouns after a number: one, few, many.
 _NOUNS = {
     "server": ("сервер", "сервера", "серверов"),
-    "server_genitive": ("серверу", "серверам", "серверам"),
+    "server_dative": ("серверу", "серверам", "серверам"),
+    "server_genitive": ("сервера", "серверов", "серверов"),
     "row": ("строка", "строки", "строк"),
     "error": ("ошибка", "ошибки", "ошибок"),
     "day": ("день", "дня", "дней"),
@@ -77,31 +76,6 @@ def ago(value: datetime | None, now: datetime) -> str:
     if elapsed < timedelta(minutes=1):
         return "только что"
     return format_timedelta(-elapsed, add_direction=True, threshold=1.2, locale=_LOCALE)
-
-
-def parse_money(text: str) -> Decimal:
-    """Read ``1 234,50`` or ``1234.5``; raise ValueError with a Russian message otherwise."""
-    compact = re.sub(r"[\s\u00a0\u202f]|₽|руб\.?", "", text)
-    if not re.fullmatch(r"\d+([.,]\d*)?", compact):
-        raise ValueError(f"«{text[:40]}» — не сумма; пример: 1 234,50")
-    try:
-        amount = Decimal(compact.replace(",", ".")).quantize(Decimal("0.01"), rounding="ROUND_HALF_UP")
-    except InvalidOperation:
-        amount = _LARGEST + 1
-    if amount > _LARGEST:
-        raise ValueError(f"«{text[:40]}» — слишком большая сумма")
-    return amount
-
-
-def parse_day(text: str) -> datetime:
-    """Read 2026-11-23 or 23.11.2026 as a calendar date (naive midnight); raise ValueError in Russian otherwise."""
-    text = text.strip()
-    for pattern in ("%Y-%m-%d", "%d.%m.%Y"):
-        try:
-            return datetime.strptime(text, pattern)  # noqa: DTZ007 - a calendar date has no zone
-        except ValueError:
-            continue
-    raise ValueError(f"«{text[:40]}» — не дата; пример: 23.11.2026")
 
 
 def _aware(value: datetime) -> datetime:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["PAGE_SIZE", "SORTS", "VIEWS", "Choices", "Filters", "Listing", "Row", "choices", "get_row", "list_rows"]
+__all__ = ["PAGE_SIZE", "SORTS", "VIEWS", "Filters", "Listing", "Row", "get_row", "list_rows", "projects"]
 
 PAGE_SIZE: Final = 100
 
@@ -168,15 +168,6 @@ class Listing:
         return max(1, -(-self.total // self.filters.size)) if self.filters.size else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the filters offer: statuses and accounts that occur, projects by id with their names where known."""
-
-    statuses: Sequence[str]
-    accounts: Sequence[str]
-    projects: Mapping[int, str]
-
-
 def list_rows(session: Session, columns: Columns, filters: Filters, *, today: date) -> Listing:
     """One page of rows in the wished order, in three statements."""
     query = _select(columns)
@@ -198,23 +189,19 @@ def get_row(session: Session, columns: Columns, row_id: int) -> Row | None:
     return None if record is None else _row(record)
 
 
-def choices(session: Session, columns: Columns) -> Choices:
-    """What the filters of the page offer."""
-    status = columns["status"]
-    statuses = session.scalars(sa.select(status).where(status.is_not(None)).distinct().order_by(status)).all()
-    account = _STATE.account
-    accounts = session.scalars(sa.select(account).where(account.is_not(None)).distinct().order_by(account)).all()
-    return Choices(statuses, accounts, _projects(session, columns))
+def projects(session: Session, columns: Columns, *, named_only: bool = False) -> dict[int, str]:
+    """Projects by id; their names come from the table that the host's foreign key points to, when it has names.
 
-
-def _projects(session: Session, columns: Columns) -> dict[int, str]:
-    """Projects by id; their names come from the table that the host's foreign key points to, when it has names."""
+    Without names: the ids that occur, or nothing with ``named_only``.
+    """
     if "project_id" not in columns:
         return {}
     column = columns["project_id"]
     target = next((key.column for key in column.foreign_keys if _resolves(key)), None)
     name = None if target is None else next((target.table.c[key] for key in ("name", "title") if key in target.table.c), None)
     if target is None or name is None:
+        if named_only:
+            return {}
         ids = session.scalars(sa.select(column).where(column.is_not(None)).distinct().order_by(column))
         return {number: f"№ {number}" for number in ids}
     return {number: str(text) for number, text in session.execute(sa.select(target, name).order_by(name).limit(500))}
@@ -282,7 +269,9 @@ def _cost(columns: Columns) -> sa.ColumnElement[Any]:
 def _is_billable(columns: Columns) -> sa.ColumnElement[bool]:
     named = columns["client_name"].not_in(["", UNKNOWN_CLIENT])
     known = sa.or_(named, columns["client_id"].is_not(None)) if "client_id" in columns else named
-    return sa.and_(columns["client_price"] > 0, known, columns["status"].in_(["active", "overdue"]), _STATE.removed_at.is_(None))
+    return sa.and_(
+        columns["client_price"] > 0, known, columns["status"].in_(["active", "overdue"]), _STATE.removed_at.is_(None)
+    )
 
 
 def _is_problem(columns: Columns) -> sa.ColumnElement[bool]:

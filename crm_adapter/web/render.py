@@ -36,7 +36,11 @@ class Renderer:
             loaders.append(jinja2.FileSystemLoader(path.parent))
             self._base = path.name
         self._environment = jinja2.Environment(
-            loader=jinja2.ChoiceLoader(loaders), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=jinja2.ChoiceLoader(loaders),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
         self._environment.filters.update(
             money=formats.money, percent=formats.percent, day=formats.day, counted=formats.count, visible=visible

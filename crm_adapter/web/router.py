@@ -84,7 +84,7 @@ def create_hosting_router(
     if "crm" in parts:
         router.include_router(api_crm.router(hosting, who))
     if "page" in parts:
-        page.add_routes(router, hosting, who, Renderer(base_template))
+        page.add_routes(router, hosting, who, Renderer(base_template), has_csv="crm" in parts)
     return router
 
 

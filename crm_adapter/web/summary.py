@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -62,6 +62,10 @@ class Summary:
         known = [account.last_success_at for account in self.accounts if account.last_success_at is not None]
         return min(known) if known and len(known) == len(self.accounts) else None
 
+    def as_running(self) -> Summary:
+        """The same while a run is about to take its lease."""
+        return replace(self, running=True)
+
     def updated(self, zone: ZoneInfo, now: datetime) -> str:
         """«Обновлено 23.11.2026 15:04 (5 минут назад)»."""
         if self.updated_at is None:
@@ -75,7 +79,7 @@ class Summary:
             return ""
         parts = [f"Timeweb: {count(sum(totals), 'server')}"]
         balances = [account.balance for account in self.accounts if account.balance is not None]
-        text = f"баланс {money(sum(balances)) if balances else UNKNOWN}"  # type: ignore[arg-type]
+        text = f"баланс {money(sum(balances)) if balances else UNKNOWN}"
         hours = [account.hours_left for account in self.accounts if account.hours_left is not None]
         if hours:
             text += f", хватит на {min(hours) // 24} дн."
@@ -97,7 +101,9 @@ class Summary:
         if latest is not None and latest.status == "crashed" and not self.running:
             found.append(Notice("warn", "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."))
         if errors := report.get("error_count"):
-            found.append(Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. Подробности — в ответе синхронизации."))
+            found.append(
+                Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. Подробности — в ответе синхронизации.")
+            )
         if self.dead_events:
             found.append(Notice("bad", f"Не доставлено уведомлений: {self.dead_events}. Проверьте HOSTING_NOTIFY_URLS."))
         return found
@@ -114,7 +120,9 @@ def _account_notice(account: Account, message: str | None, zone: ZoneInfo, *, ma
 
 def read_summary(session: Session, *, configured: bool) -> Summary:
     """Read it in three statements."""
-    accounts = session.execute(sa.select(*(getattr(AccountState, name) for name in Account.__slots__)).order_by(AccountState.account))
+    accounts = session.execute(
+        sa.select(*(getattr(AccountState, name) for name in Account.__slots__)).order_by(AccountState.account)
+    )
     running, progress = running_now(session)
     dead = session.scalar(sa.select(sa.func.count()).select_from(EventOutbox).where(EventOutbox.dead_at.is_not(None)))
     return Summary([Account(*row) for row in accounts], running, progress, dead or 0, configured)

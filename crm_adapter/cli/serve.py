@@ -1,0 +1,95 @@
+"""``timeweb-crm serve``: the page on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import uvicorn
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+from crm_adapter import migrations
+from crm_adapter.cli.output import DONE, CommandError, Output
+from crm_adapter.cli.runtime import engine_of, missing_schema, tune_sqlite
+from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
+from timeweb_sdk import AsyncTimeweb, RateLimit
+from timeweb_sdk.limits import RedisStore
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from crm_adapter.settings import Settings
+
+__all__ = ["run"]
+
+
+def run(settings: Settings, host: str, port: int, output: Output) -> int:
+    """Serve until interrupted.  An address that others can reach is refused: the page has no login of its own."""
+    if not is_loopback(host):
+        raise CommandError(
+            "not_loopback",
+            f"Адрес {host} доступен не только с этого компьютера, а своей авторизации у страницы нет.",
+            hint="Используйте 127.0.0.1 или встройте страницу в CRM: create_hosting_router(..., dependencies=[...])",
+        )
+    _prepare(settings)
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise CommandError("port_taken", f"Порт {port} занят: {error.strerror}", hint="Выберите другой: --port 0") from error
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}"
+    output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", "Остановить: Ctrl+C")
+    app = build_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
+    asyncio.run(server.serve(sockets=[listening]))
+    return DONE
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The application on the configured database and accounts."""
+    engine = create_async_engine(settings.async_database_url)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine.sync_engine, "connect", tune_sqlite)
+    store = RedisStore(settings.timeweb_redis_url.get_secret_value()) if settings.timeweb_redis_url else None
+    timeweb = {
+        name: AsyncTimeweb(
+            token.get_secret_value(),
+            base_url=settings.timeweb_base_url,
+            account=name,
+            rate_limit=RateLimit.gentle(store=store),
+            read_only=True,
+        )
+        for name, token in settings.tokens.items()
+    }
+
+    async def close() -> None:
+        for client in timeweb.values():
+            await client.aclose()
+        await engine.dispose()
+
+    return create_app(
+        async_sessionmaker(engine, expire_on_commit=False),
+        timeweb,
+        close=close,
+        zone=settings.hosting_tz,
+        stale_after=settings.timeweb_sync_stale_after,
+        import_new=settings.timeweb_auto_import,
+        link_policy=settings.timeweb_link_policy,
+    )
+
+
+def _prepare(settings: Settings) -> None:
+    """A database of our own is set up at once; somebody else's is migrated only when asked."""
+    engine = engine_of(settings)
+    try:
+        fresh = not sa.inspect(engine).get_table_names()
+        if fresh:
+            migrations.upgrade(engine)
+        elif missing := missing_schema(engine):
+            raise CommandError(
+                "not_migrated", f"База данных не подготовлена: нет {missing}.", hint="Выполните: timeweb-crm migrate"
+            )
+    finally:
+        engine.dispose()

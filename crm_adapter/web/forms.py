@@ -1,0 +1,103 @@
+"""Forms: which inputs there are, what they show, and what people's input means."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from crm_adapter.fields import SHARED
+from crm_adapter.money import MONTHS
+from crm_adapter.values import Invalid, parse_day
+from crm_adapter.web import labels
+from crm_adapter.web.listing import projects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from starlette.datastructures import FormData
+
+    from crm_adapter.web.context import Hosting
+    from crm_adapter.web.listing import Row
+
+__all__ = ["INLINE", "NEW", "blank", "day", "fields_of", "for_edit", "names", "problem", "projects", "shown", "typed"]
+
+#: What is edited in its cell.
+INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date")
+
+_MONEY: Final = ("cost_price", "client_price", "service_fee")
+_DATES: Final = ("start_date", "next_payment_date")
+_HINTS: Final = {"cost_price": "₽ в месяц, пусто — из Timeweb", "client_price": "₽ за период", "service_fee": "₽ за период"}
+_COMMON: Final = (
+    "client_name", "client_company", "client_telegram_id", "project_id", "client_price", "service_fee", "payment_period",
+    "next_payment_date", "start_date", "cost_price", "status",
+)  # fmt: skip
+NEW: Final = ("server_name", "configuration", "ip_address", *_COMMON, "notes")
+
+
+def fields_of(row: Row) -> tuple[str, ...]:
+    """The inputs of the form of a row: what Timeweb keeps is not among them."""
+    return ("server_name", *_COMMON, "notes") if row.timeweb_id is not None else NEW
+
+
+def shown(row: Row) -> dict[str, str]:
+    """What the inputs show for a row."""
+    texts = {name: _text(getattr(row, name)) for name in fields_of(row)}
+    if row.cost_source != "manual" and row.timeweb_id is not None:
+        texts["cost_price"] = ""
+    return texts
+
+
+def blank(today: date) -> dict[str, str]:
+    """What the inputs of a new server show."""
+    return dict.fromkeys(NEW, "") | {"payment_period": "monthly", "status": "active", "start_date": today.isoformat()}
+
+
+async def names(hosting: Hosting) -> dict[str, Any]:
+    """What the inputs need to know: choices, which are money, which are dates."""
+    columns = hosting.backend.columns
+    known = await hosting.backend.read(lambda session: projects(session, columns, named_only=True))
+    choices: dict[str, dict[str, str]] = {
+        "status": {code: badge.word for code, badge in labels.STATUSES.items()},
+        "payment_period": {code: labels.PERIODS[code] for code in MONTHS},
+    }
+    if known:
+        choices["project_id"] = {"": "—"} | {str(number): name for number, name in known.items()}
+    numbers = ("project_id", "client_telegram_id")
+    return {"choices": choices, "money_fields": _MONEY, "dates": _DATES, "numbers": numbers, "hints": _HINTS}
+
+
+def typed(form: FormData) -> dict[str, str]:
+    """The texts of a form; line ends as the database has them."""
+    return {name: value.replace("\r\n", "\n").strip() for name, value in form.items() if isinstance(value, str)}
+
+
+def for_edit(changed: Mapping[str, str | None]) -> dict[str, Any]:
+    """Blank means "nothing" for most columns, but None hands a shared one back to sync, which is meant for the cost only."""
+    return {name: "" if value is None and name in SHARED - {"cost_price"} else value for name, value in changed.items()}
+
+
+def problem(text: str) -> tuple[str, str]:
+    """Split ``column: what is wrong``; the column is empty when the text names none."""
+    name, colon, rest = text.partition(": ")
+    return (name, rest) if colon and name in NEW else ("", text)
+
+
+def day(value: object) -> date | None:
+    """A hidden field's date."""
+    try:
+        return parse_day(value) if isinstance(value, str) and value else None
+    except Invalid:
+        return None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if hasattr(value, "date"):
+        return str(value.date().isoformat())
+    return _amount(value) if hasattr(value, "quantize") else str(value)
+
+
+def _amount(value: Decimal) -> str:
+    return f"{value:.2f}".replace(".", ",").removesuffix(",00")
