@@ -87,12 +87,10 @@ def corrections_page() -> str:
         "Where the live API and the vendor's contract disagree, the library follows the live API. Each line is one action of",
         "`openapi/overlay.yaml`; an action that the vendor has made unnecessary stops the build.",
         "",
-        "| what | why | source | confidence |",
-        "|---|---|---|---|",
     ]
     for action in overlay["actions"]:
-        cells = [f"`{action['target']}`", action["x-reason"], action["x-source"], action["x-confidence"]]
-        lines.append("| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |")
+        reason, source, confidence = (" ".join(str(action[f"x-{key}"]).split()) for key in ("reason", "source", "confidence"))
+        lines += ["", f"- {reason}", f"  <br>`{action['target']}`", f"  <br>{confidence}: {source}"]
     return "\n".join(lines) + "\n"
 
 
