@@ -117,7 +117,7 @@ def _wait_to_repeat(
 ) -> Generator[Command, Any, None]:
     """Wait until the request may be sent again; raises the failure if it may not, DeadlineExceeded if not in time."""
     # tenacity is loaded when something fails for the first time, not with the library.
-    from timeweb_sdk._core.retry import Again, TooLate, decide, slows_down
+    from timeweb_sdk._core.retry import Again, TooLate, asked_wait, decide, slows_down
 
     options = run.options
     elapsed = run.clock.monotonic() - pace.started
@@ -129,9 +129,9 @@ def _wait_to_repeat(
         max_retries=options.max_retries,
         total_timeout=options.total_timeout,
     )
-    if slows_down(failure):
-        wait = decision.wait if isinstance(decision, (Again, TooLate)) else 1.0
-        yield from run.gates[0].penalise(run.clock.monotonic(), wait) if run.gates else ()
+    if run.gates and slows_down(failure):
+        wait = asked_wait(failure) if decision is None else decision.wait
+        yield from run.gates[0].penalise(run.clock.monotonic(), wait)
     if isinstance(decision, Again):
         _tell(run, request, "retry", error=type(failure).__name__, wait=decision.wait)
         pace.waited += decision.wait

@@ -54,6 +54,12 @@ def slows_down(error: TimewebError) -> bool:
     return isinstance(error, APIError) and error.status_code in _SLOW_DOWN
 
 
+def asked_wait(error: TimewebError) -> float:
+    """Return the seconds that the neighbours wait although this call is not repeated."""
+    asked = error.retry_after if isinstance(error, APIError) else None
+    return 1.0 if asked is None else asked
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """Repeat after `wait` seconds."""

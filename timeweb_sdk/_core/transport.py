@@ -5,6 +5,7 @@ httpx2 has the interface of httpx, so either library's client works, and the err
 
 import os
 import ssl
+import threading
 import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
@@ -78,6 +79,7 @@ class Session:
         self._given = given
         self._library = library
         self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._closed = False
 
     def _build(self, client: Any, request: Request, timeouts: Timeouts) -> "httpx.Request":
@@ -108,9 +110,15 @@ class Session:
 
     def _is_forked(self) -> bool:
         """Whether this is another process than before: sockets must not be shared with the parent."""
-        pid = os.getpid()
-        forked, self._pid = pid != self._pid, pid
-        return forked
+        return os.getpid() != self._pid
+
+    def _forget_parent(self, *, in_use: bool) -> None:
+        if in_use and self._given is not None:
+            raise ConfigurationError(
+                "the http_client that was passed in was used before the fork: make a client in this process"
+            )
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
 
 
 class SyncSession(Session):
@@ -141,11 +149,12 @@ class SyncSession(Session):
 
     def _usable(self) -> Any:
         self._check_open()
-        if self._is_forked() and self._client is not None:
-            _refuse_forked(self._given)
+        if self._is_forked():
+            self._forget_parent(in_use=self._client is not None)
             self._client = None
         if self._client is None:
-            self._client = self._given or _new_client(self._library, "Client", self._base_url)
+            with self._lock:
+                self._client = self._client or self._given or _new_client(self._library, "Client", self._base_url)
         return self._client
 
 
@@ -181,23 +190,22 @@ class AsyncSession(Session):
     def _usable(self) -> Any:
         self._check_open()
         loop = get_running_loop()
-        if self._is_forked() and self._clients:
-            _refuse_forked(self._given)
+        if self._is_forked():
+            self._forget_parent(in_use=bool(self._clients))
             self._clients.clear()
-        client = self._clients.get(loop)
-        if client is None:
-            if self._given is not None and self._clients:
-                raise ConfigurationError(
-                    "the http_client that was passed in belongs to another event loop: "
-                    "make one client per loop, or let AsyncTimeweb make its own"
-                )
+        return self._clients.get(loop) or self._new_for(loop)
+
+    def _new_for(self, loop: AbstractEventLoop) -> Any:
+        if self._given is not None and self._clients:
+            raise ConfigurationError(
+                "the http_client that was passed in belongs to another event loop: "
+                "make one client per loop, or let AsyncTimeweb make its own"
+            )
+        with self._lock:
+            for other in [other for other in self._clients if other.is_closed()]:
+                del self._clients[other]
             client = self._clients[loop] = self._given or _new_client(self._library, "AsyncClient", self._base_url)
         return client
-
-
-def _refuse_forked(given: Any) -> None:
-    if given is not None:
-        raise ConfigurationError("the http_client that was passed in was used before the fork: make a new one in this process")
 
 
 def _read(response: Any, timeouts: Timeouts, clock: Clock) -> Content | None:

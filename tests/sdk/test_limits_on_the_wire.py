@@ -1,0 +1,143 @@
+"""Limits as a server sees them that stamps what arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.sdk.stub_server import StubServer, answer, error
+from tests.sdk.test_limiter import most_in_a_window
+from tests.sdk.worlds import TOKEN, SkippingClock, World
+from timeweb_sdk import AsyncTimeweb, DeadlineExceeded, Rate, RateLimit, RateLimitError, Timeweb
+from timeweb_sdk._core import clock as clocks
+
+FAST = RateLimit(Rate(5, 0.2), Rate(5, 0.2))
+"""The documented limit in a hurry: 25 calls take a second, not five."""
+
+
+def test_threads_tasks_and_clients_share_one_limit(server: StubServer) -> None:
+    with clocks.use(clocks.SystemClock()):
+        one, two = (Timeweb(TOKEN, base_url=server.url, rate_limit=FAST) for _ in range(2))
+
+        async def tasks() -> None:
+            async with AsyncTimeweb(TOKEN, base_url=server.url, rate_limit=FAST) as tw:
+                await asyncio.gather(*(tw.request("GET", "/x") for _ in range(10)))
+
+        with ThreadPoolExecutor(12) as pool:
+            futures = [pool.submit(client.request, "GET", "/x") for client in (one, two) for _ in range(5)]
+            futures.append(pool.submit(asyncio.run, tasks()))
+            for future in futures:
+                future.result()
+        one.close()
+        two.close()
+    assert len(server.arrivals) == 20
+    assert most_in_a_window([arrival.at for arrival in server.arrivals], 0.2) <= 5
+
+
+def test_the_slot_is_free_a_window_after_the_reply(server: StubServer) -> None:
+    server.play(answer(200, {}, delay=0.15))
+    with clocks.use(clocks.SystemClock()), Timeweb(TOKEN, base_url=server.url, rate_limit=RateLimit(Rate(1, 0.1))) as tw:
+        tw.request("GET", "/x")
+        tw.request("GET", "/x")
+    first, second = (arrival.at for arrival in server.arrivals)
+    assert second - first >= 0.25
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+async def test_cancelled_calls_leave_no_slot_behind(server: StubServer, library: str) -> None:
+    server.play(answer(200, {}, delay=0.1))
+    with clocks.use(clocks.SystemClock()):
+        limit = RateLimit(Rate(2, 0.05))
+        async with AsyncTimeweb(TOKEN, base_url=server.url, rate_limit=limit, http_client=library) as tw:
+            tasks = [asyncio.create_task(tw.request("GET", "/x")) for _ in range(8)]
+            await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            async with asyncio.timeout(5):
+                await asyncio.gather(*(tw.request("GET", "/x") for _ in range(4)))
+
+
+def test_neighbours_wait_after_a_429(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(429, headers={"Retry-After": "9"}), answer(200, {}))
+
+    def use(tw: object) -> object:
+        request = tw.with_options(max_retries=0).request  # type: ignore[attr-defined]
+        if not world.asynchronous:
+            with pytest.raises(RateLimitError):
+                request("GET", "/x")
+            return request("GET", "/x")
+
+        async def both() -> object:
+            with pytest.raises(RateLimitError):
+                await request("GET", "/x")
+            return await request("GET", "/x")
+
+        return both()
+
+    world.run(use, base_url=server.url)
+    assert clock.slept == [pytest.approx(9, abs=0.2)]
+
+
+def test_retry_after_may_be_a_date(world: World, server: StubServer, clock: SkippingClock) -> None:
+    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
+    server.play(answer(429, headers={"Retry-After": date}), answer(200, {}))
+    world.run(lambda tw: tw.request("GET", "/x"), base_url=server.url)
+    assert 27 <= sum(clock.slept) <= 31
+
+
+def test_a_wait_that_passes_the_deadline_ends_the_call_at_once(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(429, headers={"Retry-After": "3600"}))
+    with pytest.raises(DeadlineExceeded, match=r"3600\.0 s") as caught:
+        world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url)
+    assert caught.value.asked == 3600
+    assert isinstance(caught.value.__cause__, RateLimitError)
+    assert clock.slept == []
+
+
+def test_pacing_that_passes_the_deadline_ends_the_call_at_once(world: World, server: StubServer, clock: SkippingClock) -> None:
+    def use(tw: object) -> object:
+        request = tw.request  # type: ignore[attr-defined]
+        if not world.asynchronous:
+            request("GET", "/x")
+            return request("GET", "/x")
+
+        async def both() -> object:
+            await request("GET", "/x")
+            return await request("GET", "/x")
+
+        return both()
+
+    with pytest.raises(DeadlineExceeded, match="rate limit") as caught:
+        world.run(use, base_url=server.url, rate_limit=RateLimit(Rate(1, 60)), total_timeout=5)
+    assert caught.value.delivery == "not_sent"
+    assert caught.value.asked == pytest.approx(60, abs=0.5)
+
+
+def test_total_timeout_is_exact_in_async(server: StubServer) -> None:
+    server.play(answer(200, {}, delay=2))
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        World(True, "httpx").run(lambda tw: tw.request("GET", "/x"), base_url=server.url, total_timeout=0.2)
+    assert time.monotonic() - began < 1
+
+
+def test_a_trickling_body_ends_with_the_deadline(world: World, server: StubServer) -> None:
+    from tests.sdk.stub_server import trickle
+
+    server.play(trickle)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded) as caught:
+        world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url, total_timeout=0.3)
+    assert time.monotonic() - began < 2
+    assert caught.value.delivery == "unknown"
+
+
+def test_a_documented_429_envelope_is_told(server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(429, "rate_limit_exceeded", "slow down"))
+    with pytest.raises(RateLimitError, match="slow down") as caught:
+        World(False, "httpx").run(lambda tw: tw.request("GET", "/x"), base_url=server.url, max_retries=0)
+    assert caught.value.error_code == "rate_limit_exceeded"

@@ -1,0 +1,140 @@
+"""The limit between processes, on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.sdk.stub_server import StubServer, unused_port
+from tests.sdk.test_limiter import most_in_a_window
+from tests.sdk.worlds import TOKEN
+from timeweb_sdk import AsyncTimeweb, ConfigurationError, Rate, RateLimit, RedisStore, Timeweb
+from timeweb_sdk._core import clock as clocks
+
+LIMIT = Rate(5, 0.3)
+
+
+@pytest.fixture
+def prefix(redis_url: str) -> Iterator[str]:
+    """A prefix of our own, whose keys are gone afterwards."""
+    import redis
+
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    with redis.Redis.from_url(redis_url) as connection:
+        for key in connection.scan_iter(f"{name}:*"):
+            connection.delete(key)
+
+
+@pytest.fixture(autouse=True)
+def real_time() -> Iterator[None]:
+    with clocks.use(clocks.SystemClock()):
+        yield
+
+
+def _calls(url: str, redis_url: str, prefix: str, count: int) -> None:
+    limit = RateLimit(LIMIT, store=RedisStore(redis_url, prefix=prefix))
+    with Timeweb(TOKEN, base_url=url, rate_limit=limit) as tw:
+        for _ in range(count):
+            tw.request("GET", "/x")
+
+
+def test_processes_share_a_limit(server: StubServer, redis_url: str, prefix: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_calls, args=(server.url, redis_url, prefix, 6)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert len(server.arrivals) == 12
+    assert most_in_a_window([arrival.at for arrival in server.arrivals], LIMIT.seconds) <= LIMIT.requests
+
+
+async def test_tasks_share_it_too(server: StubServer, redis_url: str, prefix: str) -> None:
+    limit = RateLimit(LIMIT, store=RedisStore(redis_url, prefix=prefix))
+    async with AsyncTimeweb(TOKEN, base_url=server.url, rate_limit=limit) as tw:
+        await asyncio.gather(*(tw.request("GET", "/x") for _ in range(12)))
+    assert most_in_a_window([arrival.at for arrival in server.arrivals], LIMIT.seconds) <= LIMIT.requests
+
+
+def test_what_a_dead_process_held_comes_back(redis_url: str, prefix: str) -> None:
+    import redis
+
+    limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(1, 0.1))
+    assert limit.reserve("of one that dies") == (True, 0.0)
+    assert limit.reserve("of another")[0] is False
+    with redis.Redis.from_url(redis_url) as connection:
+        keys = list(connection.scan_iter(f"{prefix}:*"))
+        assert keys
+        assert all(connection.pttl(key) > 0 for key in keys)
+        # The lease ends by itself; the test does not wait for it.
+        (busy,) = [key for key in keys if key.endswith(b"busy")]
+        connection.zadd(busy, {b"of one that dies": 1})
+    assert limit.reserve("of another") == (True, 0.0)
+
+
+def test_a_slot_is_free_a_window_after_it_was_settled(redis_url: str, prefix: str) -> None:
+    limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(1, 30))
+    limit.reserve("first")
+    limit.settle("first")
+    reserved, wait = limit.reserve("second")
+    assert reserved
+    assert 29 < wait <= 30.1
+    limit.give_back("second", wait)
+    assert 29 < limit.reserve("third")[1] <= 30.1
+
+
+def test_a_block_holds_for_everybody(redis_url: str, prefix: str) -> None:
+    one, two = (RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(5)) for _ in range(2))
+    one.penalise(20)
+    assert 19 < two.reserve("neighbour")[1] <= 20
+    two.settle("neighbour")
+    for number in range(4):
+        two.reserve(str(number))
+    assert 19 < two.reserve("after")[1] <= 20
+
+
+def test_without_redis_there_is_one_warning_and_the_local_limit(
+    server: StubServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RedisStore(f"redis://:hidden-password@127.0.0.1:{unused_port()}/0")
+    limit = RateLimit(LIMIT, store=store)
+    with caplog.at_level(logging.WARNING), Timeweb(TOKEN, base_url=server.url, rate_limit=limit) as tw:
+        for _ in range(7):
+            tw.request("GET", "/x")
+        monkeypatch.setattr(store, "_away_until", 0.0)
+        tw.request("GET", "/x")
+    assert [record.message.partition(" (")[0] for record in caplog.records] == ["Redis is away"]
+    assert most_in_a_window([arrival.at for arrival in server.arrivals], LIMIT.seconds) <= LIMIT.requests
+    assert "hidden-password" not in repr(store) + repr(limit) + caplog.text
+
+
+def test_a_url_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="URL"):
+        RedisStore("not a url")
+
+
+def test_a_missing_extra_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    modules: dict[str, Any] = {"redis": None}
+    monkeypatch.setitem(__import__("sys").modules, *next(iter(modules.items())))
+    with pytest.raises(ConfigurationError, match=r"timeweb-sdk\[redis\]"):
+        RedisStore("redis://127.0.0.1")
+
+
+def test_waiting_ends_at_the_deadline(server: StubServer, redis_url: str, prefix: str) -> None:
+    store = RedisStore(redis_url, prefix=prefix)
+    limit = RateLimit(Rate(1, 60), store=store)
+    began = time.monotonic()
+    with Timeweb(TOKEN, base_url=server.url, rate_limit=limit, total_timeout=1) as tw:
+        tw.request("GET", "/x")
+        with pytest.raises(TimeoutError, match="rate limit"):
+            tw.request("GET", "/x")
+    assert time.monotonic() - began < 5
