@@ -1,5 +1,6 @@
 """What happens to servers, addresses, disks, keys, domains and money, seen over a socket on a clock that tests move."""
 
+import json
 from typing import Any
 
 import pytest
@@ -275,3 +276,33 @@ def test_records_live_on_their_name_and_version_one_ignores_the_subdomain(wire: 
     assert bad.json()["error_code"] == "bad_subdomain_name"
     ok(wire, "DELETE", "/api/v1/domains/shop.example.org")
     assert wire("GET", "/api/v1/domains/example.org").status == 404, "a subdomain's name deletes the whole domain"
+
+
+def test_work_under_way_survives_a_restart(clock: FakeClock) -> None:
+    before = Emulator(clock=clock)
+    with EmulatorServer(before) as server:
+        number = buy(Wire(server.url))["id"]
+    after = Emulator(json.loads(before.dump()), clock=clock)
+    after.advance(10)
+    with EmulatorServer(after) as server:
+        assert look(Wire(server.url), number)["status"] == "on"
+
+
+@pytest.mark.parametrize("number", [7, 7.0, "7"])
+def test_an_odd_spelling_of_an_id_is_the_same_server(clock: FakeClock, number: Any) -> None:
+    with EmulatorServer(Emulator({"servers": [{"id": number}]}, clock=clock)) as server:
+        assert look(Wire(server.url), 7) == {"id": number}
+
+
+def test_other_services_confirm_deletion_too(clock: FakeClock) -> None:
+    with EmulatorServer(Emulator(clock=clock, confirm_delete=True)) as server:
+        wire = Wire(server.url)
+        asked = wire("DELETE", "/api/v1/balancers/5")
+        assert (asked.status, list(asked.json())) == (200, ["balancer_delete", "response_id"])
+        path = f"/api/v1/balancers/5?hash={asked.json()['balancer_delete']['hash']}&code=123456"
+        assert wire("DELETE", path).status == 204
+        assert wire("DELETE", path).status == 404, "a hash serves once"
+
+
+def test_a_bucket_goes_into_quarantine(wire: Wire) -> None:
+    assert ok(wire, "DELETE", "/api/v1/storages/buckets/3")["bucket_delete"] == {"is_moved_in_quarantine": True}

@@ -82,10 +82,10 @@ class Account:
         """The item with this id; raises the canonical 404 when there is none."""
         index = self._index.get(collection)
         if index is None:
-            index = {str(item[by]): item for item in self.items(collection) if by in item}
+            index = {_name(item[by]): item for item in self.items(collection) if by in item}
             self._index[collection] = index
         try:
-            return index[str(key)]
+            return index[_name(key)]
         except KeyError:
             raise not_found(what) from None
 
@@ -170,6 +170,11 @@ class Account:
         }
         entries.append(entry)
         return entry
+
+
+def _name(value: Any) -> str:
+    """An id as paths spell it: 7, 7.0 and "7" are the same server."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def listed(item: Item, key: str) -> list[Item]:

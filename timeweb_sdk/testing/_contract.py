@@ -30,6 +30,8 @@ class Endpoint:
     body_type: str | None
     path_params: dict[str, Schema]
     query_params: dict[str, Schema]
+    confirmation: str | None = None
+    """The envelope key under which a deletion answers the hash to confirm it with."""
 
     @property
     def paginated(self) -> bool:
@@ -138,6 +140,8 @@ class Contract:
             path_params={name: declared.get(name.replace("-", "_"), {"type": "string"}) for name in placeholders},
             query_params={p["name"]: p.get("schema", {}) for p in parameters if p["in"] == "query"},
         )
+        if method == "DELETE" and "200" in operation["responses"]:
+            endpoint.confirmation = self._confirmation(self.resolve(operation["responses"]["200"]))
         self.endpoints[endpoint.id] = endpoint
         node = self._root
         for segment in path.strip("/").split("/"):
@@ -147,6 +151,11 @@ class Contract:
             else:
                 node = node.fixed.setdefault(segment, _Node())
         node.endpoints[method] = endpoint
+
+    def _confirmation(self, response: Schema) -> str | None:
+        _, schema = self._content(response)
+        found = self.properties(schema).items() if schema else ()
+        return next((key for key, value in found if "hash" in self.properties(value)), None)
 
     @staticmethod
     def _content(holder: dict[str, Any]) -> tuple[str | None, Schema | None]:

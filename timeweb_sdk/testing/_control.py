@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def control(emulator: Emulator, request: Request) -> Response:
     """Answer one control request; a mistake in it is a 400 that names the mistake."""
-    action = _ROUTES.get((request.method, request.path.removeprefix("/_emulator/").rstrip("/")))
+    action = _ROUTES.get((request.method, request.path.removeprefix("/_emulator").strip("/")))
     if action is None:
         known = sorted(f"{method} /_emulator/{name}" for method, name in _ROUTES)
         return json_response(404, {"error": f"no {request.method} {request.path}; there are: {', '.join(known)}"})

@@ -9,7 +9,8 @@ from timeweb_sdk.testing import _addresses
 from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._billing import can_pay
 from timeweb_sdk.testing._call import Answer, Call, handles
-from timeweb_sdk.testing._http import ApiError, bad_request, not_found
+from timeweb_sdk.testing._confirm import confirmation
+from timeweb_sdk.testing._http import ApiError, bad_request
 from timeweb_sdk.testing._orders import new_disk, order_size, order_software, order_system, place
 
 BUSY = frozenset(
@@ -357,26 +358,8 @@ def _resize(call: Call, server: Item) -> None:
 @handles("deleteServer")
 def delete_server(call: Call) -> Answer | None:
     server = find(call)
-    confirmed = confirm(call, f"server/{server.get('id')}")
-    if confirmed is not None:
-        return Answer(200, {"server_delete": confirmed})
+    asked = confirmation(call)
+    if asked is not None:
+        return asked
     _delete(call, server)
-    return None
-
-
-def confirm(call: Call, subject: str) -> Item | None:
-    """The confirmation asked for before a deletion; None once it was given or where none is needed."""
-    if not call.confirm_delete:
-        return None
-    open_requests: dict[str, str] = call.account.inner("confirmations")
-    if "hash" not in call.query:
-        open_requests[subject] = call.account.new_uuid().replace("-", "")
-        return {"hash": open_requests[subject], "is_moved_in_quarantine": False}
-    if call.query["hash"] != open_requests.get(subject):
-        raise not_found("Confirmation")
-    if not call.query.get("code"):
-        raise bad_request(["code should not be empty"])
-    if call.query["code"] != call.account.confirmation_code:
-        raise bad_request("Wrong confirmation code")
-    del open_requests[subject]
     return None

@@ -25,6 +25,7 @@ from timeweb_sdk.testing._account import Account, State, dump
 from timeweb_sdk.testing._billing import charge
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
 from timeweb_sdk.testing._clock import Clock, RealClock
+from timeweb_sdk.testing._confirm import delete_stateless
 from timeweb_sdk.testing._contract import Contract, Endpoint, contract
 from timeweb_sdk.testing._control import control
 from timeweb_sdk.testing._faults import Fault, Faults, profile
@@ -53,7 +54,8 @@ class Emulator:
     token: the bearer token that clients must send; None accepts any.
     clock: a `FakeClock` makes time stand still until it is advanced; by default time is real (and can be advanced too).
     rate_limit: refuse the 21st request within one second on one endpoint with 429.
-    confirm_delete: deleting a server takes a hash and `confirmation_code`, as it does for an account with two factors.
+    confirm_delete: deleting servers, databases and the like takes a hash and `confirmation_code`, as it does for an
+    account with two factors.
     empty_401: answer a bad token with an empty body, as the API has been seen to do.
     timings: how long installing and the like take on the clock.
     seed: fixes ids, passwords and the faults' dice.
@@ -183,7 +185,7 @@ class Emulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request. Thread-safe; a delay or a broken delivery is only described in the reply, not performed."""
-        if request.path.startswith("/_emulator/"):
+        if request.path.startswith("/_emulator"):
             with self.lock:
                 return control(self, request)
         with self.lock:
@@ -265,6 +267,8 @@ class Emulator:
             if endpoint.method != "GET":
                 self.account.touch()
             return answer
+        if endpoint.confirmation is not None:
+            return delete_stateless(call)
         key = self._contract.collections.get(endpoint.id)
         if key is not None and key in self.account.state:
             kept = self.account.state[key]
