@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -22,7 +23,7 @@ _SECRET_KEY: Final = re.compile(
     r"|(api|access|secret|ssh|auth)[_\-]?keys?$|credential|kubeconfig|authorization",
     re.IGNORECASE,
 )
-_PEM: Final = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----")
+_PEM: Final = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----.*?(-----END [^-]*-----|\Z)", re.DOTALL)
 #: Moves between two readings of an unchanged server, or only decorates it.
 _VOLATILE_KEY: Final = re.compile(
     r"^(used|usage|stats?|statistics?|uptime|avatar|avatar_(id|link)|.*_(usage|used)|used_.*)$", re.IGNORECASE
@@ -50,12 +51,10 @@ def stable(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
-    if depth > _MAX_DEPTH:
-        return None
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
-        return _PEM.sub("[removed]", value) if "PRIVATE KEY" in value else _text(value)
+        return _text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -64,39 +63,50 @@ def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, SecretStr | SecretBytes):
+    if isinstance(value, SecretStr | SecretBytes) or depth > _MAX_DEPTH:
         return None
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True, warnings=False)
     if isinstance(value, Mapping):
-        return {
-            _text(str(key)): _clean(item, depth + 1, volatile=volatile)
-            for key, item in value.items()
-            if not isinstance(item, SecretStr | SecretBytes)
-            and not _SECRET_KEY.search(str(key))
-            and (volatile or not _VOLATILE_KEY.match(str(key)))
-        }
+        cleaned: dict[str, Any] = {}
+        for key, item in cast("Mapping[Any, Any]", value).items():
+            name, secret, moves = _key(str(key))
+            if not (secret or (moves and not volatile) or isinstance(item, SecretStr | SecretBytes)):
+                cleaned[name] = _clean(item, depth + 1, volatile=volatile)
+        return cleaned
     if isinstance(value, list | tuple | set | frozenset):
-        items = [_clean(item, depth + 1, volatile=volatile) for item in value]
+        items = [_clean(item, depth + 1, volatile=volatile) for item in cast("list[Any]", value)]
+        if volatile or len(items) < 2 or not all(isinstance(item, dict) for item in items):
+            return items
         # The API promises no order of networks, addresses and disks; a reshuffle is no change.
-        return sorted(items, key=repr) if not volatile and items and all(isinstance(item, dict) for item in items) else items
+        return sorted(items, key=repr)
     return _text(str(value))
 
 
+@lru_cache(maxsize=4096)
+def _key(key: str) -> tuple[str, bool, bool]:
+    """How a key is stored, whether it names a secret, whether its value moves by itself."""
+    return _text(key), bool(_SECRET_KEY.search(key)), bool(_VOLATILE_KEY.match(key))
+
+
 def _text(value: str) -> str:
-    """Databases refuse NUL (PostgreSQL) and lone surrogates (all of them)."""
-    value = value.replace("\x00", "")
+    """Without private keys, NUL (PostgreSQL refuses it) and lone surrogates (no database takes them)."""
+    if "\x00" in value:
+        value = value.replace("\x00", "")
+    if "PRIVATE KEY" in value:
+        value = _PEM.sub("[removed]", value)
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def as_dict(value: object) -> dict[str, Any]:
     """A dict, or an empty one."""
-    return value if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def as_dicts(value: object) -> list[dict[str, Any]]:
     """The dicts of a list, or nothing."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, dict)]
 
 
 def as_text(value: object, limit: int | None = None) -> str | None:

@@ -146,7 +146,7 @@ def test_unreconciled_sums_keep_the_stored_basis_and_warn(db: Db) -> None:
     assert (report.status, counts(report)) == ("success", {"unchanged": 2})
     alone = world(2, account_id="cp2", finances_={"monthly_cost": 5000, "monthly_fee": 4500})
     fresh = sync_all(db, {"second": client(alone)}, only_auto=True)
-    assert [warning.code for warning in fresh.warnings if warning.account == "second"][0] == "cost_unreconciled"
+    assert next(warning.code for warning in fresh.warnings if warning.account == "second") == "cost_unreconciled"
 
 
 def test_preset_price_when_there_is_no_cost_row(db: Db) -> None:
@@ -224,7 +224,8 @@ def test_a_price_and_a_name_typed_by_hand_stay_and_the_client_columns_too(db: Db
     fake = world(1)
     sync(db, fake)
     theirs = {
-        "server_name": "Сайт Иванова", "cost_price": 333.33, "client_name": "Иванов", "client_price": 1500.0, "notes": "звонить",
+        "server_name": "Сайт Иванова", "cost_price": 333.33, "client_name": "Иванов", "client_price": 1500.0,
+        "notes": "звонить",
         "next_payment_date": datetime(2027, 1, 31), "project_id": 4, "service_fee": 10.0, "payment_period": "quarterly",
     }  # fmt: skip
     edit(db, 1, **theirs)
