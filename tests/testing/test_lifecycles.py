@@ -306,3 +306,15 @@ def test_other_services_confirm_deletion_too(clock: FakeClock) -> None:
 
 def test_a_bucket_goes_into_quarantine(wire: Wire) -> None:
     assert ok(wire, "DELETE", "/api/v1/storages/buckets/3")["bucket_delete"] == {"is_moved_in_quarantine": True}
+
+
+def test_the_state_may_be_changed_between_requests(wire: Wire, emulator: Emulator) -> None:
+    servers = emulator.state["servers"]
+    assert look(wire, 4100001)["name"] == "studio-site"
+    servers.insert(0, {"id": 5, "name": "first"})
+    assert [look(wire, number)["name"] for number in (5, 4100001)] == ["first", "studio-site"]
+    servers[1] = {"id": 6, "name": "instead"}
+    assert look(wire, 6)["name"] == "instead"
+    assert wire("GET", "/api/v1/servers/4100001").status == 404
+    emulator.state["servers"] = []
+    assert wire("GET", "/api/v1/servers/6").status == 404

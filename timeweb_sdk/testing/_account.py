@@ -43,7 +43,7 @@ class Account:
         self.clock = clock
         self._id = f"ab{crc32(name.encode()) % 90_000 + 10_000}"
         self._random = Random(seed)
-        self._index: dict[str, dict[Any, Item]] = {}
+        self._positions: dict[str, dict[str, int]] = {}
         self.version = 0
         self.confirmation_code = "123456"
         self.state: State = {}
@@ -68,9 +68,8 @@ class Account:
         self.touch()
 
     def touch(self) -> None:
-        """Note that the state changed: indexes and derived figures are rebuilt on next use."""
+        """Note that the state changed, and is to be written."""
         self.version += 1
-        self._index.clear()
 
     # Collections
 
@@ -80,14 +79,16 @@ class Account:
 
     def find(self, collection: str, key: int | str, what: str, *, by: str = "id") -> Item:
         """The item with this id; raises the canonical 404 when there is none."""
-        index = self._index.get(collection)
-        if index is None:
-            index = {_name(item[by]): item for item in self.items(collection) if by in item}
-            self._index[collection] = index
-        try:
-            return index[_name(key)]
-        except KeyError:
-            raise not_found(what) from None
+        items, wanted = self.items(collection), _name(key)
+        position = self._positions.get(collection, {}).get(wanted, len(items))
+        if position >= len(items) or _name(items[position].get(by)) != wanted:
+            # New here, or the list was changed from outside: look at all of it once.
+            positions = {_name(item.get(by)): place for place, item in enumerate(items)}
+            self._positions[collection] = positions
+            if wanted not in positions:
+                raise not_found(what)
+            position = positions[wanted]
+        return items[position]
 
     def new_id(self, collection: str) -> int:
         """The next integer id of a collection; ids are never used twice."""

@@ -94,12 +94,8 @@ class Emulator:
 
     @property
     def state(self) -> State:
-        """The live state document; change it freely between requests and call `touch()` after adding or removing items."""
+        """The live state document; change it freely between requests."""
         return self.account.state
-
-    def touch(self) -> None:
-        """Tell the emulator that items were added to or removed from `state` behind its back."""
-        self.account.touch()
 
     def load(self, state: State) -> None:
         """Replace the state; raises ValueError when the document has another shape."""
