@@ -21,6 +21,7 @@ from timeweb_sdk._core.operation import Operation
 from timeweb_sdk._core.shapes import is_object
 
 _log = logging.getLogger("timeweb_sdk.decode")
+_ABSENT = object()
 _META = frozenset({"meta", "response_id"})
 _NUMBERS = re.compile(r"(?:^|\.)\d+(?=\.|$)")
 
@@ -75,7 +76,7 @@ def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict
     key, payload = _find_payload(operation.data_key, body, returns)
     if operation.data_key is not None and key != operation.data_key:
         leniency.note(operation.data_key, "missing")
-    data = leniency.decode(returns, payload, "")
+    data = None if payload is _ABSENT else leniency.decode(returns, payload, "")
     issues = leniency.issues()
     if strict and issues:
         raise Mismatch(issues, response_id)
@@ -107,7 +108,7 @@ def _find_payload(data_key: str | None, body: Any, returns: Any) -> tuple[str | 
     fitting = [key for key, value in rest.items() if isinstance(value, (dict, list)) and fits(returns, value)]
     if len(rest) == len(fitting) == 1:
         return fitting[0], rest[fitting[0]]
-    return None, rest if fits(returns, rest) else None
+    return None, rest if fits(returns, rest) else _ABSENT
 
 
 @lru_cache(maxsize=1024)

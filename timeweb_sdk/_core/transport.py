@@ -152,10 +152,13 @@ class SyncSession(Session):
         if self._is_forked():
             self._forget_parent(in_use=self._client is not None)
             self._client = None
-        if self._client is None:
-            with self._lock:
-                self._client = self._client or self._given or _new_client(self._library, "Client", self._base_url)
-        return self._client
+        return self._client or self._new()
+
+    def _new(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._given or _new_client(self._library, "Client", self._base_url)
+            return self._client
 
 
 class AsyncSession(Session):
