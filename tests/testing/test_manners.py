@@ -3,7 +3,7 @@
 import pytest
 
 from tests.testing.conftest import Wire
-from timeweb_sdk.testing import Emulator, FakeClock, demo_state
+from timeweb_sdk.testing import Emulator, EmulatorServer, FakeClock, demo_state
 
 
 def test_a_wrong_token_is_refused_in_the_vendors_envelope(wire: Wire) -> None:
@@ -21,8 +21,6 @@ def test_a_missing_token_is_refused_with_an_empty_body_on_request(emulator: Emul
 
 
 def test_pages_of_a_hundred_by_default() -> None:
-    from timeweb_sdk.testing import EmulatorServer
-
     with EmulatorServer(Emulator(demo_state(250), clock=FakeClock())) as server:
         wire = Wire(server.url)
         pages = [
@@ -84,3 +82,19 @@ def test_the_firewall_refuses_as_pydantic_does(wire: Wire) -> None:
     assert reply.json()["error_code"] == "validation_error"
     assert "toaster" not in reply.json()["message"]
     assert "value is not a valid enumeration member; permitted: 'server'" in reply.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [("/api/v1/k8s/network_drivers", 500, "application/json"), ("/api/v1/servers/4100001/backups", 502, "text/html")],
+)
+def test_near_misses_of_paths_answer_misleadingly(wire: Wire, path: str, status: int, kind: str) -> None:
+    reply = wire("GET", path)
+    assert reply.status == status
+    assert reply.headers["content-type"].startswith(kind)
+
+
+def test_a_server_may_give_fewer_items_than_asked_for(clock: FakeClock) -> None:
+    with EmulatorServer(Emulator(demo_state(), clock=clock, max_limit=10)) as server:
+        page = Wire(server.url)("GET", "/api/v1/servers?limit=500").json()
+    assert (len(page["servers"]), page["meta"]["total"]) == (10, 23)

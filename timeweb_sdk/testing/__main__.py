@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     manners.add_argument("--faults", choices=sorted(PROFILES), action="append", default=[], help="misbehave; may be repeated")
     manners.add_argument("--no-rate-limit", action="store_true", help="answer more than 20 requests a second per endpoint")
     manners.add_argument("--confirm-delete", action="store_true", help="deleting takes a hash and the code 123456")
+    manners.add_argument("--max-limit", type=int, metavar="N", help="give no more items per page, whatever is asked for")
     manners.add_argument("--empty-401", action="store_true", help="answer a bad token with an empty body")
     manners.add_argument(
         "--install-seconds", type=float, default=10, metavar="S", help="how long installing takes (default: 10)"
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rate_limit=not options.no_rate_limit,
             confirm_delete=options.confirm_delete,
             empty_401=options.empty_401,
+            max_limit=options.max_limit,
             timings=Timings(install=options.install_seconds, action=options.action_seconds),
         )
         for name in options.faults:

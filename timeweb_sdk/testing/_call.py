@@ -30,11 +30,14 @@ class Call:
     body: Any
     timings: Timings
     confirm_delete: bool
+    max_limit: int | None = None
 
     def page(self, key: str, items: list[Item]) -> dict[str, Any]:
         """A list envelope: 100 items from `offset` where the endpoint pages, else all of them."""
         if self.endpoint.paginated:
             limit, offset = int(self.query.get("limit", 100)), int(self.query.get("offset", 0))
+            if self.max_limit is not None:
+                limit = min(limit, self.max_limit)
             shown = items[offset : offset + limit]
         else:
             shown = items

@@ -88,7 +88,7 @@ def update_domain(call: Call) -> dict[str, Any]:
 
 @handles("deleteDomain")
 def delete_domain(call: Call) -> None:
-    # Reported by a public client: the name of a subdomain deletes the whole domain.
+    # Reported by konser80/mcp-timeweb-cloud, unverified: the name of a subdomain deletes the whole domain.
     domain = _domain(call.account, call.path["fqdn"])
     call.account.items("domains").remove(domain)
     call.account.state["dns_records"].pop(domain["fqdn"], None)
@@ -163,7 +163,7 @@ def list_default_records(call: Call) -> dict[str, Any]:
 
 @handles("createDomainDNSRecord", "createDomainDNSRecordV2")
 def create_record(call: Call) -> dict[str, Any]:
-    # Reported by public clients: the first version ignores `subdomain` and writes to the name in the path.
+    # Reported by go-acme/lego (PR 3120), unverified: the first version ignores `subdomain` and writes to the name in the path.
     account, name = call.account, call.path["fqdn"].lower()
     domain = _domain(account, name)
     _check_name(name)

@@ -30,7 +30,7 @@ def order_size(account: Account, body: Item, key: str) -> Item:
 
 def _configured(account: Account, wanted: Item) -> Item:
     if "gpu" not in wanted:
-        # Reported by a public client: a custom server without an explicit `gpu` is looked up as preset 0.
+        # lebedevdsl/crossplane-provider-timeweb @ abf5327: a custom server without `gpu` is looked up as preset 0.
         raise ApiError(404, "not_found", "Preset with id: 0 not found")
     configurator = next(
         (c for c in account.items("server_configurators") if c.get("id") == wanted.get("configurator_id")), None

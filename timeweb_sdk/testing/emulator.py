@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,6 +45,8 @@ _HOST = "https://api.timeweb.cloud"
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 20_000
+# Two paths that are near misses of real ones, and what they were seen to answer: yarponomarevdev/timeweb-api-chat @ 64cc464.
+_SERVER_BACKUPS = re.compile(r"/api/v1/servers/\d+/backups")
 _FINISH = {"server": _servers.finish, "backup": _disks.finish_backup}
 
 
@@ -57,6 +60,7 @@ class Emulator:
     confirm_delete: deleting servers, databases and the like takes a hash and `confirmation_code`, as it does for an
     account with two factors.
     empty_401: answer a bad token with an empty body, as the API has been seen to do.
+    max_limit: give no more items per page than this, whatever `limit` asks for.
     timings: how long installing and the like take on the clock.
     seed: fixes ids, passwords and the faults' dice.
     """
@@ -71,6 +75,7 @@ class Emulator:
         confirm_delete: bool = False,
         confirmation_code: str = "123456",
         empty_401: bool = False,
+        max_limit: int | None = None,
         timings: Timings | None = None,
         seed: int = 1,
     ) -> None:
@@ -79,6 +84,7 @@ class Emulator:
         self.rate_limit = rate_limit
         self.confirm_delete = confirm_delete
         self.empty_401 = empty_401
+        self.max_limit = max_limit
         self.timings = timings or Timings()
         self.account = Account(state, self.clock, seed, name=token or "")
         self.account.confirmation_code = confirmation_code
@@ -202,7 +208,7 @@ class Emulator:
         self.requests.append(record)
         found = self._contract.match(request.path)
         if found is None:
-            response = edge_page(404, "Not Found")
+            response = self._nowhere(request.path, response_id)
         else:
             endpoints, values = found
             endpoint = endpoints.get(request.method)
@@ -214,6 +220,13 @@ class Emulator:
                 response = self._serve(endpoint, values, request, response_id)
         record["status"] = response.status
         return response
+
+    def _nowhere(self, path: str, response_id: str) -> Response:
+        if path == "/api/v1/k8s/network_drivers":
+            return self._error(ApiError(500, "internal_server_error", "Internal server error"), response_id)
+        if _SERVER_BACKUPS.fullmatch(path):
+            return edge_page(502, "Bad Gateway")
+        return edge_page(404, "Not Found")
 
     def _serve(self, endpoint: Endpoint, values: list[str], request: Request, response_id: str) -> Response:
         if self.rate_limit and not self._window.admit(endpoint.id, self.clock.monotonic()):
@@ -256,7 +269,7 @@ class Emulator:
     def _perform(
         self, endpoint: Endpoint, path: dict[str, str], query: dict[str, str], body: Any
     ) -> dict[str, Any] | Answer | Response | None:
-        call = Call(self.account, endpoint, path, query, body, self.timings, self.confirm_delete)
+        call = Call(self.account, endpoint, path, query, body, self.timings, self.confirm_delete, self.max_limit)
         handler = HANDLERS.get(endpoint.id)
         if handler is not None:
             answer = handler(call)

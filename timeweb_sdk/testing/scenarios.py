@@ -25,7 +25,7 @@ _NAMES = (
 # Status, preset or (configurator, CPU, RAM MB, disk MB), OS id; repeated in this order for longer accounts.
 _PLAN: tuple[tuple[str, int | tuple[int, int, int, int], int], ...] = (
     ("on", 2453, 79), ("on", 2449, 79), ("on", 2447, 95), ("on", 4799, 99), ("on", 4801, 79), ("on", 2451, 61),
-    ("off", 2449, 79), ("on", 4803, 99), ("on", 3005, 95), ("on", 2447, 37), ("on", 2581, 79), ("no_paid", 2449, 65),
+    ("off", 2449, 79), ("on", 4803, 99), ("on", 3005, 79), ("on", 2447, 37), ("on", 2581, 79), ("no_paid", 2449, 65),
     ("on", 3001, 79), ("on", 2453, 99), ("on", 4799, 95), ("on", (37, 4, 8192, 102400), 71), ("on", 2581, 99), ("on", 4803, 37),
     ("rebooting", 2447, 79), ("on", (11, 2, 4096, 153600), 95), ("on", 3005, 95), ("off", 2901, 99), ("no_paid", 2447, 47),
 )  # fmt: skip
