@@ -285,7 +285,11 @@ def test_work_under_way_survives_a_restart(clock: FakeClock) -> None:
     after = Emulator(json.loads(before.dump()), clock=clock)
     after.advance(10)
     with EmulatorServer(after) as server:
-        assert look(Wire(server.url), number)["status"] == "on"
+        wire = Wire(server.url)
+        assert look(wire, number)["status"] == "on"
+        ok(wire, "POST", "/api/v1/floating-ips", {"is_ddos_guard": False, "availability_zone": "spb-1"})
+        ids = [entry["id"] for entry in ok(wire, "GET", "/api/v1/floating-ips")["ips"]]
+        assert len(set(ids)) == len(ids) == 2, "what was made up before the restart is not made up again"
 
 
 @pytest.mark.parametrize("number", [7, 7.0, "7"])

@@ -42,7 +42,7 @@ class Account:
     def __init__(self, state: State | None, clock: Clock, seed: int, *, name: str = "") -> None:
         self.clock = clock
         self._id = f"ab{crc32(name.encode()) % 90_000 + 10_000}"
-        self._random = Random(seed)
+        self._seed = seed
         self._positions: dict[str, dict[str, int]] = {}
         self.version = 0
         self.confirmation_code = "123456"
@@ -103,10 +103,16 @@ class Account:
         return number
 
     def new_uuid(self) -> str:
-        return str(UUID(int=self._random.getrandbits(128), version=4))
+        return str(UUID(int=self._dice().getrandbits(128), version=4))
 
     def new_secret(self, length: int = 12) -> str:
-        return "".join(self._random.choices("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=length))
+        return "".join(self._dice().choices("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=length))
+
+    def _dice(self) -> Random:
+        """Fresh dice for each throw; the throws are counted in the state, so that a restart does not repeat them."""
+        inner = self.state["_emulator"]
+        inner["throws"] = inner.get("throws", 0) + 1
+        return Random(f"{self._seed}/{inner['throws']}")
 
     def inner(self, name: str) -> dict[str, Any]:
         """A drawer of the emulator's own, kept in the state under `_emulator`."""
