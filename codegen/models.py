@@ -128,8 +128,10 @@ def _for_generator(node: Any, assigned: dict[str, str], suffix: str, *, lean: bo
     for key in ("items", "additionalProperties"):
         if key in result:
             result[key] = again(result[key])
-    if lean and result.get("format") == "password":
-        del result["format"]  # a caller may write the secret as a plain string
+    if lean and result.get("format") == "password":  # a caller may write the secret as a plain string
+        result.pop("type")
+        result.pop("format")
+        result = {"anyOf": [{"customTypePath": "pydantic.SecretStr"}, {"type": "string"}], **result}
     if "enum" in result:
         closed = {"type": "string", "enum": result.pop("enum")}
         result.pop("type")

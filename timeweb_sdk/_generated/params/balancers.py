@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
+from pydantic import SecretStr
+
 
 class BalancerCertificateInputParams(TypedDict):
     type: NotRequired[Literal["lets_encrypt", "custom"] | str]
@@ -16,7 +18,7 @@ class BalancerCertificateInputParams(TypedDict):
     cert_data: NotRequired[str]
     """Certificate chain, PEM; only for `custom`."""
 
-    key_data: NotRequired[str]
+    key_data: NotRequired[SecretStr | str]
     """Private key, PEM, secret; only for `custom`."""
 
 
@@ -30,5 +32,5 @@ class BalancerCertificateUpdateParams(TypedDict):
     cert_data: NotRequired[str]
     """Certificate chain, PEM; only for `custom`."""
 
-    key_data: NotRequired[str]
+    key_data: NotRequired[SecretStr | str]
     """Private key, PEM, secret; only for `custom`."""

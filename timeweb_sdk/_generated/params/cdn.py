@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from pydantic import SecretStr
+
 
 class CdnHttpResourceConfigAccessParams(TypedDict):
     """Which requests a CDN resource accepts."""
@@ -116,10 +118,10 @@ class CdnHttpResourceConfigHttpHeadersParams(TypedDict):
 class CdnHttpResourceConfigOriginAwsParams(TypedDict):
     """Keys for a private S3 origin, secret."""
 
-    access_key: NotRequired[str]
+    access_key: NotRequired[SecretStr | str]
     """S3 access key, secret."""
 
-    secret_key: NotRequired[str]
+    secret_key: NotRequired[SecretStr | str]
     """S3 secret key, secret."""
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, NotRequired, TypedDict
 
+from pydantic import SecretStr
+
 
 class DatabaseAdminInputParams(TypedDict):
     login: NotRequired[str]
-    password: NotRequired[str]
+    password: NotRequired[SecretStr | str]
     """Password of the user, secret."""
 
     host: NotRequired[str]

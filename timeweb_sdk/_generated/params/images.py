@@ -6,14 +6,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
+from pydantic import SecretStr
+
 
 class ImageDownloadAuthParams(TypedDict):
     """OAuth access to the cloud drive that an image is exported to. Holds secrets."""
 
-    access_token: str
+    access_token: SecretStr | str
     """Access token of the drive's API, secret."""
 
-    refresh_token: NotRequired[str]
+    refresh_token: NotRequired[SecretStr | str]
     """Refresh token of the drive's API, secret."""
 
     expiry: NotRequired[datetime]

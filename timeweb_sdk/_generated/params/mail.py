@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
+from pydantic import SecretStr
+
 
 class AutoreplyOffParams(TypedDict):
     """Automatic replies switched off; takes no further settings."""
@@ -94,7 +96,7 @@ class LegacyMailboxInputParams(TypedDict):
     login: str
     """Part before the @."""
 
-    password: str
+    password: SecretStr | str
     """Password, secret."""
 
     owner_full_name: NotRequired[str]
@@ -149,7 +151,7 @@ class LegacySpamFilterOnParams(TypedDict):
 
 class MailboxInputParams(TypedDict):
     login: str
-    password: str
+    password: SecretStr | str
     owner_full_name: NotRequired[str]
     comment: NotRequired[str]
     filter_status: NotRequired[bool]
