@@ -143,3 +143,12 @@ def test_property_names_that_shadow_python_build(tmp_path: Path) -> None:
     wire = {"list": ["a"], "from": "b", "min-size": 1, "model_config": "c", "2fa": "d"}
     code = f"from timeweb_sdk.models import Thing; print(Thing.model_validate({wire}).model_dump(by_alias=True) == {wire})"
     assert in_python(tmp_path / "out", code) == "True"
+
+
+def test_nested_bodies_accept_wrapped_secrets(tmp_path: Path) -> None:
+    auth = obj(login=STRING, key={"type": "string", "format": "password"}, since={"type": "string", "format": "date-time"})
+    request = {"content": {"application/json": {"schema": obj(auth=auth)}}}
+    document = contract({"/api/v1/things": {"post": operation("createThing", requestBody=request)}})
+    assert build(bundle(tmp_path, document), tmp_path / "out") == 0
+    (params,) = (tmp_path / "out").glob("timeweb_sdk/_generated/params/things.py")
+    assert "key: SecretStr | str" in params.read_text(encoding="utf-8")
