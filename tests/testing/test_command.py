@@ -46,6 +46,7 @@ def test_a_partial_state_is_enough_and_odd_servers_come_back_verbatim(tmp_path: 
     path.write_text(json.dumps({"servers": [odd]}))
     with running("--state", str(path), "--token", "T") as wire:
         assert wire("GET", "/api/v1/servers", token="T").json()["servers"] == [odd]
+        assert json.loads(path.read_text()) == {"servers": [odd]}, "reading changes nothing in the file"
         assert wire("GET", "/api/v1/servers/7", token="T").json()["server"] == odd
         assert wire("GET", "/api/v1/presets/servers", token="T").json()["server_presets"]
         assert wire("GET", "/api/v1/account/finances", token="T").json()["finances"]["currency"] == "RUB"

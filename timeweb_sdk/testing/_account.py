@@ -204,4 +204,12 @@ def check_state(state: Any) -> None:
 
 
 def dump(state: State) -> str:
-    return json.dumps(state, ensure_ascii=False, indent=1)
+    """JSON with one item of a list on each line: quick to write, and a change is a line in a diff."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    lines: list[str] = []
+    for key, value in state.items():
+        if is_array(value) and value:
+            lines.append(f" {encode(key)}: [\n  " + ",\n  ".join(map(encode, value)) + "\n ]")
+        else:
+            lines.append(f" {encode(key)}: {encode(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -22,8 +22,9 @@ class StateFile:
     def __init__(self, path: Path, emulator: Emulator) -> None:
         self._path = path
         self._emulator = emulator
-        self._written = -1
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int] | None = self._look()
+        # A file that is there is written when something changes, not to add defaults to what somebody wrote by hand.
+        self._written: int = -1 if self._stamp is None else emulator.account.version
         self._not_before = 0.0
 
     @staticmethod
