@@ -251,6 +251,7 @@ class EventOutbox(AdapterBase):
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
     dead_at: Mapped[datetime | None] = mapped_column(Instant, doc="given up after 8 tries; shown on the page")
     last_error: Mapped[str | None] = mapped_column(String(255), doc="class of the exception, never its text")
+    taken_by: Mapped[str | None] = mapped_column(LongText, doc="JSON list: sinks that a retry leaves out")
 
 
 def create_all(connection: Any, *, host: bool = True) -> None:

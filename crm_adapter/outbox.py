@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.applying import transaction
-from crm_adapter.dialects import begin_write
+from crm_adapter.dialects import begin_write, db_now_ms
 from crm_adapter.digest import digest
 from crm_adapter.flow import Flow, effect
 from crm_adapter.leases import new_owner
-from crm_adapter.models import EventOutbox, utcnow
+from crm_adapter.models import EventOutbox, SyncRun
 from crm_adapter.payload import as_dict
 from crm_adapter.results import DispatchReport, Event
 
@@ -23,55 +26,117 @@ __all__ = ["MAX_TRIES", "dispatch_events"]
 
 MAX_TRIES: Final = 8
 #: A dispatcher that died gives its claim up after this many seconds; at least once, so possibly twice.
-_CLAIM_SECONDS: Final = 120
+_CLAIM_SECONDS: Final = 600
 _FIRST_RETRY: Final = 60.0
 _LONGEST_RETRY: Final = 3600.0
+#: The events of a run wait for its end, so that they make one digest; a run this old has died.
+_LONGEST_RUN: Final = timedelta(hours=1)
+#: Older news goes out in one digest, whatever runs it is from: a notifier configured after a month sends one message.
+_BACKLOG: Final = timedelta(days=1)
 
 Sink = Callable[[str, str, Sequence[Event]], object]
+
+logger = logging.getLogger(__name__)
 
 
 def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | None) -> Flow[DispatchReport]:
     """See :func:`crm_adapter.dispatch_events`."""
-    sinks = list(sink) if isinstance(sink, Sequence) else [sink]
-    moment = now or utcnow()
-    events, tries = yield from transaction(lambda s: _claim(s, limit, moment))
-    sent = failed = dead = messages = 0
-    for group in _groups(events):
-        title, text = digest(group)
+    sinks = _named(sink)
+    sent = failed = dead = messages = handled = 0
+    while sinks and handled < limit:
+        claim = yield from transaction(lambda s: _claim(s, now))
+        if claim is None:
+            break
+        if not claim.events:
+            continue  # another dispatcher took them between our two statements
+        handled += len(claim.events)
+        title, text = digest(claim.events)
         error: Exception | None = None
-        for target in sinks:
+        taken = set(claim.taken_by)
+        for name, target in sinks.items():
+            if name in taken:
+                continue
             try:
-                yield from effect(target, title, text, group)
-                messages += 1
+                yield from effect(target, title, text, claim.events)
             except Exception as raised:  # a sink is the host's code: whatever it raises means "not sent"
                 error = raised
-        ids = [event.id for event in group]
+            else:
+                taken.add(name)
+                messages += 1
+        given_up = yield from transaction(_settle(claim, taken, error))
         if error is None:
-            yield from transaction(_sent(ids, moment))
-            sent += len(ids)
+            sent += len(claim.events)
         else:
-            given_up = yield from transaction(_failed(ids, tries, moment, error))
-            failed += len(ids)
+            failed += len(claim.events)
             dead += given_up
+            # The class alone: the text of a notifier's error may hold its URL with a bot token.
+            logger.warning(
+                "notification not sent: %s, events %d, given up %d", type(error).__name__, len(claim.events), given_up
+            )
     return DispatchReport(sent, failed, dead, messages)
 
 
-def _claim(session: Session, limit: int, now: datetime) -> tuple[list[Event], dict[int, int]]:
-    """Take due events: whoever else claims at the same moment gets the others."""
+def _named(sink: Sink | Sequence[Sink]) -> dict[str, Sink]:
+    """Sinks by a name that outlives the process, so that a retry skips those that took the digest already."""
+    named: dict[str, Sink] = {}
+    for target in sink if isinstance(sink, Sequence) else [sink]:
+        kind = target if hasattr(target, "__qualname__") else type(target)
+        name = str(getattr(target, "name", None) or f"{kind.__module__}.{getattr(kind, '__qualname__', '')}")
+        named[name if name not in named else f"{name}#{len(named)}"] = target
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The events of one digest, ours to send until the claim lapses."""
+
+    owner: str
+    events: tuple[Event, ...]
+    tries: dict[int, int]
+    taken_by: frozenset[str]
+    at: datetime
+
+
+def _claim(session: Session, now: datetime | None) -> _Claim | None:
+    """Take the oldest due digest whole, by the database's clock; None: nothing is due."""
     begin_write(session)
-    waiting = (EventOutbox.sent_at.is_(None), EventOutbox.dead_at.is_(None), EventOutbox.next_try_at <= now)
-    ids = list(session.scalars(select(EventOutbox.id).where(*waiting).order_by(EventOutbox.id).limit(limit)))
-    if not ids:
-        return [], {}
+    moment = now or _database_time(session)
+    running = select(SyncRun.id).where(SyncRun.status == "running", SyncRun.started_at > moment - _LONGEST_RUN)
+    due = (
+        EventOutbox.sent_at.is_(None),
+        EventOutbox.dead_at.is_(None),
+        # The first instant was set by a worker's clock, which may be ahead; those of retries by the database's.
+        or_(EventOutbox.tries == 0, EventOutbox.next_try_at <= moment),
+        or_(EventOutbox.run_id.is_(None), EventOutbox.run_id.not_in(running)),
+    )
+    first = session.execute(
+        select(EventOutbox.run_id, EventOutbox.created_at).where(*due).order_by(EventOutbox.id).limit(1)
+    ).one_or_none()
+    if first is None:
+        return None
+    old = moment - _BACKLOG
+    together = EventOutbox.created_at < old if first.created_at < old else EventOutbox.run_id.is_not_distinct_from(first.run_id)
     owner = new_owner()
     session.execute(
         update(EventOutbox)
-        .where(EventOutbox.id.in_(ids), *waiting)
-        .values(claimed_by=owner, tries=EventOutbox.tries + 1, next_try_at=now + timedelta(seconds=_CLAIM_SECONDS)),
+        .where(*due, together)
+        .values(claimed_by=owner, tries=EventOutbox.tries + 1, next_try_at=moment + timedelta(seconds=_CLAIM_SECONDS)),
         execution_options={"synchronize_session": False},
     )
-    claimed = list(session.scalars(select(EventOutbox).where(EventOutbox.claimed_by == owner).order_by(EventOutbox.id)))
-    return [_event(row) for row in claimed], {row.id: row.tries for row in claimed}
+    rows = list(session.scalars(select(EventOutbox).where(EventOutbox.claimed_by == owner).order_by(EventOutbox.id)))
+    taken_by = [frozenset(json.loads(row.taken_by or "[]")) for row in rows]
+    return _Claim(
+        owner,
+        tuple(_event(row) for row in rows),
+        {row.id: row.tries for row in rows},
+        frozenset.intersection(*taken_by) if taken_by else frozenset(),
+        moment,
+    )
+
+
+def _database_time(session: Session) -> datetime:
+    milliseconds = session.scalar(select(db_now_ms())) or 0
+    return datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)  # noqa: DTZ001 - naive UTC, as in every `*_at` column
 
 
 def _event(row: EventOutbox) -> Event:
@@ -79,39 +144,28 @@ def _event(row: EventOutbox) -> Event:
     return Event(row.id, row.kind, row.dedupe_key, row.account, row.server_id, row.run_id, row.created_at, payload)
 
 
-def _groups(events: Iterable[Event]) -> list[list[Event]]:
-    """One digest per run; what belongs to no run (payments, single imports) goes together."""
-    groups: dict[int | None, list[Event]] = {}
-    for event in events:
-        groups.setdefault(event.run_id, []).append(event)
-    return list(groups.values())
-
-
-def _sent(ids: Sequence[int], now: datetime) -> Callable[[Session], None]:
-    def write(session: Session) -> None:
-        session.execute(
-            update(EventOutbox).where(EventOutbox.id.in_(ids)).values(sent_at=now, claimed_by=None, last_error=None),
-            execution_options={"synchronize_session": False},
-        )
-
-    return write
-
-
-def _failed(ids: Sequence[int], tries: dict[int, int], now: datetime, error: Exception) -> Callable[[Session], int]:
-    # The class alone: the text of a notifier's error may hold its URL with a bot token.
-    name = type(error).__name__[:255]
+def _settle(claim: _Claim, taken: set[str], error: Exception | None) -> Callable[[Session], int]:
+    """Write down how the sending went, unless the claim lapsed meanwhile; returns how many events were given up."""
+    reached = json.dumps(sorted(taken)) if error else None
 
     def write(session: Session) -> int:
         given_up = 0
-        for event_id in ids:
-            values: dict[str, Any] = {"claimed_by": None, "last_error": name}
-            if tries[event_id] >= MAX_TRIES:
-                values["dead_at"] = now
-                given_up += 1
+        for tries, count in Counter(claim.tries.values()).items():
+            values: dict[str, Any] = {"claimed_by": None, "taken_by": reached}
+            if error is None:
+                values |= {"sent_at": claim.at, "last_error": None}
             else:
-                delay = min(_FIRST_RETRY * 2 ** (tries[event_id] - 1), _LONGEST_RETRY)
-                values["next_try_at"] = now + timedelta(seconds=delay)
-            session.execute(update(EventOutbox).where(EventOutbox.id == event_id).values(values))
+                values["last_error"] = type(error).__name__[:255]
+                if tries >= MAX_TRIES:
+                    values["dead_at"] = claim.at
+                    given_up += count
+                else:
+                    delay = min(_FIRST_RETRY * 2 ** (tries - 1), _LONGEST_RETRY)
+                    values["next_try_at"] = claim.at + timedelta(seconds=delay)
+            session.execute(
+                update(EventOutbox).where(EventOutbox.claimed_by == claim.owner, EventOutbox.tries == tries).values(values),
+                execution_options={"synchronize_session": False},
+            )
         return given_up
 
     return write

@@ -171,5 +171,6 @@ def own_tables() -> list[sa.Table]:
         sa.Column("sent_at", _INSTANT),
         sa.Column("dead_at", _INSTANT),
         sa.Column("last_error", sa.String(255)),
+        sa.Column("taken_by", _LONG_TEXT),
     )
     return list(metadata.tables.values())

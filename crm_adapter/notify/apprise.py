@@ -1,0 +1,77 @@
+"""Apprise addresses as sinks: Telegram, e-mail, Slack and what else Apprise knows."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from timeweb_sdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from crm_adapter.results import Event
+
+__all__ = ["AppriseSink", "NotDelivered", "apprise_sinks"]
+
+#: Kinds of events that ask somebody to act.
+_PROBLEMS = frozenset({
+    "balance_low", "margin_negative", "payment_overdue", "removed", "status_problem", "suspicious_disappearance", "sync_failed",
+})  # fmt: skip
+
+
+class NotDelivered(Exception):
+    """A notification service did not take the message; why is in Apprise's own log."""
+
+
+class AppriseSink:
+    """One Apprise address.  Every address is a sink of its own, so a broken one does not make the others repeat."""
+
+    def __init__(self, url: str) -> None:
+        apprise = _apprise()
+        self._service: Any = apprise.Apprise()
+        scheme = url.partition("://")[0]
+        # Apprise logs an address that it cannot read, with the tokens in it.
+        logger = logging.getLogger("apprise")
+        disabled, logger.disabled = logger.disabled, True
+        try:
+            known = self._service.add(url)
+        finally:
+            logger.disabled = disabled
+        if not known:
+            raise ConfigurationError(
+                f"HOSTING_NOTIFY_URLS: Apprise does not understand an address that starts with {scheme!r}; "
+                "write it as in its documentation, e.g. tgram://<bot token>/<chat id>"
+            )
+        #: Tells the sink from others in the database without keeping what is secret in the address.
+        self.name = f"apprise:{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+
+    def __call__(self, title: str, text: str, events: Sequence[Event]) -> None:
+        """Deliver, or raise :class:`NotDelivered`."""
+        problem = any(event.kind in _PROBLEMS for event in events)
+        if not self._service.notify(
+            body=text, title=title, notify_type="warning" if problem else "info", body_format="text", interpret_escapes=False
+        ):
+            raise NotDelivered
+
+    def __repr__(self) -> str:
+        return f"<AppriseSink {self.name}>"
+
+
+def apprise_sinks(urls: Iterable[str | SecretStr]) -> tuple[AppriseSink, ...]:
+    """One sink for each address, as ``HOSTING_NOTIFY_URLS`` lists them.
+
+    Raises ``ConfigurationError`` for an address that Apprise does not know, and ``ImportError`` that names the extra
+    ``[notify]`` when Apprise is missing and there is an address.
+    """
+    return tuple(AppriseSink(url.get_secret_value() if isinstance(url, SecretStr) else url) for url in urls)
+
+
+def _apprise() -> Any:
+    try:
+        import apprise
+    except ImportError as error:
+        raise ImportError("HOSTING_NOTIFY_URLS needs the extra [notify]: pip install 'timeweb-sdk[notify]'") from error
+    return apprise
