@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from crm_adapter.money import money_or_none, to_money
+from crm_adapter.money import exact_or_none, money_or_none, to_money
 from crm_adapter.payload import as_dicts, as_int, as_text, plain
 
 __all__ = [
@@ -29,7 +29,7 @@ _TOLERANCE: Final = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """One server's row of ``/account/services/cost``; gross, RUB per month, with IPv4, disks and backups."""
+    """One server's row of ``/account/services/cost``; gross, exact, RUB per month, with IPv4, disks and backups."""
 
     gross: Decimal
     components: tuple[tuple[str, Decimal], ...] = ()
@@ -85,8 +85,8 @@ def read_costs(items: Iterable[object]) -> CostTable:
             data = plain(item)
         except TypeError:
             continue
-        own = money_or_none(data.get("cost"))
-        gross = money_or_none(data.get("total_cost"))
+        own = exact_or_none(data.get("cost"))
+        gross = exact_or_none(data.get("total_cost"))
         gross = own if gross is None else gross
         if gross is None:
             continue
@@ -100,7 +100,7 @@ def read_costs(items: Iterable[object]) -> CostTable:
 
 
 def _components(data: dict[str, Any], own: Decimal | None) -> tuple[tuple[str, Decimal], ...]:
-    parts = [("server", own)] if own is not None else []
+    parts = [("server", to_money(own))] if own is not None else []
     for nested in as_dicts(data.get("services")):
         cost = money_or_none(nested.get("cost"))
         if cost is not None:
@@ -115,8 +115,8 @@ def read_finances(item: object) -> Finances:
     return Finances(
         balance=money_or_none(data.get("balance")),
         currency=currency if len(currency) == 3 and currency.isalpha() else "RUB",
-        monthly_cost=money_or_none(data.get("monthly_cost")),
-        monthly_fee=money_or_none(data.get("monthly_fee")),
+        monthly_cost=exact_or_none(data.get("monthly_cost")),
+        monthly_fee=exact_or_none(data.get("monthly_fee")),
         hours_left=as_int(data.get("hours_left"), bits=32),
     )
 
@@ -129,7 +129,7 @@ def read_presets(items: Iterable[object]) -> dict[int, Decimal]:
             data = plain(item)
         except TypeError:
             continue
-        preset_id, price = as_int(data.get("id")), money_or_none(data.get("price"))
+        preset_id, price = as_int(data.get("id")), exact_or_none(data.get("price"))
         if preset_id is not None and price is not None and price > 0:
             prices[preset_id] = price
     return prices
@@ -169,11 +169,11 @@ def resolve(row: CostRow | None, preset_price: Decimal | None, factor: Decimal, 
     ``known`` is the cost that the row of the CRM already has.
     """
     if row is not None:
-        return Cost(to_money(row.gross * factor), row.gross, "services_cost", components=row.components)
+        return Cost(to_money(row.gross * factor), to_money(row.gross), "services_cost", components=row.components)
     if known is not None and known.source in {"services_cost", "manual"} and known.gross is not None:
         return Cost(None, known.gross, "services_cost", stale=True, components=known.components)
     if preset_price is not None:
-        return Cost(to_money(preset_price * factor), preset_price, "preset")
+        return Cost(to_money(preset_price * factor), to_money(preset_price), "preset")
     if known is not None and known.source != "unknown":
         return Cost(None, known.gross, known.source, stale=True, components=known.components)
     return Cost(None, None, "unknown")

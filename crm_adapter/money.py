@@ -14,6 +14,7 @@ __all__ = [
     "MONTHS",
     "add_months",
     "as_midnight",
+    "exact_or_none",
     "local_today",
     "margin",
     "money_or_none",
@@ -33,10 +34,16 @@ def to_money(value: Decimal | float | int | str) -> Decimal:
     return Decimal(str(value)).quantize(_CENT, ROUND_HALF_UP)
 
 
+def exact_or_none(value: object) -> Decimal | None:
+    """An amount as it came, or None for what is no finite number below 10 billion; to be rounded once, at the end."""
+    number = as_decimal(value)
+    return number if number is not None and abs(number) < Decimal(10) ** 10 else None
+
+
 def money_or_none(value: object) -> Decimal | None:
     """A quantised amount, or None for what is no finite number below 10 billion."""
-    number = as_decimal(value)
-    return to_money(number) if number is not None and abs(number) < Decimal(10) ** 10 else None
+    number = exact_or_none(value)
+    return None if number is None else to_money(number)
 
 
 def monthly_income(client_price: object, service_fee: object, period: str | None) -> Decimal | None:
