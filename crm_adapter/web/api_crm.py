@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from crm_adapter.messages import fault_text
@@ -45,11 +46,9 @@ def filters_of(
     )
 
 
-def router(hosting: Hosting, actor: Any) -> APIRouter:
+def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The CRM part."""
-    from fastapi import Depends
-
-    api = APIRouter(tags=["hosting"], route_class=HostingRoute)
+    api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
     wanted = Depends(filters_of)
 
     async def listed(filters: Filters, size: int) -> Listing:

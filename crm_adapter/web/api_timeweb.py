@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,9 +18,9 @@ from crm_adapter.web.live import list_live
 __all__ = ["router"]
 
 
-def router(hosting: Hosting, actor: Any) -> APIRouter:
+def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The Timeweb part."""
-    api = APIRouter(prefix="/api/timeweb", tags=["timeweb"], route_class=HostingRoute)
+    api = APIRouter(prefix=f"{prefix}/api/timeweb", tags=["timeweb"], dependencies=guards, route_class=HostingRoute)
 
     @api.get("/status", name="timeweb_status")
     async def status() -> dict[str, Any]:

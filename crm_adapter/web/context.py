@@ -37,7 +37,6 @@ class Hosting:
     stale_after: int = 300
     import_new: bool = True
     link_policy: str = "ip"
-    sync_wait: float = SYNC_WAIT
     #: Name of the route of the page, unique because a host may mount several routers.
     home: str = field(default_factory=lambda: f"hosting_{secrets.token_hex(4)}")
     #: Held strongly: the event loop keeps only weak references to its tasks.
@@ -75,10 +74,10 @@ class Hosting:
         return row
 
     async def sync_all(self, actor: str | None) -> SyncReport | None:
-        """Synchronise everything; None when it goes on after ``sync_wait`` seconds."""
+        """Synchronise everything; None when it goes on after ``SYNC_WAIT`` seconds."""
         self.require_timeweb()
         task = self.start(self.backend.sync_all(actor=actor, import_new=self.import_new, link_policy=self.link_policy))
-        await asyncio.wait({task}, timeout=self.sync_wait)
+        await asyncio.wait({task}, timeout=SYNC_WAIT)
         return task.result() if task.done() else None
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from crm_adapter.results import Change, RunInfo
 
-__all__ = ["add_routes", "shown_change", "state_context"]
+__all__ = ["router", "shown_change", "state_context"]
 
 #: What a redirect after a form may say; the address carries only the key.
 _DONE = {
@@ -46,12 +47,12 @@ _HEADERS = (
 )  # fmt: skip
 
 
-def add_routes(router: APIRouter, hosting: Hosting, actor: Any, renderer: Renderer, *, has_csv: bool) -> None:
-    """Add the page at the router's prefix and everything below it."""
+def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], renderer: Renderer, *, has_csv: bool) -> APIRouter:
+    """The page at ``prefix`` and everything below it."""
     pages = Pages(hosting, renderer)
-    route_class = PageRoute.of(pages)
-    api = APIRouter(route_class=route_class, include_in_schema=False)
+    api = APIRouter(prefix=prefix, dependencies=guards, route_class=PageRoute.of(pages), include_in_schema=False)
 
+    @api.get("" if prefix else "/", name=hosting.home)
     async def show(request: Request, filters: Filters = Depends(filters_of), done: str = "", run: int = 0) -> HTMLResponse:
         base = hosting.base(request)
         if hosting.is_configured and not is_htmx(request):
@@ -62,12 +63,6 @@ def add_routes(router: APIRouter, hosting: Hosting, actor: Any, renderer: Render
             latest = context["latest"]
             context["message"] = finished(latest) if latest and latest.run_id == run else ""
         return pages.reply(request, "page.html", context, part="main.html")
-
-    # On the router itself: an included one may not have an empty path.
-    home = "" if router.prefix else "/"
-    router.add_api_route(
-        home, show, methods=["GET"], name=hosting.home, include_in_schema=False, route_class_override=route_class
-    )
 
     @api.get("/state")
     async def state(request: Request, watching: bool = False) -> HTMLResponse:
@@ -109,7 +104,7 @@ def add_routes(router: APIRouter, hosting: Hosting, actor: Any, renderer: Render
         return FileResponse(path, headers={"Cache-Control": cache, "X-Content-Type-Options": "nosniff"})
 
     actions.add_routes(api, hosting, actor, pages)
-    router.include_router(api)
+    return api
 
 
 async def _months(hosting: Hosting) -> list[charts.Month]:

@@ -77,14 +77,17 @@ def create_hosting_router(
         await hosting.close()
 
     guards = [*dependencies, Depends(same_origin(trusted_origins))]
-    router = APIRouter(prefix=prefix.rstrip("/"), dependencies=guards, lifespan=lifespan)
-    who = Depends(actor or _nobody)
+    prefix, who = prefix.rstrip("/"), Depends(actor or _nobody)
+    built: list[APIRouter] = []
     if "timeweb" in parts:
-        router.include_router(api_timeweb.router(hosting, who))
+        built.append(api_timeweb.router(hosting, who, prefix, guards))
     if "crm" in parts:
-        router.include_router(api_crm.router(hosting, who))
+        built.append(api_crm.router(hosting, who, prefix, guards))
     if "page" in parts:
-        page.add_routes(router, hosting, who, Renderer(base_template), has_csv="crm" in parts)
+        built.append(page.router(hosting, who, prefix, guards, Renderer(base_template), has_csv="crm" in parts))
+    router = APIRouter(lifespan=lifespan)
+    # One flat list: whoever walks the host's routes to check them meets each of ours.
+    router.routes.extend(route for part in built for route in part.routes)
     return router
 
 
