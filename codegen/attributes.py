@@ -64,7 +64,7 @@ def _attribute(endpoint: Endpoint, methods: dict[str, set[str]]) -> str:
         verb = "update"
     elif endpoint.method == "delete":
         verb = "delete"
-    elif by_id or methods[collection] - {"post"} or any(path.startswith(f"{collection}/{{}}") for path in methods):
+    elif by_id or len(literals) < 2 or methods[collection] - {"post"} or f"{collection}/{{}}" in methods:
         verb = "create"
     else:  # nothing else lives at this path: its last word is the action's own name
         verb = literals.pop()

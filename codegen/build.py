@@ -107,7 +107,6 @@ def _format(folder: Path) -> None:
     for command in (
         [
             "check",
-            "--quiet",
             "--fix",
             "--unsafe-fixes",
             "--select",

@@ -24,6 +24,7 @@ SERVERS = [
         ("post", "/api/v1/servers/{server_id}/hard-reboot", False, "servers.hard_reboot"),
         ("get", "/api/v2/locations", True, "locations.list"),
         ("get", "/no/version", False, "no.version.get"),
+        ("post", "/api/v1/lonely", False, "lonely.create"),
     ],
 )
 def test_verb_and_place(method: str, path: str, listing: bool, expected: str) -> None:
