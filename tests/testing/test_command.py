@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,3 +64,26 @@ def test_a_broken_state_file_is_named_in_one_line(tmp_path: Path) -> None:
     assert str(path) in finished.stderr
     assert "state['servers'] must be a list" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_port_that_is_taken_is_named_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "timeweb_sdk.testing", "--port", port]
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert finished.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_the_scenario_the_manners_and_the_faults_are_options() -> None:
+    options = ["--scenario", "demo", "--servers", "30", "--empty-401", "--max-limit", "7", "--faults", "drift"]
+    with running(*options, "--confirm-delete", "--install-seconds", "0", "--no-rate-limit") as wire:
+        assert wire("GET", "/api/v1/projects", token=None).body == b""
+        pages = [wire("GET", "/api/v1/servers").json() for _ in range(2)]
+        assert [(len(page["servers"]), page["meta"]["total"]) for page in pages] == [(7, 30), (7, 29)]
+        number = pages[1]["servers"][0]["id"]
+        assert wire("DELETE", f"/api/v1/servers/{number}").status == 200
+        bought = wire("POST", "/api/v1/servers", {"name": "x", "preset_id": 2453, "os_id": 99}).json()["server"]["id"]
+        assert wire("GET", f"/api/v1/servers/{bought}").json()["server"]["status"] == "on"
+        assert {wire("GET", "/api/v1/projects").status for _ in range(25)} == {200}

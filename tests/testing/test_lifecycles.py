@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.testing.conftest import Wire
-from timeweb_sdk.testing import Emulator, EmulatorServer, FakeClock
+from timeweb_sdk.testing import Emulator, EmulatorServer, FakeClock, Timings
 
 ORDER = {"name": "new", "preset_id": 2453, "os_id": 99}
 
@@ -322,3 +322,16 @@ def test_the_state_may_be_changed_between_requests(wire: Wire, emulator: Emulato
     assert wire("GET", "/api/v1/servers/4100001").status == 404
     emulator.state["servers"] = []
     assert wire("GET", "/api/v1/servers/6").status == 404
+
+
+def test_a_new_server_may_say_no_paid_while_its_address_is_added(clock: FakeClock) -> None:
+    emulator = Emulator(clock=clock, timings=Timings(unpaid=2))
+    with EmulatorServer(emulator) as server:
+        wire = Wire(server.url)
+        number = buy(wire)["id"]
+        seen = [look(wire, number)["status"]]
+        for seconds in (2, 10):
+            emulator.advance(seconds)
+            seen.append(look(wire, number)["status"])
+        assert seen == ["no_paid", "installing", "on"]
+        assert look(wire, number)["root_pass"]

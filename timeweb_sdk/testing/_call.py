@@ -17,6 +17,8 @@ class Timings:
     install: float = 10.0
     action: float = 3.0
     backup: float = 5.0
+    unpaid: float = 0.0
+    """How long a new server says `no_paid` first, while its paid address is being added; the API has been seen to do so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,15 @@ from timeweb_sdk.testing.emulator import Emulator
 class EmulatorServer:
     """Serves an emulator at `url`; a context manager that starts a thread and stops it.
 
-    port 0 takes a free port. With `state_file` the state is kept in that file.
+    port 0 takes a free port. With `state_file` the state is kept in that file. Raises OSError where it cannot listen.
     """
 
     def __init__(self, emulator: Emulator, host: str = "127.0.0.1", port: int = 0, *, state_file: Path | None = None) -> None:
         self.emulator = emulator
-        self._http = _HTTPServer((host, port), emulator, StateFile(state_file, emulator) if state_file else None)
+        try:
+            self._http = _HTTPServer((host, port), emulator, StateFile(state_file, emulator) if state_file else None)
+        except OSError as error:
+            raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
         self._thread: Thread | None = None
         bound = self._http.server_address[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"

@@ -170,7 +170,12 @@ def _start_installing(call: Call, server: Item) -> None:
         return
     network = call.body.get("network")
     wish = "create_ip" if network is None else network.get("floating_ip", "")
-    if server["software"]:
+    if call.timings.unpaid and wish:
+        server["status"] = "no_paid"
+        following = {"seconds": call.timings.install, "status": "on"}
+        later = {"server_id": server["id"], "status": "installing", "address": wish, "next": following}
+        call.account.schedule(call.timings.unpaid, "server", **later)
+    elif server["software"]:
         half = call.timings.install / 2
         following = {"seconds": half, "status": "on"}
         become(call.account, server, "installing", half, "software_install", address=wish, next=following)
