@@ -41,7 +41,7 @@ class Machine(Model):
     root_pass: SecretStr | None
     disks: list[Disk]
     address: Address | None = None
-    labels: dict[str, int] = {}
+    labels: dict[str, int] = Field(default_factory=dict)
 
 
 LIST = Operation(id="getMachines", method="GET", path="/m", attribute="m.list", tag="t", data_key="machines", listing=True)

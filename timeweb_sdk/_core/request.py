@@ -3,14 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 from uuid import UUID
 
@@ -57,7 +57,12 @@ def build(call: Call) -> Request:
 
 def _parts(files: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Give each file of a list a part of its own under the list's name."""
-    return [(name, file) for name, value in files.items() for file in (value if is_collection(value) else [value])]
+    return [(name, file) for name, value in files.items() for file in (value if _is_several(value) else [value])]
+
+
+def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
+    """Tell several files from one that goes with its name: `("notes.txt", b"...")`."""
+    return is_collection(value) and not any(isinstance(part, str) for part in value)
 
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:

@@ -21,5 +21,5 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 Delivery = Literal["not_sent", "unknown", "answered"]
 """What is known about a request: it never left, it may have arrived, or the server replied to it."""
 
-FileContent: TypeAlias = bytes | BinaryIO
-"""A file to upload: its bytes, or a file opened in binary mode."""
+FileContent: TypeAlias = bytes | BinaryIO | tuple[str, bytes | BinaryIO]
+"""A file to upload: its bytes, a file opened in binary mode, or in a form a pair of a file name and either."""

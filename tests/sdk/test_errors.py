@@ -1,0 +1,141 @@
+"""Errors: their family, what they carry, that they travel, and what they hide."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+import timeweb_sdk
+from tests.sdk.stub_server import StubServer, answer, error
+from tests.sdk.worlds import TOKEN, SkippingClock, World
+from timeweb_sdk import errors
+
+ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, errors.TimewebError)]
+
+
+def test_the_family() -> None:
+    assert issubclass(errors.ConnectTimeout, errors.ConnectError)
+    kind: type[errors.TimewebError]
+    for kind in (errors.ConnectError, errors.ReadTimeout, errors.PoolTimeout, errors.ProxyError, errors.WriteError):
+        assert issubclass(kind, errors.TransportError)
+    for kind in (errors.NotFoundError, errors.EdgeError, errors.ServerError, errors.RateLimitError, errors.LockedError):
+        assert issubclass(kind, errors.APIError)
+    assert not issubclass(errors.EdgeError, errors.NotFoundError)
+    assert {kind.__name__ for kind in ALL} == set(errors.__all__)
+    for kind in ALL:
+        assert getattr(timeweb_sdk, kind.__name__) is kind
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_error_travels(kind: type[errors.TimewebError]) -> None:
+    original = kind("what happened", operation="getServer", attempts=3, delivery="unknown")
+    original.__dict__.update(status_code=500, messages=["a", "b"], response_id="r-1", hash="h")
+    for twin in (pickle.loads(pickle.dumps(original)), copy.copy(original), copy.deepcopy(original)):
+        assert type(twin) is kind
+        assert vars(twin) == vars(original)
+        assert str(twin) == str(original) == "getServer: what happened (after 3 attempts)"
+        assert twin.message == "what happened"
+
+
+def test_an_api_error_tells_what_the_api_said(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(409, "conflict", ["name is taken", "try another"], details={"resource_id": 5, "api_key": "sesame"}))
+    with pytest.raises(errors.ConflictError) as caught:
+        world.run(lambda tw: tw.servers.get(1), base_url=server.url)
+    told = caught.value
+    assert (told.status_code, told.error_code, told.response_id, told.from_edge) == (409, "conflict", "r-1", False)
+    assert told.messages == ["name is taken", "try another"]
+    assert told.details["details"]["resource_id"] == 5
+    assert str(told) == "getServer: 409 conflict: name is taken; try another"
+    assert "sesame" not in repr(vars(told))
+    assert (told.operation, told.attempts, told.delivery) == ("getServer", 1, "answered")
+
+
+@pytest.mark.parametrize("message", ["one", ["one"], None, {"field": "one"}, 5, [None]])
+def test_messages_are_always_a_list_of_texts(message: Any, server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(400, "bad_request", message))
+    with pytest.raises(errors.BadRequestError) as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url)
+    assert all(isinstance(text, str) for text in caught.value.messages)
+
+
+def test_a_minimal_404_is_the_api_s(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(404, {"error_code": "not_found"}))
+    with pytest.raises(errors.NotFoundError) as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url)
+    assert caught.value.messages == []
+
+
+def test_texts_that_echo_secrets_are_scrubbed(world: World, server: StubServer, clock: SkippingClock) -> None:
+    echo = (
+        f"bad: Authorization: Bearer {TOKEN} and {TOKEN}; root_pass=sesame, 'secret_key': 'sesame'; "
+        "-----BEGIN RSA PRIVATE KEY-----\nsesame\n-----END RSA PRIVATE KEY-----"
+    )
+    server.play(error(500, "internal_server_error", echo))
+    with pytest.raises(errors.ServerError) as caught:
+        world.run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+    shown = f"{caught.value} {vars(caught.value)}"
+    assert TOKEN not in shown
+    assert "sesame" not in shown
+    assert "bad" in shown
+
+
+def test_deletion_with_confirmation(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(
+        answer(200, {"server_delete": {"hash": "h-1", "is_moved_in_quarantine": False}, "response_id": "r-1"}),
+        answer(200, {"server_delete": {"hash": "h-1"}}),
+    )
+    with pytest.raises(errors.ConfirmationRequired) as caught:
+        world.run(lambda tw: tw.servers.delete(1), base_url=server.url)
+    assert (caught.value.hash, caught.value.response_id, caught.value.operation) == ("h-1", "r-1", "deleteServer")
+    assert world.run(lambda tw: tw.servers.delete(1, hash="h-1", code="123"), base_url=server.url) is None
+    assert server.arrivals[1].target == "/api/v1/servers/1?hash=h-1&code=123"
+
+
+def test_a_quarantined_server_needs_no_confirmation(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {"server_delete": {"hash": None, "is_moved_in_quarantine": True}}))
+    assert World(False, "httpx").run(lambda tw: tw.servers.delete(1), base_url=server.url) is None
+
+
+def test_a_404_after_a_delete_of_unknown_fate_is_success(world: World, server: StubServer, clock: SkippingClock) -> None:
+    from tests.sdk.stub_server import hang_up
+
+    server.play(hang_up, error(404, "not_found"))
+    assert world.run(lambda tw: tw.servers.delete(1), base_url=server.url) is None
+    assert len(server.arrivals) == 2
+
+
+@pytest.mark.parametrize("status", [500, 429])
+def test_a_404_after_a_delete_that_was_answered_is_an_error(status: int, server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(status), error(404, "not_found"))
+    with pytest.raises(errors.NotFoundError):
+        World(False, "httpx").run(lambda tw: tw.servers.delete(1), base_url=server.url)
+
+
+def test_an_edge_404_after_a_delete_proves_nothing(server: StubServer, clock: SkippingClock) -> None:
+    from tests.sdk.stub_server import hang_up, html
+
+    server.play(hang_up, html(404))
+    with pytest.raises(errors.EdgeError):
+        World(False, "httpx").run(lambda tw: tw.servers.delete(1), base_url=server.url, max_retries=1)
+
+
+@pytest.mark.parametrize("body", [None, b"  \n"])
+def test_an_empty_success_is_none(body: Any, world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, body))
+    assert world.run(lambda tw: tw.servers.get(1), base_url=server.url) is None
+    assert world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url) is None
+    assert world.run(lambda tw: tw.servers.reboot(1), base_url=server.url) is None
+
+
+def test_strict_clients_raise_decode_errors(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {"server": {"id": "sesame", "root_pass": "sesame"}, "response_id": "r-1"}))
+    with pytest.raises(errors.DecodeError, match=r"id \(int_parsing\)") as caught:
+        world.run(lambda tw: tw.servers.get(1), base_url=server.url, strict=True)
+    assert caught.value.response_id == "r-1"
+    assert ("id", "int_parsing") in caught.value.issues
+    assert "sesame" not in f"{caught.value} {vars(caught.value)}"
+    assert len(server.arrivals) == 1

@@ -1,0 +1,160 @@
+"""Walking lists: bounded, each item once, and honest about what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sdk.stub_server import StubServer, answer
+from tests.sdk.worlds import SkippingClock, World
+from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
+
+LISTING = Listing(item_key="id", paginated=True)
+
+
+def items(*numbers: int) -> list[dict[str, Any]]:
+    return [{"id": number} for number in numbers]
+
+
+def page(fetch: Callable[[int], Chunk[Any]], listing: Listing = LISTING) -> Page[Any]:
+    return Page(listing, fetch(listing.offset), fetch)
+
+
+class Account:
+    """A list on a server that has its own ideas about how to page it."""
+
+    def __init__(self, rows: list[dict[str, Any]], cap: int = 100, total: int | None = -1) -> None:
+        self.rows, self.cap, self.asked = rows, cap, list[int]()
+        self.total = len(rows) if total == -1 else total
+
+    def fetch(self, offset: int) -> Chunk[Any]:
+        self.asked.append(offset)
+        rows = self.rows[offset : offset + self.cap]
+        return Chunk(rows, len(rows), self.total)
+
+
+def test_a_walk_advances_by_what_came() -> None:
+    account = Account(items(*range(25)), cap=10)
+    listed = page(account.fetch)
+    assert listed.complete is None
+    assert [item["id"] for item in listed] == list(range(25))
+    assert account.asked == [0, 10, 20]
+    assert listed.complete is True
+
+
+def test_len_and_index_concern_the_page() -> None:
+    listed = page(Account(items(*range(25)), cap=10).fetch)
+    assert (len(listed), listed[0], listed[-1], listed.total) == (10, {"id": 0}, {"id": 9}, 25)
+    assert listed[1:3] == items(1, 2)
+    assert repr(listed) == "<Page of 10 items, total 25, complete None>"
+
+
+def test_pages_are_pages() -> None:
+    listed = page(Account(items(*range(25)), cap=10).fetch)
+    pages = list(listed.pages())
+    assert pages[0] is listed
+    assert [len(one) for one in pages] == [10, 10, 5]
+    assert [item["id"] for item in pages[1]] == list(range(10, 25))
+
+
+def test_a_server_that_ignores_the_offset_ends_the_walk() -> None:
+    listed = page(lambda offset: Chunk(items(1, 2, 3), 3, 1000))
+    assert [item["id"] for item in listed] == [1, 2, 3]
+    assert listed.complete is False
+
+
+def test_a_total_too_high_ends_with_an_empty_page() -> None:
+    account = Account(items(1, 2, 3), total=50)
+    listed = page(account.fetch)
+    assert len(list(listed)) == 3
+    assert account.asked == [0, 3]
+    assert listed.complete is False
+
+
+def test_a_total_too_low_is_not_complete() -> None:
+    listed = page(lambda offset: Chunk(items(1, 2, 3), 3, 2))
+    assert len(list(listed)) == 3
+    assert listed.complete is False
+
+
+def test_a_total_that_changes_is_not_complete() -> None:
+    chunks = {0: Chunk(items(1, 2), 2, 3), 2: Chunk(items(3, 4), 2, 4)}
+    listed = page(lambda offset: chunks[offset])
+    assert len(list(listed)) == 4
+    assert listed.complete is False
+
+
+def test_an_item_that_moves_between_pages_is_given_once() -> None:
+    chunks = {0: Chunk(items(1, 2), 2, 4), 2: Chunk(items(2, 3), 2, 4)}
+    listed = page(lambda offset: chunks[offset])
+    assert [item["id"] for item in listed] == [1, 2, 3]
+    assert listed.complete is False
+
+
+def test_without_a_total_the_walk_goes_on_until_nothing_comes() -> None:
+    account = Account(items(*range(25)), cap=10, total=None)
+    listed = page(account.fetch)
+    assert len(list(listed)) == 25
+    assert listed.complete is False
+
+
+def test_a_list_without_pages_is_one_page_and_complete() -> None:
+    listed = page(lambda offset: Chunk(items(1, 2), 2), Listing(item_key="id"))
+    assert len(list(listed)) == 2
+    assert listed.complete is True
+
+
+def test_items_without_a_key_are_told_apart_by_what_they_are() -> None:
+    chunks = {0: Chunk(["a", "b"], 2, 4), 2: Chunk(["b", "c"], 2, 4)}
+    listed = page(lambda offset: chunks[offset], Listing(paginated=True))
+    assert list(listed) == ["a", "b", "c"]
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 30), max_size=12), st.none() | st.integers(0, 60)), min_size=1, max_size=12))
+@settings(deadline=None)
+def test_any_sequence_of_replies_is_walked_in_bounded_time_and_told_truthfully(
+    replies: list[tuple[list[int], int | None]],
+) -> None:
+    asked: list[int] = []
+
+    def fetch(offset: int) -> Chunk[Any]:
+        numbers, total = replies[min(len(asked), len(replies) - 1)]
+        asked.append(offset)
+        return Chunk(items(*numbers), len(numbers), total)
+
+    listed = page(fetch)
+    got = [item["id"] for item in listed]
+    seen = [replies[min(call, len(replies) - 1)] for call in range(len(asked))]
+    assert len(got) == len(set(got))
+    assert set(got) == {number for numbers, _ in seen for number in numbers}
+    assert len(asked) <= 32
+    if listed.complete:
+        assert {total for _, total in seen} == {len(got)}
+
+
+async def test_the_async_page_is_awaitable_and_walks() -> None:
+    account = Account(items(*range(25)), cap=10)
+
+    async def fetch(offset: int) -> Chunk[Any]:
+        return account.fetch(offset)
+
+    listed: AsyncPage[Any] = AsyncPage(LISTING, None, fetch)
+    with pytest.raises(RuntimeError, match="await"):
+        _ = listed.items
+    assert await listed is listed
+    assert len(listed) == 10
+    assert [item["id"] async for item in listed] == list(range(25))
+    assert account.asked == [0, 10, 20]
+    assert listed.complete is True
+    assert [len(one) async for one in listed.pages()] == [10, 10, 5]
+
+
+def test_a_list_asks_for_whole_pages(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {"projects": [], "meta": {"total": 0}, "servers": []}))
+    world.run(lambda tw: tw.servers.list(), base_url=server.url)
+    world.run(lambda tw: tw.servers.list(limit=7, offset=3), base_url=server.url)
+    assert [arrival.target for arrival in server.arrivals] == ["/api/v1/servers?limit=100", "/api/v1/servers?limit=7&offset=3"]

@@ -1,0 +1,207 @@
+"""The shape of what goes out."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from ipaddress import IPv4Address
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import respx
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, SecretStr
+
+from timeweb_sdk import NOT_GIVEN, ConfigurationError, Model, Timeweb
+from timeweb_sdk._core.request import encode_query, fill_path, to_json
+
+URL = "https://api.timeweb.cloud"
+CREATED = {"server": {"id": 1}}
+
+
+class Port(Model):
+    number: int
+    min_size: int | None = Field(default=None, alias="min-size")
+    password: SecretStr | None = None
+
+
+class Color(Enum):
+    RED = "red"
+
+
+@respx.mock
+def test_a_get() -> None:
+    route = respx.get(f"{URL}/api/v1/servers/5").respond(json={"server": {"id": 5}})
+    with Timeweb("token-1") as tw:
+        assert tw.servers.get(5).id == 5
+    request = route.calls.last.request
+    assert request.headers["authorization"] == "Bearer token-1"
+    assert request.headers["user-agent"].startswith("timeweb-sdk/")
+    assert request.content == b""
+    assert "content-type" not in request.headers
+
+
+@respx.mock
+def test_a_post_drops_what_was_not_given_and_sends_null_for_none() -> None:
+    route = respx.post(f"{URL}/api/v1/servers").respond(json=CREATED)
+    with Timeweb("t") as tw:
+        tw.servers.create(name="web", preset_id=1, network={"id": "network-1"}, comment=None)  # type: ignore[arg-type]
+    request = route.calls.last.request
+    assert json.loads(request.content) == {"name": "web", "preset_id": 1, "network": {"id": "network-1"}, "comment": None}
+    assert request.headers["content-type"] == "application/json"
+
+
+@respx.mock
+def test_files_go_out_as_a_form() -> None:
+    route = respx.post(f"{URL}/api/v1/x").respond(json={})
+    from timeweb_sdk._core.call import Call
+    from timeweb_sdk._core.operation import Operation
+
+    operation = Operation(
+        id="upload", method="POST", path="/api/v1/x", attribute="x", tag="t", retry="unsent", body="multipart"
+    )
+    files = {"files": ("a.txt", io.BytesIO(b"content"))}
+    with Timeweb("t") as tw:
+        tw._execute(Call(operation, None, body={"public": True, "left_out": NOT_GIVEN}, files=files))
+    request: httpx.Request = route.calls.last.request
+    assert request.headers["content-type"].startswith("multipart/form-data")
+    assert b'name="files"; filename="a.txt"' in request.content
+    assert b"true" in request.content
+    assert b"left_out" not in request.content
+
+
+@respx.mock
+@pytest.mark.parametrize("body", [b"image", io.BytesIO(b"image")])
+def test_binary_bodies(body: Any) -> None:
+    route = respx.put(f"{URL}/api/v1/x").respond(204)
+    from timeweb_sdk._core.call import Call
+    from timeweb_sdk._core.operation import Operation
+
+    operation = Operation(id="put", method="PUT", path="/api/v1/x", attribute="x", tag="t", body="binary")
+    with Timeweb("t") as tw:
+        tw._execute(Call(operation, None, body=body))
+    assert route.calls.last.request.content == b"image"
+    assert route.calls.last.request.headers["content-type"] == "application/octet-stream"
+
+
+MOSCOW = timezone(timedelta(hours=3))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (None, "null"),
+        (Decimal("1000000.000000000000000001"), "1000000.000000000000000001"),
+        (Decimal("1E+3"), "1000"),
+        (1.5, "1.5"),
+        (2**70, str(2**70)),
+        (datetime(2026, 6, 1, 12, tzinfo=MOSCOW), '"2026-06-01T09:00:00Z"'),
+        (datetime(2026, 6, 1, 12), '"2026-06-01T12:00:00Z"'),
+        (date(2026, 6, 1), '"2026-06-01"'),
+        (SecretStr("sesame"), '"sesame"'),
+        (Color.RED, '"red"'),
+        (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
+        (IPv4Address("203.0.113.1"), '"203.0.113.1"'),
+        ((1, 2), "[1,2]"),
+        ({"a": NOT_GIVEN, "b": {"c": NOT_GIVEN, "d": 1}}, '{"b":{"d":1}}'),
+        (
+            Port.model_validate({"number": 1, "min_size": 2, "password": "sesame"}),
+            '{"number":1,"min-size":2,"password":"sesame"}',
+        ),
+        (Port.model_validate({"number": 1, "extra_password": "sesame"}), '{"number":1,"extra_password":"sesame"}'),
+        ("Привет", '"Привет"'),
+    ],
+)
+def test_values_in_json(value: Any, text: str) -> None:
+    got = to_json(value)
+    if isinstance(value, Port):
+        assert json.loads(got) == json.loads(text)
+    else:
+        assert got == text
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    )
+)
+def test_json_is_what_the_standard_library_reads(value: Any) -> None:
+    assert json.loads(to_json(value)) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), Decimal("Infinity"), b"bytes", object()])
+def test_what_json_cannot_carry_is_refused_and_located_but_not_shown(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"body\.list\.0 is") as caught:
+        to_json({"list": [value]})
+    assert "object at" not in str(caught.value)
+
+
+def test_query() -> None:
+    given = {"flag": False, "many": ["a", 2], "when": datetime(2026, 6, 1), "amount": Decimal("1.50")}
+    query = {**given, "none": None, "left_out": NOT_GIVEN}
+    assert encode_query(query) == [
+        ("flag", "false"), ("many", "a"), ("many", "2"), ("when", "2026-06-01T00:00:00Z"), ("amount", "1.50"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", ".", "..", NOT_GIVEN, True])
+def test_a_path_without_its_id_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="server_id="):
+        fill_path("/servers/{server_id}", {"server_id": value})
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip() and text not in (".", "..")))
+def test_no_id_escapes_its_segment(value: str) -> None:
+    try:
+        path = fill_path("/servers/{id}/disks", {"id": value})
+    except UnicodeEncodeError:
+        return
+    assert path.count("/") == 3
+    assert "?" not in path
+    assert "#" not in path
+
+
+@respx.mock
+def test_an_id_with_a_slash_stays_in_its_place() -> None:
+    route = respx.get(url__startswith=URL).respond(json={"server": {"id": 1}})
+    with Timeweb("t") as tw:
+        tw.servers.get("../../account/finances")  # type: ignore[arg-type]
+    assert route.calls.last.request.url.raw_path == b"/api/v1/servers/..%2F..%2Faccount%2Ffinances"
+
+
+@pytest.mark.parametrize(
+    "path", ["https://elsewhere.example.com/x", "//elsewhere.example.com/x", "api/v1/x", "/a/../b", "/a/%2e%2e/b"]
+)
+def test_request_takes_paths_only(path: str) -> None:
+    with Timeweb("t") as tw, pytest.raises(ConfigurationError, match="path"):
+        tw.request("GET", path)
+
+
+@respx.mock
+def test_request_passes_query_and_body_and_returns_the_body_as_it_came() -> None:
+    route = respx.post(f"{URL}/api/v1/new").respond(201, json={"thing": {"id": 1}, "response_id": "r"})
+    with Timeweb("t") as tw:
+        assert tw.request("post", "/api/v1/new?a=1", query={"b": True}, json={"c": None}) == {
+            "thing": {"id": 1},
+            "response_id": "r",
+        }
+    request = route.calls.last.request
+    assert str(request.url.query, "ascii") == "a=1&b=true"
+    assert request.content == b'{"c":null}'
+
+
+@respx.mock
+def test_request_returns_text_and_bytes() -> None:
+    respx.get(f"{URL}/text").respond(200, text="apiVersion: v1", headers={"content-type": "text/yaml"})
+    respx.get(f"{URL}/bytes").respond(200, content=b"\x00\x01", headers={"content-type": "application/octet-stream"})
+    with Timeweb("t") as tw:
+        assert tw.request("GET", "/text") == "apiVersion: v1"
+        assert tw.request("GET", "/bytes") == b"\x00\x01"

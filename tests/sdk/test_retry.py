@@ -1,0 +1,103 @@
+"""The decision to repeat a call, as a pure function."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timeweb_sdk import errors
+from timeweb_sdk._core.replies import retry_after
+from timeweb_sdk._core.retry import Again, Outcome, TooLate, decide, may_repeat
+from timeweb_sdk._core.types import Delivery
+
+deliveries = st.sampled_from(["not_sent", "unknown", "answered"])
+statuses = st.none() | st.sampled_from([200, 302, 400, 401, 403, 404, 409, 423, 429, 500, 502, 503, 504])
+outcomes = st.builds(Outcome, deliveries, statuses, st.booleans(), st.none() | st.floats(0, 1000))
+retries = st.sampled_from(["safe", "unsent"])
+
+
+@given(outcomes)
+def test_what_may_have_been_carried_out_is_not_sent_twice(outcome: Outcome) -> None:
+    if may_repeat("unsent", outcome):
+        refused = outcome.status == 429 or (
+            outcome.status == 503 and (not outcome.from_edge or outcome.retry_after is not None)
+        )
+        assert outcome.delivery == "not_sent" or refused
+
+
+@given(outcomes)
+def test_whatever_may_be_repeated_for_post_may_be_repeated_for_get(outcome: Outcome) -> None:
+    assert may_repeat("safe", outcome) or not may_repeat("unsent", outcome)
+
+
+@given(st.sampled_from([400, 401, 403, 404, 405, 409, 423]), retries)
+def test_the_api_s_own_refusals_are_final(status: int, retry: Literal["safe", "unsent"]) -> None:
+    assert not may_repeat(retry, Outcome("answered", status))
+
+
+def failure(delivery: Delivery, status: int | None, from_edge: bool, asked: float | None) -> errors.TimewebError:
+    if status is None:
+        return errors.TransportError("failed", delivery=delivery)
+    error = errors.APIError("failed", delivery="answered")
+    error.status_code, error.from_edge, error.retry_after = status, from_edge, asked
+    return error
+
+
+@given(
+    st.builds(failure, deliveries, statuses, st.booleans(), st.none() | st.floats(0, 1000)),
+    retries,
+    st.integers(1, 10),
+    st.floats(0, 200),
+    st.integers(0, 5),
+)
+def test_waits_are_bounded(
+    error: errors.TimewebError, retry: Literal["safe", "unsent"], attempt: int, elapsed: float, max_retries: int
+) -> None:
+    decision = decide(retry, error, attempt=attempt, elapsed=elapsed, max_retries=max_retries, total_timeout=180)
+    asked = error.retry_after if isinstance(error, errors.APIError) else None
+    if attempt > max_retries:
+        assert decision is None
+    if isinstance(decision, Again):
+        assert 0 <= decision.wait < 180 - elapsed
+        assert asked is None or decision.wait == asked
+        assert asked is not None or decision.wait <= 30
+    if isinstance(decision, TooLate):
+        assert elapsed + decision.wait >= 180
+
+
+def test_the_backoff_grows_and_is_spread() -> None:
+    def wait(attempt: int) -> float:
+        error = errors.ReadError("x", delivery="unknown")
+        decision = decide("safe", error, attempt=attempt, elapsed=0, max_retries=9, total_timeout=180)
+        assert isinstance(decision, Again)
+        return decision.wait
+
+    early, late = [wait(1) for _ in range(200)], [wait(5) for _ in range(200)]
+    assert max(early) <= 1 < max(late) <= 16
+    assert len({round(one, 6) for one in late}) > 100
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7), (" 0.5 ", 0.5), ("-3", 0), ("soon", None), ("", None), ("inf", None), ("nan", None), ("Mon, 99 Foo", None)],
+)
+def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
+    assert retry_after({"Retry-After": value}, 0) == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    now = float(int(time.time()))
+    assert retry_after({"Retry-After": formatdate(now + 90, usegmt=True)}, now) == 90
+    assert retry_after({"Retry-After": formatdate(now - 90, usegmt=True)}, now) == 0
+    assert retry_after({}, now) is None
+
+
+@given(st.text(max_size=40))
+def test_no_retry_after_header_raises(value: str) -> None:
+    seconds = retry_after({"Retry-After": value}, 0)
+    assert seconds is None or seconds >= 0

@@ -1,0 +1,161 @@
+"""The token and passwords show nowhere: not in objects, logs, tracebacks with locals or spans."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tests.sdk import stub_server as stub
+from tests.sdk.stub_server import Behaviour, StubServer, answer, error, html
+from tests.sdk.worlds import TOKEN, SkippingClock, World
+from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors
+from timeweb_sdk._core.secrets import is_secret_name
+
+PASSWORD = "correct-horse-battery"
+LOGGERS = ("timeweb_sdk", "httpx", "httpcore", "httpx2", "httpcore2")
+
+
+@pytest.mark.parametrize("kind", [Timeweb, AsyncTimeweb])
+def test_clients_show_no_token_and_are_not_pickled(kind: Callable[..., Any]) -> None:
+    client = kind(TOKEN)
+    assert TOKEN not in f"{client!r} {vars(client)} {vars(client._session)}"
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(client)
+
+
+FAULTS: dict[str, Behaviour] = {
+    "hang up": stub.hang_up,
+    "reset": stub.reset,
+    "truncated": stub.half_a_reply,
+    "gzip": stub.broken_gzip,
+    "page": html(502),
+    "error": error(400, "bad_request", f"root_pass={PASSWORD}"),
+    "decode": answer(200, {"server": {"id": [PASSWORD], "root_pass": PASSWORD}}),
+    "slow": answer(200, {}, delay=0.4),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_tracebacks_with_locals_show_no_secret(name: str, world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(FAULTS[name])
+    secret = SecretStr(PASSWORD)
+
+    with pytest.raises(errors.TimewebError) as caught:
+        world.run(
+            lambda tw: tw.servers.create(name="web", cloud_init=secret),
+            base_url=server.url,
+            strict=True,
+            max_retries=0,
+            timeout=0.2,
+        )
+
+    assert PASSWORD.encode() in server.arrivals[0].body
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    frames_of_ours = [line for line in shown.splitlines() if "timeweb_sdk/_core" in line]
+    assert frames_of_ours
+    assert TOKEN not in _without_this_test(shown)
+    assert PASSWORD not in _without_this_test(shown)
+
+
+def _without_this_test(shown: str) -> str:
+    """Leave out the frames of the tests, which know the secrets."""
+    kept, ours = [], False
+    for line in shown.splitlines():
+        if line.lstrip().startswith("File "):
+            ours = "/tests/" in line
+        if not ours:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def test_logs_at_debug_show_no_secret(
+    world: World, server: StubServer, clock: SkippingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.play(html(503), answer(200, {"server": {"id": "odd", "root_pass": PASSWORD}}))
+    for name in LOGGERS:
+        caplog.set_level(logging.DEBUG, name)
+    world.run(lambda tw: tw.servers.get(1), base_url=server.url)
+    ours = [record.getMessage() for record in caplog.records if record.name == "timeweb_sdk"]
+    assert [line.rpartition(" in ")[0] for line in ours] == [
+        "getServer GET /api/v1/servers/1 attempt 1: 503",
+        "getServer GET /api/v1/servers/1 attempt 2: 200",
+    ]
+    assert TOKEN not in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+def test_opentelemetry_sees_calls_but_no_token(server: StubServer, clock: SkippingClock) -> None:
+    from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrumentor = HTTPXClientInstrumentor()
+    instrumentor.instrument(tracer_provider=provider)
+    try:
+        with Timeweb(TOKEN, base_url=server.url) as tw:
+            tw.request("GET", "/x")
+
+        async def call() -> None:
+            async with AsyncTimeweb(TOKEN, base_url=server.url) as atw:
+                await atw.request("GET", "/y")
+
+        asyncio.run(call())
+    finally:
+        instrumentor.uninstrument()
+    spans = exporter.get_finished_spans()
+    assert len(spans) == 2
+    assert TOKEN not in "".join(span.to_json() for span in spans)
+
+
+def test_connect_timeouts_name_the_ban_and_the_remedy(clock: SkippingClock) -> None:
+    import httpx
+
+    def unreachable(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectTimeout("timed out", request=request)
+
+    transport = httpx.Client(transport=httpx.MockTransport(unreachable))
+    remedy = r"banned this address.*RateLimit\.gentle\(\)"
+    with (
+        transport,
+        Timeweb(TOKEN, http_client=transport, max_retries=1) as tw,
+        pytest.raises(errors.ConnectTimeout, match=remedy) as caught,
+    ):
+        tw.servers.get(1)
+    assert caught.value.delivery == "not_sent"
+    assert RateLimit.gentle().overall is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("root_pass", True),
+        ("vnc_pass", True),
+        ("admin_password", True),
+        ("secret_key", True),
+        ("access-key", True),
+        ("private_key", True),
+        ("api_token", True),
+        ("kubeconfig", True),
+        ("is_password_set", False),
+        ("password_changed_at", False),
+        ("token_type", False),
+        ("tokens_count", False),
+        ("name", False),
+        ("key_data", False),
+        ("passport", False),
+        ("bypass_rules_id", False),
+    ],
+)
+def test_names_of_secrets(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
