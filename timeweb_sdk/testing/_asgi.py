@@ -18,7 +18,10 @@ ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def application(emulator: Emulator) -> ASGIApp:
-    """An application without startup work; a fault that drops the connection raises, which makes servers close it."""
+    """An application without startup work.
+
+    ASGI has no way to close a connection without a reply: a fault that does raises, and servers answer 500 to that.
+    """
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
