@@ -5,7 +5,8 @@
     with timeweb_vcr("tests/cassettes").use_cassette("servers.yaml"):
         ...
 
-It records what goes through httpx (not httpx2). Needs VCR.py (`pip install "timeweb-sdk[testing]"`); without it the call raises `ConfigurationError`.
+It records what goes through httpx (not httpx2). Needs VCR.py (`pip install "timeweb-sdk[testing]"`); without it the call
+raises `ConfigurationError`.
 """
 
 from __future__ import annotations
