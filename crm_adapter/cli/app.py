@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from crm_adapter.cli import demo as demo_command
 from crm_adapter.cli import doctor as doctor_command
 from crm_adapter.cli import tables
 from crm_adapter.cli.output import DONE, FAILED, USAGE, CommandError, Output
-from crm_adapter.cli.runtime import clients, engine_of, explained, settings_of
+from crm_adapter.cli.runtime import clients, engine_of, explained, read_settings, settings_of
 from crm_adapter.cli.runtime import database as open_database
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import HostingServer
@@ -226,6 +227,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Только адрес этой машины: своей авторизации у страницы нет.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Порт, 0 — любой свободный.")] = 8100,
     demo: Annotated[bool, typer.Option("--demo", help="С выдуманным аккаунтом Timeweb.")] = False,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Синхронизация, уведомления и напоминания в том же процессе.")] = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -234,9 +236,29 @@ def serve(
 
     output = Output(as_json=as_json)
     if not demo:
-        return serve_command.run(settings_of(database), host, port, output)
+        reload = partial(read_settings, database)
+        return serve_command.run(settings_of(database), host, port, output, reload=reload, jobs=jobs)
     with demo_command.account(database or "timeweb-demo.sqlite3") as settings:
-        return serve_command.run(settings, host, port, output)
+        return serve_command.run(settings, host, port, output, jobs=jobs)
+
+
+@app.command()
+def notify(database: Database = None, as_json: Json = False) -> int:
+    """Напомнить об оплатах и отправить уведомления (HOSTING_NOTIFY_URLS); для cron."""
+    from crm_adapter.cli import unattended
+
+    return unattended.notify(settings_of(database), Output(as_json=as_json))
+
+
+@app.command()
+def worker(
+    interval: Annotated[float, typer.Option(min=1, help="Секунд между обходами.")] = 60,
+    database: Database = None,
+) -> int:
+    """Работать по расписанию без очереди: синхронизация, напоминания, уведомления.  Журнал — JSON в stderr."""
+    from crm_adapter.cli import unattended
+
+    return unattended.worker(settings_of(database), partial(read_settings, database), interval)
 
 
 @contextmanager

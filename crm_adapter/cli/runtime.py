@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import migrations
+from crm_adapter import configured, migrations
 from crm_adapter.cli.output import FAILED, CommandError
+from crm_adapter.configured import tune_sqlite
 from crm_adapter.errors import NotConfigured
 from crm_adapter.fields import INTEGRATION
 from crm_adapter.settings import Settings, SettingsError, load_settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from timeweb_sdk import Timeweb
 
-__all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "settings_of", "tune_sqlite"]
+__all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "read_settings", "settings_of"]
 
 NO_TOKEN = "Timeweb API token не настроен"
 HOW_TO_SET_TOKEN = (
@@ -32,9 +33,14 @@ HOW_TO_SET_TOKEN = (
 def settings_of(database_url: str | None = None) -> Settings:
     """The configuration; ``database_url`` overrides that of the environment.  Wrong values end the command."""
     try:
-        return load_settings({"hosting_database_url": database_url} if database_url else None)
+        return read_settings(database_url)
     except SettingsError as error:
         raise CommandError("configuration", f"Ошибка настройки. {error.russian}") from error
+
+
+def read_settings(database_url: str | None = None) -> Settings:
+    """The same with the error of :mod:`crm_adapter.settings`: long-lived commands read the settings again and again."""
+    return load_settings({"hosting_database_url": database_url} if database_url else None)
 
 
 def engine_of(settings: Settings) -> sa.Engine:
@@ -50,13 +56,6 @@ def engine_of(settings: Settings) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", tune_sqlite)
     return engine
-
-
-def tune_sqlite(connection: Any, _record: object) -> None:
-    """Set up a SQLite connection for several processes."""
-    # With a write-ahead log the page goes on reading while a sync writes.
-    connection.execute("PRAGMA busy_timeout = 15000")
-    connection.execute("PRAGMA journal_mode = WAL")
 
 
 @contextmanager
@@ -94,20 +93,9 @@ def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
 
 def build_clients(settings: Settings, *, gentle: bool = True) -> dict[str, Timeweb]:
     """Unopened clients by account name; ``gentle=False`` is for a handful of calls that a person waits for."""
-    from timeweb_sdk import RateLimit, Timeweb
-    from timeweb_sdk.limits import RedisStore
+    from timeweb_sdk import Timeweb
 
-    store = RedisStore(settings.timeweb_redis_url.get_secret_value()) if settings.timeweb_redis_url else None
-    return {
-        name: Timeweb(
-            token.get_secret_value(),
-            base_url=settings.timeweb_base_url,
-            account=name,
-            rate_limit=(RateLimit.gentle if gentle else RateLimit.documented)(store=store),
-            read_only=True,
-        )
-        for name, token in settings.tokens.items()
-    }
+    return configured.build_clients(settings, Timeweb, gentle=gentle)
 
 
 @contextmanager

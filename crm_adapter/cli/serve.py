@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -12,12 +13,16 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from crm_adapter import migrations
 from crm_adapter.cli.output import DONE, CommandError, Output
-from crm_adapter.cli.runtime import engine_of, missing_schema, tune_sqlite
+from crm_adapter.cli.runtime import engine_of, missing_schema
+from crm_adapter.configured import AccountClients, tune_sqlite
+from crm_adapter.jobs import Jobs
+from crm_adapter.runner import Runner
 from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
-from timeweb_sdk import AsyncTimeweb, RateLimit
-from timeweb_sdk.limits import RedisStore
+from timeweb_sdk import AsyncTimeweb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import FastAPI
 
     from crm_adapter.settings import Settings
@@ -25,8 +30,20 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(settings: Settings, host: str, port: int, output: Output) -> int:
-    """Serve until interrupted.  An address that others can reach is refused: the page has no login of its own."""
+def run(
+    settings: Settings,
+    host: str,
+    port: int,
+    output: Output,
+    *,
+    reload: Callable[[], Settings] | None = None,
+    jobs: bool = False,
+) -> int:
+    """Serve until interrupted.  An address that others can reach is refused: the page has no login of its own.
+
+    ``reload`` reads the settings again, so that a token replaced in ``.env`` is used.  ``jobs`` runs the schedule in a
+    thread beside the page: sync, notifications and reminders in one process.
+    """
     if not is_loopback(host):
         raise CommandError(
             "not_loopback",
@@ -41,31 +58,22 @@ def run(settings: Settings, host: str, port: int, output: Output) -> int:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}"
     output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", "Остановить: Ctrl+C")
-    app = build_app(settings)
+    app = build_app(settings, reload)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
-    asyncio.run(server.serve(sockets=[listening]))
+    with Runner(Jobs(reload or (lambda: settings))) if jobs else nullcontext():
+        asyncio.run(server.serve(sockets=[listening]))
     return DONE
 
 
-def build_app(settings: Settings) -> FastAPI:
+def build_app(settings: Settings, reload: Callable[[], Settings] | None = None) -> FastAPI:
     """The application on the configured database and accounts."""
     engine = create_async_engine(settings.async_database_url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", tune_sqlite)
-    store = RedisStore(settings.timeweb_redis_url.get_secret_value()) if settings.timeweb_redis_url else None
-    timeweb = {
-        name: AsyncTimeweb(
-            token.get_secret_value(),
-            base_url=settings.timeweb_base_url,
-            account=name,
-            rate_limit=RateLimit.gentle(store=store),
-            read_only=True,
-        )
-        for name, token in settings.tokens.items()
-    }
+    timeweb = AccountClients(AsyncTimeweb, reload or (lambda: settings))
 
     async def close() -> None:
-        for client in timeweb.values():
+        for client in timeweb.drain():
             await client.aclose()
         await engine.dispose()
 

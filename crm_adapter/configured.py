@@ -1,0 +1,137 @@
+"""What the settings lead to: clients of Timeweb, one per account, and the database.
+
+Long-lived processes read the settings again for each job, so a token that was replaced in ``.env`` is used without a
+restart.  A process's own environment does not change from outside; put tokens that rotate into ``.env``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+
+from crm_adapter.settings import Settings, SettingsError, load_settings
+from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
+from timeweb_sdk.errors import ConfigurationError
+from timeweb_sdk.limits import RedisStore
+
+if TYPE_CHECKING:
+    from collections.abc import ItemsView
+
+__all__ = ["AccountClients", "build_clients", "open_engine", "rate_limit", "tune_sqlite"]
+
+Client = TypeVar("Client", bound=Timeweb | AsyncTimeweb)
+
+_EXTRAS = {"postgresql": "postgres", "mysql": "mariadb", "mariadb": "mariadb"}
+
+logger = logging.getLogger(__name__)
+
+
+def rate_limit(settings: Settings, *, gentle: bool = True) -> RateLimit:
+    """The pace of this installation, shared through ``TIMEWEB_REDIS_URL`` by all its processes when that is set.
+
+    ``gentle`` is a pace that Timeweb never punishes; False is for a handful of calls that a person waits for.
+    """
+    url = settings.timeweb_redis_url
+    store = RedisStore(url.get_secret_value()) if url else None
+    return RateLimit.gentle(store=store) if gentle else RateLimit.documented(store=store)
+
+
+def build_clients(settings: Settings, factory: type[Client], *, gentle: bool = True) -> dict[str, Client]:
+    """Account -> client, read-only because the adapter changes nothing at Timeweb; the caller closes them."""
+    pace = rate_limit(settings, gentle=gentle)
+    return {
+        name: factory(token, base_url=settings.timeweb_base_url, account=name, rate_limit=pace, read_only=True)
+        for name, token in settings.tokens.items()
+    }
+
+
+class AccountClients(Mapping[str, Client]):
+    """A live mapping account -> client: whoever looks sees the tokens as they are configured now.
+
+    All functions of the adapter take it as ``timeweb``.  A client is kept as long as its token stays the same; clients
+    that were replaced may still be at work, so they are closed at the end only.  Settings that became unusable are
+    logged and the last good ones stay in force.
+    """
+
+    def __init__(self, factory: type[Client], settings: Callable[[], Settings] = load_settings) -> None:
+        self._factory, self._load = factory, settings
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._settings: Settings | None = None
+        self._clients: dict[str, Client] = {}
+        self._keys: dict[str, tuple[Any, ...]] = {}
+        self._retired: list[Client] = []
+
+    def _current(self) -> dict[str, Client]:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._forget()  # connections do not survive a fork
+            try:
+                settings = self._load()
+            except SettingsError as error:
+                if self._settings is None:
+                    raise
+                logger.warning("the settings became unusable, the previous ones stay in force: %s", error)
+                return self._clients
+            self._settings = settings
+            keys = {
+                name: (token, settings.timeweb_base_url, settings.timeweb_redis_url) for name, token in settings.tokens.items()
+            }
+            if keys != self._keys:
+                fresh = build_clients(settings, self._factory)
+                kept = {name: self._clients[name] for name in fresh if self._keys.get(name) == keys[name]}
+                self._retired += [client for name, client in self._clients.items() if name not in kept]
+                self._clients, self._keys = {**fresh, **kept}, keys
+            return self._clients
+
+    def __getitem__(self, account: str) -> Client:
+        return self._current()[account]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def items(self) -> ItemsView[str, Client]:
+        """All pairs at one moment."""
+        return self._current().items()
+
+    def __repr__(self) -> str:
+        return f"<AccountClients {sorted(self._clients)}>"
+
+    def drain(self) -> list[Client]:
+        """Hand out every client that was ever made, for closing, and forget them."""
+        with self._lock:
+            clients = [*self._clients.values(), *self._retired]
+            self._forget()
+        return clients
+
+
+def open_engine(settings: Settings) -> sa.Engine:
+    """An engine for ``HOSTING_DATABASE_URL``.  Raises ``ConfigurationError`` that names the extra of a missing driver."""
+    url = settings.database_url
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(url.get_backend_name(), "crm")
+        raise ConfigurationError(
+            f"HOSTING_DATABASE_URL needs the extra [{extra}]: pip install 'timeweb-sdk[{extra}]'"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", tune_sqlite)
+    return engine
+
+
+def tune_sqlite(connection: Any, _record: object) -> None:
+    """Let the page go on reading while a sync writes (a write-ahead log), and writers wait for each other."""
+    connection.execute("PRAGMA busy_timeout = 15000")
+    connection.execute("PRAGMA journal_mode = WAL")
