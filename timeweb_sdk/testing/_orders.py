@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from timeweb_sdk.testing._account import Account, Item
 from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._http import ApiError, bad_request
 
 
-def order_size(account: Account, body: Item, key: str) -> Item:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a preset or a configuration comes to; `machine` holds the fields as they stand in a server."""
+
+    machine: Item
+    disk: float
+    disk_type: str
+    location: str
+
+
+def order_size(account: Account, body: Item, key: str) -> Size:
+    """The size asked for by `preset_id` or by the configuration under `key`; ApiError where there is no such thing."""
     if ("preset_id" in body) == (key in body):
         raise bad_request([f"exactly one of preset_id and {key} must be given"])
-    if "preset_id" in body:
-        preset = next((p for p in account.items("server_presets") if p.get("id") == body["preset_id"]), None)
-        if preset is None:
-            raise ApiError(404, "not_found", f"Preset with id: {body['preset_id']} not found")
-        return {
-            "preset_id": preset["id"],
-            "configurator_id": None,
-            "cpu": preset["cpu"],
-            "cpu_frequency": str(preset.get("cpu_frequency", "3.3")),
-            "ram": preset["ram"],
-            "gpu": 0,
-            "_disk": preset["disk"],
-            "disk_type": preset.get("disk_type", "nvme"),
-            "location": preset["location"],
-        }
-    return _configured(account, body[key])
+    if key in body:
+        return _configured(account, body[key])
+    preset = _entry(account, "server_presets", body["preset_id"], "Preset")
+    frequency = str(preset.get("cpu_frequency", "3.3"))
+    machine: Item = {"preset_id": preset["id"], "configurator_id": None, "cpu_frequency": frequency, "gpu": 0}
+    machine |= {"cpu": preset["cpu"], "ram": preset["ram"]}
+    return Size(machine, preset["disk"], preset.get("disk_type", "nvme"), preset["location"])
 
 
-def _configured(account: Account, wanted: Item) -> Item:
+def _entry(account: Account, catalogue: str, number: int, what: str) -> Item:
+    for entry in account.items(catalogue):
+        if entry.get("id") == number:
+            return entry
+    raise ApiError(404, "not_found", f"{what} with id: {number} not found")
+
+
+def _configured(account: Account, wanted: Item) -> Size:
     if "gpu" not in wanted:
         # lebedevdsl/crossplane-provider-timeweb @ abf5327: a custom server without `gpu` is looked up as preset 0.
         raise ApiError(404, "not_found", "Preset with id: 0 not found")
@@ -48,48 +59,38 @@ def _configured(account: Account, wanted: Item) -> Item:
         raise bad_request(
             errors, code="invalid_configuration_ram" if len(errors) == 1 and ".ram " in errors[0] else "bad_request"
         )
-    return {
-        "preset_id": None,
-        "configurator_id": configurator["id"],
-        "cpu": wanted["cpu"],
+    machine: Item = {"preset_id": None, "configurator_id": configurator["id"]}
+    machine |= {
         "cpu_frequency": configurator["cpu_frequency"],
-        "ram": wanted["ram"],
         "gpu": wanted["gpu"],
-        "_disk": wanted["disk"],
-        "disk_type": configurator["disk_type"],
-        "location": configurator["location"],
+        "cpu": wanted["cpu"],
+        "ram": wanted["ram"],
     }
+    return Size(machine, wanted["disk"], configurator["disk_type"], configurator["location"])
 
 
 def order_system(account: Account, body: Item) -> tuple[Item, Item | None]:
+    """The `os` and the `image` of a server."""
     if ("os_id" in body) == ("image_id" in body):
         raise bad_request(["exactly one of os_id and image_id must be given"])
     if "image_id" in body:
         image = {"id": body["image_id"], "name": "custom image", "is_custom": True}
         return {"id": 99, "name": "ubuntu", "version": None}, image
-    return _os(account, body["os_id"]), None
-
-
-def _os(account: Account, number: int) -> Item:
-    found = next((entry for entry in account.items("servers_os") if entry.get("id") == number), None)
-    if found is None:
-        raise ApiError(404, "not_found", f"OS with id: {number} not found")
-    return {"id": found["id"], "name": found["name"], "version": found.get("version")}
+    os = _entry(account, "servers_os", body["os_id"], "OS")
+    return {"id": os["id"], "name": os["name"], "version": os.get("version")}, None
 
 
 def order_software(account: Account, body: Item) -> Item | None:
     if "software_id" not in body:
         return None
-    found = next((entry for entry in account.items("servers_software") if entry.get("id") == body["software_id"]), None)
-    if found is None:
-        raise ApiError(404, "not_found", f"Software with id: {body['software_id']} not found")
-    return {"id": found["id"], "name": found["name"]}
+    software = _entry(account, "servers_software", body["software_id"], "Software")
+    return {"id": software["id"], "name": software["name"]}
 
 
-def place(wanted: str | None, location: str) -> tuple[str, str]:
-    """The zone: the wanted one where the preset's location has it, else the preset decides."""
+def zone_in(location: str, wanted: str | None) -> str:
+    """The wanted zone where the location has it; else the location decides."""
     zones = LOCATIONS.get(location, ("", ("spb-1",)))[1]
-    return (wanted if wanted in zones else zones[0]), location
+    return wanted if wanted in zones else zones[0]
 
 
 def new_disk(account: Account, size: float, kind: str, *, system: bool) -> Item:

@@ -11,7 +11,7 @@ from timeweb_sdk.testing._billing import can_pay
 from timeweb_sdk.testing._call import Answer, Call, handles
 from timeweb_sdk.testing._confirm import confirmation
 from timeweb_sdk.testing._http import ApiError, bad_request
-from timeweb_sdk.testing._orders import new_disk, order_size, order_software, order_system, place
+from timeweb_sdk.testing._orders import new_disk, order_size, order_software, order_system, zone_in
 
 BUSY = frozenset(
     {
@@ -120,12 +120,10 @@ def create_server(call: Call) -> dict[str, Any]:
     account, body = call.account, call.body
     size = order_size(account, body, "configuration")
     os, image = order_system(account, body)
-    zone, location = place(body.get("availability_zone"), size.pop("location"))
     if "project_id" in body:
         account.find("projects", body["project_id"], "Project")
     for key_id in body.get("ssh_keys_ids", []):
         account.find("ssh_keys", key_id, "SSH key")
-    disk_type = size.pop("disk_type")
     number = account.new_id("servers")
     server: Item = {
         "id": number,
@@ -134,8 +132,8 @@ def create_server(call: Call) -> dict[str, Any]:
         "created_at": account.now(),
         "os": os,
         "software": order_software(account, body),
-        "location": location,
-        "availability_zone": zone,
+        "location": size.location,
+        "availability_zone": zone_in(size.location, body.get("availability_zone")),
         "boot_mode": "std",
         "status": "installing",
         "start_at": account.now(),
@@ -150,10 +148,9 @@ def create_server(call: Call) -> dict[str, Any]:
         "image": image,
         "networks": [],
         "cloud_init": body.get("cloud_init"),
-        **size,
+        "disks": [new_disk(account, size.disk, size.disk_type, system=True)],
+        **size.machine,
     }
-    server["disks"] = [new_disk(account, size["_disk"], disk_type, system=True)]
-    del server["_disk"]
     _join_local_network(server, body.get("network") or {})
     account.items("servers").append(server)
     if "project_id" in body:
@@ -352,11 +349,10 @@ def _resize(call: Call, server: Item) -> None:
         body = {"configurator": {**current, "disk": system["size"] if system else 0, "gpu": 0, **body["configurator"]}}
     size = order_size(call.account, body, "configurator")
     if system is not None:
-        if size["_disk"] < system["size"]:
+        if size.disk < system["size"]:
             raise bad_request("Disk size cannot be reduced")
-        system["size"] = size["_disk"]
-    for key in ("preset_id", "configurator_id", "cpu", "cpu_frequency", "ram", "gpu"):
-        server[key] = size[key]
+        system["size"] = size.disk
+    server.update(size.machine)
     become(call.account, server, "configuring", call.timings.action, "on")
 
 
