@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crm_adapter.web import labels
-from crm_adapter.web.formats import UNKNOWN, count, instant, money
+from crm_adapter.web.formats import UNKNOWN, count, instant, money, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ def servers_table(rows: Sequence[Row]) -> Table:
     for column in (0, 4, 5):
         table.columns[column].no_wrap = True
     for row in rows:
-        name, text = Text(_clean(row.server_name)), Text(_clean(row.configuration or UNKNOWN))
+        name, text = Text(visible(row.server_name)), Text(visible(row.configuration or UNKNOWN))
         table.add_row(str(row.id), name, _status(row), text, row.ip_address or UNKNOWN, cost_text(row))
     return table
 
@@ -55,7 +55,7 @@ def runs_table(runs: Iterable[RunInfo], zone: ZoneInfo) -> Table:
             instant(run.started_at, zone),
             instant(run.finished_at, zone),
             f"{outcome}: {reason}" if reason else outcome,
-            Text(_clean(run.actor or UNKNOWN)),
+            Text(visible(run.actor or UNKNOWN)),
             *counts,
         )
     return table
@@ -85,7 +85,7 @@ def plan_table(servers: Iterable[PlannedServer]) -> Table:
         )
         table.add_row(
             _ACTIONS.get(server.action, server.action),
-            Text(_clean(server.name or UNKNOWN)),
+            Text(visible(server.name or UNKNOWN)),
             str(server.timeweb_id or UNKNOWN),
             str(server.crm_id or UNKNOWN),
             Text(changed or server.reason or ""),
@@ -120,7 +120,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     if report["error_count"]:
         lines.append(f"{count(report['error_count'], 'error').capitalize()}:")
         lines += [f"  {error['server_name'] or error['server_id'] or UNKNOWN}: {error['error']}" for error in report["errors"]]
-    return [_clean(line) for line in lines]
+    return [visible(line) for line in lines]
 
 
 def _table(*headers: str) -> Table:
@@ -133,15 +133,10 @@ def _status(row: Row) -> Text:
     if row.removed_at is not None:
         text.append(" (удалён в Timeweb)", style="red")
     elif there is not None and there.word != "работает":
-        text.append(f" ({_clean(there.word)})", style=_COLOURS[there.tone])
+        text.append(f" ({visible(there.word)})", style=_COLOURS[there.tone])
     return text
 
 
 def _short(value: object) -> str:
     text = UNKNOWN if value is None else str(value)
-    return _clean(text if len(text) <= 60 else f"{text[:59]}…")
-
-
-def _clean(text: str) -> str:
-    """Names are data: no control character or direction override may act on the terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return visible(text if len(text) <= 60 else f"{text[:59]}…")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,13 +17,14 @@ from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy.orm import Session
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Runner"]
 
 T = TypeVar("T")
+
+#: Gets account -> lease owner and sees to it that ``sync_all(..., leases=...)`` is called soon.
+Runner = Callable[[Mapping[str, str]], object]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Backend:
     timeweb: Any
     model: type[Any]
     fields: FieldMap | None
-    runner: Callable[[Mapping[str, str]], object] | None
+    runner: Runner | None
 
     def __post_init__(self) -> None:
         wrong = Timeweb if self.is_async else AsyncTimeweb
@@ -75,16 +76,19 @@ class Backend:
         client = self.clients[account]
         return await call(client) if self.is_async else await asyncio.to_thread(call, client)
 
-    async def sync_all(self, *, actor: str | None, import_new: bool, link_policy: str) -> SyncReport:
-        """Synchronise every row, not only those with ``auto_sync``."""
+    async def sync_all(
+        self, *, actor: str | None, import_new: bool, link_policy: str, leases: Mapping[str, str] | None = None
+    ) -> SyncReport:
+        """Synchronise every row; under ``leases`` that ``ensure_fresh`` claimed only those with ``auto_sync``."""
         return await self._call(
             SyncReport,
             "sync_all",
             self.timeweb,
-            only_auto=False,
+            only_auto=leases is not None,
             import_new=import_new,
             actor=actor,
             link_policy=link_policy,
+            leases=leases,
             **self._mapping,
         )
 
@@ -96,9 +100,10 @@ class Backend:
         """Import or link servers."""
         return await self._call(ImportResult, "import_servers", self.timeweb, ids, link=link, actor=actor, **self._mapping)
 
-    async def ensure_fresh(self, max_age: float) -> Freshness:
-        """Start at most one background run."""
-        return await self._call(Freshness, "ensure_fresh", self.timeweb, max_age=max_age, runner=self.runner, **self._mapping)
+    async def ensure_fresh(self, max_age: float, runner: Runner) -> Freshness:
+        """Start at most one background run: the host's runner, else ``runner``."""
+        run = self.runner or runner
+        return await self._call(Freshness, "ensure_fresh", self.timeweb, max_age=max_age, runner=run, **self._mapping)
 
     async def link(self, row_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
         """Tie a row to a server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -15,7 +16,7 @@ from crm_adapter.web.errors import HostingError
 from crm_adapter.web.listing import Row, get_row
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from fastapi import Request
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from crm_adapter.web.backend import Backend
 
 __all__ = ["Hosting"]
+
+logger = logging.getLogger("crm_adapter.web")
 
 #: How long a request waits for a sync that it started, in seconds; browsers and proxies give up soon after.
 SYNC_WAIT = 25.0
@@ -79,6 +82,25 @@ class Hosting:
         task = self.start(self.backend.sync_all(actor=actor, import_new=self.import_new, link_policy=self.link_policy))
         await asyncio.wait({task}, timeout=SYNC_WAIT)
         return task.result() if task.done() else None
+
+    async def freshen(self) -> None:
+        """Start a background run when the data is old; waits for the database only, never for Timeweb."""
+        if not self.is_configured:
+            return
+        loop = asyncio.get_running_loop()
+
+        def run(leases: Mapping[str, str]) -> None:
+            # With synchronous sessions this is called in a worker thread.
+            loop.call_soon_threadsafe(lambda: self.start(self._background(leases)))
+
+        await self.backend.ensure_fresh(self.stale_after, run)
+
+    async def _background(self, leases: Mapping[str, str]) -> None:
+        try:
+            await self.backend.sync_all(actor=None, import_new=self.import_new, link_policy=self.link_policy, leases=leases)
+        except Exception as error:
+            # The class alone: the text of a database error holds parameters.
+            logger.error("the background sync failed: %s", type(error).__name__)
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run ``work`` beside the requests."""

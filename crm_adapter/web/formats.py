@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,11 +14,14 @@ from babel.numbers import format_currency, format_decimal, format_percent
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-__all__ = ["UNKNOWN", "ago", "count", "day", "instant", "money", "percent", "plural"]
+__all__ = ["UNKNOWN", "ago", "count", "day", "instant", "money", "percent", "plural", "visible"]
 
 #: Stands wherever a number is not known, so that nobody takes it for zero.
 UNKNOWN = "—"
 
+_ACTING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 _LOCALE = Locale.parse("ru")
 
 #: Russian nouns after a number: one, few, many.
@@ -76,6 +80,11 @@ def ago(value: datetime | None, now: datetime) -> str:
     if elapsed < timedelta(minutes=1):
         return "только что"
     return format_timedelta(-elapsed, add_direction=True, threshold=1.2, locale=_LOCALE)
+
+
+def visible(text: str) -> str:
+    """Names are data: what would act on the page or the terminal (control characters, direction overrides) shows as a box."""
+    return text if text.isprintable() else _ACTING.sub("\ufffd", text)
 
 
 def _aware(value: datetime) -> datetime:

@@ -55,8 +55,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("" if prefix else "/", name=hosting.home)
     async def show(request: Request, filters: Filters = Depends(filters_of), done: str = "", run: int = 0) -> HTMLResponse:
         base = hosting.base(request)
-        if hosting.is_configured and not is_htmx(request):
-            await hosting.backend.ensure_fresh(hosting.stale_after)
+        if not is_htmx(request):
+            await hosting.freshen()
         context = await _page_context(hosting, base, filters)
         context.update(await pages.money(), has_csv=has_csv, message=_DONE.get(done, ""), message_tone="good")
         if run:

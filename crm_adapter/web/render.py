@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup
 
 from crm_adapter.web import formats, labels
 from timeweb_sdk.errors import ConfigurationError
@@ -38,13 +39,12 @@ class Renderer:
         self._environment = jinja2.Environment(
             loader=jinja2.ChoiceLoader(loaders),
             autoescape=True,
+            finalize=_shown,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(
-            money=formats.money, percent=formats.percent, day=formats.day, counted=formats.count, visible=visible
-        )
+        self._environment.filters.update(money=formats.money, percent=formats.percent, day=formats.day, counted=formats.count)
         self._environment.globals.update(labels=labels, has_asset=has_asset, asset_version=asset_version)
 
     def page(self, template: str, context: dict[str, Any]) -> str:
@@ -72,6 +72,6 @@ def has_asset(name: str) -> bool:
     return (STATIC / name).is_file()
 
 
-def visible(text: object) -> str:
-    """Names are data: direction overrides and control characters are shown as a box instead of acting on the page."""
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in str(text or ""))
+def _shown(value: object) -> object:
+    """Every value that a template prints goes through here; what a template made itself is Markup and stays."""
+    return formats.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

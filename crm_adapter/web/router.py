@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from crm_adapter.fields import FieldMap, validate_mapping
 from crm_adapter.models import HostingServer
 from crm_adapter.web import api_crm, api_timeweb, page
-from crm_adapter.web.backend import Backend
+from crm_adapter.web.backend import Backend, Runner
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.render import Renderer
 from crm_adapter.web.security import same_origin
@@ -36,7 +36,7 @@ def create_hosting_router(
     parts: Collection[Part] = ("timeweb", "crm", "page"),
     prefix: str = "/admin/hosting",
     base_template: str | Path | jinja2.Template | None = None,
-    runner: Callable[[Mapping[str, str]], object] | None = None,
+    runner: Runner | None = None,
     trusted_origins: Collection[str] = (),
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,

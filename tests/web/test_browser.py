@@ -108,7 +108,8 @@ def test_the_import_dialog_shows_what_is_new_known_and_alike(section: Section, s
     old = next(server for server in section.emulator.state["servers"] if server["name"] == "old-vps")
     address = old["networks"][0]["ips"][0]["ip"]
     section.execute(
-        "INSERT INTO hosting_servers (client_name, server_name, ip_address, start_date, next_payment_date, payment_period, status)"
+        "INSERT INTO hosting_servers"
+        " (client_name, server_name, ip_address, start_date, next_payment_date, payment_period, status)"
         " VALUES ('Анна', 'my-vps', :ip, '2026-01-01 00:00:00.000000', '2027-01-01 00:00:00.000000', 'monthly', 'active')",
         ip=address,
     )
@@ -117,8 +118,7 @@ def test_the_import_dialog_shows_what_is_new_known_and_alike(section: Section, s
         page.goto(f"{desk.address}{PREFIX}/import")
         assert section.query("SELECT COUNT(*) FROM hosting_servers") == [(1,)]
         expect(page.get_by_text("Похоже на “my-vps” (совпал IP)")).to_be_visible()
-        for box in page.get_by_role("checkbox", checked=True).all():
-            box.uncheck()
+        page.evaluate("document.querySelectorAll('input:checked').forEach(box => box.click())")
         page.get_by_label("gitlab", exact=True).check()
         page.get_by_label("old-vps", exact=True).check()
         page.get_by_role("button", name="Импортировать отмеченные").click()
@@ -143,7 +143,7 @@ def test_a_server_is_added_linked_and_unlinked(synced: Section, sit: Sit) -> Non
         dialog = page.get_by_role("dialog")
         dialog.get_by_role("button", name="Добавить").click()
         expect(dialog.get_by_text("не может быть пустым")).to_be_visible()
-        dialog.get_by_label("Сервер").fill("git")
+        dialog.get_by_label("Сервер", exact=True).fill("git")
         dialog.get_by_label("Цена для клиента").fill("2 000")
         dialog.get_by_role("button", name="Добавить").click()
         expect(page.get_by_text("Сервер добавлен")).to_be_visible()
@@ -203,8 +203,8 @@ def test_everything_works_without_javascript(synced: Section, sit: Sit) -> None:
         page.get_by_role("button", name="Сохранить").click()
         expect(page.get_by_text("Сохранено")).to_be_visible()
         for button, message in (
-            ("Оплачено", "Оплата отмечена"), ("Выключить автосинхронизацию", "Сохранено"), ("Синхронизировать", "Сервер синхронизирован"),
-            ("Отвязать от Timeweb", "Сервер отвязан"),
+            ("Оплачено", "Оплата отмечена"), ("Выключить автосинхронизацию", "Сохранено"),
+            ("Синхронизировать", "Сервер синхронизирован"), ("Отвязать от Timeweb", "Сервер отвязан"),
         ):  # fmt: skip
             line = page.locator(f"#server-{number}")
             line.get_by_label("Действия").click()
@@ -218,7 +218,7 @@ def test_everything_works_without_javascript(synced: Section, sit: Sit) -> None:
         page.get_by_role("link", name="Динамика").click()
         expect(page.get_by_role("heading", name="Динамика")).to_be_visible()
         page.goto(f"{desk.address}{PREFIX}/new")
-        page.get_by_label("Сервер").fill("by-hand")
+        page.get_by_label("Сервер", exact=True).fill("by-hand")
         page.get_by_role("button", name="Добавить").click()
         expect(page.get_by_text("by-hand", exact=True)).to_be_visible()
 
@@ -261,6 +261,16 @@ HOSTILE = (
 )
 
 
+def _too_wide(page: Page) -> list[str]:
+    """What sticks out of the window to the right."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("#hosting *")]
+            .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".clip"))
+            .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).slice(0, 5)"""
+    )
+    return found
+
+
 def test_hostile_names_are_only_text(synced: Section, sit: Sit) -> None:
     number = synced.id_of("gitlab")
     with sit(synced.app()) as desk:
@@ -284,7 +294,7 @@ def test_hostile_names_are_only_text(synced: Section, sit: Sit) -> None:
             line.get_by_label("Действия").click()
             assert page.evaluate("window.hacked") is None
             assert "\u202e" not in line.inner_text()
-            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            assert _too_wide(page) == []
             page.close()
         desk.assert_quiet()
 
@@ -295,7 +305,8 @@ def test_another_site_cannot_post_for_a_logged_in_person(synced: Section, sit: S
     with sit(synced.app()) as desk:
         page = desk.page()
         target = f"{desk.address}{PREFIX}/servers/{number}/paid"
-        page.route("http://evil.example.com/*", lambda route: route.fulfill(content_type="text/html", body=f'<form method=post action="{target}"><button>go</button></form>'))  # fmt: skip
+        form = f'<form method=post action="{target}"><button>go</button></form>'
+        page.route("http://evil.example.com/*", lambda route: route.fulfill(content_type="text/html", body=form))
         page.goto("http://evil.example.com/")
         with page.expect_response(target) as response:
             page.get_by_role("button").click()

@@ -36,6 +36,8 @@
       event.preventDefault();
       dialog.close();
     }
+    const opens = event.target.closest('[hx-target="#hosting-dialog-body"]');
+    if (opens && !dialog.contains(opens)) opener = opens.closest("details.menu")?.querySelector("summary") ?? opens;
     closeMenus(event.target.closest("details.menu"));
     if (event.target.closest("details.menu li a")) closeMenus();
   });
@@ -59,10 +61,8 @@
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== body || !body.firstElementChild) return;
-    if (!dialog.open) {
-      opener = document.activeElement?.closest("details.menu")?.querySelector("summary") ?? document.activeElement;
-      dialog.showModal();
-    }
+    if (event.detail.xhr.getResponseHeader("HX-Reswap") === "none") return;
+    if (!dialog.open) dialog.showModal();
     body.querySelector("h2")?.focus();
   });
 
@@ -70,8 +70,8 @@
   document.body.addEventListener("hosting:close", () => dialog.close());
 
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    // Anything that is not ours is the host's login page after the session has ended.
-    if (event.detail.xhr.getResponseHeader("X-Hosting") === null) {
+    // A page that is not ours is the host's login after the session has ended.
+    if (event.detail.shouldSwap && event.detail.xhr.getResponseHeader("X-Hosting") === null) {
       event.detail.shouldSwap = false;
       window.location.reload();
     }
