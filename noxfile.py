@@ -114,7 +114,7 @@ def foreign(session: nox.Session) -> None:
 def rabbitmq(session: nox.Session) -> None:
     """Run the Celery tests with RabbitMQ as the broker."""
     install(session, "tests", extras=ALL_EXTRAS)
-    session.run("pytest", "tests/crm/celery", *session.posargs, env={"TIMEWEB_TESTS_BROKER": "rabbitmq"})
+    session.run("pytest", "tests/celery", *session.posargs, env={"TIMEWEB_TESTS_BROKER": "rabbitmq"})
 
 
 @nox.session(venv_backend="uv")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from crm_adapter.settings import Settings, SettingsError, load_settings
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
@@ -127,7 +128,7 @@ def open_engine(settings: Settings) -> sa.Engine:
             f"HOSTING_DATABASE_URL needs the extra [{extra}]: pip install 'timeweb-sdk[{extra}]'"
         ) from error
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", tune_sqlite)
+        event.listen(engine, "connect", tune_sqlite)
     return engine
 
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import reduce
+from typing import Any, Final, cast
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -79,7 +80,7 @@ def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | 
 def _named(sink: Sink | Sequence[Sink]) -> dict[str, Sink]:
     """Sinks by a name that outlives the process, so that a retry skips those that took the digest already."""
     named: dict[str, Sink] = {}
-    for target in sink if isinstance(sink, Sequence) else [sink]:
+    for target in cast("Sequence[Sink]", sink if isinstance(sink, Sequence) else [sink]):
         kind = target if hasattr(target, "__qualname__") else type(target)
         name = str(getattr(target, "name", None) or f"{kind.__module__}.{getattr(kind, '__qualname__', '')}")
         named[name if name not in named else f"{name}#{len(named)}"] = target
@@ -124,12 +125,12 @@ def _claim(session: Session, now: datetime | None) -> _Claim | None:
         execution_options={"synchronize_session": False},
     )
     rows = list(session.scalars(select(EventOutbox).where(EventOutbox.claimed_by == owner).order_by(EventOutbox.id)))
-    taken_by = [frozenset(json.loads(row.taken_by or "[]")) for row in rows]
+    taken_by = [frozenset(cast("list[str]", json.loads(row.taken_by or "[]"))) for row in rows]
     return _Claim(
         owner,
         tuple(_event(row) for row in rows),
         {row.id: row.tries for row in rows},
-        frozenset.intersection(*taken_by) if taken_by else frozenset(),
+        reduce(frozenset[str].__and__, taken_by) if taken_by else frozenset(),
         moment,
     )
 

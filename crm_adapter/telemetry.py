@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 try:
-    from opentelemetry import trace
-    from opentelemetry.trace import Status, StatusCode
+    from opentelemetry import trace as _trace
 except ImportError:  # spans are optional
-    trace = None  # type: ignore[assignment]
+    _tracing: Any = None
+else:
+    _tracing = _trace
 
 __all__ = ["JsonFormatter", "Span", "log", "span"]
 
@@ -38,12 +39,12 @@ class Span:
 
 
 @contextmanager
-def span(name: str, **attributes: str | int | float | bool | None) -> Iterator[Span]:
+def span(name: str, **attributes: str | int | float | bool | None) -> Generator[Span]:
     """A span called ``timeweb_crm.<name>``; an exception marks it by its class, because its text may hold secrets."""
-    if trace is None:
+    if _tracing is None:
         yield Span()
         return
-    tracer = trace.get_tracer("crm_adapter")
+    tracer = _tracing.get_tracer("crm_adapter")
     with tracer.start_as_current_span(f"timeweb_crm.{name}", record_exception=False, set_status_on_exception=False) as inner:
         wrapped = Span(inner)
         wrapped.set(**attributes)
@@ -51,7 +52,7 @@ def span(name: str, **attributes: str | int | float | bool | None) -> Iterator[S
             yield wrapped
         except Exception as error:
             inner.set_attribute("error.type", type(error).__name__)
-            inner.set_status(Status(StatusCode.ERROR))
+            inner.set_status(_tracing.StatusCode.ERROR)
             raise
 
 

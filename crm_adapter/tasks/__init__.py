@@ -13,10 +13,10 @@ Arguments are account names (and lease owners), never tokens; results are ids, c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 try:
-    from celery import shared_task
+    import celery
 except ImportError as error:
     raise ImportError("crm_adapter.tasks needs the extra [celery]: pip install 'timeweb-sdk[celery]'") from error
 
@@ -36,7 +36,7 @@ def use(jobs: Jobs) -> None:
 
 def _task(function: Callable[..., dict[str, Any]]) -> Any:
     """Register with whatever application there is or will be; Celery's own decorator has no types."""
-    return shared_task(name=f"{_PREFIX}.{function.__name__}")(function)
+    return cast(Any, celery).shared_task(name=f"{_PREFIX}.{function.__name__}")(function)
 
 
 @_task
@@ -56,7 +56,7 @@ def sync_all_accounts(leases: dict[str, str] | None = None) -> dict[str, Any]:
         return _jobs.sync_handed(leases)
     accounts = _jobs.accounts()
     for account in accounts:
-        sync_account.apply_async((account,), expires=300)
+        sync_account.delay(account)
     return {"accounts": len(accounts)}
 
 
@@ -73,12 +73,10 @@ def payment_reminders() -> dict[str, Any]:
 
 
 def beat_schedule(*, every: float = 60.0) -> dict[str, dict[str, Any]]:
-    """Entries for ``beat_schedule``: look every ``every`` seconds; ticks that no worker took in time expire.
+    """Entries for ``beat_schedule``: look every ``every`` seconds.
 
-    How old data may get is ``TIMEWEB_SYNC_STALE_AFTER``; a tick that finds it fresh costs one query.
+    How old data may get is ``TIMEWEB_SYNC_STALE_AFTER``; a tick that finds it fresh costs one query.  Ticks do not expire:
+    that would be judged by the clocks of two machines, and a worker whose clock is ahead would drop them all.
     """
     ticks = {"sync_all_accounts": every, "dispatch_events": every, "payment_reminders": every * 10}
-    return {
-        f"{_PREFIX}.{name}": {"task": f"{_PREFIX}.{name}", "schedule": seconds, "options": {"expires": seconds}}
-        for name, seconds in ticks.items()
-    }
+    return {f"{_PREFIX}.{name}": {"task": f"{_PREFIX}.{name}", "schedule": seconds} for name, seconds in ticks.items()}

@@ -6,6 +6,7 @@ The broker is ``CELERY_BROKER_URL`` (Redis or RabbitMQ), else ``TIMEWEB_REDIS_UR
 from __future__ import annotations
 
 import os
+from typing import Any, cast
 
 from celery import Celery
 
@@ -23,7 +24,8 @@ def make_app() -> Celery:
     if not broker:
         raise ConfigurationError("no broker: set CELERY_BROKER_URL (redis://… or amqp://…) or TIMEWEB_REDIS_URL")
     celery = Celery("timeweb_crm", broker=broker, include=[tasks.__name__])
-    celery.conf.update(
+    configuration = cast(Any, celery).conf
+    configuration.update(
         task_default_queue="timeweb_crm",
         task_serializer="json",
         result_serializer="json",
