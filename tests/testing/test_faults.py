@@ -141,6 +141,10 @@ def test_faults_are_listed_and_cleared(wire: Wire) -> None:
     ask(wire)
     listed = wire("GET", "/_emulator/faults", token=None).json()["faults"]
     assert [(fault["operation"], fault["times"], fault["hits"]) for fault in listed] == [("getServers", 0, 1)]
+    replaced = wire("PUT", "/_emulator/faults", [{"status": 500}, {"status": 502}], token=None).json()["faults"]
+    assert [fault["status"] for fault in replaced] == [500, 502]
+    assert wire("PUT", "/_emulator/faults", [{"statsu": 1}], token=None).status == 400
+    assert len(wire("GET", "/_emulator/faults", token=None).json()["faults"]) == 2
     assert wire("DELETE", "/_emulator/faults", token=None).json() == {"faults": []}
 
 

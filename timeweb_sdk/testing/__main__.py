@@ -32,10 +32,10 @@ examples:
   curl -H 'Authorization: Bearer emulator-token' http://127.0.0.1:8099/api/v1/servers
 
 control API, without a token:
-  GET, PUT, PATCH   /_emulator/state      the whole account as JSON
-  GET, DELETE       /_emulator/requests   what clients asked for
-  GET, POST, DELETE /_emulator/faults     {"operation": "getServers", "times": 2, "status": 429}
-  GET, POST         /_emulator/clock      {"advance": 3600}
+  GET, PUT, PATCH        /_emulator/state      the whole account as JSON
+  GET, DELETE            /_emulator/requests   what clients asked for
+  GET, POST, PUT, DELETE /_emulator/faults     {"operation": "getServers", "times": 2, "status": 429}
+  GET, POST              /_emulator/clock      {"advance": 3600}
 
 exit codes: 0 stopped by a signal, 2 wrong usage, an unreadable state or a port that is taken"""
 

@@ -38,7 +38,7 @@ def finances(account: Account) -> Item:
     percent = _number(given.get("discount_percent", 0))
     monthly_cost = _number(given.get("monthly_cost", _total(services_costs(account))))
     monthly_fee = _number(given.get("monthly_fee", round(monthly_cost * (100 - percent) / 100, 2)))
-    hourly_fee = round(monthly_fee / HOURS_PER_MONTH, 4)
+    hourly_fee = _number(given.get("hourly_fee", round(monthly_fee / HOURS_PER_MONTH, 4)))
     balance = _exact_balance(account)
     computed: Item = {
         "balance": round(balance, 2),

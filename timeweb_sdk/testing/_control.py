@@ -63,6 +63,16 @@ def _post_faults(emulator: Emulator, body: Any) -> Any:
     return _get_faults(emulator, None)
 
 
+def _put_faults(emulator: Emulator, body: Any) -> Any:
+    before = list(emulator.faults)
+    emulator.faults.clear()
+    try:
+        return _post_faults(emulator, body)
+    except (ValueError, TypeError):
+        emulator.faults[:] = before
+        raise
+
+
 def _delete_faults(emulator: Emulator, _: Any) -> Any:
     emulator.faults.clear()
     return {"faults": []}
@@ -95,6 +105,7 @@ _ROUTES = {
     ("DELETE", "requests"): _delete_requests,
     ("GET", "faults"): _get_faults,
     ("POST", "faults"): _post_faults,
+    ("PUT", "faults"): _put_faults,
     ("DELETE", "faults"): _delete_faults,
     ("GET", "clock"): _get_clock,
     ("POST", "clock"): _post_clock,

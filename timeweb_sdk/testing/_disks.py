@@ -10,7 +10,7 @@ from timeweb_sdk.testing._http import bad_request, conflict, not_found
 from timeweb_sdk.testing._orders import new_disk
 from timeweb_sdk.testing._servers import become, find, find_idle
 
-_MANUAL_SETTINGS: Item = {
+_NO_AUTO_BACKUPS: Item = {
     "copy_count": 1,
     "creation_start_at": "2026-01-01T00:00:00.000Z",
     "is_enabled": False,
@@ -162,4 +162,4 @@ def set_auto_backups(call: Call) -> dict[str, Any]:
 def _settings(call: Call) -> Item:
     _disk(call, find(call))
     kept: dict[str, Item] = call.account.inner("auto_backups")
-    return kept.setdefault(call.path["disk_id"], dict(_MANUAL_SETTINGS))
+    return kept.setdefault(call.path["disk_id"], dict(_NO_AUTO_BACKUPS))
