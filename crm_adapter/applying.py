@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from crm_adapter import messages
 from crm_adapter.decide import Decision
-from crm_adapter.dialects import is_transient
+from crm_adapter.dialects import is_rejection, is_transient
 from crm_adapter.flow import Flow, db
 from crm_adapter.results import ServerError
 from crm_adapter.store import CHUNK, Writer
 
-__all__ = ["apply_decisions", "transaction"]
+__all__ = ["apply_decisions", "rejects_values", "transaction"]
 
 T = TypeVar("T")
 
@@ -37,15 +37,15 @@ def apply_decisions(
         try:
             done += yield from _apply_chunk(writer, chunk, progress, total)
         except StatementError as error:
-            if not _is_rejection(error):
+            if not rejects_values(error):
                 raise
             for decision in chunk:
                 try:
                     done += yield from _apply_chunk(writer, [decision], progress, total)
                 except StatementError as rejection:
-                    if not _is_rejection(rejection):
+                    if not rejects_values(rejection):
                         raise
-                    errors.append(_rejected(decision, rejection))
+                    errors.append((yield from _rejected(writer, decision)))
         if on_progress is not None:
             on_progress(progress, total)
     listed = {decision.timeweb_id: position for position, decision in enumerate(decisions)}
@@ -57,13 +57,14 @@ def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total
     return (yield from transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total)))
 
 
-def _is_rejection(error: StatementError) -> bool:
+def rejects_values(error: StatementError) -> bool:
     """The database (or the driver) refuses these values; anything else is a lost database or a wrong schema."""
-    return isinstance(error, IntegrityError | DataError) or not isinstance(error, DBAPIError)
+    return not isinstance(error, DBAPIError) or isinstance(error, IntegrityError | DataError) or is_rejection(error)
 
 
-def _rejected(decision: Decision, error: StatementError) -> ServerError:
-    doubled = isinstance(error, IntegrityError) and decision.row is None
+def _rejected(writer: Writer, decision: Decision) -> Flow[ServerError]:
+    """Why one row was refused: somebody else imported the server meanwhile, or the host's own constraint."""
+    doubled = decision.row is None and (yield from transaction(lambda s: writer.is_taken(s, decision.timeweb_id)))
     code = "already_imported" if doubled else "database_rejected"
     return ServerError(decision.timeweb_id, decision.name, messages.fault_text(code), code)
 

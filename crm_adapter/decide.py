@@ -47,6 +47,8 @@ class Rules:
     factor: Decimal = Decimal(1)
     presets: Mapping[int, Decimal] = field(default_factory=dict[int, Decimal])
     currency: str | None = None
+    name_length: int = 255
+    """What the host's column holds; a longer name that was compared uncut would differ at every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Decision:
 def create(seen: Seen, rules: Rules) -> Decision:
     """A new row: no client, no price, first payment in one period."""
     values, cost = seen.values, _cost(seen, rules, None)
-    name = values.server_name or f"server-{values.timeweb_id}"
+    name = (values.server_name or f"server-{values.timeweb_id}")[: rules.name_length]
     net = cost.net if cost.net is not None else Decimal(0)
     shared = {"server_name": name, "cost_price": net, "status": values.status}
     state = _state(State(), seen, rules, cost, base={column: shared_value(column, value) for column, value in shared.items()})
@@ -114,7 +116,7 @@ def decide(row: Row, seen: Seen, rules: Rules, *, linking: bool = False) -> Deci
     old_state = row.state or State()
     cost = _cost(seen, rules, row)
     wanted: dict[str, Any] = {
-        "server_name": values.server_name,
+        "server_name": values.server_name[: rules.name_length] if values.server_name else None,
         "cost_price": cost.net,
         "status": _wanted_status(row, values),
     }

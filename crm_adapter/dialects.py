@@ -12,12 +12,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-__all__ = ["begin_write", "db_now_ms", "insert_ignore", "is_transient", "upsert"]
+__all__ = ["begin_write", "db_now_ms", "insert_ignore", "is_rejection", "is_transient", "upsert"]
 
 #: Milliseconds a SQLite connection waits for another writer.
 _SQLITE_BUSY_MS: Final = 30_000
 #: Lock wait timeout, deadlock, "record has changed since last read" (MariaDB's snapshot isolation).
 _MYSQL_TRANSIENT: Final = frozenset({1020, 1205, 1213})
+#: Refused values that its drivers do not call IntegrityError or DataError: a string that does not fit the column's
+#: character set, a CHECK constraint.
+_MYSQL_REJECTED: Final = frozenset({1366, 3819, 4025})
 _POSTGRES_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
 
 
@@ -85,6 +88,12 @@ def upsert(session: Session, table: Table, *, key: str, columns: Iterable[str]) 
         )
     duplicate: Any = mysql.insert(table)
     return duplicate.on_duplicate_key_update({column: duplicate.inserted[column] for column in columns})
+
+
+def is_rejection(error: DBAPIError) -> bool:
+    """Whether MariaDB refuses the values under a name that means something else elsewhere."""
+    arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
+    return bool(arguments) and arguments[0] in _MYSQL_REJECTED
 
 
 def is_transient(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from crm_adapter import messages
 from crm_adapter.costs import CostTable, Finances, read_costs, read_finances, read_presets
 from crm_adapter.flow import Flow, api
 from crm_adapter.mapping import REMOVED_STATUS, map_server
+from crm_adapter.narrow import is_series
 from crm_adapter.payload import as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerError
 from timeweb_sdk.errors import (
@@ -102,7 +103,7 @@ def try_call(caller: Caller, request: Callable[[Any], T]) -> Flow[tuple[T | None
 
 def _items(reply: Any) -> list[Any]:
     """The items of a Page, or of a plain list."""
-    return list(reply) if isinstance(reply, list | tuple) else list(reply.items)
+    return list(reply if is_series(reply) else reply.items)
 
 
 @dataclass(frozen=True, slots=True)

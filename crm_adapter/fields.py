@@ -86,9 +86,10 @@ class Columns:
     def __contains__(self, name: str) -> bool:
         return name in self.by_name
 
-    def keys(self, values: dict[str, Any]) -> dict[Any, Any]:
-        """Logical names -> columns, for ``values()`` of an INSERT or UPDATE; columns the host lacks are dropped."""
-        return {self.by_name[name]: value for name, value in values.items() if name in self.by_name}
+    @property
+    def name_length(self) -> int:
+        """Characters that the host's ``server_name`` holds."""
+        return getattr(self.by_name["server_name"].type, "length", None) or 255
 
     def select(self, *names: str) -> list[Any]:
         """Labelled columns for a SELECT."""
@@ -124,14 +125,22 @@ def _columns(model: type[Any], fields: FieldMap) -> Columns:
             problems.append(f"{model.__name__} has no mapped column {attribute!r} for {field.name}; {remedy}")
             continue
         by_name[field.name] = prop.columns[0]
-    table = mapper.local_table
-    if not isinstance(table, Table):
+    table: Any = mapper.local_table
+    is_table = isinstance(mapper.local_table, Table)
+    if not is_table:
         problems.append(f"{model.__name__} is mapped to {table!r}, not to one table")
     elif len(table.primary_key.columns) != 1 or (
         "id" in by_name and by_name["id"] is not next(iter(table.primary_key.columns))
     ):
         problems.append(f"{model.__name__}.{fields.id} must be the table's only primary key column")
+    else:
+        known = set(by_name.values())
+        problems += [
+            f"{model.__name__}: column {column.name!r} is NOT NULL without a default and not in the FieldMap; "
+            "an import could not fill it: give it a default"
+            for column in table.columns
+            if not (column.nullable or column in known or column.primary_key or column.default or column.server_default)
+        ]
     if problems:
         raise MappingError(tuple(problems))
-    assert isinstance(table, Table)
     return Columns(table, by_name)

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crm_adapter.narrow import is_mapping
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
     from sqlalchemy.orm import Session, sessionmaker
@@ -85,7 +87,7 @@ def clients_of(timeweb: object) -> dict[str, Any]:
     """Normalise the ``timeweb`` argument: a client, a mapping account -> client, or None."""
     if timeweb is None:
         return {}
-    if isinstance(timeweb, Mapping):
+    if is_mapping(timeweb):
         return {str(name): client for name, client in timeweb.items()}
     return {DEFAULT_ACCOUNT: timeweb}
 

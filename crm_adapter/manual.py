@@ -150,7 +150,7 @@ def unlink(crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap
     def edit(target: _Target) -> _Edit:
         if target.timeweb_id is None:
             raise _Refused("not_linked")
-        cleared = dict.fromkeys(("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"))
+        cleared: dict[str, Any] = dict.fromkeys(("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"))
         source = "manual" if money_or_none(target.row["cost_price"]) else "unknown"
         return _Edit(cleared, State(unlinked_from=target.timeweb_id, cost_source=source))
 
@@ -211,7 +211,12 @@ def _edit(
             raise _Refused("version_conflict")
         target = _Target(row, locked.state or State(timeweb_id=locked.timeweb_id, cost_source=_source(row)))
         made = edit(target)
-        host = {name: value for name, value in made.host.items() if name in columns and not _same(row.get(name), value)}
+        # ``timeweb_data`` is not read: it is only ever cleared here.
+        host = {
+            name: value
+            for name, value in made.host.items()
+            if name in columns and (name == "timeweb_data" or not _same(row.get(name), value))
+        }
         if "timeweb_id" in host and host["timeweb_id"] is not None:
             _must_be_free(session, columns, host["timeweb_id"])
         if not host and made.state == target.state:

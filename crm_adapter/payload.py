@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic import BaseModel, SecretBytes, SecretStr
+
+from crm_adapter.narrow import is_dict, is_list, is_mapping, is_series
 
 __all__ = ["as_bool", "as_decimal", "as_dict", "as_dicts", "as_int", "as_text", "plain", "stable"]
 
@@ -67,15 +69,15 @@ def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
         return None
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True, warnings=False)
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         cleaned: dict[str, Any] = {}
-        for key, item in cast("Mapping[Any, Any]", value).items():
+        for key, item in value.items():
             name, secret, moves = _key(str(key))
             if not (secret or (moves and not volatile) or isinstance(item, SecretStr | SecretBytes)):
                 cleaned[name] = _clean(item, depth + 1, volatile=volatile)
         return cleaned
-    if isinstance(value, list | tuple | set | frozenset):
-        items = [_clean(item, depth + 1, volatile=volatile) for item in cast("list[Any]", value)]
+    if is_series(value):
+        items = [_clean(item, depth + 1, volatile=volatile) for item in value]
         if volatile or len(items) < 2 or not all(isinstance(item, dict) for item in items):
             return items
         # The API promises no order of networks, addresses and disks; a reshuffle is no change.
@@ -100,13 +102,12 @@ def _text(value: str) -> str:
 
 def as_dict(value: object) -> dict[str, Any]:
     """A dict, or an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return value if is_dict(value) else {}
 
 
 def as_dicts(value: object) -> list[dict[str, Any]]:
     """The dicts of a list, or nothing."""
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, dict)]
+    return [item for item in value if is_dict(item)] if is_list(value) else []
 
 
 def as_text(value: object, limit: int | None = None) -> str | None:

@@ -93,9 +93,9 @@ def removal_candidates(fetched: Fetched, snapshot: Snapshot, options: Options) -
 
 def needs_presets(fetched: Fetched, snapshot: Snapshot) -> bool:
     """Whether some server without a cost row could be priced by its preset."""
-    priced = fetched.costs.servers if fetched.costs else {}
     for server in fetched.servers:
-        if server.timeweb_id in priced or server.timeweb_preset_id is None:
+        priced = fetched.costs is not None and server.timeweb_id in fetched.costs.servers
+        if priced or server.timeweb_preset_id is None:
             continue
         row = snapshot.linked.get(server.timeweb_id)
         if row is None or row.state is None or row.state.cost_source in {"preset", "unknown"}:

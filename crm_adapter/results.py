@@ -8,6 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from crm_adapter.narrow import is_mapping, is_series
+
 __all__ = [
     "AccountReport",
     "Change",
@@ -43,9 +45,9 @@ def to_plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, date | datetime):
         return value.isoformat()
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if is_series(value):
         return [to_plain(item) for item in value]
     return value
 

@@ -5,7 +5,7 @@ What replaces what is tabulated in docs/crm-design.md.  A failure raises the SDK
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ class TimewebService:
         return token.get_secret_value() if token else None
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[AsyncTimeweb]:
+    async def _open(self) -> AsyncGenerator[AsyncTimeweb]:
         if self._client is not None:
             yield self._client
             return

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import StatementError
 
 from crm_adapter import accounts, fetch, messages
-from crm_adapter.applying import transaction
+from crm_adapter.applying import rejects_values, transaction
 from crm_adapter.costs import reconcile
 from crm_adapter.decide import Decision, Rules, Seen, create, decide
 from crm_adapter.fetch import Caller, Fault
@@ -79,7 +78,7 @@ def sync_server(
         fresh = prices.snapshot.linked.get(timeweb_id)
         if fresh is None:
             return failed("not_linked", timeweb_id=timeweb_id)
-        done = yield from _write(columns, prices.rules, actor, decide(fresh, prices.seen[0], prices.rules))
+        done = yield from _write(Writer(columns, prices.rules, actor=actor), decide(fresh, prices.seen[0], prices.rules))
         server = yield from db(lambda s: read_server(s, columns, crm_id))
         changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
         text = "Сервер синхронизирован" if changed else "Изменений нет"
@@ -143,7 +142,9 @@ def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValue
         missing = set(wanted) - {values.timeweb_id for values in found}
         if listing.fault is not None:
             faults = dict.fromkeys(missing, listing.fault)
-        faults |= {e.server_id: Fault(e.code) for e in listing.errors if e.server_id in missing and e.server_id is not None}
+        for error in listing.errors:
+            if error.server_id is not None and error.server_id in missing:
+                faults[error.server_id] = Fault(error.code)
         return found, faults
     for timeweb_id in wanted:
         values, fault = yield from fetch.get_server(caller, timeweb_id)
@@ -168,9 +169,17 @@ def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -
     prices: Mapping[int, Decimal] = info.presets or {}
     if needs_presets(fetched, snapshot) and not prices:
         prices = (yield from fetch.presets(caller))[0] or {}
-    rules = Rules(caller.account, now, local_today(), discount.factor, prices, finances.currency if finances else None)
-    rows = costs.servers if costs else {}
-    return _Prices(tuple(Seen(values, rows.get(values.timeweb_id)) for values in servers), rules, snapshot)
+    rules = Rules(
+        account=caller.account,
+        now=now,
+        today=local_today(),
+        factor=discount.factor,
+        presets=prices,
+        currency=finances.currency if finances else None,
+        name_length=columns.name_length,
+    )
+    seen = (Seen(values, costs.servers.get(values.timeweb_id) if costs else None) for values in servers)
+    return _Prices(tuple(seen), rules, snapshot)
 
 
 def _import_one(
@@ -185,21 +194,21 @@ def _import_one(
     decision = create(seen, prices.rules) if target is None else decide(target, seen, prices.rules, linking=True)
     if dry_run:
         return ImportedServer(timeweb_id, target.crm_id if target else None, decision.name, linked=target is not None)
+    writer = Writer(columns, prices.rules, actor=actor)
     try:
-        done = yield from _write(columns, prices.rules, actor, decision)
-    except IntegrityError:
-        taken = yield from db(lambda s: _is_taken(s, columns, timeweb_id))
+        done = yield from _write(writer, decision)
+    except StatementError as error:
+        if not rejects_values(error):
+            raise
+        taken = yield from db(lambda s: writer.is_taken(s, timeweb_id))
         return _error(timeweb_id, "already_imported" if taken else "database_rejected")
-    except DataError:
-        return _error(timeweb_id, "database_rejected")
     if not done or done[0].row is None:
-        taken = yield from db(lambda s: _is_taken(s, columns, timeweb_id))
+        taken = yield from db(lambda s: writer.is_taken(s, timeweb_id))
         return _error(timeweb_id, "already_imported" if taken else "conflict")
     return ImportedServer(timeweb_id, done[0].row.crm_id, done[0].name, linked=target is not None)
 
 
-def _write(columns: Columns, rules: Rules, actor: str | None, decision: Decision) -> Flow[list[Decision]]:
-    writer = Writer(columns, rules, actor=actor)
+def _write(writer: Writer, decision: Decision) -> Flow[list[Decision]]:
     return (yield from transaction(lambda s: writer.apply(s, [decision])))
 
 
@@ -215,7 +224,3 @@ def _target(values: HostingValues, snapshot: Snapshot, link: LinkPolicy | Mappin
     if values.timeweb_id in links.conflicts:
         return _error(values.timeweb_id, "conflict")
     return links.linked.get(values.timeweb_id)
-
-
-def _is_taken(session: Any, columns: Columns, timeweb_id: int) -> bool:
-    return session.scalar(select(columns["id"]).where(columns["timeweb_id"] == timeweb_id)) is not None

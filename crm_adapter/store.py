@@ -108,6 +108,11 @@ class Writer:
         add_events(session, self.rules, self.run_id, [(d, d.row.crm_id if d.row else None) for d in done])
         return done
 
+    def is_taken(self, session: Session, timeweb_id: int) -> bool:
+        """Whether the server has a row now."""
+        statement = select(self.columns["id"]).where(self.columns["timeweb_id"] == timeweb_id)
+        return session.scalar(statement) is not None
+
     def _create(self, session: Session, decisions: list[Decision]) -> list[Decision]:
         if not decisions:
             return []

@@ -236,7 +236,7 @@ def secrets_reach_nothing() -> None:
     reports = [sync_all(db, client(fake)), sync_server(db, client(fake), 1), import_servers(db, client(fake), [1001, 77])]
     fake.servers_[1]["root_pass"] = "s3cr3t-4"
     reports.append(sync_all(db, client(fake)))
-    seen = everything(db) + "".join(f"{report!r}{json.dumps(report.to_dict())}" for report in reports)  # type: ignore[attr-defined]
+    seen = everything(db) + "".join(f"{report!r}{json.dumps(report.to_dict())}" for report in reports)
     assert "s3cr3t" not in seen
     assert "root_pass" not in seen and "vnc_pass" not in seen and "cloud_init" not in seen
     assert "s3cr3t" not in repr(map_server(fake.servers_[0]))

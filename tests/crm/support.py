@@ -227,7 +227,7 @@ def rows(db: sessionmaker[Session], model: type[Any] = HostingServer) -> list[Js
     """All host rows as dicts, by id."""
     table = model.__table__
     with db() as session:
-        return [dict(record) for record in session.execute(select(table).order_by(table.c.id)).mappings()]
+        return [dict(record) for record in session.execute(select(table).order_by(*table.primary_key)).mappings()]
 
 
 def row(db: sessionmaker[Session], timeweb_id: int) -> Json:

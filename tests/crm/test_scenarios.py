@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -234,7 +236,7 @@ def test_a_price_and_a_name_typed_by_hand_stay_and_the_client_columns_too(db: Db
     sync(db, fake)
     item = rows(db)[0]
     assert {name: item[name] for name in theirs} == theirs
-    assert (state(db, 1).cost_gross, state(db, 1).cost_source) == (900, "manual")
+    assert (state(db, 1).cost_gross, state(db, 1).cost_source) == (Decimal("900.00"), "manual")
 
 
 def test_auto_sync_off_is_skipped_unless_asked_for(db: Db) -> None:
@@ -411,7 +413,7 @@ def test_an_incomplete_listing_removes_nothing_and_is_made_once_more(db: Db) -> 
     fake = world(5)
     sync(db, fake)
     short = [Page([server(n) for n in (1, 2, 3, 4)], 5), Page([], 5)] * 2
-    fake.faults = {"servers.list": [lambda page=page: page for page in short]}
+    fake.faults = {"servers.list": [partial(copy.copy, page) for page in short]}
     fake.calls.clear()
     report = sync(db, fake)
     assert fake.names.count("servers.list") == 4

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from crm_adapter import applying, import_servers, sync_all
+from crm_adapter import applying, import_servers, store, sync_all
 from tests.crm.support import FakeTimeweb, client, world
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -80,7 +80,7 @@ def sync_repeatedly(barrier: Any, url: str, rounds: int) -> Any:
 
 def sync_and_die(url: str, servers: int, chunk: int, *, commits: int) -> None:
     """A sync that is killed before the commit of chunk number ``commits``; a negative number: right after it."""
-    applying.CHUNK = chunk  # type: ignore[misc]
+    vars(applying)["CHUNK"] = chunk
     db, seen = connect(url), [0]
     if commits > 0:
 
@@ -93,13 +93,13 @@ def sync_and_die(url: str, servers: int, chunk: int, *, commits: int) -> None:
         def mark(session: Session, *_: Any) -> None:
             session.info["chunk"] = True
 
-        original = applying.Writer.apply
+        original = store.Writer.apply
 
         def apply(self: Any, session: Session, *rest: Any, **named: Any) -> Any:
             mark(session)
             return original(self, session, *rest, **named)
 
-        applying.Writer.apply = apply  # type: ignore[method-assign]
+        store.Writer.apply = apply  # type: ignore[method-assign]
         event.listen(Session, "before_commit", before_commit)
 
     def progress(done: int, total: int) -> None:

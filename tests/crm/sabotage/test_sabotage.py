@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import update
 
 from crm_adapter import (
     background,
@@ -213,7 +214,7 @@ def a_sync_renames_servers(patch: Patch) -> None:
 @breaks(11)
 def the_lease_is_always_free(patch: Patch) -> None:
     def free(original: Any, session: Any, account: str, **named: Any) -> Any:
-        session.execute(models.SyncLease.__table__.update().values(expires_ms=0))
+        session.execute(update(models.SyncLease).values(expires_ms=0))
         return original(session, account, **named)
 
     wrap(patch, leases, "claim", free)
@@ -223,9 +224,7 @@ def the_lease_is_always_free(patch: Patch) -> None:
 def a_sync_counts_as_an_edit(patch: Patch) -> None:
     def count(original: Any, session: Any, decisions: Any, **named: Any) -> None:
         original(session, decisions, **named)
-        session.execute(
-            models.TimewebServerState.__table__.update().values(edit_version=models.TimewebServerState.edit_version + 1)
-        )
+        session.execute(update(models.TimewebServerState).values(edit_version=models.TimewebServerState.edit_version + 1))
 
     wrap(patch, store, "write_states", count)
 
