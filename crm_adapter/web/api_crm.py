@@ -24,26 +24,30 @@ __all__ = ["filters_of", "router"]
 
 
 def filters_of(
-    q: Annotated[str, Query(max_length=200)] = "",
-    status: Annotated[str, Query(max_length=20)] = "",
-    project: Annotated[str, Query(max_length=20)] = "",
-    account: Annotated[str, Query(max_length=100)] = "",
-    view: Annotated[str, Query(max_length=20)] = "",
-    sort: Annotated[str, Query(max_length=20)] = "attention",
-    desc: bool = False,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    q: str = "",
+    status: str = "",
+    project: str = "",
+    account: str = "",
+    view: str = "",
+    sort: str = "attention",
+    desc: str = "",
+    page: str = "1",
 ) -> Filters:
-    """Filters of the query string; a value that is not known counts as none, since people edit addresses."""
+    """Filters of the query string; a value that makes no sense counts as none, since people edit addresses."""
     return Filters(
-        search=q,
-        status=status,
-        project=int(project) if project.isascii() and project.isdigit() else None,
-        account=account,
+        search=q[:200].replace("\x00", ""),
+        status=status[:20].replace("\x00", ""),
+        project=_number(project),
+        account=account[:100].replace("\x00", ""),
         view=view if view in VIEWS else "",
         sort=sort if sort in SORTS else "attention",
-        descending=desc,
-        page=page,
+        descending=desc.lower() in {"1", "true"},
+        page=_number(page) or 1,
     )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:

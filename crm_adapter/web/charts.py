@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -107,9 +108,7 @@ def as_amount(value: object) -> Decimal | None:
 
 def draw(series: Sequence[Month]) -> bytes:
     """The chart as SVG, without scripts and without anything from outside."""
-    import pygal
-    from pygal.style import Style
-
+    pygal, Style = _pygal()
     style = Style(
         background="transparent", plot_background="transparent", foreground="#6b7686", foreground_strong="#6b7686",
         foreground_subtle="#6b7686", opacity=".85", opacity_hover="1", colors=("#2f7fe0", "#d08a1d", "#2f9d57"),
@@ -120,6 +119,7 @@ def draw(series: Sequence[Month]) -> bytes:
         value_formatter=lambda amount: f"{amount:,.0f} ₽".replace(",", "\u00a0"), no_data_text="Данных пока нет",
         pretty_print=False, disable_xml_declaration=False, show_minor_y_labels=True, margin=10,
     )  # fmt: skip
+    chart.add_xml_filter(_without_scripts)
     chart.x_labels = [month.caption for month in series]
     by_name: dict[str, list[Decimal | None]] = defaultdict(list)
     for month in series:
@@ -129,3 +129,20 @@ def draw(series: Sequence[Month]) -> bytes:
         chart.add(name, [None if value is None else float(value) for value in values])
     drawn: bytes = chart.render()
     return drawn
+
+
+def _pygal() -> tuple[Any, Any]:
+    """Pygal without the import hook for its map plugins, which makes every later import of the host warn."""
+    import pygal
+    from pygal.style import Style
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
+    return pygal, Style
+
+
+def _without_scripts(root: Any) -> Any:
+    """Pygal adds a script with its settings even when there are no scripts to set up."""
+    for parent in list(root.iter()):
+        for child in [child for child in parent if str(child.tag).endswith("script")]:
+            parent.remove(child)
+    return root

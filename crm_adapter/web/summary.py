@@ -92,10 +92,18 @@ class Summary:
             text = f"{NOT_CONFIGURED}. Задайте переменную TIMEWEB_API_TOKEN; таблица показана из базы данных."
             found.append(Notice("warn", text))
         report = (latest.report if latest else None) or {}
-        messages = {item["account"]: item.get("message") for item in report.get("accounts", ())}
+        # A warning about an account says it with numbers; the account's own message is about a failure.
+        messages = {(item.get("account"), item["code"]): item["message"] for item in report.get("warnings", ())}
+        messages |= {
+            (item["account"], item["error_code"]): item["message"] for item in report.get("accounts", ()) if item["message"]
+        }
         for account in self.accounts:
             if account.error_code:
-                found.append(_account_notice(account, messages.get(account.account), zone, many=len(self.accounts) > 1))
+                found.append(
+                    _account_notice(
+                        account, messages.get((account.account, account.error_code)), zone, many=len(self.accounts) > 1
+                    )
+                )
         told = {account.error_code for account in self.accounts}
         found += [Notice("warn", str(item["message"])) for item in report.get("warnings", ()) if item["code"] not in told]
         if latest is not None and latest.status == "crashed" and not self.running:

@@ -236,3 +236,13 @@ def sit(browser: Browser) -> Sit:
                 context.close()
 
     return at
+
+
+def too_wide(page: Page) -> list[str]:
+    """What sticks out of the window to the right."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("#hosting *")]
+            .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".clip"))
+            .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).slice(0, 5)"""
+    )
+    return found

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import PREFIX, Section, Sit
+from tests.web.conftest import PREFIX, Section, Sit, too_wide
 
 
 def row(page: Page, name: str) -> object:
@@ -261,16 +261,6 @@ HOSTILE = (
 )
 
 
-def _too_wide(page: Page) -> list[str]:
-    """What sticks out of the window to the right."""
-    found: list[str] = page.evaluate(
-        """() => [...document.querySelectorAll("#hosting *")]
-            .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".clip"))
-            .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).slice(0, 5)"""
-    )
-    return found
-
-
 def test_hostile_names_are_only_text(synced: Section, sit: Sit) -> None:
     number = synced.id_of("gitlab")
     with sit(synced.app()) as desk:
@@ -294,7 +284,7 @@ def test_hostile_names_are_only_text(synced: Section, sit: Sit) -> None:
             line.get_by_label("Действия").click()
             assert page.evaluate("window.hacked") is None
             assert "\u202e" not in line.inner_text()
-            assert _too_wide(page) == []
+            assert too_wide(page) == []
             page.close()
         desk.assert_quiet()
 

@@ -1,0 +1,85 @@
+"""Axe finds nothing, light and dark, wide and narrow; nothing sticks out at any width."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import PREFIX, Section, Sit, too_wide
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, from npm at test time."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed, and axe-core comes from npm")
+    folder = tmp_path_factory.mktemp("axe")
+    command = [npm, "pack", "axe-core@4.10.3", "--fetch-retries=0", "--fetch-timeout=15000"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    archives = list(Path(folder).glob("*.tgz"))
+    if done.returncode != 0 or not archives:
+        pytest.skip(f"npm could not fetch axe-core: {done.stderr[-200:]}")
+    with tarfile.open(archives[0]) as tar:
+        source = tar.extractfile("package/axe.min.js")
+        assert source is not None
+        return source.read().decode("utf-8")
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """What axe objects to, with the first element of each."""
+    page.evaluate(axe)
+    result: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{item['id']}: {item['nodes'][0]['html'][:160]}" for item in result["violations"]]
+
+
+@pytest.fixture
+def busy(synced: Section) -> Section:
+    """A bit of everything: prices, losses, late and due payments, a removed server, a stale cost, a notice."""
+    synced.execute("UPDATE hosting_servers SET client_price = 2000, client_name = 'ООО «Ромашка»' WHERE id % 2 = 0")
+    synced.execute("UPDATE hosting_servers SET client_price = 100 WHERE id = 16")
+    synced.execute("UPDATE hosting_servers SET next_payment_date = '2026-01-01 00:00:00.000000' WHERE id = 2")
+    synced.execute("UPDATE hosting_servers SET status = 'overdue', client_company = 'ИП Петров' WHERE id = 4")
+    synced.execute("UPDATE hosting_servers SET status = 'closed' WHERE id = 6")
+    synced.execute("UPDATE hosting_servers SET payment_period = 'yearly', client_price = 30000 WHERE id = 8")
+    synced.execute("UPDATE timeweb_server_state SET removed_at = '2026-01-01 00:00:00.000000' WHERE server_id = 9")
+    synced.execute("UPDATE timeweb_server_state SET missing_since = '2026-01-01 00:00:00.000000' WHERE server_id = 11")
+    synced.execute("UPDATE timeweb_server_state SET cost_stale = 1, cost_source = 'preset' WHERE server_id = 10")
+    synced.execute("UPDATE timeweb_account_state SET error_code = 'cost_unavailable'")
+    return synced
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_axe_finds_nothing(busy: Section, sit: Sit, axe: str, theme: Any, width: int) -> None:
+    with sit(busy.app()) as desk:
+        page = desk.open(color_scheme=theme, viewport={"width": width, "height": 900})
+        page.locator("#edit-4-client_price").click()
+        page.get_by_label("Цена для клиента (₽ за период)").fill("x")
+        page.get_by_role("button", name="Сохранить").click()
+        expect(page.get_by_text("сумма записана неверно")).to_be_visible()
+        page.locator("#server-12 summary").click()
+        expect(page.locator("#server-12 ul")).to_be_visible()
+        assert violations(page, axe) == []
+        page.keyboard.press("Escape")
+        for link in ("Импорт из Timeweb", "Добавить сервер", "Динамика"):
+            page.get_by_role("link", name=link).click()
+            expect(page.get_by_role("dialog").get_by_role("heading")).to_be_focused()
+            assert violations(page, axe) == [], link
+            page.keyboard.press("Escape")
+        page.goto(f"{desk.address}{PREFIX}?q=nothing")
+        assert violations(page, axe) == []
+
+
+def test_nothing_sticks_out_at_any_width(busy: Section, sit: Sit) -> None:
+    with sit(busy.app()) as desk:
+        page = desk.open()
+        for width in (320, 375, 480, 600, 719, 768, 1024, 1179, 1180, 1280, 1440, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert too_wide(page) == [], width
