@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ __all__ = [
     "close_account",
     "close_run",
     "crash_run",
+    "lease_seconds",
     "load_account",
     "other_holder",
     "retry_delay",
@@ -55,7 +56,13 @@ class Claims:
 
 
 def claim_accounts(
-    session: Session, accounts: list[str], *, actor: str | None, kind: str = "sync", handed: Mapping[str, str] | None = None
+    session: Session,
+    accounts: list[str],
+    *,
+    actor: str | None,
+    kind: str = "sync",
+    handed: Mapping[str, str] | None = None,
+    ttl: float = leases.TTL_SECONDS,
 ) -> Claims:
     """Claim all leases and open one run, in one transaction: a run always has a lease that tells whether it lives."""
     begin_write(session)
@@ -64,7 +71,7 @@ def claim_accounts(
     run_id: int | None = None
     for account in accounts:
         session.execute(insert_ignore(session, cast(Table, AccountState.__table__)), {"account": account})
-        claim = leases.claim(session, account, handed=(handed or {}).get(account))
+        claim = leases.claim(session, account, handed=(handed or {}).get(account), ttl=ttl)
         if claim.owner is not None:
             owners[account] = claim.owner
             run_id = run_id or claim.run_id
@@ -85,6 +92,12 @@ def token_fingerprint(client: object) -> str | None:
     """Tells a new token from the old one without keeping either; None for clients that are not the SDK's."""
     token = getattr(client, "_token", None)
     return fingerprint(token) if token is not None else None
+
+
+def lease_seconds(clients: Iterable[object]) -> float:
+    """A lease outlives the longest call that one of the clients may make."""
+    longest = (getattr(getattr(client, "_options", None), "total_timeout", 0) or 0 for client in clients)
+    return max([leases.TTL_SECONDS, *(seconds + 120.0 for seconds in longest)])
 
 
 def load_account(session: Session, account: str) -> tuple[AccountInfo, bool]:
@@ -175,12 +188,12 @@ def close_account(
         "retry_at": now + timedelta(seconds=delay) if delay is not None else None,
     }
     drafts = list(events)
-    if outcome.status != "failed":
+    if not fetched.fatal:
         values["last_success_at"] = now
         values["servers_total"] = outcome.total
         if info.last_status == "failed":
             drafts.append(EventDraft("sync_recovered", {"account": rules.account}, f"{rules.account}:{run_id}"))
-    elif info.last_status != "failed":
+    elif outcome.status == "failed" and info.last_status != "failed":
         told = {"account": rules.account, "code": outcome.error_code, "text": outcome.message}
         drafts.append(EventDraft("sync_failed", told, f"{rules.account}:{run_id}"))
     if fetched.discount.basis is not None:

@@ -36,6 +36,8 @@ def judge(fetched: Fetched, made: AccountPlan, errors: Sequence[ServerError]) ->
     """Status and error code of one account's part."""
     code = fetched.error_code
     status = "failed" if fetched.fatal else "partial" if code else "success"
+    if code == "rate_limited":
+        status = "partial"  # a pause that Timeweb asked for is no failure, even before the first page
     if not fetched.fatal and made.suspicious:
         status, code = "partial", "suspicious_disappearance"
     if status == "success" and errors:

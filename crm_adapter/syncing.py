@@ -59,7 +59,8 @@ def sync_all(
         return report(None, outcomes, dry_run=True)
     # Leases that were handed over are the whole job; the other accounts were fresh.
     wanted = [account for account in clients if handed is None or account in handed]
-    claims = yield from transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, handed=handed))
+    ttl = accounts.lease_seconds(clients.values())
+    claims = yield from transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, handed=handed, ttl=ttl))
     outcomes = [busy(account) for account in claims.busy]
     if claims.run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
@@ -67,7 +68,7 @@ def sync_all(
     held = dict(claims.owners)
     try:
         for position, (account, owner) in enumerate(claims.owners.items(), start=1):
-            fence = _Fence(account, owner)
+            fence = _Fence(account, owner, ttl)
             last = position == len(claims.owners)
             outcome = yield from _run_account(account, work, fence, claims.run_id, seen_ids, clients, outcomes, last=last)
             held.pop(account)
@@ -107,14 +108,14 @@ def plan(
 class _Fence:
     """Renews one account's lease before calls, at most every half minute."""
 
-    def __init__(self, account: str, owner: str) -> None:
-        self.account, self.owner = account, owner
+    def __init__(self, account: str, owner: str, ttl: float) -> None:
+        self.account, self.owner, self.ttl = account, owner, ttl
         self._renewed = float("-inf")
 
     def before_call(self) -> Flow[None]:
         if time.monotonic() - self._renewed < _RENEW_EVERY:
             return
-        yield from transaction(lambda s: leases.renew(s, self.account, self.owner))
+        yield from transaction(lambda s: leases.renew(s, self.account, self.owner, ttl=self.ttl))
         self._renewed = time.monotonic()
 
 
@@ -164,7 +165,10 @@ def _run_account(
 
         yield from transaction(close)
     except leases.LeaseLost:
-        return Outcome(AccountReport(account, "failed", "lease_lost", messages.fault_text("lease_lost")))
+        lost = Outcome(AccountReport(account, "failed", "lease_lost", messages.fault_text("lease_lost")))
+        if last:
+            yield from transaction(lambda s: accounts.close_run(s, run_id, report(run_id, [*before, lost])))
+        return lost
     return outcome
 
 

@@ -65,7 +65,7 @@ def record_lives() -> None:
 def _live_all(check: Callable[[Step], None]) -> None:
     # Generation only: on broken code the first failure is enough.
     @settings(
-        max_examples=40, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        max_examples=30, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(LIVES)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import leases, runs, sync_all
-from crm_adapter.accounts import claim_accounts
+from crm_adapter.accounts import claim_accounts, lease_seconds
 from crm_adapter.models import SyncLease
 from tests.crm.support import changed, client, events, rows, world
 from tests.crm.workers import import_one, in_processes, kill_at, sync_repeatedly
@@ -85,3 +85,28 @@ def test_a_lease_that_was_handed_over_is_spent_once(real_db: sessionmaker[Sessio
         other = claim_accounts(session, ["default"], actor="auto")
     again = sync_all(real_db, client(world(2)), leases=handed.owners)
     assert (again.status, again.run_id) == ("running", other.run_id)
+
+
+def test_a_worker_whose_lease_was_taken_over_writes_nothing_more(real_db: sessionmaker[Session]) -> None:
+    """It slept in a call to Timeweb past its lease; another worker did the job meanwhile."""
+    fake, other = world(3), world(2)
+
+    def sleep_past_the_lease() -> None:
+        with real_db() as session, session.begin():
+            session.execute(update(SyncLease).values(expires_ms=1))
+        assert sync_all(real_db, client(other)).created_count == 2
+
+    fake.faults = {"finances.get": [sleep_past_the_lease]}
+    report = sync_all(real_db, client(fake))
+    assert (report.status, report.error_code, report.created_count) == ("failed", "lease_lost", 0)
+    assert [row["timeweb_id"] for row in rows(real_db)] == [1001, 1002]
+    assert [run.status for run in runs(real_db)] == ["success", "crashed"]
+
+
+def test_a_lease_outlives_the_longest_call_of_its_client() -> None:
+    class Patient:
+        class _options:
+            total_timeout = 600.0
+
+    assert lease_seconds([Patient(), world(1)]) == 720
+    assert lease_seconds([world(1)]) == lease_seconds([]) == leases.TTL_SECONDS == 300
