@@ -76,7 +76,7 @@ def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict
     key, payload = _find_payload(operation.data_key, body, returns)
     if operation.data_key is not None and key != operation.data_key:
         leniency.note(operation.data_key, "missing")
-    data = None if payload is _ABSENT else leniency.decode(returns, payload, "")
+    data = None if payload is _ABSENT else leniency.decode_odd(returns, payload)
     issues = leniency.issues()
     if strict and issues:
         raise Mismatch(issues, response_id)

@@ -47,6 +47,12 @@ class Leniency:
     def note(self, path: str, kind: str) -> None:
         self._issues.append(DecodeIssue(path, kind))
 
+    def decode_odd(self, wanted: Any, value: Any) -> Any:
+        """Decode a payload that is known not to fit as a whole."""
+        if get_origin(wanted) is list and is_array(value):
+            return self._decode_items(wanted, value, "", "")
+        return self.decode(wanted, value, "")
+
     def decode(self, wanted: Any, value: Any, path: str, name: str = "") -> Any:
         """Decode `value`, which came in the field `name`, as well as it can be done."""
         try:
@@ -61,13 +67,23 @@ class Leniency:
         if _is_model(wanted) and is_object(value):
             return self._decode_model(wanted, value, path)
         if get_origin(wanted) is list and is_array(value):
-            (item,) = get_args(wanted)
-            return [self.decode(item, one, _join(path, number), name) for number, one in enumerate(value)]
+            return self._decode_items(wanted, value, path, name)
         if get_origin(wanted) is dict and is_object(value):
             _, item = get_args(wanted)
             return {key: self.decode(item, one, _join(path, key), key) for key, one in value.items()}
         self.note(path, error.errors(include_url=False, include_context=False, include_input=False)[0]["type"])
         return _keep(wanted, value, name)
+
+    def _decode_items(self, wanted: Any, value: list[Any], path: str, name: str) -> list[Any]:
+        (item,) = get_args(wanted)
+        fast = adapter_of(item).validator.validate_python
+        items: list[Any] = []
+        for number, one in enumerate(value):
+            try:
+                items.append(fast(one))
+            except ValidationError as error:
+                items.append(self._decode_parts(item, one, _join(path, number), name, error))
+        return items
 
     def _decode_model(self, wanted: type[Model], value: dict[str, Any], path: str) -> Model:
         before = len(self._issues)

@@ -5,6 +5,7 @@ so what a process held that died comes back by itself, and every key expires.
 """
 
 import logging
+import random
 import threading
 import time
 import uuid
@@ -22,7 +23,6 @@ _log = logging.getLogger("timeweb_sdk.limits")
 
 # A request arrives within this time if it arrives at all; its reply may take longer.
 _LEASE = 5.0
-_POLL = 0.02
 _AWAY_FOR = 5.0
 
 # KEYS: free slots by the time they are free, slots in use by the end of their lease, the block, the slow mark.
@@ -130,7 +130,10 @@ class RedisBucket:
         wait = self._run("reserve", member)
         if wait is None:
             return True, 0.0
-        return (False, _POLL) if wait < 0 else (True, wait / 1000)
+        if wait < 0:
+            # Every slot is in use by a request under way. What it leaves is free a window later: there is time to ask.
+            return False, self._rate.seconds * random.uniform(0.1, 0.3)
+        return True, wait / 1000
 
     def settle(self, member: str) -> None:
         self._run("settle", member)

@@ -147,6 +147,8 @@ def iso(moment: datetime) -> str:
 
 def _text(value: Any) -> str:
     """Write a value of a path, a query or a form."""
+    if value.__class__ in (int, str):
+        return str(value)
     value = _simplify(value)
     if isinstance(value, str):
         return value

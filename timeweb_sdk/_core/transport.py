@@ -96,13 +96,29 @@ class Session:
         )
         return built
 
-    def _headers(self, request: Request) -> dict[str, str]:
+    def _headers(self, request: Request) -> dict[str, str] | None:
+        """Return what the HTTP client does not send by itself; a client that was passed in knows none of ours."""
+        headers = self._own_headers() if self._given is not None else {}
+        if request.content_type is not None:
+            headers["Content-Type"] = request.content_type
+        return headers or None
+
+    def _own_headers(self) -> dict[str, str]:
         headers = {"User-Agent": USER_AGENT}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        if request.content_type is not None:
-            headers["Content-Type"] = request.content_type
         return headers
+
+    def _make(self, kind: str) -> Any:
+        """Make a client of our own, unless one was passed in."""
+        if self._given is not None:
+            return self._given
+        library = _library(self._library)
+        options: dict[str, Any] = {"headers": self._own_headers()}
+        verify = _ssl_context(library) if self._base_url.startswith("https:") else False
+        if kind == "AsyncClient" and self._library == "httpx" and not _proxies():
+            return library.AsyncClient(transport=_Pools(library, verify), **options)
+        return getattr(library, kind)(verify=verify, **options)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -157,7 +173,7 @@ class SyncSession(Session):
     def _new(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = self._given or _new_client(self._library, "Client", self._base_url)
+                self._client = self._make("Client")
             return self._client
 
 
@@ -207,7 +223,7 @@ class AsyncSession(Session):
         with self._lock:
             for other in [other for other in self._clients if other.is_closed()]:
                 del self._clients[other]
-            client = self._clients[loop] = self._given or _new_client(self._library, "AsyncClient", self._base_url)
+            client = self._clients[loop] = self._make("AsyncClient")
         return client
 
 
@@ -237,14 +253,6 @@ async def _aread(response: Any) -> Content | None:
 
 def _reply(response: Any, content: Content | None) -> Reply:
     return Reply(response.status_code, response.headers, content or Content(), content is not None)
-
-
-def _new_client(library_name: str, kind: str, base_url: str) -> Any:
-    library = _library(library_name)
-    verify = _ssl_context(library) if base_url.startswith("https:") else False
-    if kind == "AsyncClient" and library_name == "httpx" and not _proxies():
-        return library.AsyncClient(transport=_Pools(library, verify))
-    return getattr(library, kind)(verify=verify)
 
 
 def _proxies() -> set[str]:
