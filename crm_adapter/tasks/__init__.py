@@ -36,7 +36,8 @@ def use(jobs: Jobs) -> None:
 
 def _task(function: Callable[..., dict[str, Any]]) -> Any:
     """Register with whatever application there is or will be; Celery's own decorator has no types."""
-    return cast(Any, celery).shared_task(name=f"{_PREFIX}.{function.__name__}")(function)
+    # Acknowledged when done: a busy worker hoards no messages, and doing one twice costs a query.
+    return cast(Any, celery).shared_task(name=f"{_PREFIX}.{function.__name__}", acks_late=True)(function)
 
 
 @_task

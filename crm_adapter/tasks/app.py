@@ -30,7 +30,7 @@ def make_app() -> Celery:
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
-        # A sync waits for Timeweb most of the time; a worker that hoards messages makes idle ones wait too.
+        # With late acknowledgement: a worker takes no message that an idle one could take.
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
         beat_schedule=tasks.beat_schedule(),
