@@ -43,6 +43,8 @@ __all__ = [
 BALANCE_LOW_HOURS: Final = 72
 #: An unauthorized token is tried again after this many seconds unless it is replaced.
 _UNAUTHORIZED_RETRY: Final = 900.0
+#: Entries of each list that the run history keeps; all of them are in the change log.
+_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,8 @@ def _other(fetched: Fetched, snapshot: Snapshot) -> Decimal:
 
 
 def close_run(session: Session, run_id: int, report: SyncReport) -> None:
-    """Finish the run's row with its report."""
+    """Finish the run's row with its report; the counts are whole, long lists are cut."""
+    told = {name: value[:_SHOWN] if isinstance(value, list) else value for name, value in report.to_dict().items()}
     session.execute(
         update(SyncRun)
         .where(SyncRun.id == run_id, SyncRun.status == "running")
@@ -232,7 +235,7 @@ def close_run(session: Session, run_id: int, report: SyncReport) -> None:
             status=report.status,
             error_code=report.error_code,
             finished_at=utcnow(),
-            report=json.dumps(report.to_dict(), ensure_ascii=False),
+            report=json.dumps(told, ensure_ascii=False),
         )
     )
 

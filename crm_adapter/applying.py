@@ -14,6 +14,7 @@ from crm_adapter.dialects import is_rejection, is_transient
 from crm_adapter.flow import Flow, db
 from crm_adapter.results import ServerError
 from crm_adapter.store import CHUNK, Writer
+from crm_adapter.telemetry import span
 
 __all__ = ["apply_decisions", "rejects_values", "transaction"]
 
@@ -54,7 +55,8 @@ def apply_decisions(
 
 
 def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total: int) -> Flow[list[Decision]]:
-    return (yield from transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total)))
+    with span("apply", account=writer.rules.account, rows=len(chunk)):
+        return (yield from transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total)))
 
 
 def rejects_values(error: StatementError) -> bool:

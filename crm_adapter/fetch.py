@@ -14,6 +14,7 @@ from crm_adapter.mapping import REMOVED_STATUS, map_server
 from crm_adapter.narrow import is_series
 from crm_adapter.payload import as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerError
+from crm_adapter.telemetry import span
 from timeweb_sdk.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -154,7 +155,8 @@ def _walk(caller: Caller) -> Flow[Listing]:
     unreadable = offset = 0
     totals: set[int | None] = set()
     while True:
-        reply, fault = yield from try_call(caller, _page(offset))
+        with span("page", account=caller.account, offset=offset):
+            reply, fault = yield from try_call(caller, _page(offset))
         if reply is None:
             return Listing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), fault=fault)
         items = _items(reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ from crm_adapter.reporting import Outcome, busy, judge, not_configured, outcome_
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
 from crm_adapter.snapshot import Row
 from crm_adapter.store import Writer
+from crm_adapter.telemetry import log, span
 
 __all__ = ["plan", "sync_all"]
+
+logger = logging.getLogger(__name__)
 
 #: A lease renewed this recently (seconds) outlives the next call anyway; saves one statement per page.
 _RENEW_EVERY: Final = 30.0
@@ -64,21 +68,36 @@ def sync_all(
     outcomes = [busy(account) for account in claims.busy]
     if claims.run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
+    with span("run", run_id=claims.run_id, accounts=len(claims.owners)) as run:
+        outcomes = yield from _run_accounts(clients, work, claims, claims.run_id, ttl, outcomes)
+        found = report(claims.run_id, outcomes)
+        run.set(status=found.status, error_code=found.error_code, api_calls=found.api_calls)
+    told = {name: value for name, value in found.to_dict().items() if name.endswith("_count") and value}
+    log(logger, "sync finished", run_id=found.run_id, status=found.status, error_code=found.error_code, **told)
+    return found
+
+
+def _run_accounts(
+    clients: Mapping[str, Any], work: _Work, claims: accounts.Claims, run_id: int, ttl: float, outcomes: list[Outcome]
+) -> Flow[list[Outcome]]:
+    """Run the claimed accounts one after another; whatever ends the run early frees what is still held."""
     seen_ids: dict[str, str] = {}
     held = dict(claims.owners)
     try:
         for position, (account, owner) in enumerate(claims.owners.items(), start=1):
             fence = _Fence(account, owner, ttl)
             last = position == len(claims.owners)
-            outcome = yield from _run_account(account, work, fence, claims.run_id, seen_ids, clients, outcomes, last=last)
+            with span("account", account=account, run_id=run_id) as within:
+                outcome = yield from _run_account(account, work, fence, run_id, seen_ids, clients, outcomes, last=last)
+                within.set(status=outcome.report.status, error_code=outcome.report.error_code)
             held.pop(account)
             outcomes.append(outcome)
     except GeneratorExit:
         raise
     except BaseException:
-        yield from _abandon(held, claims.run_id)
+        yield from _abandon(held, run_id)
         raise
-    return report(claims.run_id, outcomes)
+    return outcomes
 
 
 def plan(
