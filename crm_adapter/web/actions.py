@@ -209,6 +209,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     async def show_new(request: Request, values: Mapping[str, str], problem: str, wrong: Mapping[str, str]) -> Response:
         context = {
             **await forms.names(hosting),
+            "from_timeweb": False,
             "title": "Добавить сервер",
             "heading": "Добавить сервер",
             "action": f"{hosting.base(request)}/new",

@@ -89,7 +89,7 @@ def _sum(start: date, rows: Mapping[int, Mapping[str, Any]]) -> Month:
     ]
     costs = [as_amount(row["cost_price"]) or None for row in live]
     margins = [margin(income, cost) for income, cost in zip(incomes, costs, strict=True)]
-    caption = format_date(start, "LLL y", locale="ru")
+    caption = format_date(start, "LLL yy", locale="ru")
     return Month(caption, _total(incomes), _total(costs), _total(margins))
 
 
@@ -111,7 +111,9 @@ def draw(series: Sequence[Month]) -> bytes:
     pygal, Style = _pygal()
     style = Style(
         background="transparent", plot_background="transparent", foreground="#6b7686", foreground_strong="#6b7686",
-        foreground_subtle="#6b7686", opacity=".85", opacity_hover="1", colors=("#2f7fe0", "#d08a1d", "#2f9d57"),
+        foreground_subtle="#6b7686", guide_stroke_color="#8a94a3", major_guide_stroke_color="#8a94a3",
+        guide_stroke_dasharray="1,5", major_guide_stroke_dasharray="1,5", opacity=".85", opacity_hover="1",
+        colors=("#2f7fe0", "#d08a1d", "#2f9d57"),
         font_family="system-ui, sans-serif", label_font_size=12, major_label_font_size=12, legend_font_size=13,
     )  # fmt: skip
     chart: Any = pygal.Bar(

@@ -27,7 +27,7 @@ INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date
 
 _MONEY: Final = ("cost_price", "client_price", "service_fee")
 _DATES: Final = ("start_date", "next_payment_date")
-_HINTS: Final = {"cost_price": "₽ в месяц, пусто — из Timeweb", "client_price": "₽ за период", "service_fee": "₽ за период"}
+_HINTS: Final = {"cost_price": "₽ в месяц", "client_price": "₽ за период", "service_fee": "₽ за период"}
 _COMMON: Final = (
     "client_name", "client_company", "client_telegram_id", "project_id", "client_price", "service_fee", "payment_period",
     "next_payment_date", "start_date", "cost_price", "status",

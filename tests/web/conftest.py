@@ -241,8 +241,12 @@ def sit(browser: Browser) -> Sit:
 def too_wide(page: Page) -> list[str]:
     """What sticks out of the window to the right."""
     found: list[str] = page.evaluate(
-        """() => [...document.querySelectorAll("#hosting *")]
-            .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".clip"))
-            .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).slice(0, 5)"""
+        """() => {
+            const root = document.documentElement;
+            if (root.scrollWidth <= root.clientWidth) return [];
+            return [...document.querySelectorAll("#hosting *")]
+                .filter(e => e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".clip"))
+                .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).slice(0, 5);
+        }"""
     )
     return found

@@ -80,6 +80,6 @@ def test_axe_finds_nothing(busy: Section, sit: Sit, axe: str, theme: Any, width:
 def test_nothing_sticks_out_at_any_width(busy: Section, sit: Sit) -> None:
     with sit(busy.app()) as desk:
         page = desk.open()
-        for width in (320, 375, 480, 600, 719, 768, 1024, 1179, 1180, 1280, 1440, 1920):
+        for width in (320, 375, 480, 600, 719, 768, 1024, 1279, 1280, 1440, 1920):
             page.set_viewport_size({"width": width, "height": 900})
             assert too_wide(page) == [], width
