@@ -8,7 +8,7 @@ from timeweb_sdk._core.operation import Operation
 from timeweb_sdk._core.types import NOT_GIVEN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """An operation with its arguments. Only the operation shows in repr: arguments may hold passwords."""
 

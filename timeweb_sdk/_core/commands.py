@@ -8,14 +8,14 @@ from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.transport import Timeouts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sleep:
     """Wait; the answer is None."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AwaitGrant:
     """Wait until the ticket gets a slot, at most so many seconds; the answer is whether it got one."""
 
@@ -23,7 +23,7 @@ class AwaitGrant:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send the request; the answer is a Reply, or a TransportError is thrown."""
 
@@ -31,7 +31,7 @@ class Send:
     timeouts: Timeouts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RoundTrip:
     """Call a function that blocks on the network for a moment; the answer is what it returns."""
 

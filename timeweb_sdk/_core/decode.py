@@ -26,7 +26,7 @@ _META = frozenset({"meta", "response_id"})
 _NUMBERS = re.compile(r"(?:^|\.)\d+(?=\.|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decoded:
     """The payload of a reply, and what its envelope says."""
 

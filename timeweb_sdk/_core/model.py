@@ -1,6 +1,6 @@
 """The base class of every object that the API returns."""
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+from typing import ClassVar, TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -22,7 +22,7 @@ _ISSUES = "_decode_issues"
 class Model(BaseModel):
     """An object of the API. Unknown fields are kept and reachable as attributes; secrets are `SecretStr`, also there."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="allow",
         defer_build=True,
         hide_input_in_errors=True,

@@ -10,7 +10,7 @@ from timeweb_sdk._core.shapes import is_object
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk(Generic[T]):
     """What one request of a list brought."""
 
@@ -22,7 +22,7 @@ class Chunk(Generic[T]):
     decode_issues: tuple[DecodeIssue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Listing:
     """What a walk must know of the list: the key of an item, where it begins, whether there are further pages."""
 

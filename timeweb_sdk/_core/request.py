@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PurePath
 from typing import Any, TypeGuard
@@ -26,7 +27,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _AS_TEXT = (UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network, IPv4Interface, IPv6Interface, PurePath)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What is sent, apart from the token, which only the transport adds."""
 
@@ -68,15 +69,25 @@ def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
     """Put the values into the template, percent-encoded, so that none of them can reach another path."""
 
-    def fill(match: re.Match[str]) -> str:
-        name = match[1]
-        value = values.get(name)
-        text = "" if value is None or value is NOT_GIVEN else _text(value)
-        if not text.strip() or text in (".", "..") or isinstance(value, bool):
-            raise ConfigurationError(f"{name}={value!r} cannot be part of {template}: give the id")
-        return quote(text, safe=":,@")
+    parts = _parts_of(template)
+    if len(parts) == 1:
+        return template
+    return "".join(_segment(template, part, values.get(part)) if number % 2 else part for number, part in enumerate(parts))
 
-    return _PLACEHOLDER.sub(fill, template)
+
+@lru_cache(maxsize=1024)
+def _parts_of(template: str) -> list[str]:
+    """Split a template into what stands between the placeholders and, at every odd place, their names."""
+    return _PLACEHOLDER.split(template)
+
+
+def _segment(template: str, name: str, value: Any) -> str:
+    if value.__class__ is int:
+        return str(value)
+    text = "" if value is None or value is NOT_GIVEN else _text(value)
+    if not text.strip() or text in (".", "..") or isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r} cannot be part of {template}: give the id")
+    return quote(text, safe=":,@")
 
 
 def encode_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -49,7 +49,7 @@ _BAN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timeouts:
     """Seconds for one attempt."""
 
@@ -59,7 +59,7 @@ class Timeouts:
     """When the call must be over, on the monotonic clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What came back."""
 
