@@ -1,6 +1,6 @@
 """The base class of every object that the API returns."""
 
-from typing import ClassVar, TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 

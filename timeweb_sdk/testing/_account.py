@@ -44,7 +44,7 @@ class Account:
         self._id = f"ab{crc32(name.encode()) % 90_000 + 10_000}"
         self._seed = seed
         self._positions: dict[str, dict[str, int]] = {}
-        self.version = 0
+        self.version: int = 0
         self.confirmation_code = "123456"
         self.state: State = {}
         self.load({} if state is None else deepcopy(state))

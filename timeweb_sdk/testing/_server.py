@@ -30,7 +30,7 @@ class EmulatorServer:
             raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
         self._thread: Thread | None = None
         bound = self._http.server_address[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        self.url: str = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
 
     def serve_forever(self) -> None:
         """Serve in this thread until interrupted."""

@@ -7,6 +7,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib import import_module
 from random import Random
@@ -85,11 +86,11 @@ class Emulator:
         self.confirm_delete = confirm_delete
         self.empty_401 = empty_401
         self.max_limit = max_limit
-        self.timings = timings or Timings()
-        self.account = Account(state, self.clock, seed, name=token or "")
+        self.timings: Timings = timings or Timings()
+        self.account: Account = Account(state, self.clock, seed, name=token or "")
         self.account.confirmation_code = confirmation_code
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self.lock = RLock()
+        self.lock: AbstractContextManager[bool] = RLock()
         self._faults = Faults(seed)
         self._window = RateWindow()
         self._ids = Random(seed)
