@@ -91,6 +91,10 @@ class _PageBase(Generic[T]):
         self._listing = listing
         self._chunk = chunk
 
+    def _note_end(self, walk: Walk[T]) -> None:
+        if walk.done:
+            self.complete = walk.complete
+
     def _loaded(self) -> Chunk[T]:
         if self._chunk is None:
             raise RuntimeError("this page is not loaded yet: `await` it, or walk it with `async for`")
@@ -159,8 +163,7 @@ class Page(_PageBase[T]):
         chunk = self._loaded()
         while True:
             fresh = walk.feed(chunk)
-            if walk.done:
-                self.complete = walk.complete
+            self._note_end(walk)
             yield fresh
             if walk.done:
                 return
@@ -208,8 +211,7 @@ class AsyncPage(_PageBase[T]):
         chunk = await self._first()
         while True:
             fresh = walk.feed(chunk)
-            if walk.done:
-                self.complete = walk.complete
+            self._note_end(walk)
             yield fresh
             if walk.done:
                 return
