@@ -25,6 +25,8 @@ from crm_adapter.store import read_snapshot
 __all__ = ["Gathered", "Scope", "gather"]
 
 _DAY: Final = timedelta(hours=24)
+#: Another name that synced the same Timeweb account within this time is in use; an older one was renamed.
+_HOUR: Final = timedelta(hours=1)
 #: Faults after which Timeweb is left alone for the rest of the run.
 _GIVE_UP: Final = frozenset({"rate_limited", "upstream_unavailable", "unauthorized", "not_configured"})
 
@@ -60,23 +62,29 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     def fatal(fault: Fault, snapshot: Snapshot | None = None) -> Gathered:
         return Gathered(_fatal(account, fault, caller.calls), snapshot or Snapshot(), info, rules)
 
-    account_id, fault = info.account_id, None
-    if _stale_identity(info, rules, caller):
-        account_id, fault = yield from _identify(caller, info, has_rows, seen_ids, rules, write=work.write)
+    verified: str | None = None
+    fresh = not _stale_identity(info, rules, caller)
+    if not fresh:
+        verified, fault = yield from _identify(caller, info, has_rows, seen_ids, rules, write=work.write)
         if fault is not None:
             return fatal(fault)
-    elif account_id is not None and account_id in seen_ids:
+    elif info.account_id is not None and info.account_id in seen_ids:
         return fatal(Fault("duplicate_account"))
+    account_id = verified or info.account_id
     if account_id is not None:
         seen_ids[account_id] = account
     listing = yield from fetch.list_servers(caller)
     if listing.fault is not None and not listing.servers:
         return fatal(listing.fault)
     snapshot = yield from db(lambda s: read_snapshot(s, work.columns))
-    if not _stale_identity(info, rules, caller) and _looks_foreign(account, listing, snapshot):
-        _, fault = yield from _identify(caller, info, has_rows, {}, rules, write=work.write)
-        if fault is not None:
-            return fatal(fault, snapshot)
+    if _looks_foreign(account, listing, snapshot):
+        if fresh:
+            verified, fault = yield from _identify(caller, info, has_rows, {}, rules, write=work.write)
+            if fault is not None:
+                return fatal(fault, snapshot)
+        # Servers that are all strangers, from a token that cannot say whose it is: nothing may be written.
+        if verified is None and listing.servers:
+            return fatal(Fault("identity_unknown"), snapshot)
     fetched = Fetched(
         account, listing.servers, listing.complete, listing.errors,
         error_code=listing.fault.code if listing.fault else None,
@@ -120,14 +128,19 @@ def _identify(
     account_id, fault = yield from fetch.identity(caller)
     if fault is not None:
         # Not knowing is no mismatch: a token that may not read projects still lists its own servers.
-        return info.account_id, fault if fault.code in _GIVE_UP else None
+        if fault.code in {"unauthorized", "rate_limited", "not_configured"}:
+            return None, fault
+        if fault.code != "forbidden":
+            return None, None  # asked again at the next run
     if account_id is None:
-        return info.account_id, None
+        if write:
+            yield from transaction(lambda s: accounts.save_account(s, account, {"identity_checked_at": rules.now}))
+        return None, None
     if info.account_id is not None and info.account_id != account_id and has_rows:
         return None, Fault("account_mismatch")
     twin = seen_ids.get(account_id)
     if twin is None and not has_rows:
-        twin = yield from db(lambda s: accounts.other_holder(s, account, account_id, rules.now - _DAY))
+        twin = yield from db(lambda s: accounts.other_holder(s, account, account_id, rules.now - _HOUR))
     if twin is not None:
         return None, Fault("duplicate_account")
     if write:

@@ -710,3 +710,28 @@ def test_the_identity_is_asked_for_once_a_day(db: Db) -> None:
         account.identity_checked_at -= timedelta(hours=25)
     assert sync(db, fake).api_calls == 4
     assert sync(db, fake).api_calls == 3
+
+
+def test_an_identity_that_cannot_be_read_stops_nothing_but_strangers(db: Db) -> None:
+    closed = ForbiddenError("no", status_code=403)
+    fake = world(2, faults={"projects.list": [closed]})
+    assert (sync(db, fake).status, sync(db, fake).api_calls) == ("success", 3)
+    strangers = FakeTimeweb([server(8), server(9)], [cost(8), cost(9)], faults={"projects.list": [closed, closed]})
+    before = rows(db)
+    report = sync(db, strangers)
+    assert (report.status, report.error_code, rows(db)) == ("failed", "identity_unknown", before)
+    known = world(2)
+    sync_all(db, {"known": client(FakeTimeweb([server(5)], [cost(5)], account_id="cp5"))})
+    known.faults = {"projects.list": [closed]}
+    assert sync_all(db, {"known": client(known)}).error_code == "identity_unknown"
+    away = world(2, faults={"projects.list": [ServerError("x", status_code=502)]})
+    assert sync_all(db, {"other": client(away)}).status == "success"
+
+
+def test_an_account_may_be_renamed_once_its_old_name_rests(db: Db) -> None:
+    sync_all(db, {"old": client(world(2))})
+    assert sync_all(db, {"new": client(world(2))}).error_code == "duplicate_account"
+    with db() as session, session.begin():
+        session.execute(update(AccountState).values(last_success_at=datetime(2026, 1, 1)))
+    report = sync_all(db, {"new": client(world(2))})
+    assert (counts(report), [state(db, number).account for number in (1, 2)]) == ({"unchanged": 2}, ["new", "new"])
