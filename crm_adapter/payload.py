@@ -131,7 +131,8 @@ def as_decimal(value: object) -> Decimal | None:
         number = Decimal(str(value).strip())
     except InvalidOperation:
         return None
-    return number if number.is_finite() and abs(number) <= _LARGEST else None
+    # copy_abs, because abs() rounds to the context and overflows on what is far too large.
+    return number if number.is_finite() and number.copy_abs() <= _LARGEST else None
 
 
 def as_int(value: object, *, bits: int = 64) -> int | None:
