@@ -151,6 +151,7 @@ def test_connect_timeouts_name_the_ban_and_the_remedy(clock: SkippingClock) -> N
         ("password_changed_at", False),
         ("token_type", False),
         ("tokens_count", False),
+        ("max_tokens", False),
         ("name", False),
         ("key_data", False),
         ("passport", False),

@@ -140,9 +140,12 @@ def _closest(union: Any, value: Any) -> Any:
 
 def _keep(wanted: Any, value: Any, name: str) -> Any:
     """Keep a value that fits nowhere, as it came, unless it is a secret."""
-    if value is not None and SecretStr in (wanted, *map(_bare, get_args(wanted))):
+    arms = (wanted, *map(_bare, get_args(wanted)))
+    if value is not None and SecretStr in arms:
         return SecretStr(value if isinstance(value, str) else to_json(value).decode())
-    return mask(name, value)
+    kept = mask(name, value)
+    # The serialiser of a model takes any object apart, so that a SecretStr in its place would be revealed.
+    return str(kept) if isinstance(kept, SecretStr) and any(map(_is_model, arms)) else kept
 
 
 def _join(path: str, part: str | int) -> str:

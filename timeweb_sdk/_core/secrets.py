@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from timeweb_sdk._core.shapes import is_array, is_mapping
 
 _SECRET_NAME = re.compile(
-    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
+    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token(?!s)|kube_?config|credential",
     re.IGNORECASE,
 )
 _NOT_SECRET = re.compile(
