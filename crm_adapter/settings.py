@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -98,7 +98,8 @@ def _tokens(value: object) -> object:
             'must be a JSON object of account name and token, such as {"main": "…"}',
             'ожидается JSON-объект «имя аккаунта: токен», например {"main": "…"}',
         )
-    tokens = {str(name).strip(): _token(token) for name, token in value.items()}
+    given = cast("dict[object, object]", value)
+    tokens = {str(name).strip(): _token(token) for name, token in given.items()}
     if not all(name and token for name, token in tokens.items()):
         raise _wrong("an account name or a token is empty", "имя аккаунта или токен пусты")
     return tokens
@@ -230,8 +231,9 @@ def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | No
 
     ``values`` override the environment by lower-case variable name.  Raises :class:`SettingsError`.
     """
+    arguments: dict[str, Any] = {"_env_file": env_file, **(values or {})}
     try:
-        return Settings(**{"_env_file": env_file, **(values or {})})
+        return Settings(**arguments)
     except ValidationError as error:
         problems = tuple(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
         raise SettingsError(problems) from None

@@ -62,10 +62,11 @@ def run(arguments: list[str]) -> int:
         return 130
     except Exception as error:
         # Usage errors of typer; its class moved between versions, its method did not.
-        if not hasattr(error, "format_message"):
+        describe = getattr(error, "format_message", None)
+        if describe is None:
             raise
         hint = "Справка: timeweb-crm --help"
-        output.error(CommandError("usage", f"Неверная команда: {error.format_message()}", hint=hint))
+        output.error(CommandError("usage", f"Неверная команда: {describe()}", hint=hint))
         return USAGE
     return int(code or DONE)
 

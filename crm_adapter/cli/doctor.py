@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 from rich.text import Text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import functions, migrations
@@ -132,7 +133,7 @@ def _database(settings: Settings) -> Iterator[Check]:
             connection.execute(sa.select(1))
         yield Check("database", "База данных", "good", shown)
         yield from _schema(engine, settings)
-    except sa.exc.DBAPIError as error:
+    except DBAPIError as error:
         reason = str(error.orig).strip().partition("\n")[0]
         yield Check("database", "База данных", "bad", f"{shown}: {reason}", "Проверьте HOSTING_DATABASE_URL и доступ к серверу")
     finally:
@@ -211,7 +212,8 @@ def _redis(settings: Settings) -> Iterator[Check]:
         yield Check("redis", "Redis", "bad", "нет набора [redis]", "pip install 'timeweb-sdk[redis]'")
         return
     try:
-        with redis.Redis.from_url(
+        client: Any = redis.Redis  # its keyword arguments are untyped
+        with client.from_url(
             settings.timeweb_redis_url.get_secret_value(), socket_timeout=3, socket_connect_timeout=3
         ) as store:
             store.ping()

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import configured, migrations
@@ -54,7 +56,7 @@ def engine_of(settings: Settings) -> sa.Engine:
             "missing_extra", f"Нет драйвера базы данных. Установите: pip install 'timeweb-sdk[{extra}]'"
         ) from error
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", tune_sqlite)
+        event.listen(engine, "connect", tune_sqlite)
     return engine
 
 
@@ -112,8 +114,8 @@ def explained() -> Generator[None]:
         raise CommandError("duplicate_timeweb_id", message, hint=hint) from error
     except migrations.MigrationError as error:
         raise CommandError("migration", f"Миграция невозможна: {error}") from error
-    except sa.exc.DBAPIError as error:
-        lost = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    except DBAPIError as error:
+        lost = isinstance(error, OperationalError | InterfaceError)
         reason = str(error.orig).strip().partition("\n")[0]
         raise CommandError(
             "database_unavailable" if lost else "database_error", f"База данных не отвечает: {reason}", exit_code=FAILED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import uvicorn
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from crm_adapter import migrations
@@ -69,7 +70,7 @@ def build_app(settings: Settings, reload: Callable[[], Settings] | None = None) 
     """The application on the configured database and accounts."""
     engine = create_async_engine(settings.async_database_url)
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine.sync_engine, "connect", tune_sqlite)
+        event.listen(engine.sync_engine, "connect", tune_sqlite)
     timeweb = AccountClients(AsyncTimeweb, reload or (lambda: settings))
 
     async def close() -> None:

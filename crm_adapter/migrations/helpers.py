@@ -135,7 +135,8 @@ def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dic
     if "timeweb_id" not in _column_names(inspector, table):
         return {}
     keys = inspector.get_pk_constraint(table)["constrained_columns"]
-    rows = sa.table(table, sa.column("timeweb_id"), *(sa.column(key) for key in keys))
+    own: list[Any] = [sa.column(key) for key in keys]
+    rows = sa.table(table, sa.column("timeweb_id"), *own)
     repeated = (
         sa.select(rows.c.timeweb_id)
         .where(rows.c.timeweb_id.is_not(None))
@@ -159,7 +160,7 @@ def _add_columns(op: Operations | ModuleType, bind: sa.Connection, table: str) -
 
 def _add_unique_index(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
     inspector = sa.inspect(bind)
-    keys: list[list[str | None]] = [list(index["column_names"]) for index in inspector.get_indexes(table) if index["unique"]]
+    keys: list[Any] = [list(index["column_names"]) for index in inspector.get_indexes(table) if index["unique"]]
     keys += [list(constraint["column_names"]) for constraint in inspector.get_unique_constraints(table)]
     if ["timeweb_id"] in keys:
         return

@@ -61,7 +61,12 @@ def _add_sync(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
 async def _watched(hosting: Hosting, pages: Pages, request: Request, report: SyncReport | None) -> Response:
     from crm_adapter.web.page import state_context
 
-    context = {"base": hosting.base(request), "message": "", "message_tone": "good", **await state_context(hosting)}
+    context: dict[str, Any] = {
+        "base": hosting.base(request),
+        "message": "",
+        "message_tone": "good",
+        **await state_context(hosting),
+    }
     headers: dict[str, str] = {}
     if report is None:
         # The lease may not be taken yet; the page must start to watch all the same.
@@ -143,6 +148,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         names = await forms.names(hosting)
         context = {
             **names,
+            "from_timeweb": row.timeweb_id is not None,
             "item": row,
             "values": values,
             "version": row.edit_version,

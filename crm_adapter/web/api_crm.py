@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -57,7 +58,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
 
     async def listed(filters: Filters, size: int) -> Listing:
         columns, today = hosting.backend.columns, hosting.today()
-        narrowed = Filters(**{**_fields(filters), "size": size})
+        narrowed = replace(filters, size=size)
         return await hosting.backend.read(lambda session: list_rows(session, columns, narrowed, today=today))
 
     @api.get("/api/servers")
@@ -134,7 +135,3 @@ def sync_error(result: ServerSyncResult) -> HostingError:
         code, 502
     )
     return HostingError(status, code, result.message or fault_text(code))
-
-
-def _fields(filters: Filters) -> dict[str, Any]:
-    return {name: getattr(filters, name) for name in Filters.__slots__}

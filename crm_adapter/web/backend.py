@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
@@ -133,11 +133,11 @@ class Backend:
 
     async def changes(self, row_id: int, limit: int) -> list[Change]:
         """The change log of one row."""
-        return await self._call(list, "changes", row_id, limit=limit)
+        return await self._call(list[Any], "changes", row_id, limit=limit)
 
     async def runs(self, run_id: int | None = None, *, limit: int = 1) -> list[RunInfo]:
         """The run history."""
-        return await self._call(list, "runs", run_id, limit=limit)
+        return await self._call(list[Any], "runs", run_id, limit=limit)
 
     @property
     def _mapping(self) -> dict[str, Any]:
@@ -149,5 +149,5 @@ class Backend:
             result: T = await getattr(aio, name)(self.db, *arguments, **options)
         else:
             result = await asyncio.to_thread(getattr(functions, name), self.db, *arguments, **options)
-        assert isinstance(result, returns)
+        assert isinstance(result, get_origin(returns) or returns)
         return result

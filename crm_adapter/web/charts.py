@@ -118,7 +118,7 @@ def draw(series: Sequence[Month]) -> bytes:
     )  # fmt: skip
     chart: Any = pygal.Bar(
         style=style, width=860, height=380, js=(), show_legend=True, legend_at_bottom=True, legend_at_bottom_columns=3,
-        value_formatter=lambda amount: f"{amount:,.0f} ₽".replace(",", "\u00a0"), no_data_text="Данных пока нет",
+        value_formatter=_roubles, no_data_text="Данных пока нет",
         pretty_print=False, disable_xml_declaration=False, show_minor_y_labels=True, margin=10,
     )  # fmt: skip
     chart.add_xml_filter(_without_scripts)
@@ -131,6 +131,10 @@ def draw(series: Sequence[Month]) -> bytes:
         chart.add(name, [None if value is None else float(value) for value in values])
     drawn: bytes = chart.render()
     return drawn
+
+
+def _roubles(amount: float) -> str:
+    return f"{amount:,.0f} ₽".replace(",", "\u00a0")
 
 
 def _pygal() -> tuple[Any, Any]:

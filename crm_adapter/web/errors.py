@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
 
 from crm_adapter.messages import fault_text
 from crm_adapter.web.bodies import explain
@@ -70,7 +70,7 @@ class HostingRoute(APIRoute):
                 return error.reply()
             except RequestValidationError as error:
                 return HostingError(422, "validation", explain(error.errors()[:10])).reply()
-            except sa.exc.DBAPIError as error:
+            except DBAPIError as error:
                 # The class alone: the text of a database error holds parameters.
                 logger.error("the database failed: %s", type(error.orig).__name__)
                 return HostingError(503, "database_unavailable", "База данных недоступна, попробуйте ещё раз").reply()

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.fields import Columns
 from crm_adapter.mapping import PROBLEM_STATUSES
@@ -209,9 +210,10 @@ def projects(session: Session, columns: Columns, *, named_only: bool = False) ->
 
 def _resolves(key: sa.ForeignKey) -> bool:
     try:
-        return key.column is not None
-    except sa.exc.InvalidRequestError:
+        _ = key.column
+    except InvalidRequestError:
         return False
+    return True
 
 
 def _joined(columns: Columns) -> sa.FromClause:
@@ -223,7 +225,9 @@ def _joined(columns: Columns) -> sa.FromClause:
 
 def _select(columns: Columns) -> sa.Select[Any]:
     host = [item.name for item in fields(Row) if item.name in columns]
-    return sa.select(*columns.select(*host), *(_STATE[name] for name in _STATE_COLUMNS)).select_from(_joined(columns))
+    wanted: list[Any] = [*columns.select(*host), *(_STATE[name] for name in _STATE_COLUMNS)]
+    query: Any = sa.select(*wanted).select_from(_joined(columns))
+    return query  # type: ignore[no-any-return]
 
 
 def _row(record: sa.RowMapping) -> Row:
@@ -248,8 +252,8 @@ def _row(record: sa.RowMapping) -> Row:
 
 
 def _json_list(text: str | None) -> list[Any]:
-    value = json.loads(text) if text else []
-    return value if isinstance(value, list) else []
+    value: Any = json.loads(text) if text else []
+    return list(value) if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _months(columns: Columns) -> sa.ColumnElement[Any]:

@@ -69,7 +69,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
         """The line above the table while a sync runs; tells the page to re-read itself when it is over."""
         base = hosting.base(request)
         context = await state_context(hosting)
-        headers = {}
+        headers: dict[str, str] = {}
         if watching and not context["summary"].running:
             failed = context["latest"] is not None and context["latest"].status == "failed"
             context.update(message=finished(context["latest"]), message_tone="bad" if failed else "good")

@@ -6,11 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-import sqlalchemy as sa
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
 
 from crm_adapter.web.errors import HostingError
 
@@ -103,7 +103,7 @@ class PageRoute(APIRoute):
                 return self.pages.error(request, error)
             except RequestValidationError:
                 return self.pages.error(request, HostingError(422, "validation", "Неверный запрос"))
-            except sa.exc.DBAPIError as error:
+            except DBAPIError as error:
                 logger.error("the database failed: %s", type(error.orig).__name__)
                 text = "База данных недоступна. Попробуйте ещё раз через минуту."
                 return self.pages.error(request, HostingError(503, "database_unavailable", text))

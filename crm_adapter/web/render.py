@@ -44,8 +44,12 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(money=formats.money, percent=formats.percent, day=formats.day, counted=formats.count)
-        self._environment.globals.update(labels=labels, has_asset=has_asset, asset_version=asset_version)
+        filters: dict[str, Any] = {
+            "money": formats.money, "percent": formats.percent, "day": formats.day, "counted": formats.count,
+        }  # fmt: skip
+        names: dict[str, Any] = {"labels": labels, "has_asset": has_asset, "asset_version": asset_version}
+        self._environment.filters.update(filters)
+        self._environment.globals.update(names)
 
     def page(self, template: str, context: dict[str, Any]) -> str:
         """A whole page."""

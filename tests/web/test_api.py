@@ -242,7 +242,7 @@ def walk(section: Section) -> tuple[FastAPI, list[tuple[str, str]]]:
         router = create_hosting_router(sessionmaker(engine), None, dependencies=[Depends(require_admin)])
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     assert len(routes) == len(router.routes)
-    return section.app(), sorted((method, route.path) for route in routes for method in route.methods)
+    return section.app(), sorted((method, route.path) for route in routes for method in route.methods or ())
 
 
 def filled(path: str) -> str:
@@ -297,12 +297,15 @@ def test_same_origin_is_judged_by_what_browsers_send(
 
 
 def test_a_router_without_authentication_is_not_built(section: Section) -> None:
+    build: Any = create_hosting_router
     with section.engine() as engine:
-        for wrong in ({"dependencies": []}, {"dependencies": [Depends(require_admin)], "parts": ("everything",)}):
+        guarded = [Depends(require_admin)]
+        wrongs: list[dict[str, Any]] = [{"dependencies": []}, {"dependencies": guarded, "parts": ("everything",)}]
+        for wrong in wrongs:
             with pytest.raises(ConfigurationError):
-                create_hosting_router(sessionmaker(engine), None, **wrong)  # type: ignore[arg-type]
+                build(sessionmaker(engine), None, **wrong)
         with pytest.raises(TypeError):
-            create_hosting_router(sessionmaker(engine), None)  # type: ignore[call-arg]
+            build(sessionmaker(engine), None)
 
 
 def test_a_client_of_the_wrong_kind_is_refused(section: Section) -> None:
