@@ -16,15 +16,16 @@ from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import functions, migrations
 from crm_adapter.cli.output import CommandError
-from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, NO_TOKEN, build_clients, engine_of, missing_schema
+from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, NO_TOKEN, engine_of, missing_schema
+from crm_adapter.configured import build_clients
 from crm_adapter.models import AccountState, EventOutbox, SyncLease
 from crm_adapter.web import labels
 from crm_adapter.web.formats import ago, count, instant
+from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ForbiddenError, TimewebError, UnauthorizedError
 
 if TYPE_CHECKING:
     from crm_adapter.settings import Settings
-    from timeweb_sdk import Timeweb
 
 __all__ = ["Check", "document", "examine", "lines"]
 
@@ -71,7 +72,7 @@ def _timeweb(settings: Settings) -> Iterator[Check]:
     if not settings.is_configured:
         yield Check("token", "Токен", "bad", NO_TOKEN, HOW_TO_SET_TOKEN)
         return
-    for name, client in build_clients(settings, gentle=False).items():
+    for name, client in build_clients(settings, Timeweb, gentle=False).items():
         with client:
             yield from _account(name, client)
 

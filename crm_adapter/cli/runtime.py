@@ -6,21 +6,20 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import configured, migrations
+from crm_adapter import migrations
 from crm_adapter.cli.output import FAILED, CommandError
-from crm_adapter.configured import tune_sqlite
+from crm_adapter.configured import build_clients, open_engine
 from crm_adapter.errors import NotConfigured
 from crm_adapter.fields import INTEGRATION
 from crm_adapter.settings import Settings, SettingsError, load_settings
+from timeweb_sdk import Timeweb
+from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    from timeweb_sdk import Timeweb
 
 __all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "read_settings", "settings_of"]
 
@@ -47,17 +46,10 @@ def read_settings(database_url: str | None = None) -> Settings:
 
 def engine_of(settings: Settings) -> sa.Engine:
     """An engine for ``HOSTING_DATABASE_URL``; a missing driver names its extra."""
-    url = settings.database_url
     try:
-        engine = sa.create_engine(url)
-    except ModuleNotFoundError as error:
-        extra = {"postgresql": "postgres", "mysql": "mariadb", "mariadb": "mariadb"}.get(url.get_backend_name(), "crm")
-        raise CommandError(
-            "missing_extra", f"Нет драйвера базы данных. Установите: pip install 'timeweb-sdk[{extra}]'"
-        ) from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", tune_sqlite)
-    return engine
+        return open_engine(settings)
+    except ConfigurationError as error:
+        raise CommandError("missing_extra", f"Нет драйвера базы данных. {error}") from error
 
 
 @contextmanager
@@ -90,14 +82,7 @@ def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
     if not settings.is_configured:
         raise CommandError("not_configured", NO_TOKEN, hint=HOW_TO_SET_TOKEN)
     with ExitStack() as stack:
-        yield {name: stack.enter_context(client) for name, client in build_clients(settings).items()}
-
-
-def build_clients(settings: Settings, *, gentle: bool = True) -> dict[str, Timeweb]:
-    """Unopened clients by account name; ``gentle=False`` is for a handful of calls that a person waits for."""
-    from timeweb_sdk import Timeweb
-
-    return configured.build_clients(settings, Timeweb, gentle=gentle)
+        yield {name: stack.enter_context(client) for name, client in build_clients(settings, Timeweb).items()}
 
 
 @contextmanager

@@ -66,12 +66,12 @@ def run(
     return DONE
 
 
-def build_app(settings: Settings, reload: Callable[[], Settings] | None = None) -> FastAPI:
-    """The application on the configured database and accounts."""
+def build_app(settings: Settings, load: Callable[[], Settings] | None = None) -> FastAPI:
+    """The application on the configured database; ``load`` reads the settings again, so that tokens may rotate."""
     engine = create_async_engine(settings.async_database_url)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", tune_sqlite)
-    timeweb = AccountClients(AsyncTimeweb, reload or (lambda: settings))
+    timeweb = AccountClients(AsyncTimeweb, load or (lambda: settings))
 
     async def close() -> None:
         for client in timeweb.drain():
