@@ -134,6 +134,12 @@ def test_one_odd_item_costs_the_others_nothing() -> None:
     assert decoded.issues == (DecodeIssue("17.disks.0.size", "int_parsing"),)
 
 
+def test_one_object_in_place_of_a_list_is_its_only_item() -> None:
+    decoded = decode(LIST, list[Machine], json.dumps({"machines": machine()}).encode())
+    assert [item.name for item in decoded.data] == ["web-1"]
+    assert decoded.issues == (DecodeIssue("", "list_type"),)
+
+
 def test_items_that_are_no_objects_are_kept() -> None:
     decoded = decode(LIST, list[Machine], json.dumps({"machines": [machine(), None, "x"]}).encode())
     assert decoded.data[1:] == [None, "x"]
@@ -235,6 +241,32 @@ def test_secrets_in_unknown_fields_are_masked(odd: dict[str, Any]) -> None:
     assert "sesame" not in f"{got!r} {got.model_dump()} {got.model_dump_json()}"
     assert got.admin_password.get_secret_value() == "sesame"  # type: ignore[attr-defined]
     assert got.config["nested"][0]["port"] == 5  # type: ignore[attr-defined]
+
+
+class App(Model):
+    id: int
+    envs: dict[str, Any] | None = None
+    secure_token: dict[str, Any] = Field(default_factory=dict)
+    anything: Any = None
+    rows: list[dict[str, Any]] = Field(default_factory=list)
+
+
+def test_secrets_in_open_fields_are_masked() -> None:
+    body = {
+        "id": 1,
+        "envs": {"DB_PASSWORD": "sesame", "PORT": "80"},
+        "secure_token": {"value": "sesame"},
+        "anything": [{"api_key": "sesame"}],
+        "rows": [{"secret": "sesame", "name": "x"}],
+    }
+    operation = Operation(id="getApp", method="GET", path="/a", attribute="a.get", tag="t", data_key="app")
+    for odd in ({}, {"id": "odd"}):
+        got = decode(operation, App, json.dumps({"app": {**body, **odd}}).encode()).data
+        assert isinstance(got, App)
+        assert got.envs is not None
+        assert (got.envs["PORT"], got.rows[0]["name"]) == ("80", "x")
+        assert got.envs["DB_PASSWORD"].get_secret_value() == "sesame"
+        assert "sesame" not in f"{got!r} {got.model_dump()} {got.model_dump_json()}"
 
 
 def test_a_lenient_object_survives_pickle_and_copy() -> None:

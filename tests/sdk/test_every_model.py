@@ -6,12 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from timeweb_sdk import models
 from timeweb_sdk._core import decode as decoding
 from timeweb_sdk._core.decode import decode
-from timeweb_sdk._core.lenient import adapter_of
 from timeweb_sdk._core.model import Model
 from timeweb_sdk._core.operation import Operation
 from timeweb_sdk._core.secrets import is_secret_name
@@ -52,5 +50,3 @@ def test_no_model_shows_a_secret_that_came_under_a_secret_name() -> None:
         for name, field in model.model_fields.items():
             if is_secret_name(name) and field.annotation in (str, str | None):
                 pytest.fail(f"{model.__name__}.{name} is {field.annotation}, not a secret")
-            if field.annotation in (SecretStr, SecretStr | None):
-                assert "sesame" not in repr(adapter_of(field.annotation).validate_python("sesame"))

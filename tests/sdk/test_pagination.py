@@ -153,6 +153,16 @@ async def test_the_async_page_is_awaitable_and_walks() -> None:
     assert [len(one) async for one in listed.pages()] == [10, 10, 5]
 
 
+@pytest.mark.parametrize(("payload", "items"), [(None, []), ("odd", ["odd"]), ({}, [{}]), ([], [])])
+def test_what_is_no_list_is_a_page_nevertheless(
+    payload: Any, items: list[Any], world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(answer(200, {"servers": payload}))
+    assert world.run(lambda tw: tw.servers.list(limit=3), base_url=server.url).__class__.__name__.endswith("Page")
+    with_response = world.run(lambda tw: tw.servers.with_response.list(limit=3), base_url=server.url)
+    assert with_response.data.items == items
+
+
 def test_a_list_asks_for_whole_pages(world: World, server: StubServer, clock: SkippingClock) -> None:
     server.play(answer(200, {"projects": [], "meta": {"total": 0}, "servers": []}))
     world.run(lambda tw: tw.servers.list(), base_url=server.url)

@@ -51,6 +51,9 @@ class Leniency:
         """Decode a payload that is known not to fit as a whole."""
         if get_origin(wanted) is list and is_array(value):
             return self._decode_items(wanted, value, "", "")
+        if get_origin(wanted) is list and fits(get_args(wanted)[0], value):
+            self.note("", "list_type")
+            return [self.decode(get_args(wanted)[0], value, "0")]
         return self.decode(wanted, value, "")
 
     def decode(self, wanted: Any, value: Any, path: str, name: str = "") -> Any:
@@ -96,7 +99,8 @@ class Leniency:
             key = next((key for key in (alias, name, spelled.get(plain(alias))) if key in value), None)
             if key is not None:
                 known[key] = name
-                values[name] = self.decode(_annotation(field), value[key], _join(path, name), name)
+                decoded = self.decode(_annotation(field), value[key], _join(path, name), name)
+                values[name] = mask(name, decoded) if is_object(decoded) or is_array(decoded) else decoded
             elif field.is_required():
                 self.note(_join(path, name), "missing")
                 values[name] = None

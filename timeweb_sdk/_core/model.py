@@ -1,10 +1,12 @@
 """The base class of every object that the API returns."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-from timeweb_sdk._core.secrets import mask_extra_value, remember_extra_name
+from timeweb_sdk._core.secrets import mask, mask_extra_value, remember_extra_name
 
 
 class DecodeIssue(NamedTuple):
@@ -37,6 +39,14 @@ class Model(BaseModel):
             Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]
         ]
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        schema = handler(source)
+        fields: dict[str, Any] = cast(dict[str, Any], schema).get("schema", {}).get("fields", {})
+        for name, field in fields.items():
+            field["schema"] = _masking(name, field["schema"])
+        return schema
+
     @property
     def decode_issues(self) -> tuple[DecodeIssue, ...]:
         """Where this object, or one inside it, differs from the contract; empty for a reply that keeps it."""
@@ -53,6 +63,15 @@ class Model(BaseModel):
 
     def _without_complaint(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"warnings": "none", **options} if self.__pydantic_private__ else options
+
+
+def _masking(name: str, schema: Any) -> Any:
+    """Mask the secrets in what the contract leaves open: a field that is Any, or an object of any values."""
+    inner = "schema" if schema["type"] in ("nullable", "default") else "items_schema" if schema["type"] == "list" else None
+    if inner is not None and inner in schema:
+        return {**schema, inner: _masking(name, schema[inner])}
+    is_open = schema["type"] == "any" or (schema["type"] == "dict" and schema.get("values_schema", {}).get("type") == "any")
+    return core_schema.no_info_after_validator_function(partial(mask, name), schema) if is_open else schema
 
 
 def set_decode_issues(model: Model, issues: tuple[DecodeIssue, ...]) -> None:

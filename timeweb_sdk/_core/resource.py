@@ -9,6 +9,7 @@ from typing_extensions import TypeForm
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
 from timeweb_sdk._core.response import Response
+from timeweb_sdk._core.shapes import is_array
 from timeweb_sdk._core.table import operation
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk._core.waiters import AsyncWaits, Waits
@@ -189,5 +190,7 @@ def _listing(call: Call) -> Listing:
 
 
 def _chunk(response: Response[Any]) -> Chunk[Any]:
-    items: list[Any] = response.data or []
+    data = response.data
+    # One object, or whatever else, in place of a list is kept as its only item.
+    items = data if is_array(data) else [] if data is None else [data]
     return Chunk(items, len(items), response.total, response.response_id, response.decode_issues)
