@@ -1,17 +1,20 @@
-"""The shipped application with a queue and keys of the test's own: ``celery -A tests.celery.worker_app worker``."""
+"""The shipped application with a queue and keys of the test's own: ``celery -A tests.celery.worker_app worker``.
+
+``TEST_CLOCK`` names a file with an instant: tasks live then, whatever the time is.  ``TEST_DONE`` names a file that gets a
+line for each task that ended.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
+from typing import Any
+
+import time_machine
+from celery.signals import task_postrun, task_prerun
 
 from crm_adapter.tasks.app import app
-
-if ahead := float(os.environ.get("TEST_CLOCK_AHEAD", "0")):
-    import time
-
-    import time_machine
-
-    time_machine.travel(time.time() + ahead, tick=True).start()
 
 name = os.environ["TEST_QUEUE"]
 app.conf.update(
@@ -22,3 +25,23 @@ app.conf.update(
 )
 if app.conf.broker_url.startswith("redis"):
     app.conf.broker_transport_options = {"global_keyprefix": f"{name}:"}
+
+if ahead := float(os.environ.get("TEST_CLOCK_AHEAD", "0")):
+    time_machine.travel(time.time() + ahead, tick=True).start()
+
+if "TEST_CLOCK" in os.environ:
+    clock, done = Path(os.environ["TEST_CLOCK"]), Path(os.environ["TEST_DONE"])
+    travellers: list[Any] = []
+
+    def depart(**_: object) -> None:
+        traveller = time_machine.travel(float(clock.read_text()), tick=True)
+        traveller.start()
+        travellers.append(traveller)
+
+    def arrive(task: Any, **_: object) -> None:
+        travellers.pop().stop()
+        with done.open("a") as file:
+            file.write(f"{task.name}\n")
+
+    task_prerun.connect(depart, weak=False)
+    task_postrun.connect(arrive, weak=False)
