@@ -292,8 +292,15 @@ def _log(
     session.add_all(
         ChangeLog(
             at=now, server_id=crm_id, timeweb_id=timeweb_id, actor=actor, field=name,
-            old=None if old is None else str(old), new=None if new is None else str(new),
+            old=_logged(old), new=_logged(new),
         )
         for name, (old, new) in shown.items()
     )  # fmt: skip
     session.flush()
+
+
+def _logged(value: Any) -> str | None:
+    """As sync logs it: the host's floats are money and have two decimals."""
+    if isinstance(value, float):
+        value = money_or_none(value)
+    return None if value is None else str(value)
