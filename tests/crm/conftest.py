@@ -13,9 +13,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.models import AdapterBase, HostBase, create_all
-from tests.crm.support import memory_database
+from tests.crm.support import dispose_memory, memory_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(autouse=True)
+def closed_databases() -> Iterator[None]:
+    yield
+    dispose_memory()
 
 
 @pytest.fixture

@@ -52,6 +52,31 @@ OPS = st.one_of(
 )
 LIVES = st.lists(OPS, min_size=1, max_size=6)
 
+#: Lives that hold what every check needs to see at least once, so that no check depends on the generator's luck.
+CERTAIN: tuple[list[Op], ...] = (
+    [("status", 1, status) for status in STATUSES],
+    [
+        ("price", 1, 900.5),
+        ("price", 1, None),
+        ("no cost row", 1),
+        ("ip", 1, "203.0.113.200"),
+        ("ip", 1, None),
+        ("discount", 0.333),
+    ],
+    [("human", 1, "cost_price", 123.45), ("price", 1, 900.5), ("human", 2, "status", "closed"), ("status", 2, "off")],
+    [("human", 1, "server_name", "мой"), ("name", 1, "сайт"), ("human", 2, "client_price", 100.0), ("human", 3, "notes", "x")],
+    [("vanish", 1), ("usage", 2, 5), ("return", 1), ("return", 4), ("vanish", 2), ("vanish", 3)],
+    [
+        ("typed", "203.0.113.200"),
+        ("ip", 4, None),
+        ("return", 4),
+        ("typed", "203.0.113.3"),
+        ("human", 1, "auto_sync", False),
+        ("ram", 1, 512),
+    ],
+    [("fault", name, number) for name in ("servers.list", "cost.list", "finances.get") for number in (0, 2)],
+)
+
 
 @dataclass(frozen=True)
 class Step:

@@ -209,9 +209,19 @@ def client(fake: FakeTimeweb) -> Any:
     return fake
 
 
+_opened: list[Engine] = []
+
+
+def dispose_memory() -> None:
+    """Close every database in memory that was opened since the last call."""
+    while _opened:
+        _opened.pop().dispose()
+
+
 def memory_database() -> sessionmaker[Session]:
     """An empty SQLite in memory, one connection."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    _opened.append(engine)
     with engine.begin() as connection:
         create_all(connection)
     return sessionmaker(engine)

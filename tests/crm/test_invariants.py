@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crm.invariants import INVARIANTS, RECORDED, record_lives
+from tests.crm.support import dispose_memory
 
 
 @pytest.fixture(scope="module", autouse=True)
 def recorded_lives() -> Iterator[None]:
     record_lives()
+    dispose_memory()
     yield
     RECORDED.clear()
 
