@@ -70,11 +70,11 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render the record; an exception is told by its traceback, as logging does."""
         document: dict[str, Any] = {
+            **getattr(record, "fields", {}),
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": getattr(record, "event", None) or record.getMessage(),
-            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
