@@ -153,6 +153,8 @@ def test_items_that_are_no_objects_are_kept() -> None:
         {"server": machine(), "meta": {}, "response_id": None},
         machine(),
         {**machine(), "response_id": "r"},
+        {**machine(), "address": {"id": 7, "name": "nested"}},
+        {"thing": machine(), "elapsed": 0.1, "warnings": []},
     ],
 )
 def test_the_payload_is_found_wherever_it_stands(body: dict[str, Any]) -> None:
@@ -161,7 +163,10 @@ def test_the_payload_is_found_wherever_it_stands(body: dict[str, Any]) -> None:
     assert (got.id, got.name) == (1, "web-1")
 
 
-@pytest.mark.parametrize("body", [{"ssh_keys": ["k"]}, {"ssh-keys": ["k"]}, {"keys": ["k"], "meta": {"total": 1}}, ["k"]])
+@pytest.mark.parametrize(
+    "body",
+    [{"ssh_keys": ["k"]}, {"ssh-keys": ["k"]}, {"keys": ["k"], "meta": {"total": 1}}, {"keys": ["k"], "page": {}}, ["k"]],
+)
 def test_a_list_is_found_wherever_it_stands(body: Any) -> None:
     assert decode(KEYS, list[str], json.dumps(body).encode()).data == ["k"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import timeweb_sdk
-from tests.sdk.stub_server import StubServer, answer, error
+from tests.sdk.stub_server import Behaviour, StubServer, answer, error, hang_up, html
 from tests.sdk.worlds import TOKEN, SkippingClock, World
 from timeweb_sdk import errors
 
@@ -101,23 +101,23 @@ def test_a_quarantined_server_needs_no_confirmation(server: StubServer, clock: S
 
 
 def test_a_404_after_a_delete_of_unknown_fate_is_success(world: World, server: StubServer, clock: SkippingClock) -> None:
-    from tests.sdk.stub_server import hang_up
+    for lost in (hang_up, html(502)):
+        server.arrivals.clear()
+        server.play(lost, error(404, "not_found"))
+        assert world.run(lambda tw: tw.servers.delete(1), base_url=server.url) is None
+        assert len(server.arrivals) == 2
 
-    server.play(hang_up, error(404, "not_found"))
-    assert world.run(lambda tw: tw.servers.delete(1), base_url=server.url) is None
-    assert len(server.arrivals) == 2
 
-
-@pytest.mark.parametrize("status", [500, 429])
-def test_a_404_after_a_delete_that_was_answered_is_an_error(status: int, server: StubServer, clock: SkippingClock) -> None:
-    server.play(error(status), error(404, "not_found"))
+@pytest.mark.parametrize("refusal", [error(500), error(429), html(429), html(404)])
+def test_a_404_after_a_delete_that_was_answered_is_an_error(
+    refusal: Behaviour, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(refusal, error(404, "not_found"))
     with pytest.raises(errors.NotFoundError):
         World(False, "httpx").run(lambda tw: tw.servers.delete(1), base_url=server.url)
 
 
 def test_an_edge_404_after_a_delete_proves_nothing(server: StubServer, clock: SkippingClock) -> None:
-    from tests.sdk.stub_server import hang_up, html
-
     server.play(hang_up, html(404))
     with pytest.raises(errors.EdgeError):
         World(False, "httpx").run(lambda tw: tw.servers.delete(1), base_url=server.url, max_retries=1)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr
 
-from timeweb_sdk import NOT_GIVEN, ConfigurationError, Model, Timeweb
+from timeweb_sdk import NOT_GIVEN, AsyncTimeweb, ConfigurationError, Model, Timeweb
 from timeweb_sdk._core.request import encode_query, fill_path, to_json
 
 URL = "https://api.timeweb.cloud"
@@ -45,6 +45,13 @@ def test_a_get() -> None:
     assert request.headers["user-agent"].startswith("timeweb-sdk/")
     assert request.content == b""
     assert "content-type" not in request.headers
+
+
+@respx.mock
+async def test_an_async_get_over_the_small_pools() -> None:
+    respx.get(f"{URL}/api/v1/servers/5").respond(json={"server": {"id": 5}})
+    async with AsyncTimeweb("token-1") as tw:
+        assert (await tw.servers.get(5)).id == 5
 
 
 @respx.mock

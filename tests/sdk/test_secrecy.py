@@ -152,6 +152,7 @@ def test_connect_timeouts_name_the_ban_and_the_remedy(clock: SkippingClock) -> N
         ("token_type", False),
         ("tokens_count", False),
         ("max_tokens", False),
+        ("tokens", True),
         ("name", False),
         ("key_data", False),
         ("passport", False),

@@ -106,9 +106,10 @@ def _find_payload(data_key: str | None, body: Any, returns: Any) -> tuple[str | 
         if plain(key) == plain(data_key):
             return data_key, rest[key]
     fitting = [key for key, value in rest.items() if isinstance(value, (dict, list)) and fits(returns, value)]
-    if len(rest) == len(fitting) == 1:
+    is_bare = fits(returns, rest)
+    if len(fitting) == 1 and (len(rest) == 1 or not is_bare):
         return fitting[0], rest[fitting[0]]
-    return None, rest if fits(returns, rest) else _ABSENT
+    return None, rest if is_bare else _ABSENT
 
 
 @lru_cache(maxsize=1024)

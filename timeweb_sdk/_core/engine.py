@@ -85,8 +85,14 @@ def _repeat(run: Execution, request: Request, pace: Pace) -> Generator[Command, 
         run.delivery = failure.delivery
         if run.may_be_done and request.method == "DELETE" and isinstance(failure, NotFoundError):
             return _response(run, failure.status_code, {}, Decoded(None, response_id=failure.response_id), pace)
-        run.may_be_done |= failure.delivery == "unknown" or (isinstance(failure, APIError) and failure.from_edge)
+        run.may_be_done |= _leaves_doubt(failure)
         yield from _wait_to_repeat(run, request, failure, pace)
+
+
+def _leaves_doubt(failure: TransportError | APIError) -> bool:
+    """Whether the request may have been carried out: no reply came, or a proxy lost it."""
+    lost_by_proxy = isinstance(failure, APIError) and failure.from_edge and failure.status_code >= 500
+    return failure.delivery == "unknown" or lost_by_proxy
 
 
 def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Generator[Command, Any, Reply]:

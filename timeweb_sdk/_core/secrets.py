@@ -10,11 +10,14 @@ from pydantic import SecretStr
 from timeweb_sdk._core.shapes import is_array, is_mapping
 
 _SECRET_NAME = re.compile(
-    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token(?!s)|kube_?config|credential",
+    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
     re.IGNORECASE,
 )
 _NOT_SECRET = re.compile(
-    r"^(is|has|can|use|needs?|should|require)_|_(id|ids|count|method|policy|at|expires?|length|type|status|enabled|name)$"
+    r"^(is|has|can|use|needs?|should|require)_"
+    r"|_(id|ids|count|method|policy|at|expires?|length|type|status|enabled|name)$"
+    # Quantities, as language models are billed by.
+    r"|^(max|min|total|used|free|remaining|input|output|prompt|completion)_tokens$"
 )
 
 
