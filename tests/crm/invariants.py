@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 from hypothesis import HealthCheck, Phase, given, settings
+from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import ensure_fresh, import_servers, mark_paid, sync_all, sync_server, update_manual
 from crm_adapter.fields import HUMAN, SHARED
@@ -26,6 +28,7 @@ from tests.crm.support import (
     client,
     cost,
     everything,
+    file_database,
     memory_database,
     rows,
     server,
@@ -357,7 +360,12 @@ def a_dry_run_counts_what_the_run_does() -> None:
 
 def opening_never_waits_for_timeweb() -> None:
     """17: ``ensure_fresh`` comes back while Timeweb is still silent, and starts one sync however often it is called."""
-    db, fake, release, asked = memory_database(), world(1), threading.Event(), threading.Event()
+    with TemporaryDirectory() as folder:
+        _opening(file_database(folder))
+
+
+def _opening(db: sessionmaker[Session]) -> None:
+    fake, release, asked = world(1), threading.Event(), threading.Event()
 
     def silent() -> None:
         assert threading.current_thread() is not threading.main_thread(), "the caller waits for Timeweb"
@@ -365,13 +373,15 @@ def opening_never_waits_for_timeweb() -> None:
         assert release.wait(30)
 
     fake.faults = {"projects.list": [silent]}
-    answers = [ensure_fresh(db, client(fake)).status for _ in range(3)]
-    assert asked.wait(30)
-    answers.append(ensure_fresh(db, client(fake)).status)
-    release.set()
-    for thread in threading.enumerate():
-        if thread.name == "timeweb-sync":
-            thread.join(30)
+    try:
+        answers = [ensure_fresh(db, client(fake)).status for _ in range(3)]
+        assert asked.wait(30)
+        answers.append(ensure_fresh(db, client(fake)).status)
+    finally:
+        release.set()
+        for thread in threading.enumerate():
+            if thread.name == "timeweb-sync":
+                thread.join(30)
     assert answers == ["started", "running", "running", "running"], answers
     assert ensure_fresh(db, client(fake)).status == "fresh"
     assert fake.names.count("servers.list") == 1

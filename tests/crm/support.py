@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event, select, update
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from crm_adapter.models import AdapterBase, ChangeLog, EventOutbox, HostBase, HostingServer, TimewebServerState, create_all
 from timeweb_sdk.errors import NotFoundError
@@ -222,6 +222,14 @@ def memory_database() -> sessionmaker[Session]:
     """An empty SQLite in memory, one connection."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     _opened.append(engine)
+    with engine.begin() as connection:
+        create_all(connection)
+    return sessionmaker(engine)
+
+
+def file_database(folder: str) -> sessionmaker[Session]:
+    """An empty SQLite in a file, for threads."""
+    engine = create_engine(f"sqlite:///{folder}/crm.sqlite3", poolclass=NullPool)
     with engine.begin() as connection:
         create_all(connection)
     return sessionmaker(engine)
