@@ -16,7 +16,7 @@ from crm_adapter.web.context import Hosting
 from crm_adapter.web.dependencies import Actor
 from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
 from crm_adapter.web.export import to_csv
-from crm_adapter.web.listing import SORTS, VIEWS, Filters, Listing, list_rows
+from crm_adapter.web.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
 
 if TYPE_CHECKING:
     from crm_adapter.results import ServerSyncResult
@@ -114,7 +114,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/api/stats")
     async def stats() -> dict[str, Any]:
         """Sums of the section, RUB per month; null where nothing is known."""
-        totals = await hosting.backend.totals(hosting.today())
+        columns, today = hosting.backend.columns, hosting.today()
+        totals = await hosting.backend.read(lambda session: read_totals(session, columns, today))
         return {"success": True, **to_plain(totals)}
 
     @api.get("/export.csv")

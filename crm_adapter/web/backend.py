@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from crm_adapter import aio, functions
 from crm_adapter.fields import Columns, FieldMap, validate_mapping
 from crm_adapter.flow import clients_of
-from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult, SyncReport, Totals
+from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult, SyncReport
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
@@ -126,10 +126,6 @@ class Backend:
     async def mark_paid(self, row_id: int, *, expected_date: Any, actor: str | None) -> EditResult:
         """Move the payment date."""
         return await self._call(EditResult, "mark_paid", row_id, expected_date=expected_date, actor=actor, **self._mapping)
-
-    async def totals(self, today: Any) -> Totals:
-        """Sums of the section."""
-        return await self._call(Totals, "totals", today=today, **self._mapping)
 
     async def changes(self, row_id: int, limit: int) -> list[Change]:
         """The change log of one row."""

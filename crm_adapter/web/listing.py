@@ -16,16 +16,17 @@ from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.fields import Columns
 from crm_adapter.mapping import PROBLEM_STATUSES
-from crm_adapter.models import UNKNOWN_CLIENT, TimewebServerState
+from crm_adapter.models import UNKNOWN_CLIENT, AccountState, TimewebServerState
 from crm_adapter.money import MONTHS, as_midnight, margin, monthly_income, percent, to_money
-from crm_adapter.results import to_plain
+from crm_adapter.reading import sum_up
+from crm_adapter.results import Totals, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
-__all__ = ["PAGE_SIZE", "SORTS", "VIEWS", "Filters", "Listing", "Row", "get_row", "list_rows", "projects"]
+__all__ = ["PAGE_SIZE", "SORTS", "VIEWS", "Filters", "Listing", "Row", "get_row", "list_rows", "projects", "read_totals"]
 
 PAGE_SIZE: Final = 100
 
@@ -156,7 +157,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of rows; ``total`` counts all that match, ``everything`` all that exist."""
+    """A page of rows; ``total`` counts all that match, ``everything`` all that exist where none matches."""
 
     rows: Sequence[Row]
     total: int
@@ -170,18 +171,32 @@ class Listing:
 
 
 def list_rows(session: Session, columns: Columns, filters: Filters, *, today: date) -> Listing:
-    """One page of rows in the wished order, in three statements."""
+    """One page of rows in the wished order, in two statements."""
     query = _select(columns)
     conditions = _conditions(columns, filters, today, session.get_bind().dialect.name)
     matching = sa.select(sa.func.count()).select_from(_joined(columns)).where(*conditions)
     total = session.scalar(matching) or 0
-    everything = (session.scalar(sa.select(sa.func.count()).select_from(columns.table)) or 0) if conditions else total
+    if not total:
+        everything = session.scalar(sa.select(sa.func.count()).select_from(columns.table)) or 0 if conditions else 0
+        return Listing([], 0, everything, replace(filters, page=1))
     if filters.size:
         last = max(1, -(-total // filters.size))
         filters = replace(filters, page=min(max(filters.page, 1), last))
         query = query.limit(filters.size).offset((filters.page - 1) * filters.size)
     query = query.where(*conditions).order_by(*_order(columns, filters, today))
-    return Listing([_row(record) for record in session.execute(query).mappings()], total, everything, filters)
+    return Listing([_row(record) for record in session.execute(query).mappings()], total, total, filters)
+
+
+def read_totals(session: Session, columns: Columns, today: date) -> Totals:
+    """What :func:`crm_adapter.totals` gives, from only the columns that it sums up; in two statements."""
+    names = (
+        "status", "client_price", "service_fee", "payment_period", "cost_price", "client_name", "client_id",
+        "next_payment_date",
+    )  # fmt: skip
+    wanted: list[Any] = [*columns.select(*names), _STATE.removed_at.label("state_removed_at")]
+    rows: Any = session.execute(sa.select(*wanted).select_from(_joined(columns))).mappings()
+    accounts = session.execute(sa.select(AccountState.other_costs, AccountState.balance, AccountState.hours_left))
+    return sum_up(rows, [(other, balance, hours) for other, balance, hours in accounts], today)
 
 
 def get_row(session: Session, columns: Columns, row_id: int) -> Row | None:

@@ -15,7 +15,7 @@ from crm_adapter.web.api_crm import filters_of
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.formats import UNKNOWN, day, instant, money
-from crm_adapter.web.listing import VIEWS, Filters, list_rows, projects
+from crm_adapter.web.listing import VIEWS, Filters, list_rows, projects, read_totals
 from crm_adapter.web.pages import PageRoute, Pages, is_htmx
 from crm_adapter.web.render import STATIC, Renderer, asset_version
 from crm_adapter.web.summary import finished, read_summary
@@ -58,7 +58,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
         if not is_htmx(request):
             await hosting.freshen()
         context = await _page_context(hosting, base, filters)
-        context.update(await pages.money(), has_csv=has_csv, message=_DONE.get(done, ""), message_tone="good")
+        context.update(has_csv=has_csv, message=_DONE.get(done, ""), message_tone="good")
         if run:
             latest = context["latest"]
             context["message"] = finished(latest) if latest and latest.run_id == run else ""
@@ -114,11 +114,12 @@ async def _months(hosting: Hosting) -> list[charts.Month]:
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:
     columns, today, configured = hosting.backend.columns, hosting.today(), hosting.is_configured
-    listing, names, summary = await hosting.backend.read(
+    listing, names, summary, totals = await hosting.backend.read(
         lambda session: (
             list_rows(session, columns, filters, today=today),
             projects(session, columns),
             read_summary(session, configured=configured),
+            read_totals(session, columns, today),
         )
     )
     shown, latest = listing.filters, await _latest(hosting)
@@ -129,6 +130,7 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
         "query": _query(shown),
         "filters": shown,
         "listing": listing,
+        "totals": totals,
         "projects": names,
         "today": today,
         "many_accounts": len(summary.accounts) > 1,

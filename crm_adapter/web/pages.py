@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
 from crm_adapter.web.errors import HostingError
+from crm_adapter.web.listing import read_totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -71,7 +72,8 @@ class Pages:
 
     async def money(self) -> dict[str, Any]:
         """The sums above the table."""
-        return {"totals": await self.hosting.backend.totals(self.hosting.today())}
+        columns, today = self.hosting.backend.columns, self.hosting.today()
+        return {"totals": await self.hosting.backend.read(lambda session: read_totals(session, columns, today))}
 
     def error(self, request: Request, error: HostingError) -> Response:
         """An error in the form that the asker understands."""

@@ -232,3 +232,25 @@ def test_the_chart_undoes_changes_month_by_month(synced: Section) -> None:
         (Decimal(500), Decimal(200), Decimal(400)),
         (Decimal(500), Decimal(200), Decimal(400)),
     ]
+
+
+def test_the_sums_are_those_of_the_adapter(synced: Section) -> None:
+    from datetime import date
+
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from crm_adapter import functions
+    from crm_adapter.fields import validate_mapping
+    from crm_adapter.models import HostingServer
+    from crm_adapter.web.listing import read_totals
+
+    synced.execute("UPDATE hosting_servers SET client_price = 2000, client_name = 'Анна' WHERE id % 2 = 0")
+    synced.execute("UPDATE hosting_servers SET payment_period = 'quarterly', service_fee = 100 WHERE id % 3 = 0")
+    synced.execute("UPDATE hosting_servers SET next_payment_date = '2020-01-01 00:00:00.000000' WHERE id = 4")
+    synced.execute("UPDATE timeweb_server_state SET removed_at = '2026-01-01 00:00:00.000000' WHERE server_id = 8")
+    today = date(2026, 6, 1)
+    with synced.engine() as engine:
+        with Session(engine) as session:
+            ours = read_totals(session, validate_mapping(HostingServer), today)
+        assert ours == functions.totals(sessionmaker(engine), today=today)
+    assert ours.overdue_count == 1
