@@ -23,7 +23,7 @@ from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.limits import RateLimit
 
 if TYPE_CHECKING:
-    import httpx
+    from timeweb_sdk._core.transport import AsyncHttpClient, SyncHttpClient
 
 __all__ = ["AsyncTimeweb", "Timeweb"]
 
@@ -98,7 +98,7 @@ class Timeweb(_Client, Resources):
         read_only: bool = False,
         strict: bool = False,
         hooks: Iterable[Hook] = (),
-        http_client: "httpx.Client | Any | None" = None,
+        http_client: "SyncHttpClient | None" = None,
     ) -> None:
         self._options = Options(
             rate_limit=rate_limit,
@@ -152,7 +152,7 @@ class AsyncTimeweb(_Client, AsyncResources):
         read_only: bool = False,
         strict: bool = False,
         hooks: Iterable[Hook] = (),
-        http_client: "httpx.AsyncClient | Any | None" = None,
+        http_client: "AsyncHttpClient | None" = None,
     ) -> None:
         self._options = Options(
             rate_limit=rate_limit,

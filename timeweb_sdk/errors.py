@@ -3,7 +3,7 @@
 All errors pickle and copy. None holds the token or a request body.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from timeweb_sdk._core.types import Delivery
 
@@ -211,18 +211,3 @@ class ServerError(APIError):
 
 class EdgeError(APIError):
     """A reply that proves nothing about the API: a 404 without an error code, a redirect, a page in place of JSON."""
-
-
-class StatusErrors:
-    """Which error a status stands for."""
-
-    BY_STATUS: ClassVar[dict[int, type[APIError]]] = {
-        400: BadRequestError,
-        401: UnauthorizedError,
-        403: ForbiddenError,
-        404: NotFoundError,
-        409: ConflictError,
-        422: BadRequestError,
-        423: LockedError,
-        429: RateLimitError,
-    }

@@ -161,6 +161,20 @@ def _in_turn(tw: object, method: str) -> object:
     return both()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_refusal_of_a_proxy_proves_that_nothing_arrived(
+    method: str, world: World, server: StubServer, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.url)
+    server.play(answer(407))
+
+    with pytest.raises(errors.ProxyError) as caught:
+        world.run(lambda tw: tw.request(method, "/x"), base_url="https://api.example.com", max_retries=1)
+
+    assert (caught.value.attempts, caught.value.delivery) == (2, "not_sent")
+    assert [arrival.method for arrival in server.arrivals] == ["CONNECT", "CONNECT"]
+
+
 def test_idle_connection_that_the_server_closed_is_replaced(server: StubServer, clock: SkippingClock) -> None:
     def use(tw: object) -> object:
         request = tw.request  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.commands import Command, Send, Sleep
 from timeweb_sdk._core.decode import Decoded
-from timeweb_sdk._core.events import Event, emit
+from timeweb_sdk._core.events import Event, Kind, emit
 from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import Gate, Pace, Permit
 from timeweb_sdk._core.replies import interpret
@@ -174,7 +174,7 @@ def _log_attempt(run: Execution, request: Request, result: object, elapsed: floa
 def _tell(
     run: Execution,
     request: Request,
-    kind: Any,
+    kind: Kind,
     *,
     status_code: int | None = None,
     error: str | None = None,

@@ -8,11 +8,14 @@ from typing import Literal
 _log = logging.getLogger("timeweb_sdk")
 
 
+Kind = Literal["request", "response", "retry"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A moment of a call. It holds neither the token nor a body."""
 
-    kind: Literal["request", "response", "retry"]
+    kind: Kind
     """Before an attempt is sent, after it was answered or failed, before the wait for the next one."""
     operation: str
     method: str

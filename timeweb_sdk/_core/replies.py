@@ -7,15 +7,26 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from timeweb_sdk import errors
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.decode import Decoded, Mismatch, NotJSON, decode, parse
 from timeweb_sdk._core.secrets import mask, scrub
 from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk._core.transport import Reply
 from timeweb_sdk._core.types import NOT_GIVEN
-from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError, StatusErrors
+from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError
 
 _ENVELOPE = frozenset({"status_code", "error_code", "message", "response_id"})
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: errors.BadRequestError,
+    401: errors.UnauthorizedError,
+    403: errors.ForbiddenError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    422: errors.BadRequestError,
+    423: errors.LockedError,
+    429: errors.RateLimitError,
+}
 _WHATEVER_THE_BODY = frozenset({401, 403, 429})
 
 
@@ -57,7 +68,7 @@ def error_of(reply: Reply, token: SecretStr, now: float) -> APIError:
     if reply.status >= 500:
         kind: type[APIError] = ServerError
     elif reply.status in _WHATEVER_THE_BODY or (canonical and reply.status >= 400):
-        kind = StatusErrors.BY_STATUS.get(reply.status, APIError)
+        kind = _BY_STATUS.get(reply.status, APIError)
     else:
         kind = EdgeError
     messages = _messages(body.get("message"), token)

@@ -11,11 +11,11 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from timeweb_sdk import errors
 from timeweb_sdk._core.clock import Clock
+from timeweb_sdk._core.pools import Pools, proxies
 from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.secrets import Content
 from timeweb_sdk._core.types import Delivery
@@ -25,6 +25,10 @@ from timeweb_sdk.errors import ConfigurationError, TransportError
 if TYPE_CHECKING:
     import httpx
     from pydantic import SecretStr
+
+    # A client of httpx2 has the same interface and another type; naming it would make every user's type checker load it.
+    SyncHttpClient: TypeAlias = httpx.Client | Any
+    AsyncHttpClient: TypeAlias = httpx.AsyncClient | Any
 
 CONNECT_TIMEOUT = 10.0
 
@@ -116,8 +120,8 @@ class Session:
         library = _library(self._library)
         options: dict[str, Any] = {"headers": self._own_headers()}
         verify = _ssl_context(library) if self._base_url.startswith("https:") else False
-        if kind == "AsyncClient" and self._library == "httpx" and not _proxies():
-            return library.AsyncClient(transport=_Pools(library, verify), **options)
+        if kind == "AsyncClient" and self._library == "httpx" and not proxies():
+            return library.AsyncClient(transport=Pools(library, verify), **options)
         return getattr(library, kind)(verify=verify, **options)
 
     def _check_open(self) -> None:
@@ -253,44 +257,6 @@ async def _aread(response: Any) -> Content | None:
 
 def _reply(response: Any, content: Content | None) -> Reply:
     return Reply(response.status_code, response.headers, content or Content(), content is not None)
-
-
-def _proxies() -> set[str]:
-    """Return the schemes for which the environment names a proxy; a client with a transport of its own ignores them."""
-    return {"http", "https", "all"} & getproxies().keys()
-
-
-class _Pools:
-    """Several small connection pools in place of a large one, as a transport for httpx.
-
-    The pool of httpx looks at every connection for every request under way, twice for each: with 20 in flight that
-    takes most of the time. With several pools each request meets few others. (httpx2 has mended it.)
-    """
-
-    COUNT = 4
-
-    def __init__(self, library: Any, verify: Any) -> None:
-        self._pools = [library.AsyncHTTPTransport(verify=verify) for _ in range(self.COUNT)]
-        self._under_way = [0] * self.COUNT
-
-    async def handle_async_request(self, request: Any) -> Any:
-        # The first of the least busy ones, so that calls one after another keep to one connection.
-        chosen = min(range(self.COUNT), key=self._under_way.__getitem__)
-        self._under_way[chosen] += 1
-        try:
-            return await self._pools[chosen].handle_async_request(request)
-        finally:
-            self._under_way[chosen] -= 1
-
-    async def __aenter__(self) -> "_Pools":
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
 
 
 def _library(name: str) -> Any:
