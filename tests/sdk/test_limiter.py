@@ -133,6 +133,8 @@ def test_a_waiter_whose_event_loop_is_closed_hands_its_slot_on() -> None:
     gone.on_grant(closed)
     limit.settle(held, 0.0)
     assert next_one.ready_at is not None
+    limit.give_back(gone)
+    assert limit.reserve(0.0).ready_at is None
 
 
 def test_threads_do_not_lose_slots() -> None:

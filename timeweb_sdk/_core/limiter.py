@@ -78,16 +78,19 @@ class Bucket:
         """The request was not sent: the slot is as it was."""
         with self._lock:
             if ticket.ready_at is None:
-                self._queue.remove(ticket)
+                if ticket in self._queue:
+                    self._queue.remove(ticket)
                 return
         self._put_back(ticket, ticket.ready_at)
 
     def _put_back(self, ticket: Ticket, free_at: float) -> None:
         with self._lock:
             while self._queue:
+                heir = self._queue.popleft()
                 try:
-                    self._queue.popleft().grant(free_at)
+                    heir.grant(free_at)
                 except RuntimeError:  # the event loop of that task is closed: it cannot go any more
+                    heir.ready_at = None
                     continue
                 return
             heapq.heappush(self._free, free_at)
