@@ -28,6 +28,15 @@ _CATALOGUES: dict[str, Callable[[], list[Item]]] = {
     "locations": _catalogue.locations,
 }
 _COLLECTIONS = ("servers", "ips", "projects", "ssh_keys", "domains")
+_FINANCES: Item = {
+    "balance": 10_000.0,
+    "currency": "RUB",
+    "discount_end_date_at": None,
+    "discount_percent": 0,
+    "total_paid": 0,
+    "autopay_card_info": None,
+}
+"""What an account says of its money that does not follow from what it runs."""
 _LISTS = (*_CATALOGUES, *_COLLECTIONS, "services_costs")
 _FIRST_ID = 1001
 
@@ -55,10 +64,10 @@ class Account:
         self.state = state
         for name, default in _CATALOGUES.items():
             state.setdefault(name, default())
+        state.setdefault("projects", [self.default_project()])
         for name in _COLLECTIONS:
             state.setdefault(name, [])
-        if not state["projects"]:
-            state["projects"].append(self.default_project())
+        state["finances"] = {**_FINANCES, **state.get("finances", {})}
         state.setdefault("project_resources", [])
         state.setdefault("dns_records", {})
         state.setdefault("backups", {})
@@ -156,7 +165,8 @@ class Account:
     def home_project(self) -> Item:
         """The default project, where resources without an explicit one live."""
         projects = self.items("projects")
-        return next((project for project in projects if project.get("is_default")), projects[0])
+        default = next((project for project in projects if project.get("is_default")), None)
+        return default or (projects[0] if projects else self.default_project())
 
     def project_of(self, kind: str, resource_id: Any) -> int:
         for entry in self.items("project_resources"):

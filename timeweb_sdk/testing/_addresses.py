@@ -40,12 +40,16 @@ def addresses_of(server: Item) -> list[Item]:
     ]
 
 
-def create_floating(account: Account, zone: str, *, ddos_guard: bool = False) -> Item:
+_ZONE = "spb-1"
+"""Where an address is that was asked for by a server of unknown place."""
+
+
+def create_floating(account: Account, zone: str | None, *, ddos_guard: bool = False) -> Item:
     address: Item = {
         "id": account.new_uuid(),
         "ip": allocate(account, "ipv4"),
         "is_ddos_guard": ddos_guard,
-        "availability_zone": zone,
+        "availability_zone": zone or _ZONE,
         "resource_type": None,
         "resource_id": None,
         "comment": None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import Any
 
-from timeweb_sdk.testing._account import Account, Item, listed
+from timeweb_sdk._core.shapes import is_object
+from timeweb_sdk.testing._account import Account, Item, State, listed
 from timeweb_sdk.testing._catalogue import (
     BACKUP_PRICE_PER_GB,
     DISK_PRICE_PER_GB,
@@ -13,7 +16,6 @@ from timeweb_sdk.testing._catalogue import (
     price_of_configuration,
 )
 
-_DEFAULT_BALANCE = 10_000.0
 _PINNED = frozenset({"hourly_cost", "hourly_fee", "monthly_cost", "monthly_fee", "hours_left"})
 
 
@@ -34,7 +36,7 @@ def services_costs(account: Account) -> list[Item]:
 
 def finances(account: Account) -> Item:
     """What `/account/finances` says; each key the state gives wins over the computed one."""
-    given: Item = account.state.get("finances", {})
+    given: Item = account.state["finances"]
     percent = _number(given.get("discount_percent", 0))
     monthly_cost = _number(given.get("monthly_cost", _total(services_costs(account))))
     monthly_fee = _number(given.get("monthly_fee", round(monthly_cost * (100 - percent) / 100, 2)))
@@ -43,18 +45,44 @@ def finances(account: Account) -> Item:
     computed: Item = {
         "balance": round(balance, 2),
         "total_balance": balance,
-        "currency": "RUB",
-        "discount_end_date_at": None,
-        "discount_percent": percent,
         "hourly_cost": round(monthly_cost / HOURS_PER_MONTH, 4),
         "hourly_fee": hourly_fee,
         "monthly_cost": monthly_cost,
         "monthly_fee": monthly_fee,
-        "total_paid": 0,
         "hours_left": int(balance / hourly_fee) if hourly_fee > 0 else None,
-        "autopay_card_info": None,
     }
     return {**computed, **given}
+
+
+def with_figures(account: Account) -> State:
+    """The state with the figures that follow from it, noted so that `without_figures` can tell them from edits."""
+    figures: State = {"finances": finances(account), "services_costs": services_costs(account)}
+    computed: Item = {name: value for name, value in figures["finances"].items() if name not in account.state["finances"]}
+    noted: Item = {"finances": computed}
+    if "services_costs" not in account.state:
+        noted["services_costs"] = _digest(figures["services_costs"])
+    inner = {**account.state["_emulator"], "computed": noted}
+    return {**account.state, **figures, "_emulator": inner}
+
+
+def without_figures(state: State) -> State:
+    """Drop the figures that `with_figures` computed and nobody has changed since: they shall follow from the state again."""
+    inner = state.get("_emulator")
+    noted = inner.get("computed") if is_object(inner) else None
+    if not is_object(inner) or not is_object(noted):
+        return state
+    result: State = {**state, "_emulator": {name: value for name, value in inner.items() if name != "computed"}}
+    money = state.get("finances")
+    if is_object(money):
+        computed: Item = noted.get("finances", {})
+        result["finances"] = {k: v for k, v in money.items() if k not in computed or computed[k] != v}
+    if "services_costs" in state and _digest(state["services_costs"]) == noted.get("services_costs"):
+        del result["services_costs"]
+    return result
+
+
+def _digest(rows: Any) -> str:
+    return sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def can_pay(account: Account) -> bool:
@@ -67,7 +95,7 @@ def charge(account: Account, seconds: float) -> None:
 
     An account whose state says what it pays is left as it stands: its figures are somebody's test data.
     """
-    given: Item = account.state.setdefault("finances", {})
+    given: Item = account.state["finances"]
     if _PINNED & given.keys():
         return
     balance = _exact_balance(account) - finances(account)["hourly_fee"] * seconds / 3600
@@ -80,8 +108,8 @@ def charge(account: Account, seconds: float) -> None:
 
 
 def _exact_balance(account: Account) -> float:
-    given: Item = account.state.get("finances", {})
-    balance = _number(given.get("balance", _DEFAULT_BALANCE))
+    given: Item = account.state["finances"]
+    balance = _number(given.get("balance", 0))
     exact = _number(given.get("total_balance", balance))
     # Where the two disagree somebody has set the rounded one since.
     return exact if round(exact, 2) == balance else balance

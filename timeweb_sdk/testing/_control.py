@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from timeweb_sdk._core.shapes import is_array, is_object
+from timeweb_sdk.testing._billing import with_figures
 from timeweb_sdk.testing._clock import iso
 from timeweb_sdk.testing._http import Request, Response, json_response
 
@@ -27,17 +28,17 @@ def control(emulator: Emulator, request: Request) -> Response:
 
 
 def _get_state(emulator: Emulator, _: Any) -> Any:
-    return emulator.state
+    return with_figures(emulator.account)
 
 
 def _put_state(emulator: Emulator, body: Any) -> Any:
     emulator.load(body)
-    return emulator.state
+    return _get_state(emulator, None)
 
 
 def _patch_state(emulator: Emulator, body: Any) -> Any:
     emulator.load({**emulator.state, **body})
-    return emulator.state
+    return _get_state(emulator, None)
 
 
 def _get_requests(emulator: Emulator, _: Any) -> Any:
@@ -100,6 +101,7 @@ def _readable(body: bytes) -> Any:
 _ROUTES = {
     ("GET", "state"): _get_state,
     ("PUT", "state"): _put_state,
+    ("POST", "state"): _put_state,
     ("PATCH", "state"): _patch_state,
     ("GET", "requests"): _get_requests,
     ("DELETE", "requests"): _delete_requests,

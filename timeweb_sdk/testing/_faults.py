@@ -64,7 +64,18 @@ class Fault:
         for name in ("skip", "times", "status", "shift"):
             if not isinstance(raw.get(name, 0), int) and (name, raw.get(name)) not in (("times", None), ("status", None)):
                 raise ValueError(f"{name} must be a whole number, not {raw[name]!r}")
+        for name in ("delay_ms", "jitter_ms", "probability"):
+            value = raw.get(name, 0)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+                raise ValueError(f"{name} must be a number that is not negative, not {value!r}")
+        status = raw.get("status")
+        if status is not None and not 100 <= status <= 599:
+            raise ValueError(f"status must be an HTTP status, not {status!r}")
+        headers: Any = raw.get("headers") or {}
+        if not is_object(headers) or not all(isinstance(value, (str, int)) for value in headers.values()):
+            raise ValueError(f"headers must be an object of texts, not {headers!r}")
         fault = cls(**raw)
+        fault.headers = {str(name): str(value) for name, value in headers.items()}
         if fault.drop not in (None, "before", "after"):
             raise ValueError(f"drop must be 'before' or 'after', not {fault.drop!r}")
         if fault.kind not in (None, *_KINDS):

@@ -58,7 +58,7 @@ def finish(account: Account, entry: Item) -> None:
 
 def _give_address(account: Account, server: Item, wish: str) -> None:
     known = [a for a in account.items("ips") if a.get("resource_id") is None and wish in (a.get("id"), a.get("ip"))]
-    address = known[0] if known else _addresses.create_floating(account, server["availability_zone"])
+    address = known[0] if known else _addresses.create_floating(account, server.get("availability_zone"))
     _addresses.attach(account, address, server)
 
 
@@ -172,7 +172,7 @@ def _start_installing(call: Call, server: Item) -> None:
         following = {"seconds": call.timings.install, "status": "on"}
         later = {"server_id": server["id"], "status": "installing", "address": wish, "next": following}
         call.account.schedule(call.timings.unpaid, "server", **later)
-    elif server["software"]:
+    elif server.get("software"):
         half = call.timings.install / 2
         following = {"seconds": half, "status": "on"}
         become(call.account, server, "installing", half, "software_install", address=wish, next=following)

@@ -24,7 +24,7 @@ from timeweb_sdk.testing import _keys as _keys
 from timeweb_sdk.testing import _payments as _payments
 from timeweb_sdk.testing import _projects as _projects
 from timeweb_sdk.testing._account import Account, State, dump
-from timeweb_sdk.testing._billing import charge
+from timeweb_sdk.testing._billing import charge, with_figures, without_figures
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
 from timeweb_sdk.testing._clock import Clock, RealClock
 from timeweb_sdk.testing._confirm import delete_stateless
@@ -87,7 +87,7 @@ class Emulator:
         self.empty_401 = empty_401
         self.max_limit = max_limit
         self.timings: Timings = timings or Timings()
-        self.account: Account = Account(state, self.clock, seed, name=token or "")
+        self.account: Account = Account(without_figures(state or {}), self.clock, seed, name=token or "")
         self.account.confirmation_code = confirmation_code
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self.lock: AbstractContextManager[bool] = RLock()
@@ -107,7 +107,7 @@ class Emulator:
     def load(self, state: State) -> None:
         """Replace the state; raises ValueError when the document has another shape."""
         with self.lock:
-            self.account.load(json.loads(json.dumps(state)))
+            self.account.load(without_figures(json.loads(json.dumps(state))))
 
     def advance(self, seconds: float) -> None:
         """Move the account's clock ahead: installations finish, running services are charged."""
@@ -320,7 +320,7 @@ class Emulator:
     def dump(self) -> str:
         """The state as JSON text."""
         with self.lock:
-            return dump(self.account.state)
+            return dump(with_figures(self.account))
 
 
 def _plain(endpoint: Endpoint) -> bytes:
