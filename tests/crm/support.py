@@ -12,7 +12,9 @@ from sqlalchemy import Engine, MetaData, create_engine, event, select, update
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool, StaticPool
 
+from crm_adapter import sync_all
 from crm_adapter.models import AdapterBase, ChangeLog, EventOutbox, HostBase, HostingServer, TimewebServerState, create_all
+from crm_adapter.results import SyncReport
 from timeweb_sdk.errors import NotFoundError
 
 Json = dict[str, Any]
@@ -318,3 +320,14 @@ def statements(db: sessionmaker[Session]) -> Iterator[list[str]]:
         yield seen
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+def counts(report: SyncReport) -> dict[str, int]:
+    """The counts that are not zero."""
+    data = report.to_dict()
+    names = ("created", "updated", "unchanged", "linked", "missing", "restored", "skipped", "error")
+    return {name: data[f"{name}_count"] for name in names if data[f"{name}_count"]}
+
+
+def sync(db: sessionmaker[Session], fake: FakeTimeweb, **options: Any) -> SyncReport:
+    return sync_all(db, client(fake), **options)
