@@ -1,0 +1,73 @@
+"""Rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("timeweb_sdk", "crm_adapter", "codegen", "tests")
+LONGEST = 500
+HTTPX = {"timeweb_sdk/_core/transport.py", "timeweb_sdk/testing/_transport.py"}
+
+
+def modules(*packages: str) -> Iterator[tuple[str, str]]:
+    """Hand-written modules: path and source."""
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "_generated" not in path.parts:
+                yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    lengths = {path: source.count("\n") for path, source in modules(*PACKAGES)}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_httpx_is_imported_by_the_transports_only() -> None:
+    """Imports under `if TYPE_CHECKING` do not count: they do not run."""
+
+    class Imports(ast.NodeVisitor):
+        found = False
+
+        def visit_If(self, node: ast.If) -> None:
+            if ast.unparse(node.test) != "TYPE_CHECKING":
+                self.generic_visit(node)
+
+        def visit_Import(self, node: ast.Import) -> None:
+            self.found |= any(name.name.partition(".")[0] == "httpx" for name in node.names)
+
+        def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+            self.found |= (node.module or "").partition(".")[0] == "httpx"
+
+    importing = set()
+    for path, source in modules("timeweb_sdk", "crm_adapter"):
+        imports = Imports()
+        imports.visit(ast.parse(source))
+        importing |= {path} if imports.found else set()
+    assert importing <= HTTPX
+
+
+def test_the_layout_in_contributing_is_what_is_there() -> None:
+    """Each path of the table exists, and each directory of the repository is in it."""
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Layout")[1].split("\n## ")[0]
+    listed = set(re.findall(r"^\| `([^`]+?)/?` \|", table, re.MULTILINE))
+    missing = {path for path in listed if not (ROOT / path).exists()}
+    assert not missing
+    directories = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    own = {name for name in directories if any((ROOT / name).rglob("*.py")) or name in {"openapi", "docs"}}
+    # What tools leave behind (.gitignore) is not layout.
+    ignored = {"build", "dist", "site"}
+    tests = {f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()}
+    assert (own - ignored) | tests <= listed
+
+
+def test_nothing_names_a_package_registry() -> None:
+    hosts = re.compile(rb"(?<![\w.])(files\.pythonhosted\.org|pypi\.org/simple|registry\.npmjs\.org|registry\.yarnpkg\.com)")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.decode().split("\0")
+    files = [ROOT / name for name in listed if name] or [path for package in PACKAGES for path in (ROOT / package).rglob("*.*")]
+    naming = {path.name for path in files if path.is_file() and path != Path(__file__) and hosts.search(path.read_bytes())}
+    assert naming == set()
