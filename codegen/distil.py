@@ -32,6 +32,8 @@ _CYRILLIC = re.compile("[\u0400-\u04ff]")
 
 def distil(bundle: Json) -> Json:
     """Return the facts of ``bundle`` (an OpenAPI 3.0 document) as a new document."""
+    if not isinstance(bundle, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from a file
+        raise at((), f"an OpenAPI document is an object, not {type(bundle).__name__}")
     if not str(bundle.get("openapi", "")).startswith("3."):
         raise at((), f"not an OpenAPI 3 document: openapi is {bundle.get('openapi')!r}")
     tags = _english_tags(bundle)
@@ -170,7 +172,7 @@ def _schema(schema: Any, where: Where) -> Any:
             result[key] = {name: _schema(child, (*where, key, name)) for name, child in value.items()}
         elif key in {"allOf", "oneOf", "anyOf"}:
             result[key] = [_schema(child, (*where, key, i)) for i, child in enumerate(value)]
-        elif key in {"items", "additionalProperties", "not"}:
+        elif key in {"items", "additionalProperties"}:
             result[key] = _schema(value, (*where, key))
         elif key == "discriminator":
             result[key] = {fact: value[fact] for fact in ("propertyName", "mapping") if fact in value}

@@ -81,6 +81,17 @@ def test_a_default_in_the_vendors_language_is_not_a_fact() -> None:
     assert distil(bundle)["components"]["schemas"]["thing"]["properties"]["a"].get("default") is None
 
 
+@pytest.mark.parametrize("key", ["not", "const", "if", "$defs"])
+def test_constructs_that_no_model_can_express_are_refused(key: str) -> None:
+    with pytest.raises(CodegenError, match="unknown key of a schema"):
+        distil(contract({}, {"thing": {"type": "object", key: {}}}))
+
+
+def test_a_list_is_no_document() -> None:
+    with pytest.raises(CodegenError, match="an OpenAPI document is an object, not list"):
+        distil(json.loads("[]"))
+
+
 def test_not_openapi_3() -> None:
     with pytest.raises(CodegenError, match="not an OpenAPI 3 document"):
         distil({"swagger": "2.0"})
