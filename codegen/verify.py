@@ -163,7 +163,7 @@ def _default(schema: Json) -> Any:
 
 def verify(found: list[Body]) -> list[Issue]:
     """Decode every body as the client would and return the disagreements, in the order of the contract."""
-    from timeweb_sdk._core.decode import NotJSON, decode
+    from timeweb_sdk._core.decode import NotPromised, decode
 
     known = {f"{operation.method} {operation.path}": (operation, returns) for operation, returns in _return_types()}
     issues: list[Issue] = []
@@ -183,8 +183,8 @@ def verify(found: list[Body]) -> list[Issue]:
                 continue
             try:
                 decoded = decode(operation, returns, json.dumps(body.value).encode())
-            except NotJSON:
-                issues.append(Issue(where, "not JSON"))
+            except NotPromised:
+                issues.append(Issue(where, "another kind of body than promised"))
                 continue
             for issue in decoded.issues:
                 parts = issue.path.split(".") if issue.path else []

@@ -139,3 +139,18 @@ def test_strict_clients_raise_decode_errors(world: World, server: StubServer, cl
     assert ("id", "int_parsing") in caught.value.issues
     assert "sesame" not in f"{caught.value} {vars(caught.value)}"
     assert len(server.arrivals) == 1
+
+
+@pytest.mark.parametrize("body", [b'"done"', b"5", b"[]", b'{"message": "later"}'])
+def test_json_of_another_kind_is_from_the_edge(body: bytes, world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, body))
+    with pytest.raises(errors.EdgeError, match="another kind than promised") as caught:
+        world.run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+    assert (caught.value.status_code, caught.value.from_edge, caught.value.__context__) == (200, True, None)
+
+
+def test_a_decode_error_has_no_context_that_holds_the_body(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {"server": {"id": "sesame"}}))
+    with pytest.raises(errors.DecodeError) as caught:
+        world.run(lambda tw: tw.servers.get(1), base_url=server.url, strict=True)
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sdk.stub_server import StubServer, answer
+from tests.sdk.stub_server import Behaviour, StubServer, answer
 from tests.sdk.worlds import SkippingClock, World
 from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
 
@@ -153,7 +153,7 @@ async def test_the_async_page_is_awaitable_and_walks() -> None:
     assert [len(one) async for one in listed.pages()] == [10, 10, 5]
 
 
-@pytest.mark.parametrize(("payload", "items"), [(None, []), ("odd", ["odd"]), ({}, [{}]), ([], [])])
+@pytest.mark.parametrize(("payload", "items"), [(None, []), ("odd", []), ({}, []), ([], [])])
 def test_what_is_no_list_is_a_page_nevertheless(
     payload: Any, items: list[Any], world: World, server: StubServer, clock: SkippingClock
 ) -> None:
@@ -168,3 +168,52 @@ def test_a_list_asks_for_whole_pages(world: World, server: StubServer, clock: Sk
     world.run(lambda tw: tw.servers.list(), base_url=server.url)
     world.run(lambda tw: tw.servers.list(limit=7, offset=3), base_url=server.url)
     assert [arrival.target for arrival in server.arrivals] == ["/api/v1/servers?limit=100", "/api/v1/servers?limit=7&offset=3"]
+
+
+NO_LIST: list[tuple[Behaviour, str]] = [
+    (answer(204), "missing"),
+    (answer(200, b" "), "missing"),
+    (answer(200, {}), "missing"),
+    (answer(200, {"response_id": "r-1", "meta": {"total": 0}}), "missing"),
+    (answer(200, {"message": "come back later", "meta": {"total": 0}}), "missing"),
+    (answer(200, {"servers": None, "ssh_keys": None, "meta": {"total": 0}}), "list_type"),
+    (answer(200, {"servers": "none", "ssh_keys": "none"}), "list_type"),
+    (answer(200, {"servers": 5, "ssh_keys": 5}), "list_type"),
+    (answer(200, {"servers": {"a": 1}, "ssh_keys": {"a": 1}}), "list_type"),
+    (answer(200, {"items": [], "meta": {"total": 0}}), "missing"),
+    (answer(200, b"null"), "missing"),
+]
+
+
+@pytest.mark.parametrize("paginated", [True, False])
+@pytest.mark.parametrize(("reply", "kind"), NO_LIST, ids=lambda item: item if isinstance(item, str) else None)
+def test_a_list_that_never_came_is_not_complete(
+    reply: Behaviour, kind: str, paginated: bool, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(reply)
+
+    def walk(tw: Any) -> Any:
+        return _listed(tw.servers.list() if paginated else tw.ssh_keys.list())
+
+    listed, got = world.run(walk, base_url=server.url)
+    assert (listed.complete, got) == (False, listed.items)
+    assert listed.items == []
+    assert kind in {issue.kind for issue in listed.decode_issues}
+
+
+def test_one_object_in_place_of_a_list_is_no_complete_list(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {"ssh_keys": {"id": 1, "name": "laptop"}}))
+    listed, got = World(False, "httpx").run(lambda tw: _listed(tw.ssh_keys.list()), base_url=server.url)
+    assert [key.name for key in got] == ["laptop"]
+    assert listed.complete is False
+
+
+def _listed(listed: Any) -> Any:
+    """Walk a list of either world; return it with its items."""
+    if isinstance(listed, Page):
+        return listed, list(listed)
+
+    async def walk() -> Any:
+        return listed, [item async for item in listed]
+
+    return walk()

@@ -9,7 +9,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, get_origin
 
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -36,8 +36,8 @@ class Decoded:
     issues: tuple[DecodeIssue, ...] = ()
 
 
-class NotJSON(Exception):
-    """The body is not what the endpoint promises."""
+class NotPromised(Exception):
+    """The body is not of the kind that the endpoint promises: no JSON, a bare number, an object about something else."""
 
 
 class Mismatch(Exception):
@@ -50,7 +50,7 @@ class Mismatch(Exception):
 
 
 def decode(operation: Operation, returns: Any, content: bytes, *, strict: bool = False) -> Decoded:
-    """Decode a JSON body; raises NotJSON, and Mismatch if `strict`."""
+    """Decode a JSON body; raises NotPromised, and Mismatch if `strict`."""
     try:
         if operation.data_key is None:
             return _unwrapped(adapter_of(returns).validate_json(content))
@@ -74,6 +74,8 @@ def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict
     total, response_id = _total(meta.get("meta")), _text(meta.get("response_id"))
     leniency = Leniency()
     key, payload = _find_payload(operation.data_key, body, returns)
+    if not _is_promised(returns, body, found=payload is not _ABSENT or strict):
+        raise NotPromised
     if operation.data_key is not None and key != operation.data_key:
         leniency.note(operation.data_key, "missing")
     data = None if payload is _ABSENT else leniency.decode_odd(returns, payload)
@@ -84,15 +86,24 @@ def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict
     return Decoded(data, total, response_id, issues)
 
 
+def _is_promised(returns: Any, body: Any, *, found: bool) -> bool:
+    """Tell whether the body is of the promised kind. A list may be anything: its page says that it is not complete."""
+    if body is None or get_origin(returns) is list:
+        return True
+    if is_object(body):
+        return found or body.keys() <= _META
+    return fits(returns, body)
+
+
 def parse(content: bytes) -> Any:
-    """Parse JSON with whole numbers of any size; raises NotJSON."""
+    """Parse JSON with whole numbers of any size; raises NotPromised."""
     try:
         return from_json(content)
     except ValueError:
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise NotJSON from error
+            raise NotPromised from error
 
 
 def _find_payload(data_key: str | None, body: Any, returns: Any) -> tuple[str | None, Any]:

@@ -32,7 +32,7 @@ def fits(wanted: Any, value: Any) -> bool:
     origin = get_origin(wanted) or wanted
     if origin in (Union, UnionType):
         return any(fits(arm, value) for arm in get_args(wanted))
-    return isinstance(origin, type) and isinstance(value, origin)
+    return origin is not Any and isinstance(origin, type) and isinstance(value, origin)
 
 
 class Leniency:

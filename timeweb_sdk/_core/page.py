@@ -20,6 +20,8 @@ class Chunk(Generic[T]):
     total: int | None = None
     response_id: str | None = None
     decode_issues: tuple[DecodeIssue, ...] = ()
+    arrived: bool = True
+    """Whether the reply held a list where one was promised."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Walk(Generic[T]):
         self._seen_without_key: list[T] = []
         self._totals: set[int | None] = set()
         self._unique = 0
+        self._arrived = True
         self.offset = listing.offset
         self.done = False
 
@@ -48,6 +51,7 @@ class Walk(Generic[T]):
         fresh = [item for item in chunk.items if self._is_new(item)]
         self._unique += len(fresh)
         self._totals.add(chunk.total)
+        self._arrived &= chunk.arrived
         # By what came, not by what was asked for: the server may cap the page below the limit.
         self.offset += chunk.received
         reached = chunk.total is not None and self.offset >= chunk.total
@@ -56,7 +60,9 @@ class Walk(Generic[T]):
 
     @property
     def complete(self) -> bool:
-        """Whether the unique items equal the total that every page reported."""
+        """Whether a list came each time, and its unique items equal the total that every page reported."""
+        if not self._arrived:
+            return False
         if self._totals == {None}:
             return not self._listing.paginated
         return self._totals == {self._unique}

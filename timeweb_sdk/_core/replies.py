@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from timeweb_sdk import errors
 from timeweb_sdk._core.call import Call
-from timeweb_sdk._core.decode import Decoded, Mismatch, NotJSON, decode, parse
+from timeweb_sdk._core.decode import Decoded, Mismatch, NotPromised, decode, parse
 from timeweb_sdk._core.secrets import mask, scrub
 from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk._core.transport import Reply
@@ -47,12 +47,15 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
         return _raw(reply, now)
     content = call.operation.content
     if content == "json" and call.returns is not None:
+        failure: APIError | DecodeError
         try:
             return decode(call.operation, call.returns, reply.content, strict=strict)
-        except NotJSON:
-            raise _edge(reply, "a body that is not JSON", now) from None
+        except NotPromised:
+            failure = _edge(reply, "a body of another kind than promised", now)
         except Mismatch as mismatch:
-            raise _decode_error(mismatch) from None
+            failure = _decode_error(mismatch)
+        # Out here the error has no context, whose frames would hold the body.
+        raise failure
     if _is_html(reply):
         raise _edge(reply, "a page of HTML", now)
     if call.returns is None:
@@ -141,7 +144,7 @@ def _raw(reply: Reply, now: float) -> Decoded:
     if "json" in content_type or reply.content.lstrip()[:1] in (b"{", b"["):
         try:
             body = parse(reply.content)
-        except NotJSON:
+        except NotPromised:
             raise _edge(reply, "a body that is not JSON", now) from None
         return Decoded(body, response_id=_response_id(_envelope(reply)))
     return Decoded(reply.content.decode("utf-8", "replace") if content_type.startswith("text/") else bytes(reply.content))
@@ -153,7 +156,7 @@ def _envelope(reply: Reply) -> dict[str, Any]:
         return {}
     try:
         body = parse(reply.content)
-    except NotJSON:
+    except NotPromised:
         return {}
     return body if is_object(body) else {}
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from typing_extensions import TypeForm
 
 from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.model import DecodeIssue
+from timeweb_sdk._core.operation import Operation
 from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
 from timeweb_sdk._core.response import Response
 from timeweb_sdk._core.shapes import is_array
@@ -108,7 +110,7 @@ class Resource(_Node):
         call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
 
         def fetch(offset: int) -> Chunk[T]:
-            return _chunk(self._execute(_at(call, offset)))
+            return _chunk(call.operation, self._execute(_at(call, offset)))
 
         listing = _listing(call)
         return Page(listing, fetch(listing.offset), fetch)
@@ -158,7 +160,7 @@ class AsyncResource(_Node):
         call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
 
         async def fetch(offset: int) -> Chunk[T]:
-            return _chunk(await self._execute(_at(call, offset)))
+            return _chunk(call.operation, await self._execute(_at(call, offset)))
 
         return AsyncPage(_listing(call), None, fetch)
 
@@ -189,8 +191,11 @@ def _listing(call: Call) -> Listing:
     return Listing(call.operation.item_key, offset if isinstance(offset, int) else 0, call.operation.paginated)
 
 
-def _chunk(response: Response[Any]) -> Chunk[Any]:
-    data = response.data
-    # One object, or whatever else, in place of a list is kept as its only item.
-    items = data if is_array(data) else [] if data is None else [data]
-    return Chunk(items, len(items), response.total, response.response_id, response.decode_issues)
+def _chunk(operation: Operation, response: Response[Any]) -> Chunk[Any]:
+    issues = response.decode_issues
+    items: list[Any] = response.data if is_array(response.data) else []
+    if items is not response.data and not issues:
+        issues = (DecodeIssue("", "missing"),)
+    # A list that was looked for elsewhere, or made of something else, proves nothing about what it lacks.
+    arrived = not any(issue.path == "" or issue == (operation.data_key, "missing") for issue in issues)
+    return Chunk(items, len(items), response.total, response.response_id, issues, arrived)
