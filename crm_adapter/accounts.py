@@ -17,6 +17,7 @@ from crm_adapter.decide import EventDraft, Rules
 from crm_adapter.dialects import begin_write, insert_ignore
 from crm_adapter.models import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import to_money
+from crm_adapter.narrow import is_list
 from crm_adapter.payload import as_decimal, as_int
 from crm_adapter.planner import Fetched
 from crm_adapter.results import AccountReport, SyncReport
@@ -227,7 +228,7 @@ def _other(fetched: Fetched, snapshot: Snapshot) -> Decimal:
 
 def close_run(session: Session, run_id: int, report: SyncReport) -> None:
     """Finish the run's row with its report; the counts are whole, long lists are cut."""
-    told = {name: value[:_SHOWN] if isinstance(value, list) else value for name, value in report.to_dict().items()}
+    told = {name: value[:_SHOWN] if is_list(value) else value for name, value in report.to_dict().items()}
     session.execute(
         update(SyncRun)
         .where(SyncRun.id == run_id, SyncRun.status == "running")
