@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from crm_adapter.fields import FieldMap, validate_mapping
 from crm_adapter.models import HostingServer
@@ -76,8 +77,8 @@ def create_hosting_router(
         yield
         await hosting.close()
 
-    guards = [*dependencies, Depends(same_origin(trusted_origins))]
-    prefix, who = prefix.rstrip("/"), Depends(actor or _nobody)
+    guards = [*(_depends(guard) for guard in dependencies), Depends(same_origin(trusted_origins))]
+    prefix, who = prefix.rstrip("/"), Depends(_takes_request(actor) if actor else _nobody)
     built: list[APIRouter] = []
     if "timeweb" in parts:
         built.append(api_timeweb.router(hosting, who, prefix, guards))
@@ -89,6 +90,24 @@ def create_hosting_router(
     # One flat list: whoever walks the host's routes to check them meets each of ours.
     router.routes.extend(route for part in built for route in part.routes)
     return router
+
+
+def _depends(guard: Any) -> Any:
+    """Accept the function itself where FastAPI wants it wrapped."""
+    return Depends(guard) if callable(guard) and not hasattr(guard, "dependency") else guard
+
+
+def _takes_request(actor: Callable[..., Any]) -> Callable[..., Any]:
+    """A dependency as it is; a plain ``lambda request: ...`` gets the request, which FastAPI knows by annotation only."""
+    parameters = list(inspect.signature(actor).parameters.values())
+    if len(parameters) != 1 or parameters[0].annotation is not inspect.Parameter.empty:
+        return actor
+
+    async def who(request: Request) -> Any:
+        name = actor(request)
+        return await name if inspect.isawaitable(name) else name
+
+    return who
 
 
 def _nobody() -> None:

@@ -60,7 +60,12 @@ def test_files_that_are_there_are_not_fetched_again(build: Any, tmp_path: Path, 
     content = archive({"package/thing.js": b"1", "package/LICENSE": b"MIT"})
     monkeypatch.setattr(build, "PACKAGES", (package_of(build, content),))
     fetched: list[str] = []
-    monkeypatch.setattr(build, "download", lambda package: fetched.append(package.name) or content)
+
+    def download(package: Any) -> bytes:
+        fetched.append(package.name)
+        return content
+
+    monkeypatch.setattr(build, "download", download)
     assert build.fetch(tmp_path) == build.fetch(tmp_path)
     assert fetched == ["thing"]
     (tmp_path / "VERSIONS").write_text("thing@0.9", "utf-8")
