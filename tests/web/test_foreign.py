@@ -63,12 +63,11 @@ FIELDS = FieldMap(
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
-    section = Section(
-        sa.make_url(f"sqlite+aiosqlite:///{tmp_path / 'crm.sqlite3'}"), Emulator(demo_state(), token=TOKEN, rate_limit=False)
-    )
-    with section.engine() as engine:
-        Base.metadata.create_all(engine)
-        migrations.upgrade(engine, table="boxes")
+    url = sa.make_url(f"sqlite+aiosqlite:///{tmp_path / 'crm.sqlite3'}")
+    section = Section(url, Emulator(demo_state(), token=TOKEN, rate_limit=False))
+    with section.engine() as setup:
+        Base.metadata.create_all(setup)
+        migrations.upgrade(setup, table="boxes")
     section.execute("INSERT INTO crm_projects VALUES (5, 'Сайт цветов')")
     engine = create_async_engine(url)
     app = FastAPI()
