@@ -13,7 +13,7 @@ from timeweb_sdk._core.engine import Execution, perform
 from timeweb_sdk._core.events import Hook
 from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import gates_of
-from timeweb_sdk._core.raw import raw_call
+from timeweb_sdk._core.raw import RawArguments, raw_call
 from timeweb_sdk._core.response import Response
 from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token, fingerprint
 from timeweb_sdk._core.transport import AsyncSession, SyncSession
@@ -119,7 +119,9 @@ class Timeweb(_Client, Resources):
 
         That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
         """
-        return self._execute(raw_call(method, path, query or {}, json)).data
+        given = RawArguments(query or {}, json)
+        del query, json  # a traceback with locals would show them
+        return self._execute(raw_call(method, path, given)).data
 
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
@@ -173,7 +175,9 @@ class AsyncTimeweb(_Client, AsyncResources):
 
         That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
         """
-        return (await self._execute(raw_call(method, path, query or {}, json))).data
+        given = RawArguments(query or {}, json)
+        del query, json  # a traceback with locals would show them
+        return (await self._execute(raw_call(method, path, given))).data
 
     async def aclose(self) -> None:
         """Close the connections; calling it again does nothing."""

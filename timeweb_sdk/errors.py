@@ -170,7 +170,7 @@ class APIError(TimewebError):
     retry_after: float | None = None
     """Seconds that the reply asked to wait."""
     details: Any = None
-    """What the API adds to some errors, as it came, secrets masked."""
+    """What the API adds to some errors, as it came; stars in place of secrets."""
 
     def __init__(self, message: str = "", **details: Any) -> None:
         self.messages = []

@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr
 
+from tests.sdk.stub_server import StubServer
+from tests.sdk.worlds import World
 from timeweb_sdk import NOT_GIVEN, AsyncTimeweb, ConfigurationError, Model, Timeweb
 from timeweb_sdk._core.request import encode_query, fill_path, to_json
 
@@ -212,3 +214,9 @@ def test_request_returns_text_and_bytes() -> None:
     with Timeweb("t") as tw:
         assert tw.request("GET", "/text") == "apiVersion: v1"
         assert tw.request("GET", "/bytes") == b"\x00\x01"
+
+
+def test_request_keeps_what_the_path_asks(server: StubServer) -> None:
+    path = "/api/v1/x?tag=a&tag=b&empty=&limit=5"
+    World(False, "httpx").run(lambda tw: tw.request("GET", path, query={"limit": 7}), base_url=server.url)
+    assert server.arrivals[0].target == "/api/v1/x?tag=a&tag=b&empty=&limit=7"

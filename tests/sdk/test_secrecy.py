@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import pickle
 import traceback
@@ -16,7 +17,7 @@ from tests.sdk import stub_server as stub
 from tests.sdk.stub_server import Behaviour, StubServer, answer, error, html
 from tests.sdk.worlds import TOKEN, SkippingClock, World
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors
-from timeweb_sdk._core.secrets import is_secret_name
+from timeweb_sdk._core.secrets import is_secret_name, scrub
 
 PASSWORD = "correct-horse-battery"
 LOGGERS = ("timeweb_sdk", "httpx", "httpcore", "httpx2", "httpcore2")
@@ -161,3 +162,80 @@ def test_connect_timeouts_name_the_ban_and_the_remedy(clock: SkippingClock) -> N
 )
 def test_names_of_secrets(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
+
+
+@pytest.mark.parametrize("fault", [stub.hang_up, error(400, "bad_request", f"value {PASSWORD!r} of password is weak")])
+def test_a_password_in_a_body_shows_in_no_frame_of_the_core(
+    fault: Behaviour, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(fault)
+    body = {"login": "root", "password": PASSWORD, "host": float("nan")}
+    calls: list[Callable[[Any], Any]] = [
+        lambda tw: tw.request("POST", "/api/v1/x", json={"password": PASSWORD}),
+        lambda tw: tw.request("POST", "/api/v1/x", json=body),
+        lambda tw: tw.request("POST", "no path", json=body),
+        lambda tw: tw.databases.admins.create(1, login="root", password=PASSWORD, privileges=["SELECT"]),
+        lambda tw: tw.databases.admins.with_response.create(1, login="root", password=PASSWORD, privileges=["SELECT"]),
+    ]
+    for call in calls:
+        with pytest.raises(errors.TimewebError) as caught:
+            world.run(call, base_url=server.url, max_retries=0)
+        assert PASSWORD not in f"{caught.value} {vars(caught.value)}"
+        assert PASSWORD.encode() not in pickle.dumps(caught.value)
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        shown = [f"{frame.name}: {frame.locals}" for frame in frames.stack if "timeweb_sdk/_core" in frame.filename]
+        shown += [f"{frame.name}: {frame.locals}" for frame in frames.stack if frame.filename.endswith("sdk/client.py")]
+        assert [frame for frame in shown if PASSWORD in frame] == []
+        assert len(shown) >= 1
+
+
+ECHOES = [
+    '{{"root_pass":"{}"}}',
+    "root_pass: {}",
+    "{{'password': '{}'}}",
+    '{{\\"root_pass\\":\\"{}\\"}}',
+    '{{"vnc_pass": ["{}", "{}"]}}',
+    '{{"body": {{"root_pass": "{}"}}}}',
+    "<root_pass>{}</root_pass>",
+    '<a><password type="text">{}</password></a>',
+    {"root_pass": "{}"},
+    [{"details": {"api_key": ["{}"]}}],
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("secret", [PASSWORD, "correct horse battery", "horse;staple"])
+def test_echoes_of_secrets_are_hidden(secret: str, echo: Any, server: StubServer, clock: SkippingClock) -> None:
+    quoted = not isinstance(echo, str) or not echo.endswith(": {}")
+    if not quoted and ";" in secret:
+        return
+    message = echo.format(secret, secret) if isinstance(echo, str) else json.loads(json.dumps(echo).replace("{}", secret))
+    server.play(error(500, "internal_server_error", message, details=message, root_pass=secret))
+    with pytest.raises(errors.ServerError) as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+    for shown in (f"{caught.value} {vars(caught.value)}", pickle.dumps(caught.value).decode("latin-1")):
+        assert "horse" not in shown
+
+
+def test_texts_about_secrets_that_hold_none_stay_readable() -> None:
+    text = "property root_pass should not exist; name: web-1, preset_id=5; at least 8 characters in the password"
+    assert scrub(text, SecretStr(TOKEN)) == text
+
+
+def test_a_secret_that_was_sent_is_hidden_wherever_it_comes_back(server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(400, "bad_request", f"value '{PASSWORD}' is weak", hint=PASSWORD))
+    body = {"admin": {"password": SecretStr(PASSWORD)}, "name": "database"}
+    with pytest.raises(errors.BadRequestError, match=r"value '\*+' is weak") as caught:
+        World(False, "httpx").run(lambda tw: tw.request("POST", "/api/v1/x", json=body), base_url=server.url)
+    assert PASSWORD.encode() not in pickle.dumps(caught.value)
+
+
+def test_what_breaks_http_is_not_quoted(world: World, server: StubServer, clock: SkippingClock) -> None:
+    def babble(connection: Any) -> None:
+        connection.sendall(f"root_pass={PASSWORD}\r\n\r\n".encode())
+
+    server.play(babble)
+    with pytest.raises(errors.ProtocolError) as caught:
+        world.run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert PASSWORD not in f"{caught.value} {shown}"

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.commands import AwaitGrant, Command, Send, Sleep
 from timeweb_sdk._core.limiter import Ticket
-from timeweb_sdk._core.transport import AsyncSession, SyncSession, forget_frames
+from timeweb_sdk._core.secrets import forget_frames
+from timeweb_sdk._core.transport import AsyncSession, SyncSession
 from timeweb_sdk.errors import ReadTimeout
 
 T = TypeVar("T")

@@ -1,6 +1,7 @@
 """Calls to paths that the contract does not know."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -15,7 +16,15 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _UNSENT = ("POST", "PATCH")
 
 
-def raw_call(method: str, path: str, query: Mapping[str, Any], body: Any) -> Call:
+@dataclass(slots=True)
+class RawArguments:
+    """What goes with a path. It may hold passwords and does not show."""
+
+    query: Mapping[str, Any] = field(repr=False)
+    body: Any = field(repr=False)
+
+
+def raw_call(method: str, path: str, given: RawArguments) -> Call:
     """Build a call to any path of the API; raises ConfigurationError for what is no path of it."""
     method = method.upper()
     if method not in _METHODS:
@@ -33,7 +42,11 @@ def raw_call(method: str, path: str, query: Mapping[str, Any], body: Any) -> Cal
         source="overlay",
         retry="unsent" if method in _UNSENT else "safe",
     )
-    return Call(operation, RawBody, query={**dict(parse_qsl(parts.query)), **query}, body=body, literal_path=parts.path)
+    # As lists: a name may occur several times, and without a value.
+    in_path: dict[str, list[str]] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        in_path.setdefault(name, []).append(value)
+    return Call(operation, RawBody, query={**in_path, **given.query}, body=given.body, literal_path=parts.path)
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,9 @@
 """What a reply means: data, or which error."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -10,7 +12,8 @@ from pydantic import SecretStr
 from timeweb_sdk import errors
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.decode import Decoded, Mismatch, NotPromised, decode, parse
-from timeweb_sdk._core.secrets import mask, scrub
+from timeweb_sdk._core.request import secrets_of
+from timeweb_sdk._core.secrets import redact, scrub
 from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk._core.transport import Reply
 from timeweb_sdk._core.types import NOT_GIVEN
@@ -37,7 +40,7 @@ class RawBody:
 def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: float) -> Decoded:
     """Return the data of a reply; raises an APIError, ConfirmationRequired or DecodeError. `now` is seconds since the epoch."""
     if not 200 <= reply.status < 300:
-        raise error_of(reply, token, now)
+        raise error_of(reply, token, now, secrets_of(call))
     if not reply.readable:
         raise _edge(reply, "a body that cannot be decompressed", now)
     if not reply.content.strip():
@@ -63,7 +66,7 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
     return Decoded(reply.content.decode("utf-8", "replace") if content == "text" else bytes(reply.content))
 
 
-def error_of(reply: Reply, token: SecretStr, now: float) -> APIError:
+def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] = ()) -> APIError:
     """Return the error that a reply with an error status stands for; a redirect is one, as it is never followed."""
     body = _envelope(reply)
     code = body.get("error_code")
@@ -74,7 +77,8 @@ def error_of(reply: Reply, token: SecretStr, now: float) -> APIError:
         kind = _BY_STATUS.get(reply.status, APIError)
     else:
         kind = EdgeError
-    messages = _messages(body.get("message"), token)
+    hide = partial(scrub, token=token, sent=sent)
+    messages = _messages(body.get("message"), hide)
     error = kind(_summary(reply, code if canonical else None, messages), delivery="answered")
     error.status_code = reply.status
     error.error_code = code if canonical else None
@@ -82,7 +86,7 @@ def error_of(reply: Reply, token: SecretStr, now: float) -> APIError:
     error.response_id = _response_id(body)
     error.from_edge = not canonical
     error.retry_after = retry_after(reply.headers, now)
-    error.details = {key: mask(key, value) for key, value in body.items() if key not in _ENVELOPE} or None
+    error.details = {key: redact(key, value, hide) for key, value in body.items() if key not in _ENVELOPE} or None
     return error
 
 
@@ -142,11 +146,9 @@ def _raw(reply: Reply, now: float) -> Decoded:
         raise _edge(reply, "a page of HTML", now)
     content_type = reply.headers.get("content-type", "")
     if "json" in content_type or reply.content.lstrip()[:1] in (b"{", b"["):
-        try:
-            body = parse(reply.content)
-        except NotPromised:
-            raise _edge(reply, "a body that is not JSON", now) from None
-        return Decoded(body, response_id=_response_id(_envelope(reply)))
+        with suppress(NotPromised):
+            return Decoded(parse(reply.content), response_id=_response_id(_envelope(reply)))
+        raise _edge(reply, "a body that is not JSON", now)
     return Decoded(reply.content.decode("utf-8", "replace") if content_type.startswith("text/") else bytes(reply.content))
 
 
@@ -161,9 +163,9 @@ def _envelope(reply: Reply) -> dict[str, Any]:
     return body if is_object(body) else {}
 
 
-def _messages(message: Any, token: SecretStr) -> list[str]:
+def _messages(message: Any, hide: Callable[[str], str]) -> list[str]:
     parts = message if is_array(message) else [message]
-    return [scrub(part if isinstance(part, str) else str(mask("", part)), token) for part in parts if part is not None]
+    return [hide(part if isinstance(part, str) else str(redact("", part, hide))) for part in parts if part is not None]
 
 
 def _response_id(body: Mapping[str, Any]) -> str | None:

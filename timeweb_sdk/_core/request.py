@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from timeweb_sdk._core.call import Call
-from timeweb_sdk._core.secrets import Content
+from timeweb_sdk._core.secrets import Content, forget_frames, is_secret_name
 from timeweb_sdk._core.shapes import is_collection, is_mapping
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
@@ -43,6 +43,14 @@ class Request:
 
 def build(call: Call) -> Request:
     """Encode the arguments; raises ConfigurationError, which names the argument but never shows a body."""
+    try:
+        return _build(call)
+    except Exception as error:
+        fault = forget_frames(error)
+    raise fault
+
+
+def _build(call: Call) -> Request:
     path = call.literal_path or fill_path(call.operation.path, call.path)
     params = encode_query(call.query) if call.query else []
     body = call.body
@@ -54,6 +62,27 @@ def build(call: Call) -> Request:
     if call.operation.body == "binary":
         return Request(call.operation.method, path, params, _binary(body), "application/octet-stream")
     return Request(call.operation.method, path, params, Content(to_json(body).encode()), "application/json")
+
+
+def secrets_of(call: Call) -> set[str]:
+    """Return the secrets that a call sends: what is a SecretStr, or text in a field of a secret's name."""
+    found = {*_secrets_in("", call.query)}
+    return found if call.body is NOT_GIVEN else found | {*_secrets_in("", call.body)}
+
+
+def _secrets_in(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        value = _by_alias(value)
+    if isinstance(value, str) and is_secret_name(name):
+        yield value
+    elif isinstance(value, (SecretStr, SecretBytes)):
+        yield _simplify(value)
+    elif is_mapping(value):
+        for key, item in value.items():
+            yield from _secrets_in(name if is_secret_name(name) else str(key), item)
+    elif is_collection(value):
+        for item in value:
+            yield from _secrets_in(name, item)
 
 
 def _parts(files: Mapping[str, Any]) -> list[tuple[str, Any]]:

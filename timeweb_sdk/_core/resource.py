@@ -1,7 +1,7 @@
 """The base classes of generated resources: `tw.servers`, `tw.servers.disks` and so on."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from typing_extensions import TypeForm
@@ -24,6 +24,17 @@ __all__ = ["AsyncResource", "AsyncWaits", "Resource", "Waits"]
 T = TypeVar("T")
 _NOTHING: Mapping[str, Any] = {}
 _PAGE_SIZE = 100
+
+
+@dataclass(slots=True)
+class _Arguments:
+    """Arguments that may hold passwords and therefore do not show in a traceback with locals."""
+
+    args: tuple[Any, ...] = field(repr=False)
+    kwargs: dict[str, Any] = field(repr=False)
+
+    def pass_to(self, method: Callable[..., Any]) -> Any:
+        return method(*self.args, **self.kwargs)
 
 
 class WithResponse:
@@ -80,8 +91,10 @@ class Resource(_Node):
 
     def _wrapped(self, name: str) -> Callable[..., Response[Any]]:
         def call(*args: Any, **kwargs: Any) -> Response[Any]:
+            given = _Arguments(args, kwargs)
+            del args, kwargs
             node = self._recording()
-            return node._recorded(getattr(node, name)(*args, **kwargs))
+            return node._recorded(given.pass_to(getattr(node, name)))
 
         return call
 
@@ -95,7 +108,9 @@ class Resource(_Node):
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> T:
-        return cast(T, self._execute(Call(operation(operation_id), returns, path, query, body, files)).data)
+        call = Call(operation(operation_id), returns, path, query, body, files)
+        del query, body, files  # a traceback with locals would show them
+        return cast(T, self._execute(call).data)
 
     def _list(
         self,
@@ -108,6 +123,7 @@ class Resource(_Node):
         files: Any = NOT_GIVEN,
     ) -> Page[T]:
         call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
+        del query, body, files
 
         def fetch(offset: int) -> Chunk[T]:
             return _chunk(call.operation, self._execute(_at(call, offset)))
@@ -130,8 +146,10 @@ class AsyncResource(_Node):
 
     def _wrapped(self, name: str) -> Callable[..., Awaitable[Response[Any]]]:
         async def call(*args: Any, **kwargs: Any) -> Response[Any]:
+            given = _Arguments(args, kwargs)
+            del args, kwargs
             node = self._recording()
-            return node._recorded(await getattr(node, name)(*args, **kwargs))
+            return node._recorded(await given.pass_to(getattr(node, name)))
 
         return call
 
@@ -145,7 +163,9 @@ class AsyncResource(_Node):
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> T:
-        return cast(T, (await self._execute(Call(operation(operation_id), returns, path, query, body, files))).data)
+        call = Call(operation(operation_id), returns, path, query, body, files)
+        del query, body, files  # a traceback with locals would show them
+        return cast(T, (await self._execute(call)).data)
 
     def _list(
         self,
@@ -158,6 +178,7 @@ class AsyncResource(_Node):
         files: Any = NOT_GIVEN,
     ) -> AsyncPage[T]:
         call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
+        del query, body, files
 
         async def fetch(offset: int) -> Chunk[T]:
             return _chunk(call.operation, await self._execute(_at(call, offset)))

@@ -1,7 +1,9 @@
 """Which fields hold secrets, and how their values are kept out of sight."""
 
+import json
 import re
 import threading
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -70,18 +72,66 @@ class Content(bytes):
         return f"<{len(self)} bytes>"
 
 
+_STARS = "**********"
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
-_PAIR = re.compile(r"""(?P<name>[\w-]+)(?P<sep>["']?\s*[:=]\s*["']?)(?P<value>[^\s"',;&}]+)""")
+_ELEMENT = re.compile(r"<(?P<name>[\w-]++)(?P<rest>[^<>]*>)[^<]*")
+_NAME = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)\\*["']?\s*[:=]\s*""")
+# What may follow a name: a text in quotes, which may be escaped; a list or an object; else all up to a delimiter.
+_VALUE = re.compile(
+    r"""\\+(?P<quote>["']).*?(?:\\+(?P=quote)|\Z)|"(?:\\.|[^"\\])*+"?|'(?:\\.|[^'\\])*+'?|[\[{].*(?:[\]}]|\Z)|[^,;&}\]\n]*""",
+    re.DOTALL,
+)
 
 
-def scrub(text: str, token: SecretStr) -> str:
-    """Take secrets out of a text that the server wrote: error texts may echo the request."""
-    text = text.replace(token.get_secret_value(), "**********")
-    text = _BEARER.sub(r"\1**********", _PEM.sub("**********", text))
-    return _PAIR.sub(_hide_value, text)
+def scrub(text: str, token: SecretStr, sent: Iterable[str] = ()) -> str:
+    """Take secrets out of a text that the server wrote: error texts may echo the request. `sent` are the secrets in that."""
+    for secret in sorted({token.get_secret_value(), *sent}, key=len, reverse=True):
+        if len(secret) >= _LEAST_SECRET:
+            text = text.replace(secret, _STARS).replace(json.dumps(secret)[1:-1], _STARS)
+    text = _BEARER.sub(rf"\1{_STARS}", _PEM.sub(_STARS, text))
+    return _hide_values(_ELEMENT.sub(_hide_element, text))
 
 
-def _hide_value(match: re.Match[str]) -> str:
-    shown = match["value"] if not is_secret_name(match["name"]) else "**********"
-    return f"{match['name']}{match['sep']}{shown}"
+_LEAST_SECRET = 4
+"""Characters. Anything shorter is no secret, and replacing it would spoil the text."""
+
+
+def _hide_element(match: re.Match[str]) -> str:
+    shown = _STARS if is_secret_name(match["name"]) else match[0].rpartition(">")[2]
+    return f"<{match['name']}{match['rest']}{shown}"
+
+
+def _hide_values(text: str) -> str:
+    """Hide what follows a name like `password` and a colon or an equals sign."""
+    shown, at = "", 0
+    for found in _NAME.finditer(text):
+        value = _VALUE.match(text, found.end())
+        if found.start() >= at and value and value[0] and is_secret_name(found["name"]):
+            shown += text[at : found.end()] + _STARS
+            at = value.end()
+    return shown + text[at:]
+
+
+def redact(name: str, value: Any, hide: Callable[[str], str]) -> Any:
+    """Return `value`, which came in the field `name`, as it may be shown and kept: its texts pass `hide`."""
+    if is_mapping(value):
+        return {key: redact(name if is_secret_name(name) else str(key), item, hide) for key, item in value.items()}
+    if is_array(value):
+        return [redact(name, item, hide) for item in value]
+    if value is not None and not isinstance(value, bool) and is_secret_name(name):
+        return _STARS
+    return hide(value) if isinstance(value, str) else value
+
+
+def forget_frames(error: BaseException) -> BaseException:
+    """Drop the tracebacks of an error and its causes: their frames hold the token, or a body, in their locals."""
+    chain: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while chain:
+        link = chain.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            link.__traceback__ = None
+            chain += [link.__cause__, link.__context__]
+    return error

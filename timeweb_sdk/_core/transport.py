@@ -4,6 +4,7 @@ httpx2 has the interface of httpx, so either library's client works, and the err
 """
 
 import os
+import re
 import ssl
 import threading
 import weakref
@@ -17,7 +18,7 @@ from timeweb_sdk import errors
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.pools import Pools, proxies
 from timeweb_sdk._core.request import Request
-from timeweb_sdk._core.secrets import Content
+from timeweb_sdk._core.secrets import Content, forget_frames
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk._core.version import USER_AGENT
 from timeweb_sdk.errors import ConfigurationError, TransportError
@@ -158,7 +159,9 @@ class SyncSession(Session):
             ours = translate(error, timeouts)
             if ours is error:
                 raise
-            raise ours from forget_frames(error)
+            cause = None if _quotes(error) else forget_frames(error)
+        # Out here the error has no context but the cause.
+        raise ours from cause
 
     def close(self) -> None:
         """Close our connections; a client that was passed in is the caller's to close."""
@@ -200,7 +203,9 @@ class AsyncSession(Session):
             ours = translate(error, timeouts)
             if ours is error:
                 raise
-            raise ours from forget_frames(error)
+            cause = None if _quotes(error) else forget_frames(error)
+        # Out here the error has no context but the cause.
+        raise ours from cause
 
     async def aclose(self) -> None:
         """Close our connections in this event loop; those of loops that are gone went with them."""
@@ -294,17 +299,14 @@ def translate(error: Exception, timeouts: Timeouts) -> Exception:
 
 def _describe(error: Exception, kind: type[TransportError]) -> str:
     summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
-    return f"{summary}: {error}" if str(error) else summary
+    text = _QUOTATION.sub("", str(error))
+    return f"{summary}: {text}" if text else summary
 
 
-def forget_frames(error: BaseException) -> BaseException:
-    """Drop the tracebacks of an error and its causes: frames of the HTTP library hold the token in their locals."""
-    chain: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while chain:
-        link = chain.pop()
-        if link is not None and id(link) not in seen:
-            seen.add(id(link))
-            link.__traceback__ = None
-            chain += [link.__cause__, link.__context__]
-    return error
+# What breaks HTTP may be anything, also a piece of a body.
+_QUOTATION = re.compile(r"""[\s:]*(?:\b(?:bytearray|bytes)\(|\bb["']).*""", re.DOTALL)
+
+
+def _quotes(error: Exception) -> bool:
+    """Whether the text of the error quotes bytes that were sent or received."""
+    return _QUOTATION.search(str(error)) is not None
