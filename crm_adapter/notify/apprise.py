@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -33,13 +35,9 @@ class AppriseSink:
         apprise = _apprise()
         self._service: Any = apprise.Apprise()
         scheme = url.partition("://")[0]
-        # Apprise logs an address that it cannot read, with the tokens in it.
-        logger = logging.getLogger("apprise")
-        disabled, logger.disabled = logger.disabled, True
-        try:
+        # Apprise logs an address that it cannot read as an error, with the tokens in it.
+        with _logging_from(logging.CRITICAL):
             known = self._service.add(url)
-        finally:
-            logger.disabled = disabled
         if not known:
             raise ConfigurationError(
                 f"HOSTING_NOTIFY_URLS: Apprise does not understand an address that starts with {scheme!r}; "
@@ -51,9 +49,16 @@ class AppriseSink:
     def __call__(self, title: str, text: str, events: Sequence[Event]) -> None:
         """Deliver, or raise :class:`NotDelivered`."""
         problem = any(event.kind in _PROBLEMS for event in events)
-        if not self._service.notify(
-            body=text, title=title, notify_type="warning" if problem else "info", body_format="text", interpret_escapes=False
-        ):
+        # Below "info" Apprise and urllib3 tell the paths of requests, and a Telegram bot's token is part of its path.
+        with _logging_from(logging.INFO):
+            delivered = self._service.notify(
+                body=text,
+                title=title,
+                notify_type="warning" if problem else "info",
+                body_format="text",
+                interpret_escapes=False,
+            )
+        if not delivered:
             raise NotDelivered
 
     def __repr__(self) -> str:
@@ -67,6 +72,25 @@ def apprise_sinks(urls: Iterable[str | SecretStr]) -> tuple[AppriseSink, ...]:
     ``[notify]`` when Apprise is missing and there is an address.
     """
     return tuple(AppriseSink(url.get_secret_value() if isinstance(url, SecretStr) else url) for url in urls)
+
+
+_level: ContextVar[int] = ContextVar("apprise_log_level", default=logging.NOTSET)
+
+
+def _is_discreet(record: logging.LogRecord) -> bool:
+    return record.levelno >= _level.get()
+
+
+@contextmanager
+def _logging_from(level: int) -> Generator[None]:
+    """Keep records below ``level`` out of every log while Apprise handles an address in this thread or task."""
+    for name in ("apprise", "urllib3.connectionpool"):
+        logging.getLogger(name).addFilter(_is_discreet)
+    token = _level.set(level)
+    try:
+        yield
+    finally:
+        _level.reset(token)
 
 
 def _apprise() -> Any:

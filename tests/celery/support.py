@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from crm_adapter.settings import Settings
+from timeweb_sdk import RateLimit
 from timeweb_sdk.testing import Emulator, Request, Response
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +90,8 @@ class Worker:
         return self.log_path.read_text(errors="replace")
 
     def wait_ready(self) -> None:
-        until(lambda: " ready." in self.log, 60, lambda: self.log)
+        until(lambda: " ready." in self.log or self.process.poll() is not None, 60, lambda: self.log)
+        assert self.process.poll() is None, self.log
 
     def kill(self) -> None:
         """As the kernel does when memory runs out: parent and child, at once."""
@@ -106,3 +109,8 @@ def until(condition: Callable[[], object], seconds: float = 30, tell: Callable[[
     while not condition():
         assert time.monotonic() < deadline, f"did not happen within {seconds} s\n{tell()}"
         time.sleep(0.02)
+
+
+def unpaced(settings: Settings, *, gentle: bool = True) -> RateLimit:
+    """Instead of ``configured.rate_limit``: the pace has tests of its own, elsewhere it would only cost time."""
+    return RateLimit.off()

@@ -97,6 +97,7 @@ def test_a_worker_killed_mid_run_leaves_what_it_wrote_and_blocks_nobody_for_long
     stack.main.add_fault(operation="getServers", delay_ms=60_000, times=1)
     queue = f"{stack.queue}.victim"
     victim = stack.start("victim", queue=queue)
+    victim.wait_ready()
     stack.send("sync_account", "main", queue=queue)
     until(lambda: listings(stack.main) == 1, 60, lambda: victim.log)
     victim.kill()

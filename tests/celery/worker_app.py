@@ -1,5 +1,6 @@
 """The shipped application with a queue and keys of the test's own: ``celery -A tests.celery.worker_app worker``.
 
+The pace of calls is off: it has tests of its own, and here it would only cost time.
 ``TEST_CLOCK`` names a file with an instant: tasks live then, whatever the time is.  ``TEST_DONE`` names a file that gets a
 line for each task that ended.
 """
@@ -14,7 +15,11 @@ from typing import Any
 import time_machine
 from celery.signals import task_postrun, task_prerun
 
+from crm_adapter import configured
 from crm_adapter.tasks.app import app
+from tests.celery.support import unpaced
+
+configured.rate_limit = unpaced
 
 name = os.environ["TEST_QUEUE"]
 app.conf.update(

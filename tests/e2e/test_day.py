@@ -15,11 +15,11 @@ from sqlalchemy.pool import NullPool
 
 from crm_adapter import configured
 from crm_adapter.money import next_payment
-from crm_adapter.settings import Settings
 from crm_adapter.web.standalone import PREFIX, create_app
+from tests.celery.support import unpaced
 from tests.e2e.day import Ledger, Studio, first_day, live
 from tests.e2e.worlds import OneProcess, Queue, one_process, queue
-from timeweb_sdk import AsyncTimeweb, RateLimit
+from timeweb_sdk import AsyncTimeweb
 from timeweb_sdk.testing import EmulatorServer
 
 #: Apprise imports every plugin it has, and one of them a module that Python 3.13 drops.
@@ -52,15 +52,10 @@ def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         EmulatorServer(studio.timeweb) as timeweb,
         one_process(directory, timeweb.url) as world,
     ):
-        # The workers keep the pace, together and through Redis; here it would only cost time.
-        patch.setattr(configured, "rate_limit", _no_pace)
+        patch.setattr(configured, "rate_limit", unpaced)
         for variable in ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "TIMEWEB_API_TOKENS"):
             patch.delenv(variable, raising=False)
         yield _lived(world, studio)
-
-
-def _no_pace(settings: Settings, *, gentle: bool = True) -> RateLimit:
-    return RateLimit.off()
 
 
 def _lived(world: Queue | OneProcess, studio: Studio) -> Lived:

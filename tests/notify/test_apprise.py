@@ -78,11 +78,24 @@ def test_a_refusal_is_an_error(service: Service) -> None:
         sink("Хостинг", "текст", [])
 
 
-def test_an_unknown_address_is_told_without_its_secrets(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG), pytest.raises(ConfigurationError, match="HOSTING_NOTIFY_URLS") as raised:
-        apprise_sinks(["telegramm://123456:SECRET/1"])
-    assert "telegramm" in str(raised.value)
+@pytest.mark.parametrize("url", ["telegramm://123456:SECRET/1", "tgram://SECRET", "discord://SECRET"])
+def test_an_unknown_address_is_told_without_its_secrets(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(1), pytest.raises(ConfigurationError, match="HOSTING_NOTIFY_URLS") as raised:
+        apprise_sinks([url])
+    assert url.partition("://")[0] in str(raised.value)
     assert "SECRET" not in str(raised.value) + caplog.text
+
+
+def test_a_token_in_the_path_of_a_request_is_in_no_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """Telegram's bot tokens are part of the path, which urllib3 and Apprise log when they log everything."""
+    with caplog.at_level(1):
+        (sink,) = apprise_sinks([service.url.replace("/hook", "/bot123:SECRET/sendMessage")])
+        sink("Хостинг", "текст", [])
+    assert len(service.got) == 1
+    assert "SECRET" not in caplog.text
+    with caplog.at_level(1):
+        logging.getLogger("urllib3.connectionpool").debug("of somebody else")
+    assert "of somebody else" in caplog.text
 
 
 def test_the_missing_extra_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
