@@ -216,6 +216,17 @@ def test_a_client_that_was_passed_in_stays_open(library: Any, server: StubServer
     assert server.arrivals[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_a_client_that_was_passed_in_closed_says_so(world: World, clock: SkippingClock) -> None:
+    library = httpx if world.library == "httpx" else httpx2
+    passed: Any = library.AsyncClient() if world.asynchronous else library.Client()
+    if world.asynchronous:
+        asyncio.run(passed.aclose())
+    else:
+        passed.close()
+    with pytest.raises(ConfigurationError, match="passed in is closed"):
+        world.run(lambda tw: tw.request("GET", "/x"), http_client=passed)
+
+
 async def test_an_async_client_that_was_passed_in_stays_open(server: StubServer, clock: SkippingClock) -> None:
     async with httpx2.AsyncClient() as passed:
         async with AsyncTimeweb(TOKEN, base_url=server.url, http_client=passed) as tw:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import Any
 
 import pytest
 
-from tests.sdk.stub_server import StubServer, answer, error
+from tests.sdk.stub_server import StubServer, answer, error, trickle
 from tests.sdk.test_limiter import most_in_a_window
 from tests.sdk.worlds import TOKEN, SkippingClock, World
 from timeweb_sdk import AsyncTimeweb, DeadlineExceeded, Rate, RateLimit, RateLimitError, Timeweb
@@ -126,14 +129,43 @@ def test_total_timeout_is_exact_in_async(server: StubServer) -> None:
 
 
 def test_a_trickling_body_ends_with_the_deadline(world: World, server: StubServer) -> None:
-    from tests.sdk.stub_server import trickle
-
     server.play(trickle)
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded) as caught:
         world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url, total_timeout=0.3)
     assert time.monotonic() - began < 2
     assert caught.value.delivery == "unknown"
+
+
+@pytest.mark.parametrize("reused", [False, True])
+@pytest.mark.parametrize("passed_in", [False, True])
+def test_a_trickling_head_ends_with_the_deadline(passed_in: bool, reused: bool, world: World, server: StubServer) -> None:
+    server.play(*[answer(200, {})] * reused, trickle_the_head)
+    library = import_module(world.library)
+    given = (library.AsyncClient if world.asynchronous else library.Client)() if passed_in else world.library
+
+    async def asynchronously(tw: Any) -> Any:
+        for _ in server.script:
+            await tw.request("POST", "/x")
+
+    def one_by_one(tw: Any) -> Any:
+        for _ in server.script:
+            tw.request("POST", "/x")
+
+    use = asynchronously if world.asynchronous else one_by_one
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded) as caught:
+        world.run(use, base_url=server.url, timeout=1, total_timeout=0.3, http_client=given)
+    assert time.monotonic() - began < 1.5
+    assert caught.value.delivery == "unknown"
+    assert len({arrival.connection for arrival in server.arrivals}) == 1
+
+
+def trickle_the_head(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(100):
+        connection.sendall(b"x")
+        time.sleep(0.05)
 
 
 def test_a_documented_429_envelope_is_told(server: StubServer, clock: SkippingClock) -> None:

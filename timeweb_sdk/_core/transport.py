@@ -12,16 +12,17 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from timeweb_sdk import errors
+from timeweb_sdk._core.bounded_reads import reading_until, trace
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.pools import Pools, proxies
 from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.secrets import Content, forget_frames
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk._core.version import USER_AGENT
-from timeweb_sdk.errors import ConfigurationError, TransportError
+from timeweb_sdk.errors import ConfigurationError, TimewebError, TransportError
 
 if TYPE_CHECKING:
     import httpx
@@ -78,6 +79,8 @@ class Reply:
 class Session:
     """What both sessions share: how a request of theirs is built, and whether they may still be used."""
 
+    _extensions: ClassVar[Mapping[str, Any]] = {}
+
     def __init__(self, base_url: str, token: "SecretStr | None", given: Any = None, library: str = "httpx") -> None:
         self._base_url = base_url
         self._token = token
@@ -97,7 +100,7 @@ class Session:
             content=request.content,
             data=request.fields,
             files=request.files,
-            extensions={"timeout": limits},
+            extensions={"timeout": limits, **self._extensions},
         )
         return built
 
@@ -128,6 +131,8 @@ class Session:
     def _check_open(self) -> None:
         if self._closed:
             raise ConfigurationError("this client is closed: make a new one")
+        if getattr(self._given, "is_closed", False):
+            raise ConfigurationError("the http_client that was passed in is closed: pass an open one")
 
     def _is_forked(self) -> bool:
         """Whether this is another process than before: sockets must not be shared with the parent."""
@@ -145,21 +150,24 @@ class Session:
 class SyncSession(Session):
     """The connections of a synchronous client, made when they are first needed."""
 
+    _extensions: ClassVar[Mapping[str, Any]] = {"trace": trace}
     _client: Any = None
 
     def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
         client = self._usable()
         try:
-            response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
-            try:
-                return _reply(response, _read(response, timeouts, clock))
-            finally:
-                response.close()
+            with reading_until(timeouts.deadline, clock):
+                response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
+                try:
+                    return _reply(response, _read(response, timeouts, clock))
+                finally:
+                    response.close()
         except Exception as error:
             ours = translate(error, timeouts)
-            if ours is error:
+            if ours is error and not isinstance(error, TimewebError):
                 raise
-            cause = None if _quotes(error) else forget_frames(error)
+            forget_frames(error)
+            cause = None if ours is error or _quotes(error) else error
         # Out here the error has no context but the cause.
         raise ours from cause
 
@@ -201,9 +209,10 @@ class AsyncSession(Session):
                 await response.aclose()
         except Exception as error:
             ours = translate(error, timeouts)
-            if ours is error:
+            if ours is error and not isinstance(error, TimewebError):
                 raise
-            cause = None if _quotes(error) else forget_frames(error)
+            forget_frames(error)
+            cause = None if ours is error or _quotes(error) else error
         # Out here the error has no context but the cause.
         raise ours from cause
 
