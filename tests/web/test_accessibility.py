@@ -64,6 +64,7 @@ def test_axe_finds_nothing(busy: Section, sit: Sit, axe: str, theme: Any, width:
         page.get_by_label("Цена для клиента (₽ за период)").fill("x")
         page.get_by_role("button", name="Сохранить").click()
         expect(page.get_by_text("сумма записана неверно")).to_be_visible()
+        assert too_wide(page) == []
         page.locator("#server-12 summary").click()
         expect(page.locator("#server-12 ul")).to_be_visible()
         assert violations(page, axe) == []
