@@ -12,10 +12,11 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from timeweb_sdk import errors
-from timeweb_sdk._core.bounded_reads import reading_until, trace
+from timeweb_sdk._core.bounded_reads import bound_pool, current, trace
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.pools import Pools, proxies
 from timeweb_sdk._core.request import Request
@@ -79,7 +80,7 @@ class Reply:
 class Session:
     """What both sessions share: how a request of theirs is built, and whether they may still be used."""
 
-    _extensions: ClassVar[Mapping[str, Any]] = {}
+    _extensions: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, base_url: str, token: "SecretStr | None", given: Any = None, library: str = "httpx") -> None:
         self._base_url = base_url
@@ -124,9 +125,12 @@ class Session:
         library = _library(self._library)
         options: dict[str, Any] = {"headers": self._own_headers()}
         verify = _ssl_context(library) if self._base_url.startswith("https:") else False
-        if kind == "AsyncClient" and self._library == "httpx" and not proxies():
-            return library.AsyncClient(transport=Pools(library, verify), **options)
-        return getattr(library, kind)(verify=verify, **options)
+        if proxies():
+            return getattr(library, kind)(verify=verify, **options)
+        return getattr(library, kind)(transport=self._transport(library, verify), **options)
+
+    def _transport(self, library: Any, verify: Any) -> Any:
+        raise NotImplementedError
 
     def _check_open(self) -> None:
         if self._closed:
@@ -150,24 +154,26 @@ class Session:
 class SyncSession(Session):
     """The connections of a synchronous client, made when they are first needed."""
 
-    _extensions: ClassVar[Mapping[str, Any]] = {"trace": trace}
+    _extensions: Mapping[str, Any] = MappingProxyType({"trace": trace})
     _client: Any = None
 
     def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
         client = self._usable()
         try:
-            with reading_until(timeouts.deadline, clock):
-                response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
-                try:
-                    return _reply(response, _read(response, timeouts, clock))
-                finally:
-                    response.close()
+            current.left = lambda: timeouts.deadline - clock.monotonic()
+            response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
+            try:
+                return _reply(response, _read(response, timeouts, clock))
+            finally:
+                response.close()
         except Exception as error:
             ours = translate(error, timeouts)
             if ours is error and not isinstance(error, TimewebError):
                 raise
             forget_frames(error)
             cause = None if ours is error or _quotes(error) else error
+        finally:
+            current.left = None
         # Out here the error has no context but the cause.
         raise ours from cause
 
@@ -184,6 +190,12 @@ class SyncSession(Session):
             self._forget_parent(in_use=self._client is not None)
             self._client = None
         return self._client or self._new()
+
+    def _transport(self, library: Any, verify: Any) -> Any:
+        transport = library.HTTPTransport(verify=verify)
+        if bound_pool(transport):
+            self._extensions = {}
+        return transport
 
     def _new(self) -> Any:
         with self._lock:
@@ -231,6 +243,9 @@ class AsyncSession(Session):
             self._forget_parent(in_use=bool(self._clients))
             self._clients.clear()
         return self._clients.get(loop) or self._new_for(loop)
+
+    def _transport(self, library: Any, verify: Any) -> Any:
+        return Pools(library, verify) if self._library == "httpx" else library.AsyncHTTPTransport(verify=verify)
 
     def _new_for(self, loop: AbstractEventLoop) -> Any:
         if self._given is not None and self._clients:
