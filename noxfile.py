@@ -68,7 +68,9 @@ def types(session: nox.Session) -> None:
     """Run mypy --strict and basedpyright in strict mode."""
     install(session, "types", extras=ALL_EXTRAS)
     session.run("mypy", *(session.posargs or TYPED))
-    session.run("basedpyright", *session.posargs)
+    # Left to itself it takes the .venv beside the checkout, which holds nox and nothing else.
+    python = shutil.which("python", path=session.bin)
+    session.run("basedpyright", "--pythonpath", str(python), *session.posargs)
 
 
 @nox.session
