@@ -76,7 +76,26 @@ def test_no_token_is_told_at_the_first_call(world: World, clock: SkippingClock) 
         world.run(lambda tw: tw.servers.get(1), token=None)
 
 
-@pytest.mark.parametrize("token", ["", "  ", "Bearer sesame", "ses ame", "sesame\n", "сезам", "ses\x00ame"])
+@pytest.mark.parametrize("token", ["", "  ", "\n"])
+def test_a_blank_token_is_none(token: str, world: World, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="TIMEWEB_API_TOKEN"):
+        world.run(lambda tw: tw.servers.get(1), token=token)
+    monkeypatch.setenv("TIMEWEB_API_TOKEN", token)
+    with pytest.raises(ConfigurationError, match="TIMEWEB_API_TOKEN"):
+        world.run(lambda tw: tw.servers.get(1), token=None)
+
+
+def test_whitespace_around_a_token_is_dropped(
+    world: World, server: StubServer, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMEWEB_API_TOKEN", "\n")
+    monkeypatch.setenv("TIMEWEB_CLOUD_TOKEN", f" {TOKEN}\r\n")
+    for token in (None, f"{TOKEN}\n"):
+        world.run(lambda tw: tw.request("GET", "/x"), base_url=server.url, token=token)
+    assert {arrival.headers["authorization"] for arrival in server.arrivals} == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize("token", ["Bearer sesame", "ses ame", "ses\name", "сезам", "ses\x00ame"])
 def test_a_token_that_cannot_be_one_is_refused_but_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError, match="token") as caught:
         Timeweb(token)

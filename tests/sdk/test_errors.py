@@ -86,13 +86,22 @@ def test_texts_that_echo_secrets_are_scrubbed(world: World, server: StubServer, 
 def test_deletion_with_confirmation(world: World, server: StubServer, clock: SkippingClock) -> None:
     server.play(
         answer(200, {"server_delete": {"hash": "h-1", "is_moved_in_quarantine": False}, "response_id": "r-1"}),
-        answer(200, {"server_delete": {"hash": "h-1"}}),
+        answer(200, {"server_delete": {"hash": "h-2", "is_moved_in_quarantine": True}}),
     )
     with pytest.raises(errors.ConfirmationRequired) as caught:
         world.run(lambda tw: tw.servers.delete(1), base_url=server.url)
     assert (caught.value.hash, caught.value.response_id, caught.value.operation) == ("h-1", "r-1", "deleteServer")
     assert world.run(lambda tw: tw.servers.delete(1, hash="h-1", code="123"), base_url=server.url) is None
     assert server.arrivals[1].target == "/api/v1/servers/1?hash=h-1&code=123"
+
+
+def test_a_confirmation_that_was_not_accepted_is_asked_for_again(
+    world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(answer(200, {"server_delete": {"hash": "h-2", "is_moved_in_quarantine": False}}))
+    with pytest.raises(errors.ConfirmationRequired, match="code was not accepted") as caught:
+        world.run(lambda tw: tw.servers.delete(1, hash="h-1", code="123"), base_url=server.url)
+    assert caught.value.hash == "h-2"
 
 
 def test_a_quarantined_server_needs_no_confirmation(server: StubServer, clock: SkippingClock) -> None:

@@ -125,15 +125,21 @@ def _decode_error(mismatch: Mismatch) -> DecodeError:
 
 
 def _check_confirmation(call: Call, reply: Reply) -> None:
-    """A deletion that answers with a hash has not happened yet, unless the code was part of it."""
-    if call.operation.method != "DELETE" or call.query.get("code", NOT_GIVEN) not in (NOT_GIVEN, None):
+    """A deletion that answers with a hash has not happened yet, unless its code was right and the object is in quarantine."""
+    if call.operation.method != "DELETE":
         return
+    has_code = call.query.get("code", NOT_GIVEN) not in (NOT_GIVEN, None)
     body = _envelope(reply)
     for value in body.values():
         confirmation = value.get("hash") if is_object(value) else None
-        if isinstance(confirmation, str) and confirmation:
+        if isinstance(confirmation, str) and confirmation and not (has_code and value.get("is_moved_in_quarantine") is True):
             error = ConfirmationRequired(
-                "the deletion needs the code that was sent to the account's owner: repeat it with hash=error.hash and code=…",
+                (
+                    "the code was not accepted"
+                    if has_code
+                    else "the deletion needs the code that was sent to the account's owner"
+                )
+                + ": repeat it with hash=error.hash and code=…",
                 delivery="answered",
             )
             error.hash = confirmation

@@ -14,24 +14,32 @@ _LIBRARIES = ("httpx", "httpx2")
 
 
 def find_token(token: str | SecretStr | None) -> SecretStr | None:
-    """Return the token; None when there is none, which only the first call minds. The error never shows it."""
-    source, found = "token", SecretStr(token) if isinstance(token, str) else token
-    if found is None:
-        for source in ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN"):
-            if os.environ.get(source):
-                found = SecretStr(os.environ[source])
-                break
-        else:
-            return None
-    fault = _fault_of(found.get_secret_value())
+    """Return the token; None when there is none, which only the first call minds. The error never shows it.
+
+    Whitespace around it is dropped: files and shells leave it there. A blank token is none.
+    """
+    environment = ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN")
+    given = {name: os.environ.get(name) for name in environment} if token is None else {"token": token}
+    for source, value in given.items():
+        found = _stripped(value)
+        if found is not None:
+            _check_token(source, found)
+            return found
+    return None
+
+
+def _stripped(token: str | SecretStr | None) -> SecretStr | None:
+    text = token.get_secret_value() if isinstance(token, SecretStr) else token or ""
+    return SecretStr(text.strip()) if text.strip() else None
+
+
+def _check_token(source: str, token: SecretStr) -> None:
+    fault = _fault_of(token.get_secret_value())
     if fault:
         raise ConfigurationError(f"{source} {fault}: give the token as the control panel shows it")
-    return found
 
 
 def _fault_of(token: str) -> str | None:
-    if not token.strip():
-        return "is empty"
     if token.lower().startswith("bearer"):
         return 'begins with "Bearer", which is added here'
     if any(character.isspace() for character in token):
