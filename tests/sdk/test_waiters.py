@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from tests.sdk.stub_server import StubServer, answer, error
+from tests.sdk.stub_server import StubServer, answer, error, hang_up, html
 from tests.sdk.worlds import SkippingClock, World
-from timeweb_sdk import ConfigurationError, WaitFailed, WaitTimeout
+from timeweb_sdk import (
+    ConfigurationError,
+    DeadlineExceeded,
+    NotFoundError,
+    ServerError,
+    UnauthorizedError,
+    WaitFailed,
+    WaitTimeout,
+)
 
 
 def one(status: str) -> Any:
@@ -96,3 +105,82 @@ def test_waiting_for_nobody_asks_nobody(world: World, server: StubServer, clock:
 def test_times_that_cannot_be_are_refused(options: dict[str, Any], clock: SkippingClock) -> None:
     with pytest.raises(ConfigurationError, match="positive"):
         World(False, "httpx").run(lambda tw: tw.servers.wait_for(1, status="on", **options))
+
+
+def test_faults_that_pass_do_not_end_it(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(503), hang_up, error(429), one("installing"), html(502), one("on"))
+    waited = lambda tw: tw.servers.wait_for(1, status="on", interval=10)  # noqa: E731
+    assert world.run(waited, base_url=server.url, max_retries=0).status == "on"
+    assert len(server.arrivals) == 6
+
+
+def test_faults_that_do_not_pass_are_the_cause(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(one("installing"), error(500, "broken"))
+    for wait in (
+        lambda tw: tw.servers.wait_for(1, status="on", timeout=60, interval=10),
+        lambda tw: tw.servers.wait_for_many([1], status="on", timeout=60, interval=10),
+    ):
+        with pytest.raises(WaitTimeout, match="the last look failed: 500 broken") as caught:
+            world.run(wait, base_url=server.url, max_retries=1)
+        assert isinstance(caught.value.__cause__, ServerError)
+        assert caught.value.operation in ("getServer", "getServers")
+        assert caught.value.attempts >= 7
+
+
+def test_other_faults_end_it(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(401, "unauthorized"))
+    with pytest.raises(UnauthorizedError):
+        world.run(lambda tw: tw.servers.wait_for(1, status="on"), base_url=server.url)
+
+
+def test_a_look_does_not_outlast_the_wait(world: World, server: StubServer) -> None:
+    server.play(answer(200, {}, delay=5))
+    began = time.monotonic()
+    with pytest.raises(WaitTimeout) as caught:
+        world.run(lambda tw: tw.servers.wait_for(1, status="on", timeout=0.3, interval=0.1), base_url=server.url)
+    assert time.monotonic() - began < 2
+    assert isinstance(caught.value.__cause__, DeadlineExceeded)
+
+
+def test_failures_say_what_they_took(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(one("installing"), error(503), one("error"))
+    with pytest.raises(WaitFailed) as caught:
+        world.run(lambda tw: tw.servers.wait_for(1, status="on"), base_url=server.url)
+    assert (caught.value.operation, caught.value.attempts) == ("getServer", 3)
+
+
+@pytest.mark.parametrize("status", ["removed", "deleted"])
+def test_an_object_whose_end_is_awaited_arrives_by_being_gone(
+    status: str, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(one("removing"), error(404, "not_found"))
+    assert world.run(lambda tw: tw.servers.wait_for(1, status=status), base_url=server.url).status == "removing"
+    with pytest.raises(NotFoundError):
+        world.run(lambda tw: tw.servers.wait_for(1, status=status), base_url=server.url)
+
+
+def test_many_arrive_by_being_gone(world: World, server: StubServer, clock: SkippingClock) -> None:
+    nothing = answer(200, {"message": "later"})
+    server.play(many(s1="removing", s2="removing"), nothing, many(s2="removing"), many())
+    gone = world.run(lambda tw: tw.servers.wait_for_many([1, 2], status="removed"), base_url=server.url)
+    assert [item.id for item in gone] == [1, 2]
+    assert len(server.arrivals) == 4
+
+
+def test_one_and_many_are_not_mistaken_for_each_other(world: World, clock: SkippingClock) -> None:
+    with pytest.raises(TypeError, match="wait_for_many"):
+        world.run(lambda tw: tw.servers.wait_for([1, 2], status="on"))
+    with pytest.raises(TypeError, match="there is wait_for"):
+        world.run(lambda tw: tw.servers.wait_for_many("12", status="on"))
+
+
+def test_waiting_with_response_gives_the_last_one(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(one("installing"), one("on"))
+    response = world.run(lambda tw: tw.servers.with_response.wait_for(1, status="on"), base_url=server.url)
+    assert (response.data.status, response.status_code) == ("on", 200)
+
+
+def test_a_short_wait_looks_again_before_it_gives_up(server: StubServer, clock: SkippingClock) -> None:
+    server.play(one("installing"), one("on"))
+    run = World(False, "httpx").run
+    assert run(lambda tw: tw.servers.wait_for(1, status="on", timeout=3, interval=5), base_url=server.url).status == "on"

@@ -58,6 +58,10 @@ class _Node:
 
     _records = False
     _response: Response[Any] | None = None
+    _operation: str | None = None
+    """The operation of the last call that was recorded."""
+    _sent = 0
+    """How many requests the recorded calls took."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -76,6 +80,11 @@ class _Node:
         node = type(self)(self._client)
         node._records = True
         return node
+
+    def _record(self, call: Call, response: Response[Any]) -> None:
+        self._response = response
+        self._operation = call.operation.id
+        self._sent += response.attempts
 
     def _recorded(self, data: T) -> Response[T]:
         if self._response is None:
@@ -134,7 +143,7 @@ class Resource(_Node):
     def _execute(self, call: Call) -> Response[Any]:
         response: Response[Any] = self._client._execute(call)
         if self._records:
-            self._response = response
+            self._record(call, response)
         return response
 
 
@@ -188,7 +197,7 @@ class AsyncResource(_Node):
     async def _execute(self, call: Call) -> Response[Any]:
         response: Response[Any] = await self._client._execute(call)
         if self._records:
-            self._response = response
+            self._record(call, response)
         return response
 
 

@@ -5,12 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
 from timeweb_sdk._core import clock
-from timeweb_sdk.errors import ConfigurationError, NotFoundError, WaitFailed, WaitTimeout
+from timeweb_sdk.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    TimewebError,
+    TransportError,
+    WaitFailed,
+    WaitTimeout,
+)
 
 T = TypeVar("T")
 Id = int | str
 
 _BROKEN = frozenset({"error", "failed", "fail", "failure", "blocked", "permanent_blocked"})
+# What may be over when one looks again.
+_PASSING = (TransportError, ServerError, RateLimitError, DeadlineExceeded)
 _GOING = frozenset({"removing", "deleting"})
 _GONE = frozenset({"removed", "deleted"})
 _UNPAID = frozenset({"no_paid"})
@@ -28,34 +40,68 @@ class Wait(Generic[T]):
     started: float
     pending: list[Id]
     arrived: dict[Id, T] = field(default_factory=dict[Id, T])
+    operation: str | None = None
+    attempts: int = 0
+    _seen: dict[Id, T] = field(default_factory=dict[Id, T])
+    _fault: TimewebError | None = None
+    """Why the last look failed."""
     _statuses: dict[Id, str | None] = field(default_factory=dict[Id, str | None])
     _unpaid_since: dict[Id, float] = field(default_factory=dict[Id, float])
 
+    def left(self) -> float:
+        """Return the seconds until the wait is over."""
+        return self.timeout - (clock.current().monotonic() - self.started)
+
+    def count(self, node: Any, fault: TimewebError | None) -> None:
+        """Take in what a look cost, and why it failed."""
+        self.attempts += node._sent + (fault.attempts if fault else 0)
+        self.operation = fault.operation if fault else node._operation
+        self._fault = fault
+
     def see(self, ident: Id, item: T, now: float) -> None:
         """Take in the state of one object; raises WaitFailed when the wished status cannot come any more."""
-        status = cast("str | None", getattr(item, "status", None))
+        status = getattr(item, "status", None)
+        status = status if isinstance(status, str) else None
         self._statuses[ident] = status
+        self._seen[ident] = item
         if status in self.wished:
-            self.arrived[ident] = item
-            self.pending.remove(ident)
+            self._arrive(ident, item)
         elif status in self._hopeless() or self._is_unpaid(ident, status, now):
             raise self.failure(ident, f"has the status {status!r}, from which {self._wish()} cannot come")
 
-    def failure(self, ident: Id, why: str) -> WaitFailed:
-        return WaitFailed(f"{ident} {why}", delivery="answered", failed_id=ident, last_status=self._statuses.get(ident))
+    def miss(self, ident: Id) -> bool:
+        """Take in that an object is gone; tells whether that was wished, which it takes to have seen the object."""
+        if self.wished & _GONE and ident in self._seen:
+            self._arrive(ident, self._seen[ident])
+            return True
+        return False
 
-    def pause(self, now: float) -> float:
+    def _arrive(self, ident: Id, item: T) -> None:
+        self.arrived[ident] = item
+        self.pending.remove(ident)
+
+    def failure(self, ident: Id, why: str) -> WaitFailed:
+        error = WaitFailed(f"{ident} {why}", delivery="answered", failed_id=ident, last_status=self._statuses.get(ident))
+        error.operation, error.attempts = self.operation, self.attempts
+        return error
+
+    def pause(self) -> float:
         """Return the seconds until the next look; raises WaitTimeout when that would be too late."""
-        if now + self.interval - self.started > self.timeout:
-            last = self._statuses.get(self.pending[0])
-            shown = ", ".join(str(ident) for ident in self.pending[:5])
-            raise WaitTimeout(
-                f"{shown} did not reach {self._wish()} within {self.timeout:g} s; the last status was {last!r}",
-                delivery="answered",
-                last_status=last,
-                pending=tuple(self.pending),
-            )
-        return self.interval
+        # The last look needs some time as well.
+        spare, left = min(self.interval, 1.0), self.left()
+        if left > spare:
+            return min(self.interval, left - spare)
+        last = self._statuses.get(self.pending[0])
+        shown = ", ".join(str(ident) for ident in self.pending[:5])
+        failed = f"; the last look failed: {self._fault.message}" if self._fault else ""
+        raise WaitTimeout(
+            f"{shown} did not reach {self._wish()} within {self.timeout:g} s; the last status was {last!r}{failed}",
+            operation=self.operation,
+            attempts=self.attempts,
+            delivery=self._fault.delivery if self._fault else "answered",
+            last_status=last,
+            pending=tuple(self.pending),
+        ) from self._fault
 
     def _hopeless(self) -> frozenset[str]:
         return _BROKEN if self.wished & _GONE else _BROKEN | _GOING | _GONE
@@ -77,12 +123,47 @@ def _begin(idents: Iterable[Id], status: str | Collection[str], timeout: float, 
     return Wait(wished, timeout, interval, clock.current().monotonic(), list(dict.fromkeys(idents)))
 
 
-def _look_at_all(wait: "Wait[Any]", items: Iterable[Any], key: str) -> None:
-    found = {getattr(item, key, None): item for item in items}
+def _begin_one(path: tuple[Any, ...], status: str | Collection[str], timeout: float, interval: float) -> "Wait[Any]":
+    if not path or not isinstance(path[-1], (int, str)):
+        raise TypeError("wait_for takes what get takes, the id of one object at the end; for several there is wait_for_many")
+    return _begin([path[-1]], status, timeout, interval)
+
+
+def _begin_many(ids: Any, status: str | Collection[str], timeout: float, interval: float) -> "Wait[Any]":
+    if isinstance(ids, (int, str)):
+        raise TypeError(f"wait_for_many takes several ids, not {ids!r}; for one object there is wait_for")
+    return _begin(ids, status, timeout, interval)
+
+
+def _take_one(wait: "Wait[Any]", ident: Id, node: Any, item: Any, fault: TimewebError | None) -> None:
+    wait.count(node, fault)
+    if fault is None:
+        wait.see(ident, item, clock.current().monotonic())
+    elif isinstance(fault, NotFoundError) and not wait.miss(ident):
+        if wait.wished & _GONE:
+            raise fault
+        raise wait.failure(ident, "does not exist any more") from fault
+
+
+def _take_all(wait: "Wait[Any]", node: Any, page: Any, items: Iterable[Any], fault: TimewebError | None) -> None:
+    wait.count(node, fault)
+    if fault is not None:
+        return
+    found = {getattr(item, "id", None): item for item in items}
     for ident in list(wait.pending):
-        # Objects that were just made may not be in the list yet: only the timeout ends the wait for them.
         if ident in found:
             wait.see(ident, found[ident], clock.current().monotonic())
+        elif page.complete:
+            # Objects that were just made may not be in the list yet: only the timeout ends the wait for them.
+            wait.miss(ident)
+
+
+def _node(owner: Any, wait: "Wait[Any]") -> Any:
+    """Return the resource for one look, with calls that do not outlast the wait."""
+    left = max(wait.left(), 0.001)
+    node = type(owner)(owner._client.with_options(total_timeout=min(owner._client._options.total_timeout, left)))
+    node._records = True
+    return node
 
 
 class Waits(Generic[T]):
@@ -92,18 +173,24 @@ class Waits(Generic[T]):
         """Ask for one object, every `interval` seconds, until it has the status, or one of several.
 
         `path` is what `get` takes. Raises WaitTimeout after `timeout` seconds, and WaitFailed as soon as the object has
-        a status from which the wished one cannot come, or is gone.
+        a status from which the wished one cannot come, or is gone. Looks that fail for a reason that may pass (no reply,
+        5xx, 429) do not end the wait; the last one is the cause of WaitTimeout.
+
+        Where "removed" or "deleted" is wished, an object that is gone has arrived: it is returned as it was last seen.
+        If it was gone at the first look there is nothing to return, and NotFoundError is raised.
         """
-        wait = _begin([path[-1]], status, timeout, interval)
-        get = cast(Any, self).get
+        wait = _begin_one(path, status, timeout, interval)
         while True:
+            node, item, fault = _node(self, wait), None, None
             try:
-                wait.see(path[-1], get(*path), clock.current().monotonic())
-            except NotFoundError as error:
-                raise wait.failure(path[-1], "does not exist any more") from error
+                item = node.get(*path)
+            except (*_PASSING, NotFoundError) as error:
+                fault = error
+            _take_one(wait, path[-1], node, item, fault)
             if not wait.pending:
+                cast(Any, self)._response = node._response
                 return cast(T, wait.arrived[path[-1]])
-            clock.current().sleep(wait.pause(clock.current().monotonic()))
+            clock.current().sleep(wait.pause())
 
     def wait_for_many(
         self, ids: Iterable[Id], *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5
@@ -111,14 +198,22 @@ class Waits(Generic[T]):
         """Wait for several objects at once by asking for the list; returns them in the order of `ids`.
 
         `path` is what `list` takes. Raises WaitTimeout, whose `pending` names those that have not arrived, and WaitFailed.
+        Where "removed" or "deleted" is wished, an object that was seen has arrived when a complete list lacks it.
         """
-        wanted = list(ids)
-        wait = _begin(wanted, status, timeout, interval)
+        wanted = ids if isinstance(ids, (int, str)) else list(ids)
+        wait = _begin_many(wanted, status, timeout, interval)
         while wait.pending:
-            _look_at_all(wait, cast(Any, self).list(*path), "id")
+            node, page, items, fault = _node(self, wait), None, list[Any](), None
+            try:
+                page = node.list(*path)
+                items = [*page]
+            except _PASSING as error:
+                fault = error
+            _take_all(wait, node, page, items, fault)
+            cast(Any, self)._response = node._response
             if wait.pending:
-                clock.current().sleep(wait.pause(clock.current().monotonic()))
-        return [cast(T, wait.arrived[ident]) for ident in wanted]
+                clock.current().sleep(wait.pause())
+        return [cast(T, wait.arrived[ident]) for ident in cast(list[Id], wanted)]
 
 
 class AsyncWaits(Generic[T]):
@@ -126,25 +221,34 @@ class AsyncWaits(Generic[T]):
 
     async def wait_for(self, *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5) -> T:
         """As `Waits.wait_for`."""
-        wait = _begin([path[-1]], status, timeout, interval)
-        get = cast(Any, self).get
+        wait = _begin_one(path, status, timeout, interval)
         while True:
+            node, item, fault = _node(self, wait), None, None
             try:
-                wait.see(path[-1], await get(*path), clock.current().monotonic())
-            except NotFoundError as error:
-                raise wait.failure(path[-1], "does not exist any more") from error
+                item = await node.get(*path)
+            except (*_PASSING, NotFoundError) as error:
+                fault = error
+            _take_one(wait, path[-1], node, item, fault)
             if not wait.pending:
+                cast(Any, self)._response = node._response
                 return cast(T, wait.arrived[path[-1]])
-            await clock.current().asleep(wait.pause(clock.current().monotonic()))
+            await clock.current().asleep(wait.pause())
 
     async def wait_for_many(
         self, ids: Iterable[Id], *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5
     ) -> list[T]:
         """As `Waits.wait_for_many`."""
-        wanted = list(ids)
-        wait = _begin(wanted, status, timeout, interval)
+        wanted = ids if isinstance(ids, (int, str)) else list(ids)
+        wait = _begin_many(wanted, status, timeout, interval)
         while wait.pending:
-            _look_at_all(wait, [item async for item in cast(Any, self).list(*path)], "id")
+            node, page, items, fault = _node(self, wait), None, list[Any](), None
+            try:
+                page = node.list(*path)
+                items = [item async for item in page]
+            except _PASSING as error:
+                fault = error
+            _take_all(wait, node, page, items, fault)
+            cast(Any, self)._response = node._response
             if wait.pending:
-                await clock.current().asleep(wait.pause(clock.current().monotonic()))
-        return [cast(T, wait.arrived[ident]) for ident in wanted]
+                await clock.current().asleep(wait.pause())
+        return [cast(T, wait.arrived[ident]) for ident in cast(list[Id], wanted)]
