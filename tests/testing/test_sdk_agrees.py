@@ -10,6 +10,8 @@ from tests.testing.test_contract import body_of, concrete_path, parameters, prep
 from timeweb_sdk.operations import OPERATIONS
 from timeweb_sdk.testing._contract import contract
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated by Timeweb:DeprecationWarning")
+
 # What an account of servers alone has none of.
 EMPTY = {
     "getDomainDefaultDNSRecords",
