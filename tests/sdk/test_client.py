@@ -340,3 +340,24 @@ async def test_a_proxy_of_the_environment_is_used(
     async with AsyncTimeweb(TOKEN, base_url="http://api.example.com") as tw:
         await tw.request("GET", "/x")
     assert server.arrivals[0].target == "http://api.example.com/x"
+
+
+@pytest.mark.parametrize("with_response", [False, True])
+def test_deprecated_operations_warn_at_the_caller(
+    with_response: bool, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(answer(200, {"dbs": [], "db": {"id": 1}}))
+
+    def use(tw: Any) -> Any:
+        node = tw.dbs.with_response if with_response else tw.dbs
+        return node.get(1)
+
+    async def ause(tw: Any) -> Any:
+        node = tw.dbs.with_response if with_response else tw.dbs
+        return await node.get(1)
+
+    with pytest.warns(DeprecationWarning, match=r"^dbs\.get is deprecated by Timeweb: use databases\.get$") as caught:
+        world.run(ause if world.asynchronous else use, base_url=server.url)
+    assert [(warning.filename, warning.lineno) for warning in caught] == [
+        (__file__, (ause if world.asynchronous else use).__code__.co_firstlineno + 2)
+    ]

@@ -232,6 +232,7 @@ def test_sync(operation_id: str) -> None:
         check_reply(result, items, total, case)
 
 
+@pytest.mark.filterwarnings("ignore:.* is deprecated by Timeweb:DeprecationWarning")
 @pytest.mark.parametrize("operation_id", ALL)
 async def test_async(operation_id: str) -> None:
     case = ALL[operation_id][0]

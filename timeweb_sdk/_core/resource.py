@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from typing_extensions import TypeForm
 
+from timeweb_sdk._core import deprecation
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.model import DecodeIssue
 from timeweb_sdk._core.operation import Operation
@@ -117,7 +118,7 @@ class Resource(_Node):
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> T:
-        call = Call(operation(operation_id), returns, path, query, body, files)
+        call = Call(_operation(operation_id), returns, path, query, body, files)
         del query, body, files  # a traceback with locals would show them
         return cast(T, self._execute(call).data)
 
@@ -131,7 +132,7 @@ class Resource(_Node):
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> Page[T]:
-        call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
+        call = _list_call(Call(_operation(operation_id), _list_of(item), path, query, body, files))
         del query, body, files
 
         def fetch(offset: int) -> Chunk[T]:
@@ -172,7 +173,7 @@ class AsyncResource(_Node):
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> T:
-        call = Call(operation(operation_id), returns, path, query, body, files)
+        call = Call(_operation(operation_id), returns, path, query, body, files)
         del query, body, files  # a traceback with locals would show them
         return cast(T, (await self._execute(call)).data)
 
@@ -186,7 +187,7 @@ class AsyncResource(_Node):
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
     ) -> AsyncPage[T]:
-        call = _list_call(Call(operation(operation_id), _list_of(item), path, query, body, files))
+        call = _list_call(Call(_operation(operation_id), _list_of(item), path, query, body, files))
         del query, body, files
 
         async def fetch(offset: int) -> Chunk[T]:
@@ -199,6 +200,13 @@ class AsyncResource(_Node):
         if self._records:
             self._record(call, response)
         return response
+
+
+def _operation(operation_id: str) -> Operation:
+    found = operation(operation_id)
+    if found.deprecated:
+        deprecation.warn(found)
+    return found
 
 
 def _list_of(item: Any) -> Any:
