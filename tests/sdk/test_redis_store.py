@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ import pytest
 
 from tests.sdk.stub_server import StubServer, unused_port
 from tests.sdk.test_limiter import most_in_a_window
-from tests.sdk.worlds import TOKEN
-from timeweb_sdk import AsyncTimeweb, ConfigurationError, Rate, RateLimit, RedisStore, Timeweb
+from tests.sdk.worlds import TOKEN, World
+from timeweb_sdk import AsyncTimeweb, ConfigurationError, DeadlineExceeded, Rate, RateLimit, RedisStore, Timeweb
 from timeweb_sdk._core import clock as clocks
 
 LIMIT = Rate(5, 0.3)
@@ -138,3 +139,15 @@ def test_waiting_ends_at_the_deadline(server: StubServer, redis_url: str, prefix
         with pytest.raises(TimeoutError, match="rate limit"):
             tw.request("GET", "/x")
     assert time.monotonic() - began < 5
+
+
+def test_a_redis_that_hangs_does_not_outlast_the_deadline(server: StubServer, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"redis://127.0.0.1:{mute.getsockname()[1]}"
+        for world in (World(False, "httpx"), World(True, "httpx")):
+            limit = RateLimit(LIMIT, store=RedisStore(url, prefix=uuid.uuid4().hex))
+            began = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                world.run(lambda tw: tw.request("GET", "/x"), base_url=server.url, rate_limit=limit, total_timeout=0.2)
+            assert time.monotonic() - began < 2
+    assert server.arrivals == []

@@ -36,6 +36,10 @@ class RoundTrip:
     """Call a function that blocks on the network for a moment; the answer is what it returns."""
 
     function: Callable[[], object]
+    deadline: float
+    """Until when tasks wait for it, on the monotonic clock. Threads wait for the socket's own timeouts."""
+    needed: bool = False
+    """Without an answer in time the call is over; else it just goes on."""
 
 
 Command = Sleep | AwaitGrant | Send | RoundTrip

@@ -6,11 +6,11 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from timeweb_sdk._core.clock import Clock
-from timeweb_sdk._core.commands import AwaitGrant, Command, Send, Sleep
+from timeweb_sdk._core.commands import AwaitGrant, Command, RoundTrip, Send, Sleep
 from timeweb_sdk._core.limiter import Ticket
 from timeweb_sdk._core.secrets import forget_frames
 from timeweb_sdk._core.transport import AsyncSession, SyncSession
-from timeweb_sdk.errors import ReadTimeout
+from timeweb_sdk.errors import DeadlineExceeded, ReadTimeout
 
 T = TypeVar("T")
 Steps = Generator[Command, Any, T]
@@ -69,7 +69,17 @@ async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
         return await clock.asleep(command.seconds)
     if isinstance(command, AwaitGrant):
         return await _agranted(command.ticket, command.seconds)
-    return await asyncio.to_thread(command.function)
+    return await _around(command, clock)
+
+
+async def _around(trip: RoundTrip, clock: Clock) -> Any:
+    try:
+        async with asyncio.timeout(trip.deadline - clock.monotonic()):
+            return await asyncio.to_thread(trip.function)
+    except TimeoutError:
+        if trip.needed:
+            raise DeadlineExceeded("the store of the rate limit did not answer before the deadline") from None
+        return None
 
 
 async def _agranted(ticket: Ticket, seconds: float) -> bool:

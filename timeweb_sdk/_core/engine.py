@@ -137,7 +137,7 @@ def _wait_to_repeat(
     )
     if run.gates and slows_down(failure):
         wait = asked_wait(failure) if decision is None else decision.wait
-        yield from run.gates[0].penalise(run.clock.monotonic(), wait)
+        yield from run.gates[0].penalise(run.clock.monotonic(), wait, pace.deadline)
     if isinstance(decision, Again):
         _tell(run, request, "retry", error=type(failure).__name__, wait=decision.wait)
         pace.waited += decision.wait

@@ -21,12 +21,12 @@ class Gate:
     local: Bucket
     shared: RedisBucket | None
 
-    def penalise(self, now: float, wait: float) -> Steps:
+    def penalise(self, now: float, wait: float, deadline: float) -> Steps:
         """Make everybody at this gate wait, and go slower for a while."""
         self.local.penalise(now, wait)
         if self.shared is not None:
             shared = self.shared
-            yield RoundTrip(lambda: shared.penalise(wait))
+            yield RoundTrip(lambda: shared.penalise(wait), deadline)
 
 
 def gates_of(limit: RateLimit, account: tuple[str, ...], method: str, path: str) -> tuple[Gate, ...]:
@@ -52,6 +52,11 @@ class Pace:
     def __post_init__(self) -> None:
         self.started = self.clock.monotonic()
         self.deadline = self.started + self.total
+
+    def check(self) -> None:
+        """Raise if there is no time left to send anything."""
+        if self.clock.monotonic() >= self.deadline:
+            raise DeadlineExceeded(f"the rate limit took all of total_timeout={self.total:g} s", asked=self.total)
 
     def sleep(self, seconds: float) -> Steps:
         """Wait, unless that would pass the deadline."""
@@ -106,9 +111,10 @@ class Permit:
     def _pass_shared(self, limit: RedisBucket) -> Steps:
         member = new_member()
         while True:
-            reserved, wait = yield RoundTrip(lambda: limit.reserve(member))
+            reserved, wait = yield RoundTrip(lambda: limit.reserve(member), self.pace.deadline, needed=True)
             if reserved:
                 self._shared.append((limit, member, self.pace.clock.monotonic() + wait))
+            self.pace.check()
             yield from self.pace.sleep(wait)
             if reserved:
                 return
@@ -119,11 +125,11 @@ class Permit:
         for limit, ticket in self._local:
             limit.settle(ticket, now)
         for shared, member, _ in self._shared:
-            yield RoundTrip(lambda shared=shared, member=member: shared.settle(member))  # type: ignore[misc]
+            yield RoundTrip(lambda shared=shared, member=member: shared.settle(member), self.pace.deadline)  # type: ignore[misc]
 
     def _give_back(self) -> Steps:
         for limit, ticket in self._local:
             limit.give_back(ticket)
         now = self.pace.clock.monotonic()
         for shared, member, ready_at in self._shared:
-            yield RoundTrip(lambda s=shared, m=member, r=ready_at: s.give_back(m, max(r - now, 0.0)))  # type: ignore[misc]
+            yield RoundTrip(lambda s=shared, m=member, r=ready_at: s.give_back(m, max(r - now, 0.0)), self.pace.deadline)  # type: ignore[misc]

@@ -76,13 +76,15 @@ class RedisStore:
     def __init__(self, url: str, *, prefix: str = "timeweb_sdk") -> None:
         try:
             import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
         except ImportError as error:
             raise ConfigurationError('RedisStore needs the package redis: pip install "timeweb-sdk[redis]"') from error
         self._away_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._prefix = prefix
         try:
             self._redis: Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-                url, socket_timeout=0.5, socket_connect_timeout=0.5
+                url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 0)
             )
         except ValueError as error:
             raise ConfigurationError(f"RedisStore cannot use this URL: {error}") from None
