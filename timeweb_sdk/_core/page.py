@@ -91,7 +91,10 @@ class _PageBase(Generic[T]):
 
     _chunk: Chunk[T] | None
     complete: bool | None = None
-    """None until every page was walked; then whether the unique items equal the total on all pages."""
+    """None until every page was walked; then whether each reply held a list and the unique items equal the total on all pages.
+
+    Only what a complete list lacks may be taken for gone.
+    """
 
     def __init__(self, listing: Listing, chunk: Chunk[T] | None) -> None:
         self._listing = listing
