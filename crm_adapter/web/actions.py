@@ -248,7 +248,8 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
     async def show(request: Request, *, results: list[str] | None = None, problem: str = "") -> Response:
         servers: list[LiveServer] = []
         try:
-            servers = await list_live(hosting.backend)
+            live = await list_live(hosting.backend)
+            servers, problem = live.servers, problem or live.problem
         except HostingError as error:
             problem = problem or error.error
         servers.sort(key=lambda server: (server.crm_id is not None, server.name.casefold()))
@@ -286,7 +287,9 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     async def show(request: Request, row: Row, problem: str = "") -> Response:
         servers: list[LiveServer] = []
         try:
-            servers = [server for server in await list_live(hosting.backend) if server.crm_id is None]
+            live = await list_live(hosting.backend)
+            servers = [server for server in live.servers if server.crm_id is None]
+            problem = problem or live.problem
         except HostingError as error:
             problem = problem or error.error
         servers.sort(key=lambda server: (server.likely_id != row.id, server.name.casefold()))

@@ -34,10 +34,14 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
 
     @api.get("/servers")
     async def servers() -> dict[str, Any]:
-        """Ask Timeweb for its servers and tell which have a row."""
-        found = [server.to_dict() for server in await list_live(hosting.backend)]
+        """Ask Timeweb for its servers and tell which have a row; ``errors`` names the accounts that did not answer."""
+        live = await list_live(hosting.backend)
+        found = [server.to_dict() for server in live.servers]
         imported = sum(server["is_imported"] for server in found)
-        return {"success": True, "servers": found, "total": len(found), "imported_count": imported}
+        errors = [
+            {"account": account, "code": failure.code, "error": failure.error} for account, failure in live.failures.items()
+        ]
+        return {"success": True, "servers": found, "total": len(found), "imported_count": imported, "errors": errors}
 
     @api.post("/import")
     async def import_servers(body: ImportBody, who: Actor = actor) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crm_adapter.results import HostingValues
     from crm_adapter.web.backend import Backend
 
-__all__ = ["LiveServer", "list_live"]
+__all__ = ["Live", "LiveServer", "list_live"]
 
 _PAGE = 100
 
@@ -60,20 +60,40 @@ class LiveServer:
         }
 
 
-async def list_live(backend: Backend) -> list[LiveServer]:
-    """Ask Timeweb for all servers of all accounts; raises :class:`HostingError` 503 without a token, 502 without an answer."""
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the accounts that answered have, and account -> why another did not."""
+
+    servers: list[LiveServer]
+    failures: dict[str, HostingError]
+
+    @property
+    def problem(self) -> str:
+        """The failures for people; empty when every account answered."""
+        return "; ".join(f"{account}: {failure.error}" for account, failure in self.failures.items())
+
+
+async def list_live(backend: Backend) -> Live:
+    """Ask Timeweb for all servers of all accounts.
+
+    Raises :class:`HostingError` 503 without a token, 502 when no account answers.
+    """
     if not backend.clients:
         raise HostingError(503, "not_configured", NOT_CONFIGURED)
     found: list[tuple[str, HostingValues]] = []
+    failures: dict[str, HostingError] = {}
     for account in backend.clients:
         try:
             servers = await backend.ask(_everything_async if backend.is_async else _everything, account)
         except TimewebError as error:
-            raise upstream_error(error) from error
+            failures[account] = upstream_error(error)
+            continue
         found += [(account, values) for server in servers if (values := _values(server))]
+    if len(failures) == len(backend.clients):
+        raise next(iter(failures.values()))
     columns = backend.columns
     known, loose = await backend.read(lambda session: _rows(session, columns))
-    return [_compare(account, values, known, loose) for account, values in found]
+    return Live([_compare(account, values, known, loose) for account, values in found], failures)
 
 
 def _everything(client: Any) -> list[Any]:
