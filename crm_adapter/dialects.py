@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Table
+from sqlalchemy import BigInteger, Float, Table
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-__all__ = ["begin_write", "db_now_ms", "insert_ignore", "is_rejection", "is_transient", "upsert"]
+__all__ = ["as_stored", "begin_write", "db_now_ms", "insert_ignore", "is_rejection", "is_transient", "upsert"]
 
 #: Milliseconds a SQLite connection waits for another writer.
 _SQLITE_BUSY_MS: Final = 30_000
@@ -45,6 +45,37 @@ def _postgresql_now(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(db_now_ms, "mariadb")
 def _mysql_now(element: Any, compiler: Any, **kwargs: Any) -> str:
     return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000)"
+
+
+class _Stored(FunctionElement[Any]):
+    """A Float column at full precision: MariaDB shows six digits of a FLOAT (12345.67 as 12345.7), PostgreSQL's REAL nine."""
+
+    inherit_cache = True
+
+
+@compiles(_Stored)
+def _stored(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(next(iter(element.clauses)), **kwargs))
+
+
+@compiles(_Stored, "postgresql")
+def _postgresql_stored(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST({_stored(element, compiler, **kwargs)} AS DOUBLE PRECISION)"
+
+
+@compiles(_Stored, "mysql")
+@compiles(_Stored, "mariadb")
+def _mysql_stored(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"({_stored(element, compiler, **kwargs)} + 0e0)"
+
+
+def as_stored(column: Any) -> Any:
+    """The column for a SELECT that must tell what is stored; only a Float needs anything."""
+    if not isinstance(column.type, Float):
+        return column
+    stored = _Stored(column)
+    stored.type = column.type
+    return stored
 
 
 def begin_write(session: Session) -> None:

@@ -13,10 +13,12 @@ from typing import Any, Final
 from crm_adapter.errors import MappingError
 
 try:
-    from sqlalchemy import Table
+    from sqlalchemy import BigInteger, Integer, SmallInteger, Table
     from sqlalchemy import inspect as sa_inspect
     from sqlalchemy.exc import NoInspectionAvailable
     from sqlalchemy.orm import Mapper
+
+    from crm_adapter.dialects import as_stored
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
     raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
 
@@ -91,9 +93,19 @@ class Columns:
         """Characters that the host's ``server_name`` holds."""
         return getattr(self.by_name["server_name"].type, "length", None) or 255
 
+    def holds(self, name: str, number: int) -> bool:
+        """Whether a whole number fits the column: PostgreSQL raises for one that does not, SQLite takes anything."""
+        kind = self.by_name[name].type if name in self.by_name else None
+        bits = 64
+        if isinstance(kind, SmallInteger):
+            bits = 16
+        elif isinstance(kind, Integer) and not isinstance(kind, BigInteger) and not getattr(kind, "unsigned", False):
+            bits = 32
+        return max(number, ~number).bit_length() < bits
+
     def select(self, *names: str) -> list[Any]:
         """Labelled columns for a SELECT."""
-        return [self.by_name[name].label(name) for name in names if name in self.by_name]
+        return [as_stored(self.by_name[name]).label(name) for name in names if name in self.by_name]
 
 
 def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:

@@ -12,7 +12,20 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 try:
-    from sqlalchemy import BigInteger, Boolean, DateTime, Float, Index, Integer, MetaData, Numeric, String, Text, TypeDecorator
+    from sqlalchemy import (
+        BigInteger,
+        Boolean,
+        DateTime,
+        Double,
+        Float,
+        Index,
+        Integer,
+        MetaData,
+        Numeric,
+        String,
+        Text,
+        TypeDecorator,
+    )
     from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
     from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
@@ -39,6 +52,8 @@ UNKNOWN_CLIENT = "Не указан"
 LongText = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 #: Order of change rows and outbox events within a second matters; MariaDB's DATETIME keeps no fraction by default.
 Instant = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
+#: MariaDB's FLOAT is single precision and rounds 12345.67; the others' Float is a double.
+HostAmount = Float().with_variant(Double(), "mysql", "mariadb")
 #: A BigInteger primary key does not autoincrement on SQLite.
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -105,10 +120,10 @@ class HostingServer(HostBase):
     server_name: Mapped[str] = mapped_column(String(255))
     configuration: Mapped[str | None] = mapped_column(Text)
     ip_address: Mapped[str | None] = mapped_column(String(50))
-    cost_price: Mapped[float] = mapped_column(Float, default=0)
-    client_price: Mapped[float] = mapped_column(Float, default=0)
-    service_fee: Mapped[float | None] = mapped_column(Float, default=0)
-    balance: Mapped[float | None] = mapped_column(Float, default=0)
+    cost_price: Mapped[float] = mapped_column(HostAmount, default=0)
+    client_price: Mapped[float] = mapped_column(HostAmount, default=0)
+    service_fee: Mapped[float | None] = mapped_column(HostAmount, default=0)
+    balance: Mapped[float | None] = mapped_column(HostAmount, default=0)
     balance_last_updated: Mapped[datetime | None] = mapped_column(DateTime)
     start_date: Mapped[datetime] = mapped_column(DateTime, default=today_midnight)
     next_payment_date: Mapped[datetime] = mapped_column(DateTime)

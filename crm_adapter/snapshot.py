@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from crm_adapter.costs import Cost
 from crm_adapter.money import money_or_none
 from crm_adapter.payload import as_dict, as_text
 
 __all__ = ["AccountInfo", "Row", "Snapshot", "State", "row_of", "shared_value", "state_of"]
+
+#: From here on neighbours in single precision are further apart than a kopeck.
+_SINGLE_IS_COARSE: Final = 2**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def row_of(values: Mapping[str, Any], state: State | None) -> Row:
         server_name=values["server_name"] or "",
         configuration=values["configuration"] or "",
         ip_address=as_text(values["ip_address"]),
-        cost_price=money_or_none(values["cost_price"]),
+        cost_price=_stored_cost(values["cost_price"], state),
         status=values["status"] or "",
         timeweb_status=values["timeweb_status"],
         timeweb_preset_id=values["timeweb_preset_id"],
@@ -120,6 +124,17 @@ def row_of(values: Mapping[str, Any], state: State | None) -> Row:
         payment_period=values["payment_period"],
         state=state,
     )
+
+
+def _stored_cost(value: Any, state: State | None) -> Decimal | None:
+    """The cost in a row; what a single-precision column made of the value that sync wrote is that value and no edit."""
+    amount = money_or_none(value)
+    if amount is None or state is None or abs(amount) < _SINGLE_IS_COARSE:
+        return amount
+    written = money_or_none(state.base.get("cost_price"))
+    if written is not None and struct.unpack("f", struct.pack("f", written))[0] == float(value):
+        return written
+    return amount
 
 
 def state_of(values: Mapping[str, Any]) -> State | None:

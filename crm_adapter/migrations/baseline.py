@@ -13,6 +13,8 @@ _INSTANT = sa.DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 #: A BigInteger primary key does not autoincrement on SQLite.
 _AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _MONEY = sa.Numeric(12, 2)
+#: MariaDB's FLOAT is single precision and rounds 12345.67.
+_HOST_AMOUNT = sa.Float().with_variant(sa.Double(), "mysql", "mariadb")
 
 
 def unique_index_name(table: str) -> str:
@@ -49,10 +51,10 @@ def hosting_table(name: str) -> sa.Table:
         sa.Column("server_name", sa.String(255), nullable=False),
         sa.Column("configuration", sa.Text),
         sa.Column("ip_address", sa.String(50)),
-        sa.Column("cost_price", sa.Float, nullable=False, server_default=sa.text("0")),
-        sa.Column("client_price", sa.Float, nullable=False, server_default=sa.text("0")),
-        sa.Column("service_fee", sa.Float),
-        sa.Column("balance", sa.Float),
+        sa.Column("cost_price", _HOST_AMOUNT, nullable=False, server_default=sa.text("0")),
+        sa.Column("client_price", _HOST_AMOUNT, nullable=False, server_default=sa.text("0")),
+        sa.Column("service_fee", _HOST_AMOUNT),
+        sa.Column("balance", _HOST_AMOUNT),
         sa.Column("balance_last_updated", sa.DateTime),
         sa.Column("start_date", sa.DateTime, nullable=False),
         sa.Column("next_payment_date", sa.DateTime, nullable=False),

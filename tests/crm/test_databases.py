@@ -33,7 +33,7 @@ from crm_adapter import FieldMap, aio, changes, import_servers, mark_paid, runs,
 from crm_adapter.errors import MappingError
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import AdapterBase, HostingServer
-from tests.crm.support import client, events, rows, server, statements, typed, world
+from tests.crm.support import client, cost, edit, events, rows, server, state, statements, typed, world
 from timeweb_sdk import AsyncTimeweb, RateLimit
 from timeweb_sdk.testing import Emulator, demo_state
 
@@ -249,3 +249,28 @@ def test_a_name_longer_than_the_hosts_column_is_cut_once(foreign_db: sessionmake
     sync_all(foreign_db, client(fake), **options)
     assert rows(foreign_db, Vps)[0]["title"] == "n" * 20
     assert sync_all(foreign_db, client(fake), **options).unchanged_count == 1
+
+
+def test_a_single_precision_column_is_never_taken_for_an_edit(real_db: sessionmaker[Session], database_url: str) -> None:
+    """Given the host's FLOAT (MariaDB) or REAL (PostgreSQL); prices that it rounds stay sync's, a person's kopeck stays theirs."""
+    single = {"mysql": "MODIFY cost_price FLOAT NOT NULL", "postgresql": "ALTER COLUMN cost_price TYPE REAL"}
+    prices = [12345.67, 123456.78, 200000.01, 450.0]
+    with real_db() as session, session.begin():
+        if change := single.get(session.connection().dialect.name.replace("mariadb", "mysql")):
+            session.execute(text(f"ALTER TABLE hosting_servers {change}"))
+    fake = world(4)
+    fake.costs = [cost(number, price) for number, price in enumerate(prices, start=1)]
+    sync_all(real_db, client(fake))
+    second = sync_all(real_db, client(fake))
+    assert (second.unchanged_count, changes(real_db, run_id=second.run_id or 0)) == (4, [])
+    assert [state(real_db, number).cost_source for number in (1, 2, 3, 4)] == ["services_cost"] * 4
+    edit(real_db, 1, cost_price=12345.68)
+    fake.costs = [cost(number, price * 2) for number, price in enumerate(prices, start=1)]
+    third = sync_all(real_db, client(fake))
+    logged = {(entry.field, entry.old, entry.new) for entry in changes(real_db, run_id=third.run_id or 0)}
+    assert logged == {
+        ("cost_price", "123456.78", "246913.56"),
+        ("cost_price", "200000.01", "400000.02"),
+        ("cost_price", "450.00", "900.00"),
+    }
+    assert state(real_db, 1).cost_source == "manual"
