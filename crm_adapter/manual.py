@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from crm_adapter import messages
-from crm_adapter.applying import transaction
+from crm_adapter.applying import rejects_values, transaction
 from crm_adapter.dialects import begin_write, upsert
 from crm_adapter.fields import SHARED, Columns, FieldMap, validate_mapping
 from crm_adapter.flow import Flow
@@ -73,10 +73,11 @@ def update_manual(
     fields: FieldMap | None,
 ) -> Flow[EditResult]:
     """See :func:`crm_adapter.update_manual`."""
+    columns = validate_mapping(model, fields)
 
     def edit(target: _Target) -> _Edit:
         back = {name for name, value in values.items() if value is None and name in SHARED}
-        checked = check_values({name: value for name, value in values.items() if name not in back})
+        checked = check_values(columns, {name: value for name, value in values.items() if name not in back})
         if target.timeweb_id is not None and (managed := _UNLINKED_ONLY.intersection(checked)):
             raise _Refused("validation", f"{', '.join(sorted(managed))}: ведёт Timeweb")
         state = target.state
@@ -94,12 +95,13 @@ def set_cost(
     crm_id: int, cost: Decimal | float | str | None, *, actor: str | None, model: type[Any], fields: FieldMap | None
 ) -> Flow[EditResult]:
     """See :func:`crm_adapter.set_cost`."""
+    columns = validate_mapping(model, fields)
 
     def edit(target: _Target) -> _Edit:
         amount = parse_money(cost)
         if amount is None:
             return _Edit({}, _hand_back(target.row, target.state, "cost_price"))
-        checked = check_values({"cost_price": amount})
+        checked = check_values(columns, {"cost_price": amount})
         return _Edit(checked, _keep_from_sync(target.state, "cost_price"))
 
     return (yield from _edit(crm_id, edit, actor=actor, model=model, fields=fields))
@@ -120,7 +122,11 @@ def mark_paid(
         # The anchor holds only while the date is the one it leads to; another date was typed past us.
         if anchor is None or add_months(day, 0, anchor) != day:
             anchor = day.day
-        host: dict[str, Any] = {"next_payment_date": as_midnight(next_payment(day, target.row["payment_period"], anchor))}
+        try:
+            following = next_payment(day, target.row["payment_period"], anchor)
+        except ValueError:
+            raise _Refused("validation", f"next_payment_date: после {day:%d.%m.%Y} дат нет, исправьте её") from None
+        host: dict[str, Any] = {"next_payment_date": as_midnight(following)}
         if target.row["status"] == "overdue":
             host["status"] = "active"
         return _Edit(host, target.state, anchor)
@@ -132,8 +138,11 @@ def link(
     crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None, model: type[Any], fields: FieldMap | None
 ) -> Flow[EditResult]:
     """See :func:`crm_adapter.link`."""
+    columns = validate_mapping(model, fields)
 
     def edit(target: _Target) -> _Edit:
+        if timeweb_id < 1 or not columns.holds("timeweb_id", timeweb_id):
+            raise _Refused("validation", f"timeweb_id: {timeweb_id} не может быть номером сервера Timeweb")
         if target.timeweb_id == timeweb_id:
             return _Edit({}, target.state)
         if target.timeweb_id is not None:
@@ -169,7 +178,7 @@ def add_manual(values: Mapping[str, Any], *, actor: str | None, model: type[Any]
     period = str(given.get("payment_period", "monthly"))
     defaults["next_payment_date"] = next_payment(today, period)
     try:
-        checked = check_values({**defaults, "server_name": "", **given})
+        checked = check_values(columns, {**defaults, "server_name": "", **given})
     except Invalid as error:
         return EditResult(False, None, "validation", str(error))
     now = utcnow()
@@ -185,7 +194,12 @@ def add_manual(values: Mapping[str, Any], *, actor: str | None, model: type[Any]
         _log(session, crm_id, None, actor, {"created": (None, checked["server_name"])})
         return EditResult(True, crm_id, changes=("created",), edit_version=0, server=read_server(session, columns, crm_id))
 
-    return (yield from transaction(insert))
+    try:
+        return (yield from transaction(insert))
+    except StatementError as error:
+        if not rejects_values(error):
+            raise
+        return EditResult(False, None, "validation", messages.fault_text("database_rejected"))
 
 
 def _edit(
@@ -203,7 +217,7 @@ def _edit(
     def write(session: Session) -> EditResult:
         begin_write(session)
         locked = read_rows(session, columns, [crm_id], lock=True).get(crm_id)
-        row = read_server(session, columns, crm_id)
+        row = read_server(session, columns, crm_id) if locked else None
         if locked is None or row is None:
             raise _Refused("row_not_found")
         version = row["state_edit_version"] or 0
@@ -236,8 +250,11 @@ def _edit(
         return EditResult(False, crm_id, code, refused.text)
     except Invalid as error:
         return EditResult(False, crm_id, "validation", str(error))
-    except IntegrityError:
-        return EditResult(False, crm_id, "conflict", messages.fault_text("database_rejected"))
+    except StatementError as error:
+        if not rejects_values(error):
+            raise
+        code = "conflict" if isinstance(error, IntegrityError) else "validation"
+        return EditResult(False, crm_id, code, messages.fault_text("database_rejected"))
 
 
 def _source(row: Mapping[str, Any]) -> str:

@@ -64,7 +64,8 @@ def read_snapshot(session: Session, columns: Columns) -> Snapshot:
 
 def read_rows(session: Session, columns: Columns, crm_ids: Iterable[int], *, lock: bool = False) -> dict[int, Row]:
     """Some rows by CRM id; ``lock`` keeps others from writing them until the transaction ends."""
-    statement = _select(columns).where(columns["id"].in_(list(crm_ids)))
+    possible = [crm_id for crm_id in crm_ids if columns.holds("id", crm_id)]
+    statement = _select(columns).where(columns["id"].in_(possible))
     if lock:
         statement = statement.with_for_update(of=columns.table)
     rows = (_row(cast("Mapping[str, Any]", record)) for record in session.execute(statement).mappings())

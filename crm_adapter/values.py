@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter.models import UNKNOWN_CLIENT
 from crm_adapter.money import MONTHS, as_midnight, money_or_none
 from crm_adapter.payload import as_int
+
+if TYPE_CHECKING:
+    from crm_adapter.fields import Columns
 
 __all__ = ["EDITABLE", "Invalid", "check_values", "parse_day", "parse_money"]
 
@@ -57,9 +60,28 @@ def _any_amount(value: object) -> Decimal:
     return parse_money(value) or Decimal(0)
 
 
+def _clean(value: object) -> str:
+    """Text without NUL; a lone surrogate is refused, because no database takes it."""
+    text = "" if value is None else str(value).replace("\x00", "").strip()
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Invalid("текст содержит недопустимые символы")
+    return text
+
+
+def _moment(value: object) -> datetime | None:
+    """A UTC instant: a datetime, or text as ISO 8601 (``2026-12-31T10:00:00+03:00``); blank is None."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        raise Invalid("время записано неверно; пример: 2026-12-31T10:00:00") from None
+
+
 def _text(limit: int, *, required: bool = False, empty: str | None = None) -> Callable[[object], str | None]:
     def check(value: object) -> str | None:
-        text = "" if value is None else str(value).replace("\x00", "").strip()
+        text = _clean(value)
         if len(text) > limit:
             raise Invalid(f"не больше {limit} символов")
         if not text and required and empty is None:
@@ -115,7 +137,7 @@ EDITABLE: Final[Mapping[str, Callable[[object], Any]]] = {
     "client_price": _amount,
     "service_fee": _amount,
     "balance": _any_amount,
-    "balance_last_updated": lambda value: value,
+    "balance_last_updated": _moment,
     "start_date": _midnight,
     "next_payment_date": _midnight,
     "payment_period": _choice(*MONTHS),
@@ -125,7 +147,7 @@ EDITABLE: Final[Mapping[str, Callable[[object], Any]]] = {
 }
 
 
-def check_values(values: Mapping[str, Any]) -> dict[str, Any]:
+def check_values(columns: Columns, values: Mapping[str, Any]) -> dict[str, Any]:
     """Check every value; raises :class:`Invalid` that names the column."""
     checked: dict[str, Any] = {}
     for name, value in values.items():
@@ -133,6 +155,8 @@ def check_values(values: Mapping[str, Any]) -> dict[str, Any]:
             raise Invalid(f"{name}: это поле не редактируется")
         try:
             checked[name] = EDITABLE[name](value)
+            if EDITABLE[name] is _number and checked[name] is not None and not columns.holds(name, checked[name]):
+                raise Invalid("число слишком велико")
         except Invalid as error:
             raise Invalid(f"{name}: {error}") from None
     return checked

@@ -69,6 +69,7 @@ _PROBLEMS = {
     "int_type": "ожидается целое число",
     "int_from_float": "ожидается целое число",
     "string_type": "ожидается текст",
+    "string_unicode": "текст содержит недопустимые символы",
     "less_than_equal": "не больше {le}",
     "greater_than_equal": "не меньше {ge}",
     "literal_error": "допустимо: {expected}",
@@ -88,4 +89,5 @@ def explain(errors: Iterable[Mapping[str, Any]]) -> str:
         context = {key: str(value).replace(" or ", " или ") for key, value in error.get("ctx", {}).items()}
         text = _PROBLEMS.get(str(error["type"]))
         found.append(": ".join([*steps[:1], text.format_map(context) if text else str(error["msg"])]))
-    return "; ".join(dict.fromkeys(found))
+    # A key of the body may hold a lone surrogate, which no reply can.
+    return "; ".join(dict.fromkeys(found)).encode("utf-8", "replace").decode("utf-8")

@@ -71,7 +71,7 @@ class Hosting:
     async def row(self, row_id: int) -> Row:
         """One row; raises :class:`HostingError` 404."""
         columns = self.backend.columns
-        row = await self.backend.read(lambda session: get_row(session, columns, row_id)) if row_id < 2**63 else None
+        row = await self.backend.read(lambda session: get_row(session, columns, row_id))
         if row is None:
             raise HostingError(404, "not_found", fault_text("row_not_found"))
         return row

@@ -201,6 +201,8 @@ def read_totals(session: Session, columns: Columns, today: date) -> Totals:
 
 def get_row(session: Session, columns: Columns, row_id: int) -> Row | None:
     """One row, None when there is no such id."""
+    if not columns.holds("id", row_id):
+        return None
     record = session.execute(_select(columns).where(columns["id"] == row_id)).mappings().first()
     return None if record is None else _row(record)
 
