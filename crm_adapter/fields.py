@@ -103,16 +103,6 @@ class Columns:
             bits = 32
         return max(number, ~number).bit_length() < bits
 
-    def holds(self, name: str, number: int) -> bool:
-        """Whether a whole number fits the column: PostgreSQL raises for one that does not, SQLite takes anything."""
-        kind = self.by_name[name].type if name in self.by_name else None
-        bits = 64
-        if isinstance(kind, SmallInteger):
-            bits = 16
-        elif isinstance(kind, Integer) and not isinstance(kind, BigInteger) and not getattr(kind, "unsigned", False):
-            bits = 32
-        return max(number, ~number).bit_length() < bits
-
     def select(self, *names: str) -> list[Any]:
         """Labelled columns for a SELECT."""
         return [as_stored(self.by_name[name]).label(name) for name in names if name in self.by_name]
