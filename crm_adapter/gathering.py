@@ -11,13 +11,13 @@ from typing import Final
 from crm_adapter import accounts, fetch, messages
 from crm_adapter.applying import transaction
 from crm_adapter.costs import Discount, reconcile
-from crm_adapter.decide import Rules
+from crm_adapter.decide import Decision, Rules
 from crm_adapter.fetch import Caller, Fault
 from crm_adapter.fields import Columns
 from crm_adapter.flow import Flow, db
 from crm_adapter.models import utcnow
 from crm_adapter.money import local_today
-from crm_adapter.planner import Fetched, Options, needs_presets, removal_candidates
+from crm_adapter.planner import Fetched, Options, foresee, needs_presets, removal_candidates
 from crm_adapter.results import Warning_
 from crm_adapter.snapshot import AccountInfo, Snapshot
 from crm_adapter.store import read_snapshot
@@ -38,6 +38,8 @@ class Scope:
     columns: Columns
     options: Options
     write: bool = True
+    ahead: tuple[Decision, ...] = ()
+    """What a rehearsal has decided for the accounts before: the database does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     listing = yield from fetch.list_servers(caller)
     if listing.fault is not None and not listing.servers:
         return fatal(listing.fault)
-    snapshot = yield from db(lambda s: read_snapshot(s, work.columns))
+    snapshot = foresee((yield from db(lambda s: read_snapshot(s, work.columns))), work.ahead)
     if _looks_foreign(account, listing, snapshot):
         if fresh:
             verified, fault = yield from _identify(caller, info, has_rows, {}, rules, write=work.write)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -13,9 +13,9 @@ from crm_adapter.decide import Decision, EventDraft, Rules, Seen, create, decide
 from crm_adapter.linking import LinkPolicy, Links, match
 from crm_adapter.mapping import REMOVED_STATUS
 from crm_adapter.results import HostingValues, PlannedServer, ServerError, Warning_
-from crm_adapter.snapshot import Row, Snapshot
+from crm_adapter.snapshot import Row, Snapshot, row_of
 
-__all__ = ["AccountPlan", "Fetched", "Options", "build_plan", "needs_presets", "planned", "removal_candidates"]
+__all__ = ["AccountPlan", "Fetched", "Options", "build_plan", "foresee", "needs_presets", "planned", "removal_candidates"]
 
 #: The guard: this many rows gone at once, and more than this share of the account's, is a fault and no removal.
 _SUSPICIOUS_COUNT: Final = 3
@@ -103,6 +103,19 @@ def needs_presets(fetched: Fetched, snapshot: Snapshot) -> bool:
     return False
 
 
+def foresee(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
+    """The snapshot as it will be once the decisions are applied, for a rehearsal of the accounts after them."""
+    linked = dict(snapshot.linked)
+    for decision in decisions:
+        if decision.row is None:
+            linked[decision.timeweb_id] = row_of({**decision.host, "id": 0}, decision.state)
+        else:
+            written = {name: value for name, value in decision.host.items() if name in Row.__dataclass_fields__}
+            linked[decision.timeweb_id] = replace(decision.row, **written, state=decision.state or decision.row.state)
+    taken = {row.crm_id for row in linked.values()}
+    return Snapshot(linked, tuple(row for row in snapshot.unlinked if row.crm_id not in taken))
+
+
 def build_plan(
     fetched: Fetched,
     snapshot: Snapshot,
@@ -157,7 +170,7 @@ class _Plan:
 
     def skip(self, server: HostingValues, reason: str, row: Row | None = None) -> None:
         self.skipped.append(
-            PlannedServer("skip", server.timeweb_id, row.crm_id if row else None, server.server_name, reason=reason)
+            PlannedServer("skip", server.timeweb_id, (row.crm_id or None) if row else None, server.server_name, reason=reason)
         )
 
     def seen(self, server: HostingValues) -> Seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crm_adapter import accounts, leases, messages
@@ -141,15 +141,12 @@ class _Fence:
 def _rehearse(clients: Mapping[str, Any], work: _Work) -> Flow[list[Outcome]]:
     outcomes: list[Outcome] = []
     seen_ids: dict[str, str] = {}
-    taken: set[int] = set()
+    scope = work.scope
     for account in clients:
-        gathered = yield from gather(Caller(account, token=token_of(clients[account])), work.scope, seen_ids)
+        gathered = yield from gather(Caller(account, token=token_of(clients[account])), scope, seen_ids)
         made = yield from cpu(lambda g=gathered: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
-        fresh = [decision for decision in made.decisions if decision.action != "create" or decision.timeweb_id not in taken]
-        taken |= {decision.timeweb_id for decision in fresh}
-        outcome = outcome_of(gathered.fetched, made)
-        outcome.done = fresh
-        outcomes.append(outcome)
+        scope = replace(scope, ahead=(*scope.ahead, *made.decisions))
+        outcomes.append(outcome_of(gathered.fetched, made))
     return outcomes
 
 
