@@ -143,10 +143,13 @@ def build(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def wheel(session: nox.Session) -> None:
-    """Use the built wheel in an environment that has nothing else: no extras, no checkout."""
+    """Use the built wheel in an environment that has nothing else; its public types are complete."""
     (built,) = DIST.glob("*.whl")
     session.install("--force-reinstall", "--constraint", "constraints.txt", str(built))
     session.run("python", "tests/packaging/wheel_alone.py", *session.posargs)
+    session.install("--constraint", "constraints.txt", "basedpyright")
+    with session.chdir(session.create_tmp()):  # away from the checkout, so that the installed package is what is judged
+        session.run("basedpyright", "--verifytypes", "timeweb_sdk", "--ignoreexternal", silent=True)
 
 
 @nox.session
