@@ -63,13 +63,16 @@ def sync_server(
     names = [row.state.account] if row.state and row.state.account in clients else list(clients)
     if not names:
         return failed("not_configured", timeweb_id=timeweb_id)
-    calls, fault = 0, Fault("server_missing")
+    calls = 0
+    unasked: Fault | None = None
     for account in names:
         caller = Caller(str(account))
-        values, fault_ = yield from fetch.get_server(caller, timeweb_id)
+        values, fault = yield from fetch.get_server(caller, timeweb_id)
         if values is None:
             calls += caller.calls
-            fault = Fault("server_missing") if fault_ is None or fault_.code == "not_found" else fault_
+            # One account's 404 says nothing of the account that could not be asked.
+            if fault is not None and fault.code != "not_found":
+                unasked = unasked or fault
             continue
         if values.timeweb_status == REMOVED_STATUS:
             # Removal is decided by a complete listing as well; one reply is not enough.
@@ -83,7 +86,8 @@ def sync_server(
         changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
         text = "Сервер синхронизирован" if changed else "Изменений нет"
         return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
-    return failed(fault.code, timeweb_id=timeweb_id, calls=calls, retry_after=fault.retry_after)
+    missing = unasked or Fault("server_missing")
+    return failed(missing.code, timeweb_id=timeweb_id, calls=calls, retry_after=missing.retry_after)
 
 
 def import_servers(
