@@ -147,7 +147,7 @@ def reconcile(
     fee = finances.monthly_fee if finances else None
     if costs is not None and costs.total > 0:
         if list_price and _equal(costs.total, list_price):
-            return Discount("gross", fee / list_price if fee else Decimal(1))
+            return Discount("gross", fee / list_price if fee is not None and fee >= 0 else Decimal(1))
         if fee and _equal(costs.total, fee):
             return Discount("net", Decimal(1))
     comparable = costs is not None and finances is not None and (costs.total > 0 or bool(list_price))
