@@ -192,8 +192,8 @@ def close_account(
     }
     drafts = list(events)
     if not fetched.fatal:
-        values["last_success_at"] = now
-        values["servers_total"] = outcome.total
+        if fetched.complete or fetched.servers:
+            values |= {"last_success_at": now, "servers_total": outcome.total}
         if info.last_status == "failed":
             drafts.append(EventDraft("sync_recovered", {"account": rules.account}, f"{rules.account}:{run_id}"))
     elif outcome.status == "failed" and info.last_status != "failed":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -72,7 +72,7 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
     running: list[int | None] = []
     for account, client in clients.items():
         state = states.get(account)
-        if state is not None and state.last_success_at is not None and now - state.last_success_at < age:
+        if state is not None and _is_fresh(state, now, age):
             continue
         if account in held:
             running.append(held[account])
@@ -93,6 +93,11 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
     return Start(Freshness("fresh", last))
 
 
+def _is_fresh(state: AccountState, now: datetime, age: timedelta) -> bool:
+    """Young data, unless the last run was cut short: then ``retry_at`` says when to go on, be it sooner or later."""
+    return state.retry_at is None and state.last_success_at is not None and now - state.last_success_at < age
+
+
 def _retry_at(state: AccountState, client: object, age: timedelta) -> Any:
     """When the account may be asked again after a failure; a new token may be tried at once."""
     token = token_fingerprint(client)
@@ -100,7 +105,8 @@ def _retry_at(state: AccountState, client: object, age: timedelta) -> Any:
         return None
     if state.retry_at is not None:
         return state.retry_at
-    if state.last_status == "failed" and state.last_attempt_at is not None:
+    # Partial without fresh data: nothing usable was listed.
+    if state.last_status in {"failed", "partial"} and state.last_attempt_at is not None:
         return state.last_attempt_at + age
     return None
 

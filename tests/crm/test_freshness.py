@@ -96,6 +96,17 @@ def test_a_new_token_is_tried_at_once(db: Db) -> None:
     assert ensure_fresh(db, client(new), runner=Runner()).status == "started"
 
 
+@pytest.mark.parametrize(("asked", "wait"), [(7, 60), (600, 600)])
+def test_a_run_cut_short_goes_on_at_retry_at_sooner_or_later_than_the_usual_age(db: Db, asked: int, wait: int) -> None:
+    fake = world(1, faults={"cost.list": [RateLimitError("slow", status_code=429, retry_after=asked)]})
+    report = sync_all(db, client(fake))
+    assert (report.status, report.accounts[0].message) == ("partial", f"Превышен лимит, повтор через {wait} с")
+    age(db, wait - 5)
+    assert ensure_fresh(db, client(fake), runner=Runner()).status == "backoff"
+    age(db, 6)
+    assert ensure_fresh(db, client(fake), runner=Runner()).status == "started"
+
+
 def test_only_stale_accounts_are_handed_over(db: Db) -> None:
     both = {"a": client(world(1)), "b": client(FakeTimeweb(account_id="cp2"))}
     sync_all(db, both)
