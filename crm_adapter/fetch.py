@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -177,7 +177,9 @@ def _walk(caller: Caller) -> Flow[Listing]:
         if not items or len(servers) + len(errors) == before or (total is not None and offset >= total):
             break
     unique = len(servers) + len([error for error in errors if error is not None and error not in servers])
-    complete = total is not None and unique == total and not unreadable
+    # "No servers" in a reply that held no list at all is no news.
+    hollow = not unique and getattr(reply, "complete", None) is False
+    complete = total is not None and unique == total and not unreadable and not hollow
     return Listing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total)
 
 
@@ -236,10 +238,23 @@ def get_server(caller: Caller, timeweb_id: int) -> Flow[tuple[HostingValues | No
     return (values, None) if values.timeweb_id == timeweb_id else (None, Fault("server_unreadable"))
 
 
-def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Flow[tuple[frozenset[int], frozenset[int]]]:
-    """Ask for missing servers by id: (gone, alive).  Anything but the API's own 404 or status removed proves nothing."""
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What asking for missing servers by id told."""
+
+    gone: frozenset[int]
+    alive: frozenset[int]
+    unclear: Mapping[int, Fault]
+    """Servers whose answer says neither: an edge page, an unreadable reply."""
+    fault: Fault | None = None
+    """Why the rest was not asked for."""
+
+
+def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Flow[Removals]:
+    """Ask for missing servers by id.  Anything but the API's own 404 or status removed proves nothing."""
     gone: set[int] = set()
     alive: set[int] = set()
+    unclear: dict[int, Fault] = {}
     for timeweb_id in list(timeweb_ids)[:MAX_REMOVAL_CHECKS]:
         values, fault = yield from get_server(caller, timeweb_id)
         if values is not None:
@@ -247,5 +262,7 @@ def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Flow[tuple[f
         elif fault is not None and fault.code == "not_found":
             gone.add(timeweb_id)
         elif fault is not None and fault.code in {"rate_limited", "upstream_unavailable", "unauthorized"}:
-            break
-    return frozenset(gone), frozenset(alive)
+            return Removals(frozenset(gone), frozenset(alive), unclear, fault)
+        elif fault is not None:
+            unclear[timeweb_id] = fault
+    return Removals(frozenset(gone), frozenset(alive), unclear)

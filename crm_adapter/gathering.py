@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,8 +18,8 @@ from crm_adapter.flow import Flow, db
 from crm_adapter.models import utcnow
 from crm_adapter.money import local_today
 from crm_adapter.planner import Fetched, Options, foresee, needs_presets, removal_candidates
-from crm_adapter.results import Warning_
-from crm_adapter.snapshot import AccountInfo, Snapshot
+from crm_adapter.results import ServerError, Warning_
+from crm_adapter.snapshot import AccountInfo, Row, Snapshot
 from crm_adapter.store import read_snapshot
 
 __all__ = ["Gathered", "Scope", "gather"]
@@ -62,7 +62,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     info, has_rows = yield from db(lambda s: accounts.load_account(s, account))
 
     def fatal(fault: Fault, snapshot: Snapshot | None = None) -> Gathered:
-        return Gathered(_fatal(account, fault, caller.calls), snapshot or Snapshot(), info, rules)
+        return Gathered(_kept_wait(_fatal(account, fault, caller.calls), info), snapshot or Snapshot(), info, rules)
 
     verified: str | None = None
     fresh = not _stale_identity(info, rules, caller)
@@ -96,16 +96,14 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     fetched, prices = yield from _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
     candidates, suspicious = removal_candidates(fetched, snapshot, work.options)
     if candidates and not suspicious:
-        ids = [row.timeweb_id for row in candidates if row.timeweb_id is not None]
-        gone, alive = yield from fetch.confirm_removals(caller, ids)
-        fetched = replace(fetched, gone=gone, alive=alive)
+        fetched = yield from _confirm(caller, fetched, candidates)
     if not listing.complete and listing.fault is None:
         fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
     aliases = yield from db(lambda s: accounts.same_identity(s, account_id))
     rules = replace(
         rules, factor=fetched.discount.factor, presets=prices, currency=fetched.finances.currency if fetched.finances else None
     )
-    return Gathered(replace(fetched, api_calls=caller.calls), snapshot, info, rules, aliases)
+    return Gathered(_kept_wait(replace(fetched, api_calls=caller.calls), info), snapshot, info, rules, aliases)
 
 
 def _stale_identity(info: AccountInfo, rules: Rules, caller: Caller) -> bool:
@@ -188,6 +186,31 @@ def _fetch_presets(
         text = "{" + ",".join(f'"{key}":"{price}"' for key, price in prices.items()) + "}"
         yield from transaction(lambda s: accounts.save_account(s, caller.account, {"presets": text, "presets_at": now}))
     return fetched, prices
+
+
+def _confirm(caller: Caller, fetched: Fetched, candidates: Sequence[Row]) -> Flow[Fetched]:
+    """Ask for missing servers by id; an answer that proves nothing is an item error, and its row stays as it is."""
+    names = {row.timeweb_id: row.server_name for row in candidates if row.timeweb_id is not None}
+    answers = yield from fetch.confirm_removals(caller, names)
+    errors = [
+        ServerError(timeweb_id, names[timeweb_id], messages.fault_text(fault.code), fault.code)
+        for timeweb_id, fault in answers.unclear.items()
+    ]
+    return replace(
+        fetched,
+        gone=answers.gone,
+        alive=answers.alive,
+        errors=(*fetched.errors, *errors),
+        error_code=fetched.error_code or (answers.fault.code if answers.fault else None),
+        retry_after=fetched.retry_after or (answers.fault.retry_after if answers.fault else None),
+    )
+
+
+def _kept_wait(fetched: Fetched, info: AccountInfo) -> Fetched:
+    """People are told the pause that will be kept, which is never shorter than the one that Timeweb asked for."""
+    if fetched.error_code != "rate_limited":
+        return fetched
+    return replace(fetched, retry_after=accounts.retry_delay("rate_limited", info.failures, fetched.retry_after))
 
 
 def _warn(fetched: Fetched, code: str, *, partial: str | None = None, retry_after: float | None = None) -> Fetched:

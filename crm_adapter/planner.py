@@ -67,15 +67,12 @@ class AccountPlan:
     suspicious: bool = False
 
 
-def _own_rows(snapshot: Snapshot, account: str, options: Options) -> dict[int, Row]:
-    """The account's rows that this run may touch and that are not removed already."""
+def _own_rows(snapshot: Snapshot, account: str) -> dict[int, Row]:
+    """The account's rows that are not removed already."""
     return {
         timeweb_id: row
         for timeweb_id, row in snapshot.linked.items()
-        if row.state is not None
-        and row.state.account == account
-        and row.state.removed_at is None
-        and (row.auto_sync or not options.only_auto)
+        if row.state is not None and row.state.account == account and row.state.removed_at is None
     }
 
 
@@ -84,8 +81,8 @@ def removal_candidates(fetched: Fetched, snapshot: Snapshot, options: Options) -
     if not fetched.complete or fetched.fatal:
         return [], False
     listed = {server.timeweb_id for server in fetched.servers} | {error.server_id for error in fetched.errors}
-    own = _own_rows(snapshot, fetched.account, options)
-    missing = [row for timeweb_id, row in own.items() if timeweb_id not in listed]
+    own = _own_rows(snapshot, fetched.account)
+    missing = [row for timeweb_id, row in own.items() if timeweb_id not in listed and (row.auto_sync or not options.only_auto)]
     missing.sort(key=lambda row: (row.state is None or row.state.missing_since is None, row.crm_id))
     suspicious = len(missing) >= _SUSPICIOUS_COUNT and len(missing) > _SUSPICIOUS_SHARE * len(own)
     return missing, suspicious
@@ -137,7 +134,7 @@ def build_plan(
         plan.add_new(server, links)
     candidates, suspicious = removal_candidates(fetched, snapshot, options)
     if suspicious:
-        known = len(_own_rows(snapshot, fetched.account, options))
+        known = len(_own_rows(snapshot, fetched.account))
         text = messages.suspicious(len(fetched.servers), known, len(candidates))
         plan.warn("suspicious_disappearance", text)
         # One alert per day and account: the same fault is seen again every five minutes.

@@ -86,6 +86,7 @@ class Page:
     def __init__(self, items: list[Json], total: int | None) -> None:
         self.items = items
         self.total = total
+        self.complete: bool | None = None
 
 
 @dataclass

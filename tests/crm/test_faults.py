@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import sync_all
+from crm_adapter import ensure_fresh, sync_all
 from crm_adapter.models import AccountState
 from tests.crm.support import (
     FakeTimeweb,
@@ -83,8 +83,35 @@ def test_429_in_the_middle_updates_what_was_fetched(db: Db) -> None:
     fake.faults = {"servers.list": [None, RateLimitError("slow", status_code=429, retry_after=30)]}
     report = sync(db, fake)
     assert (report.status, report.error_code, counts(report)) == ("partial", "rate_limited", {"updated": 100})
-    assert report.accounts[0].message == "Превышен лимит, повтор через 30 с"
+    assert report.accounts[0].message == "Превышен лимит, повтор через 60 с"  # the pause that is kept
     assert [state(db, number).missing_since for number in (1, 150)] == [None, None]
+
+
+@pytest.mark.parametrize("total", [None, 0])
+def test_a_listing_without_anything_usable_is_no_fresh_data(db: Db, total: int | None) -> None:
+    fake = world(2)
+    sync(db, fake)
+    with db() as session, session.begin():
+        session.execute(update(AccountState).values(last_success_at=None))
+    hollow = Page([], total)
+    hollow.complete = False
+    fake.faults = {"servers.list": [lambda: hollow] * 2}
+    report = sync(db, fake)
+    assert (report.status, report.error_code, report.missing_count) == ("partial", "incomplete_listing", 0)
+    with db() as session:
+        account = session.get_one(AccountState, "default")
+        assert (account.last_success_at, account.servers_total) == (None, 2)
+    assert ensure_fresh(db, client(fake)).status == "backoff"
+
+
+def test_a_429_on_a_removal_check_is_told_and_kept(db: Db) -> None:
+    fake = world(5)
+    sync(db, fake)
+    fake.forgotten = {1005}
+    fake.faults = {"servers.get": [RateLimitError("slow", status_code=429, retry_after=90)]}
+    report = sync(db, fake)
+    assert (report.status, report.error_code, report.accounts[0].retry_after) == ("partial", "rate_limited", 90)
+    assert ensure_fresh(db, client(fake)).status == "backoff"
 
 
 def test_403_on_costs_keeps_them_and_marks_them_stale(db: Db) -> None:

@@ -117,6 +117,14 @@ def test_discount_is_found_by_comparing_sums(db: Db) -> None:
     assert state(db, 1).cost_gross == 500
 
 
+def test_a_fully_discounted_account_costs_nothing(db: Db) -> None:
+    fake = world(2)
+    sync(db, fake)
+    fake.finances_ = {"monthly_cost": 1000, "monthly_fee": 0}
+    assert counts(sync(db, fake)) == {"updated": 2}
+    assert [(item["cost_price"], state(db, item["id"]).cost_gross) for item in rows(db)] == [(0, Decimal(500))] * 2
+
+
 def test_rows_that_sum_up_to_the_fee_are_net_already(db: Db) -> None:
     sync(db, world(2, finances_={"monthly_cost": 1200, "monthly_fee": 1000}))
     assert [item["cost_price"] for item in rows(db)] == [500, 500]
@@ -370,6 +378,26 @@ def test_many_rows_vanishing_at_once_are_a_fault_of_the_listing(db: Db) -> None:
     assert len(events(db, "suspicious_disappearance")) == 1
     sync(db, fake)
     assert len(events(db, "suspicious_disappearance")) == 1
+
+
+def test_a_removal_check_that_proves_nothing_is_counted(db: Db) -> None:
+    fake = world(5)
+    sync(db, fake)
+    fake.forgotten = {1005}
+    fake.faults = {"servers.get": [EdgeError("html, or no error_code", status_code=404, from_edge=True)]}
+    report = sync(db, fake)
+    assert (report.status, report.error_code, counts(report)) == ("partial", "bad_response", {"unchanged": 4, "error": 1})
+    assert [(error.server_id, error.server_name) for error in report.errors] == [(1005, "web-5")]
+    assert (state(db, 5).missing_since, row(db, 1005)["timeweb_status"]) == (None, "on")
+
+
+def test_the_guard_counts_rows_that_are_not_synced_automatically_too(db: Db) -> None:
+    fake = world(20)
+    sync(db, fake)
+    for crm_id in range(5, 21):
+        edit(db, crm_id, auto_sync=False)
+    del fake.servers_[:3]
+    assert counts(sync(db, fake)) == {"unchanged": 1, "skipped": 16, "missing": 3}
 
 
 def test_two_of_three_may_go_and_at_most_twenty_are_asked_for(db: Db) -> None:

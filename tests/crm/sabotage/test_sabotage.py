@@ -123,7 +123,7 @@ def no_guard_against_mass_disappearance(patch: Patch) -> None:
 
 @breaks(5)
 def rows_of_all_accounts_are_own(patch: Patch) -> None:
-    def all_rows(original: Any, snapshot: Any, account: str, options: Any) -> Any:
+    def all_rows(original: Any, snapshot: Any, account: str) -> Any:
         return {key: row for key, row in snapshot.linked.items() if row.state and row.state.removed_at is None}
 
     wrap(patch, planner, "_own_rows", all_rows)
