@@ -251,8 +251,8 @@ def test_a_name_longer_than_the_hosts_column_is_cut_once(foreign_db: sessionmake
     assert sync_all(foreign_db, client(fake), **options).unchanged_count == 1
 
 
-def test_a_single_precision_column_is_never_taken_for_an_edit(real_db: sessionmaker[Session], database_url: str) -> None:
-    """Given the host's FLOAT (MariaDB) or REAL (PostgreSQL); prices that it rounds stay sync's, a person's kopeck stays theirs."""
+def test_a_single_precision_column_is_never_taken_for_an_edit(real_db: sessionmaker[Session]) -> None:
+    """Given the host's FLOAT (MariaDB) or REAL (PostgreSQL); prices it rounds stay sync's, a person's kopeck stays theirs."""
     single = {"mysql": "MODIFY cost_price FLOAT NOT NULL", "postgresql": "ALTER COLUMN cost_price TYPE REAL"}
     prices = [12345.67, 123456.78, 200000.01, 450.0]
     with real_db() as session, session.begin():
