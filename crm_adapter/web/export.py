@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from crm_adapter.web import labels
-from crm_adapter.web.formats import UNKNOWN, day, instant
+from crm_adapter.web.formats import UNKNOWN, day, instant, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,5 +71,5 @@ def _number(amount: Decimal | None) -> str:
 
 
 def _safe(value: str | None) -> str:
-    text = (value or "").replace("\x00", "")
+    text = visible((value or "").replace("\x00", "").replace("\r\n", "\n"))
     return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) else text

@@ -130,6 +130,8 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: the columns, what we know beside them, and the three sums."""
         plain: dict[str, Any] = {item.name: to_plain(getattr(self, item.name)) for item in fields(self)}
+        # A price that is not set is 0, as the column says; only a cost can be unknown.
+        plain["client_price"] = plain["client_price"] or 0
         sums = {"total_price": self.total_price, "profit_amount": self.profit_amount, "profit_percent": self.profit_percent}
         plain.update(to_plain(sums))
         return plain

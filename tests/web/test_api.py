@@ -140,7 +140,8 @@ def test_one_row_is_synchronised_even_without_auto_sync(synced: Section, open_cl
 def test_rows_carry_their_sums_and_null_for_what_is_unknown(synced: Section, open_client: Open) -> None:
     row = synced.id_of("gitlab")
     client = open_client(synced.app())
-    assert get(client, f"{API}/server/{row}")["server"]["profit_amount"] is None
+    before = get(client, f"{API}/server/{row}")["server"]
+    assert (before["client_price"], before["total_price"], before["profit_amount"]) == (0, None, None)
     edit = {"client_price": "9 000,00", "service_fee": 300, "payment_period": "quarterly", "client_name": "Анна"}
     server = post(client, f"{API}/server/{row}", edit, method="PATCH")["server"]
     assert (server["total_price"], server["cost_price"]) == (9300, 1516.5)
@@ -231,6 +232,17 @@ def test_the_csv_is_for_spreadsheets_and_executes_nothing(synced: Section, open_
     assert cells["Заметки"] == "' +1;2\n@x"
     assert cells["Себестоимость, ₽/мес"] == "—"
     assert re.fullmatch(r"\d\d\.\d\d\.\d{4}", cells["Дата следующего платежа"])
+
+
+def test_the_csv_shows_what_would_turn_text_around_as_the_page_does(synced: Section, open_client: Open) -> None:
+    synced.execute(
+        "UPDATE hosting_servers SET client_name = :name, notes = :notes WHERE server_name = 'gitlab'",
+        name="\u202egnp.exe\u2066", notes="первая\r\nвторая",
+    )  # fmt: skip
+    reply = open_client(synced.app()).get(f"{PREFIX}/export.csv?q=gitlab")
+    header, row = csv.reader(io.StringIO(reply.content.decode("utf-8-sig"), newline=""), delimiter=";")
+    cells = dict(zip(header, row, strict=True))
+    assert (cells["Имя клиента"], cells["Заметки"]) == ("\ufffdgnp.exe\ufffd", "первая\nвторая")
 
 
 # Who may call -----------------------------------------------------------------------------------------------------------
