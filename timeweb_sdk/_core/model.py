@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json, to_json
 
 from timeweb_sdk._core.secrets import mask, mask_extra_value, remember_extra_name
 
@@ -55,11 +55,26 @@ class Model(BaseModel):
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
-        return super().model_dump(**self._without_complaint(options))
+        options = self._without_complaint(options)
+        try:
+            return super().model_dump(**options)
+        except PydanticSerializationError:  # pydantic before 2.14 cannot write a secret that is missing
+            if options.get("mode") != "json" or not self.__pydantic_private__:
+                raise
+            options["mode"] = "python"
+            return cast(dict[str, Any], from_json(to_json(super().model_dump(**options), fallback=str)))
 
     def model_dump_json(self, **options: Any) -> str:
         """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
-        return super().model_dump_json(**self._without_complaint(options))
+        options = self._without_complaint(options)
+        try:
+            return super().model_dump_json(**options)
+        except PydanticSerializationError:
+            if not self.__pydantic_private__:
+                raise
+            indent = options.pop("indent", None)
+            options.pop("ensure_ascii", None)
+            return to_json(super().model_dump(**options), indent=indent, fallback=str).decode()
 
     def _without_complaint(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"warnings": "none", **options} if self.__pydantic_private__ else options
