@@ -190,7 +190,7 @@ def _shared_changes(
     row: Row, wanted: Mapping[str, Any], values: HostingValues
 ) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
     """Columns to write, the new ``sync_base``, and which columns sync owns."""
-    base = row.state.base if row.state else {}
+    base = {column: value for column, value in row.state.base.items() if column in _SHARED} if row.state else {}
     changes: dict[str, Any] = {}
     owned: set[str] = set()
     for column in _SHARED:

@@ -22,7 +22,7 @@ from crm_adapter.models import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, ut
 from crm_adapter.money import add_months, as_midnight, local_today, money_or_none, next_payment
 from crm_adapter.reading import payment_day, read_server
 from crm_adapter.results import EditResult
-from crm_adapter.snapshot import State, shared_value
+from crm_adapter.snapshot import BORN, State, born_text, shared_value
 from crm_adapter.store import bind, read_rows
 from crm_adapter.values import Invalid, check_values, parse_money
 
@@ -161,7 +161,9 @@ def unlink(crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap
             raise _Refused("not_linked")
         cleared: dict[str, Any] = dict.fromkeys(("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"))
         source = "manual" if money_or_none(target.row["cost_price"]) else "unknown"
-        return _Edit(cleared, State(unlinked_from=target.timeweb_id, cost_source=source))
+        created = target.row.get("created_at")
+        born = "{}" if created is None else json.dumps({BORN: born_text(created)})
+        return _Edit(cleared, State(unlinked_from=target.timeweb_id, cost_source=source, sync_base=born))
 
     return (yield from _edit(crm_id, edit, actor=actor, model=model, fields=fields))
 

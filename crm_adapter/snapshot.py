@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -14,10 +14,13 @@ from crm_adapter.costs import Cost
 from crm_adapter.money import money_or_none
 from crm_adapter.payload import as_dict, as_text
 
-__all__ = ["AccountInfo", "Row", "Snapshot", "State", "row_of", "shared_value", "state_of"]
+__all__ = ["BORN", "AccountInfo", "Row", "Snapshot", "State", "born_text", "row_of", "shared_value", "state_of"]
 
 #: From here on neighbours in single precision are further apart than a kopeck.
 _SINGLE_IS_COARSE: Final = 2**17
+
+#: Beside the shared columns in ``sync_base`` of an unlinked row: when the host created the row, as text.
+BORN: Final = "created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class State:
             return as_dict(json.loads(self.sync_base))
         except ValueError:
             return {}
+
+    def is_leftover(self, created_at: object) -> bool:
+        """Whether an unlinked row was deleted and its id given out again: the row here was created at another moment."""
+        born = self.base.get(BORN) if self.unlinked_from is not None else None
+        return born is not None and born != born_text(created_at)
 
     @property
     def cost(self) -> Cost:
@@ -103,10 +111,17 @@ class Snapshot:
     unlinked: tuple[Row, ...] = ()
 
 
+def born_text(created_at: object) -> str:
+    """The moment of a row's creation, the same text whatever zone the connection speaks."""
+    if isinstance(created_at, datetime) and created_at.tzinfo is not None:
+        created_at = created_at.astimezone(UTC).replace(tzinfo=None)
+    return str(created_at)
+
+
 def row_of(values: Mapping[str, Any], state: State | None) -> Row:
     """Normalise a row: floats of the host to money, a state left behind by a deleted row is none."""
     timeweb_id = values["timeweb_id"]
-    if state is not None and state.timeweb_id != timeweb_id:
+    if state is not None and (state.timeweb_id != timeweb_id or state.is_leftover(values.get("created_at"))):
         state = None
     return Row(
         crm_id=values["id"],

@@ -28,7 +28,7 @@ __all__ = ["CHUNK", "Writer", "add_events", "bind", "log_changes", "read_rows", 
 CHUNK: Final = 200
 _READ: Final = (
     "id", "timeweb_id", "server_name", "configuration", "ip_address", "cost_price", "status", "timeweb_status",
-    "timeweb_preset_id", "auto_sync", "client_price", "service_fee", "payment_period",
+    "timeweb_preset_id", "auto_sync", "client_price", "service_fee", "payment_period", "created_at",
 )  # fmt: skip
 _STATE: Final[Table] = cast(Table, TimewebServerState.__table__)
 _STATE_COLUMNS: Final = tuple(State.__dataclass_fields__)

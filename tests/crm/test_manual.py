@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, changes, link, mark_paid, set_cost, sync_all, totals, unlink, update_manual
+from crm_adapter.models import HostingServer
 from tests.crm.support import FakeTimeweb, changed, client, edit, rows, server, state, typed, world
 
 Db = sessionmaker[Session]
@@ -159,6 +161,19 @@ def test_adding_by_hand(db: Db) -> None:
     )
     assert add_manual(db, {}).code == "validation"
     assert add_manual(db, {"server_name": "x", "payment_period": "yearly"}).success
+
+
+def test_an_unlinked_row_that_was_deleted_does_not_hold_back_the_one_with_its_id(db: Db) -> None:
+    fake = world(1)
+    sync_all(db, client(fake))
+    assert unlink(db, 1).success and set_cost(db, 1, 5).success
+    assert sync_all(db, client(fake)).skipped_count == 1
+    with db() as session, session.begin():
+        session.execute(delete(HostingServer))
+    assert typed(db, ip_address="203.0.113.1") == 1
+    report = sync_all(db, client(fake))
+    assert (report.linked_count, report.created_count, report.skipped_count) == (1, 0, 0)
+    assert "created_at" not in state(db, 1).sync_base
 
 
 def test_an_id_that_sqlite_gives_out_again_does_not_inherit_the_state(db: Db) -> None:
