@@ -34,8 +34,8 @@ ROOT = Path(__file__).parents[2]
 def test_only_this_machine_by_its_own_name(synced: Section, peer: str, host: str, status: int) -> None:
     engine = create_async_engine(synced.url)
     app = create_app(async_sessionmaker(engine), None, close=engine.dispose)
-    with TestClient(app, base_url=f"http://{host}", client=(peer, 50000)) as client:
-        reply = client.get("/hosting")
+    with TestClient(app, client=(peer, 50000)) as client:
+        reply = client.get("/hosting", headers={"Host": host})
         assert reply.status_code == status
         assert reply.headers["content-security-policy"].startswith("default-src 'self'")
 
