@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Float, Table
+from sqlalchemy import BigInteger, Float, Table, type_coerce
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
@@ -71,11 +71,8 @@ def _mysql_stored(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 def as_stored(column: Any) -> Any:
     """The column for a SELECT that must tell what is stored; only a Float needs anything."""
-    if not isinstance(column.type, Float):
-        return column
-    stored = _Stored(column)
-    stored.type = column.type
-    return stored
+    kind: object = column.type
+    return type_coerce(_Stored(column), column.type) if isinstance(kind, Float) else column
 
 
 def begin_write(session: Session) -> None:
