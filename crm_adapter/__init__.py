@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from crm_adapter.functions import totals as totals
     from crm_adapter.functions import unlink as unlink
     from crm_adapter.functions import update_manual as update_manual
-    from crm_adapter.mapping import get_primary_ip as get_primary_ip
-    from crm_adapter.mapping import map_server as map_server
-    from crm_adapter.mapping import parse_server_configuration as parse_server_configuration
     from crm_adapter.models import HostingServer as HostingServer
     from crm_adapter.service import TimewebService as TimewebService
     from crm_adapter.service import timeweb_service as timeweb_service
+    from crm_adapter.sync.mapping import get_primary_ip as get_primary_ip
+    from crm_adapter.sync.mapping import map_server as map_server
+    from crm_adapter.sync.mapping import parse_server_configuration as parse_server_configuration
 
 _HOMES = {
     "MappingError": "errors",
     "NotConfigured": "errors",
     "FieldMap": "fields",
     "validate_mapping": "fields",
-    "map_server": "mapping",
-    "parse_server_configuration": "mapping",
-    "get_primary_ip": "mapping",
+    "map_server": "sync.mapping",
+    "parse_server_configuration": "sync.mapping",
+    "get_primary_ip": "sync.mapping",
     "HostingServer": "models",
     "TimewebService": "service",
     "timeweb_service": "service",

@@ -142,7 +142,7 @@ async def ensure_fresh(
     The leases are claimed here and handed to ``runner`` as a mapping account -> owner (plain JSON, so a Celery task's
     ``.delay`` will do), which must call ``sync_all(..., leases=...)``.  The default runner is a task on this loop.
     """
-    from crm_adapter.background import TaskRunner
+    from crm_adapter.unattended.background import TaskRunner
 
     clients = clients_of(timeweb)
     start = await drive_async(flows.ensure_fresh(clients, max_age=max_age), db, clients)

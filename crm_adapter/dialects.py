@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Float, Table, type_coerce
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-__all__ = ["as_stored", "begin_write", "db_now_ms", "insert_ignore", "is_rejection", "is_transient", "upsert"]
+__all__ = ["as_stored", "begin_write", "db_now_ms", "insert_ignore", "is_transient", "rejects_values", "upsert"]
 
 #: Milliseconds a SQLite connection waits for another writer.
 _SQLITE_BUSY_MS: Final = 30_000
@@ -118,8 +118,10 @@ def upsert(session: Session, table: Table, *, key: str, columns: Iterable[str]) 
     return duplicate.on_duplicate_key_update({column: duplicate.inserted[column] for column in columns})
 
 
-def is_rejection(error: DBAPIError) -> bool:
-    """Whether MariaDB refuses the values under a name that means something else elsewhere."""
+def rejects_values(error: StatementError) -> bool:
+    """The database (or the driver) refuses these values; anything else is a lost database or a wrong schema."""
+    if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError | DataError):
+        return True
     arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
     return bool(arguments) and arguments[0] in _MYSQL_REJECTED
 

@@ -10,20 +10,28 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
+from crm_adapter.dialects import is_transient
 from crm_adapter.narrow import is_mapping
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
     from sqlalchemy.orm import Session, sessionmaker
 
-__all__ = ["Api", "Cpu", "Db", "Effect", "Flow", "Step", "api", "clients_of", "cpu", "db", "drive", "drive_async", "effect"]
+__all__ = [
+    "Api", "Cpu", "Db", "Effect", "Flow", "Step", "api", "clients_of", "cpu", "db", "drive", "drive_async", "effect",
+    "transaction",
+]  # fmt: skip
 
 T = TypeVar("T")
 
 #: The account that a single client (not a mapping) stands for.
 DEFAULT_ACCOUNT = "default"
+
+_TRANSIENT_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,17 @@ def db(work: Callable[[Session], T]) -> Flow[T]:
     """Run ``work`` in a transaction of its own."""
     result: T = yield Db(work)
     return result
+
+
+def transaction(work: Callable[[Session], T]) -> Flow[T]:
+    """One transaction, tried again after a deadlock or a lock that took too long."""
+    for attempt in range(1, _TRANSIENT_TRIES + 1):
+        try:
+            return (yield from db(work))
+        except DBAPIError as error:
+            if attempt == _TRANSIENT_TRIES or not is_transient(error):
+                raise
+    raise AssertionError("unreachable")
 
 
 def cpu(work: Callable[[], T]) -> Flow[T]:

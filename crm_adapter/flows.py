@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from crm_adapter.freshness import ensure_fresh, give_back
-from crm_adapter.manual import add_manual, link, mark_paid, set_cost, unlink, update_manual
-from crm_adapter.outbox import dispatch_events
-from crm_adapter.reading import changes, runs, totals
-from crm_adapter.reminders import payment_reminders
-from crm_adapter.singles import import_servers, sync_server
-from crm_adapter.syncing import plan, sync_all
+from crm_adapter.notify.outbox import dispatch_events
+from crm_adapter.notify.reminders import payment_reminders
+from crm_adapter.rows.manual import add_manual, link, mark_paid, set_cost, unlink, update_manual
+from crm_adapter.rows.reading import changes, runs, totals
+from crm_adapter.sync.freshness import ensure_fresh, give_back
+from crm_adapter.sync.run import plan, sync_all
+from crm_adapter.sync.singles import import_servers, sync_server
 
 __all__ = [
     "add_manual",

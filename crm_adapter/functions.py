@@ -138,7 +138,7 @@ def ensure_fresh(
     The leases are claimed here and handed to ``runner`` as a mapping account -> owner (plain JSON, so a Celery task's
     ``.delay`` will do), which must call ``sync_all(..., leases=...)``.  The default runner is one named thread.
     """
-    from crm_adapter.background import thread_runner
+    from crm_adapter.unattended.background import thread_runner
 
     clients = clients_of(timeweb)
     start = drive(flows.ensure_fresh(clients, max_age=max_age), db, clients)

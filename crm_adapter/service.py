@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from crm_adapter.errors import NotConfigured
-from crm_adapter.mapping import get_primary_ip, parse_server_configuration
 from crm_adapter.payload import plain
 from crm_adapter.settings import DEFAULT_ACCOUNT, load_settings
+from crm_adapter.sync.mapping import get_primary_ip, parse_server_configuration
 
 if TYPE_CHECKING:
     from timeweb_sdk import AsyncTimeweb

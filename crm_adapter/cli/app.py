@@ -19,8 +19,8 @@ from crm_adapter.fields import validate_mapping
 from crm_adapter.models import HostingServer
 from crm_adapter.money import local_today
 from crm_adapter.results import SyncReport
+from crm_adapter.rows.listing import Filters, list_rows
 from crm_adapter.web.formats import count
-from crm_adapter.web.listing import Filters, list_rows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

@@ -17,16 +17,16 @@ from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import HostingServer
 from crm_adapter.money import local_today
+from crm_adapter.rows.listing import Filters, list_rows
 from crm_adapter.settings import Settings, load_settings
 from crm_adapter.web.formats import count
-from crm_adapter.web.listing import Filters, list_rows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from rich.console import RenderableType
 
-    from crm_adapter.web.listing import Row
+    from crm_adapter.rows.listing import Row
 
 __all__ = ["account", "run"]
 

@@ -16,8 +16,8 @@ from crm_adapter import migrations
 from crm_adapter.cli.output import DONE, CommandError, Output
 from crm_adapter.cli.runtime import engine_of, missing_schema
 from crm_adapter.configured import AccountClients, tune_sqlite
-from crm_adapter.jobs import Jobs
-from crm_adapter.runner import Runner
+from crm_adapter.unattended.jobs import Jobs
+from crm_adapter.unattended.runner import Runner
 from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
 from timeweb_sdk import AsyncTimeweb
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from crm_adapter.results import PlannedServer, RunInfo
-    from crm_adapter.web.listing import Row
+    from crm_adapter.rows.listing import Row
 
 __all__ = ["plan_table", "report_lines", "runs_table", "servers_table"]
 

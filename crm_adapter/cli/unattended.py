@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from crm_adapter.cli.output import DONE, FAILED, USAGE, CommandError, Output
 from crm_adapter.cli.runtime import database
-from crm_adapter.jobs import Jobs
 from crm_adapter.notify import apprise_sinks
-from crm_adapter.runner import Runner
 from crm_adapter.telemetry import JsonFormatter
+from crm_adapter.unattended.jobs import Jobs
+from crm_adapter.unattended.runner import Runner
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:

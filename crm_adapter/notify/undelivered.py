@@ -11,8 +11,8 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter.digest import line
 from crm_adapter.models import EventOutbox
+from crm_adapter.notify.digest import line
 from crm_adapter.payload import as_dict
 from crm_adapter.results import Event, Result
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crm_adapter.results import SyncReport
-    from crm_adapter.web.listing import Row
+    from crm_adapter.rows.listing import Row
 
 __all__ = ["add_routes"]
 

@@ -1,4 +1,4 @@
-"""What the endpoints accept.  Whether a value fits its column is checked once, in :mod:`crm_adapter.values`."""
+"""What the endpoints accept.  Whether a value fits its column is checked once, in :mod:`crm_adapter.rows.values`."""
 
 from __future__ import annotations
 

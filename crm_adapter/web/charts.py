@@ -14,7 +14,7 @@ from babel.dates import format_date
 
 from crm_adapter.models import ChangeLog
 from crm_adapter.money import add_months, margin, money_or_none, monthly_income
-from crm_adapter.reading import server_rows
+from crm_adapter.rows.reading import server_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

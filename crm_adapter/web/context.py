@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from crm_adapter.messages import NOT_CONFIGURED, fault_text
 from crm_adapter.money import local_today
+from crm_adapter.rows.listing import Row, get_row
 from crm_adapter.web.errors import HostingError
-from crm_adapter.web.listing import Row, get_row
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from zoneinfo import ZoneInfo
 
-    from crm_adapter.web.listing import Row
+    from crm_adapter.rows.listing import Row
 
 __all__ = ["to_csv"]
 

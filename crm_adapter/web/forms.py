@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter.fields import SHARED
 from crm_adapter.money import MONTHS
-from crm_adapter.values import Invalid, parse_day
+from crm_adapter.rows.listing import projects
+from crm_adapter.rows.values import Invalid, parse_day
 from crm_adapter.web import labels
-from crm_adapter.web.listing import projects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import FormData
 
+    from crm_adapter.rows.listing import Row
     from crm_adapter.web.context import Hosting
-    from crm_adapter.web.listing import Row
 
 __all__ = ["INLINE", "NEW", "blank", "day", "fields_of", "for_edit", "names", "problem", "projects", "shown", "typed"]
 

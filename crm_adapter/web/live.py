@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from crm_adapter.mapping import map_server
 from crm_adapter.messages import NOT_CONFIGURED
+from crm_adapter.sync.mapping import map_server
 from crm_adapter.web.errors import HostingError, upstream_error
 from timeweb_sdk.errors import TimewebError
 

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
+from crm_adapter.rows.listing import VIEWS, Filters, list_rows, projects, read_totals
 from crm_adapter.web import actions, charts, labels
 from crm_adapter.web.api_crm import filters_of
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.formats import UNKNOWN, day, instant, money
-from crm_adapter.web.listing import VIEWS, Filters, list_rows, projects, read_totals
 from crm_adapter.web.pages import PageRoute, Pages, is_htmx
 from crm_adapter.web.render import STATIC, Renderer, asset_version
 from crm_adapter.web.summary import finished, read_summary

@@ -12,8 +12,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
+from crm_adapter.rows.listing import read_totals
 from crm_adapter.web.errors import HostingError
-from crm_adapter.web.listing import read_totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

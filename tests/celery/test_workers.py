@@ -153,7 +153,7 @@ def test_every_message_is_sent_once(stack: Stack) -> None:
 def _after_nine() -> bool:
     from zoneinfo import ZoneInfo
 
-    from crm_adapter.jobs import REMINDER_HOUR
+    from crm_adapter.unattended.jobs import REMINDER_HOUR
 
     return utcnow().astimezone(ZoneInfo("Europe/Moscow")).hour >= REMINDER_HOUR
 

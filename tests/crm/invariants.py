@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import ensure_fresh, import_servers, mark_paid, sync_all, sync_server, update_manual
 from crm_adapter.fields import HUMAN, SHARED
-from crm_adapter.mapping import map_server
 from crm_adapter.models import utcnow
 from crm_adapter.money import local_today, money_or_none
-from crm_adapter.snapshot import shared_value
+from crm_adapter.sync.mapping import map_server
+from crm_adapter.sync.snapshot import shared_value
 from tests.crm.lives import CERTAIN, LIVES, Op, Step, live
 from tests.crm.support import (
     FakeTimeweb,

@@ -13,8 +13,8 @@ from crm_adapter import add_manual, link, mark_paid, sync_server, update_manual
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import HostingServer
 from crm_adapter.results import EditResult
+from crm_adapter.rows.listing import get_row
 from crm_adapter.web.bodies import explain
-from crm_adapter.web.listing import get_row
 from tests.crm.support import FakeTimeweb, client, rows, typed
 
 Db = sessionmaker[Session]

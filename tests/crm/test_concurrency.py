@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import leases, runs, sync_all
-from crm_adapter.accounts import claim_accounts, lease_seconds
+from crm_adapter import runs, sync_all
 from crm_adapter.models import SyncLease
+from crm_adapter.sync import leases
+from crm_adapter.sync.accounts import claim_accounts, lease_seconds
 from tests.crm.support import changed, client, events, rows, world
 from tests.crm.workers import import_one, in_processes, kill_at, sync_repeatedly
 

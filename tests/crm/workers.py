@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from crm_adapter import applying, import_servers, store, sync_all
+from crm_adapter import import_servers, sync_all
+from crm_adapter.sync import applying, store
 from tests.crm.support import FakeTimeweb, client, world
 
 CONTEXT = multiprocessing.get_context("forkserver")

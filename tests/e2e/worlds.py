@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter import migrations
-from crm_adapter.jobs import Jobs
-from crm_adapter.runner import Runner
 from crm_adapter.settings import load_settings
 from crm_adapter.tasks import beat_schedule
+from crm_adapter.unattended.jobs import Jobs
+from crm_adapter.unattended.runner import Runner
 from tests.celery.support import ROOT, Post, Worker, until
 from tests.e2e.day import TOKENS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crm_adapter.digest import digest, line
+from crm_adapter.notify.digest import digest, line
 from crm_adapter.results import Event
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import aio, dispatch_events
 from crm_adapter.models import EventOutbox, utcnow
 from crm_adapter.notify import dead_letters, retry_dead_letters
-from crm_adapter.outbox import MAX_TRIES
+from crm_adapter.notify.outbox import MAX_TRIES
 from crm_adapter.results import DispatchReport, Event
 from tests.notify.support import NOW, Inbox, close_run, later, open_run, put, rows
 

@@ -19,10 +19,10 @@ from sqlalchemy.orm import sessionmaker
 from crm_adapter import add_manual, runs
 from crm_adapter.cli import main
 from crm_adapter.configured import open_engine
-from crm_adapter.jobs import Jobs
-from crm_adapter.runner import Runner
 from crm_adapter.settings import load_settings
 from crm_adapter.telemetry import JsonFormatter
+from crm_adapter.unattended.jobs import Jobs
+from crm_adapter.unattended.runner import Runner
 from tests.celery.support import ROOT, Post, until
 from tests.notify.support import Inbox
 from timeweb_sdk.testing import Emulator

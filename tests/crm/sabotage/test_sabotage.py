@@ -13,26 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from crm_adapter import (
-    background,
-    costs,
-    decide,
-    fetch,
-    freshness,
-    functions,
-    gathering,
-    leases,
-    mapping,
-    models,
-    money,
-    payload,
-    planner,
-    store,
-    syncing,
-)
-from crm_adapter.costs import Cost
+from crm_adapter import functions, models, money, payload
 from crm_adapter.models import HostingServer
 from crm_adapter.results import Freshness
+from crm_adapter.sync import costs, decide, fetch, freshness, gathering, leases, mapping, planner, run, store
+from crm_adapter.sync.costs import Cost
+from crm_adapter.unattended import background
 from tests.crm.invariants import INVARIANTS
 
 Patch = pytest.MonkeyPatch
@@ -131,7 +117,7 @@ def rows_of_all_accounts_are_own(patch: Patch) -> None:
 
 @breaks(5)
 def whoever_lists_a_server_takes_it(patch: Patch) -> None:
-    wrap(patch, syncing, "build_plan", lambda original, *args, **named: original(*args, may_take=lambda row: True))
+    wrap(patch, run, "build_plan", lambda original, *args, **named: original(*args, may_take=lambda row: True))
 
 
 @breaks(5)
@@ -267,7 +253,7 @@ def a_dry_run_forgets_creations(patch: Patch) -> None:
         report = original(run_id, outcomes, dry_run=dry_run)
         return replace(report, created_count=0) if dry_run else report
 
-    wrap(patch, syncing, "report", forget)
+    wrap(patch, run, "report", forget)
 
 
 @breaks(17)

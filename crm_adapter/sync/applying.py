@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import StatementError
 
 from crm_adapter import messages
-from crm_adapter.decide import Decision
-from crm_adapter.dialects import is_rejection, is_transient
-from crm_adapter.flow import Flow, db
+from crm_adapter.dialects import rejects_values
+from crm_adapter.flow import Flow, transaction
 from crm_adapter.results import ServerError
-from crm_adapter.store import CHUNK, Writer
+from crm_adapter.sync.decide import Decision
+from crm_adapter.sync.store import CHUNK, Writer
 from crm_adapter.telemetry import span
 
-__all__ = ["apply_decisions", "rejects_values", "transaction"]
-
-T = TypeVar("T")
-
-_TRANSIENT_TRIES: Final = 5
+__all__ = ["apply_decisions"]
 
 
 def apply_decisions(
@@ -59,24 +53,8 @@ def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total
         return (yield from transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total)))
 
 
-def rejects_values(error: StatementError) -> bool:
-    """The database (or the driver) refuses these values; anything else is a lost database or a wrong schema."""
-    return not isinstance(error, DBAPIError) or isinstance(error, IntegrityError | DataError) or is_rejection(error)
-
-
 def _rejected(writer: Writer, decision: Decision) -> Flow[ServerError]:
     """Why one row was refused: somebody else imported the server meanwhile, or the host's own constraint."""
     doubled = decision.row is None and (yield from transaction(lambda s: writer.is_taken(s, decision.timeweb_id)))
     code = "already_imported" if doubled else "database_rejected"
     return ServerError(decision.timeweb_id, decision.name, messages.fault_text(code), code)
-
-
-def transaction(work: Callable[[Session], T]) -> Flow[T]:
-    """One transaction, tried again after a deadlock or a lock that took too long."""
-    for attempt in range(1, _TRANSIENT_TRIES + 1):
-        try:
-            return (yield from db(work))
-        except DBAPIError as error:
-            if attempt == _TRANSIENT_TRIES or not is_transient(error):
-                raise
-    raise AssertionError("unreachable")

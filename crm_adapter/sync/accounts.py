@@ -12,17 +12,17 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter import leases
-from crm_adapter.decide import EventDraft, Rules
 from crm_adapter.dialects import begin_write, insert_ignore
 from crm_adapter.models import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import to_money
 from crm_adapter.narrow import is_list
 from crm_adapter.payload import as_decimal, as_int
-from crm_adapter.planner import Fetched
 from crm_adapter.results import AccountReport, SyncReport
-from crm_adapter.snapshot import AccountInfo, Snapshot
-from crm_adapter.store import add_events
+from crm_adapter.sync import leases
+from crm_adapter.sync.decide import EventDraft, Rules
+from crm_adapter.sync.planner import Fetched
+from crm_adapter.sync.snapshot import AccountInfo, Snapshot
+from crm_adapter.sync.store import add_events
 from timeweb_sdk._core.settings import fingerprint
 
 __all__ = [

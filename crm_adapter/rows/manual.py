@@ -14,17 +14,16 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from crm_adapter import messages
-from crm_adapter.applying import rejects_values, transaction
-from crm_adapter.dialects import begin_write, upsert
+from crm_adapter.dialects import begin_write, rejects_values, upsert
 from crm_adapter.fields import SHARED, Columns, FieldMap, validate_mapping
-from crm_adapter.flow import Flow
+from crm_adapter.flow import Flow, transaction
 from crm_adapter.models import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, utcnow
 from crm_adapter.money import add_months, as_midnight, local_today, money_or_none, next_payment
-from crm_adapter.reading import payment_day, read_server
 from crm_adapter.results import EditResult
-from crm_adapter.snapshot import BORN, State, born_text, shared_value
-from crm_adapter.store import bind, read_rows
-from crm_adapter.values import Invalid, check_values, parse_money
+from crm_adapter.rows.reading import payment_day, read_server
+from crm_adapter.rows.values import Invalid, check_values, parse_money
+from crm_adapter.sync.snapshot import BORN, State, born_text, shared_value
+from crm_adapter.sync.store import bind, read_rows
 
 __all__ = ["add_manual", "link", "mark_paid", "set_cost", "unlink", "update_manual"]
 

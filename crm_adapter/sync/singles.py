@@ -9,22 +9,23 @@ from typing import Any, Final
 
 from sqlalchemy.exc import StatementError
 
-from crm_adapter import accounts, fetch, messages
-from crm_adapter.applying import rejects_values, transaction
-from crm_adapter.costs import reconcile
-from crm_adapter.decide import Decision, Rules, Seen, create, decide
-from crm_adapter.fetch import Caller, Fault
+from crm_adapter import messages
+from crm_adapter.dialects import rejects_values
 from crm_adapter.fields import Columns, FieldMap, validate_mapping
-from crm_adapter.flow import Flow, db
-from crm_adapter.linking import LinkPolicy, match
-from crm_adapter.mapping import REMOVED_STATUS
+from crm_adapter.flow import Flow, db, transaction
 from crm_adapter.models import utcnow
 from crm_adapter.money import local_today
-from crm_adapter.planner import Fetched, needs_presets
-from crm_adapter.reading import read_server
 from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ServerSyncResult, Warning_
-from crm_adapter.snapshot import Row, Snapshot
-from crm_adapter.store import Writer, read_rows, read_snapshot
+from crm_adapter.rows.reading import read_server
+from crm_adapter.sync import accounts, fetch
+from crm_adapter.sync.costs import reconcile
+from crm_adapter.sync.decide import Decision, Rules, Seen, create, decide
+from crm_adapter.sync.fetch import Caller, Fault
+from crm_adapter.sync.linking import LinkPolicy, match
+from crm_adapter.sync.mapping import REMOVED_STATUS
+from crm_adapter.sync.planner import Fetched, needs_presets
+from crm_adapter.sync.snapshot import Row, Snapshot
+from crm_adapter.sync.store import Writer, read_rows, read_snapshot
 
 __all__ = ["import_servers", "sync_server"]
 

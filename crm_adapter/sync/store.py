@@ -13,14 +13,14 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter import leases
-from crm_adapter.decide import Decision, EventDraft, Rules, decide
 from crm_adapter.dialects import begin_write, insert_ignore, upsert
 from crm_adapter.fields import HUMAN, Columns
 from crm_adapter.models import ChangeLog, EventOutbox, TimewebServerState
 from crm_adapter.payload import plain
 from crm_adapter.results import to_plain
-from crm_adapter.snapshot import Row, Snapshot, State, row_of, state_of
+from crm_adapter.sync import leases
+from crm_adapter.sync.decide import Decision, EventDraft, Rules, decide
+from crm_adapter.sync.snapshot import Row, Snapshot, State, row_of, state_of
 
 __all__ = ["CHUNK", "Writer", "add_events", "bind", "log_changes", "read_rows", "read_snapshot", "write_states"]
 

@@ -14,14 +14,13 @@ from typing import Any, Final, cast
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter.applying import transaction
 from crm_adapter.dialects import begin_write, db_now_ms
-from crm_adapter.digest import digest
-from crm_adapter.flow import Flow, effect
-from crm_adapter.leases import new_owner
+from crm_adapter.flow import Flow, effect, transaction
 from crm_adapter.models import EventOutbox, SyncRun
+from crm_adapter.notify.digest import digest
 from crm_adapter.payload import as_dict
 from crm_adapter.results import DispatchReport, Event
+from crm_adapter.sync.leases import new_owner
 
 __all__ = ["MAX_TRIES", "dispatch_events"]
 

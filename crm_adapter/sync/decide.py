@@ -9,12 +9,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from crm_adapter.costs import Cost, CostRow, resolve
-from crm_adapter.mapping import ACTIVE_STATUSES, BUSY_STATUSES, PROBLEM_STATUSES
 from crm_adapter.models import UNKNOWN_CLIENT
 from crm_adapter.money import as_midnight, margin, money_or_none, monthly_income, next_payment
 from crm_adapter.results import HostingValues
-from crm_adapter.snapshot import Row, State, shared_value
+from crm_adapter.sync.costs import Cost, CostRow, resolve
+from crm_adapter.sync.mapping import ACTIVE_STATUSES, BUSY_STATUSES, PROBLEM_STATUSES
+from crm_adapter.sync.snapshot import Row, State, shared_value
 
 __all__ = ["Decision", "EventDraft", "Rules", "Seen", "create", "decide", "mark_missing", "mark_removed"]
 

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.fields import Columns
-from crm_adapter.mapping import PROBLEM_STATUSES
 from crm_adapter.models import UNKNOWN_CLIENT, AccountState, TimewebServerState
 from crm_adapter.money import MONTHS, as_midnight, margin, monthly_income, percent, to_money
-from crm_adapter.reading import sum_up
 from crm_adapter.results import Totals, to_plain
+from crm_adapter.rows.reading import sum_up
+from crm_adapter.sync.mapping import PROBLEM_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from crm_adapter.jobs import Jobs
+from crm_adapter.unattended.jobs import Jobs
 
 __all__ = ["INTERVAL", "Runner"]
 

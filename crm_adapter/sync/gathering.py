@@ -8,19 +8,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from crm_adapter import accounts, fetch, messages
-from crm_adapter.applying import transaction
-from crm_adapter.costs import Discount, reconcile
-from crm_adapter.decide import Decision, Rules
-from crm_adapter.fetch import Caller, Fault
+from crm_adapter import messages
 from crm_adapter.fields import Columns
-from crm_adapter.flow import Flow, db
+from crm_adapter.flow import Flow, db, transaction
 from crm_adapter.models import utcnow
 from crm_adapter.money import local_today
-from crm_adapter.planner import Fetched, Options, foresee, needs_presets, removal_candidates
 from crm_adapter.results import ServerError, Warning_
-from crm_adapter.snapshot import AccountInfo, Row, Snapshot
-from crm_adapter.store import read_snapshot
+from crm_adapter.sync import accounts, fetch
+from crm_adapter.sync.costs import Discount, reconcile
+from crm_adapter.sync.decide import Decision, Rules
+from crm_adapter.sync.fetch import Caller, Fault
+from crm_adapter.sync.planner import Fetched, Options, foresee, needs_presets, removal_candidates
+from crm_adapter.sync.snapshot import AccountInfo, Row, Snapshot
+from crm_adapter.sync.store import read_snapshot
 
 __all__ = ["Gathered", "Scope", "gather"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from crm_adapter.mapping import normalise_ip
 from crm_adapter.results import HostingValues
-from crm_adapter.snapshot import Row
+from crm_adapter.sync.mapping import normalise_ip
+from crm_adapter.sync.snapshot import Row
 
 __all__ = ["LinkPolicy", "Links", "match"]
 

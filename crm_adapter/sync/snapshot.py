@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from crm_adapter.costs import Cost
 from crm_adapter.money import money_or_none
 from crm_adapter.payload import as_dict, as_text
+from crm_adapter.sync.costs import Cost
 
 __all__ = ["BORN", "AccountInfo", "Row", "Snapshot", "State", "born_text", "row_of", "shared_value", "state_of"]
 
@@ -60,7 +60,7 @@ class State:
 
     @property
     def cost(self) -> Cost:
-        """The cost that is known, for :func:`crm_adapter.costs.resolve`."""
+        """The cost that is known, for :func:`crm_adapter.sync.costs.resolve`."""
         return Cost(None, self.cost_gross, self.cost_source, self.cost_stale)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -8,19 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from crm_adapter import accounts, leases, messages
-from crm_adapter.accounts import token_fingerprint as token_of
-from crm_adapter.applying import apply_decisions, transaction
-from crm_adapter.fetch import Caller
+from crm_adapter import messages
 from crm_adapter.fields import FieldMap, validate_mapping
-from crm_adapter.flow import Flow, cpu, db
-from crm_adapter.gathering import Gathered, Scope, gather
-from crm_adapter.linking import LinkPolicy
-from crm_adapter.planner import AccountPlan, Options, build_plan, planned
-from crm_adapter.reporting import Outcome, busy, judge, not_configured, outcome_of, report
+from crm_adapter.flow import Flow, cpu, db, transaction
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
-from crm_adapter.snapshot import Row
-from crm_adapter.store import Writer
+from crm_adapter.sync import accounts, leases
+from crm_adapter.sync.accounts import token_fingerprint as token_of
+from crm_adapter.sync.applying import apply_decisions
+from crm_adapter.sync.fetch import Caller
+from crm_adapter.sync.gathering import Gathered, Scope, gather
+from crm_adapter.sync.linking import LinkPolicy
+from crm_adapter.sync.planner import AccountPlan, Options, build_plan, planned
+from crm_adapter.sync.reporting import Outcome, busy, judge, not_configured, outcome_of, report
+from crm_adapter.sync.snapshot import Row
+from crm_adapter.sync.store import Writer
 from crm_adapter.telemetry import log, span
 
 __all__ = ["plan", "sync_all"]

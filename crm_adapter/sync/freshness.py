@@ -10,13 +10,13 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from crm_adapter import accounts, leases, messages
-from crm_adapter.accounts import token_fingerprint
-from crm_adapter.applying import transaction
+from crm_adapter import messages
 from crm_adapter.dialects import db_now_ms
-from crm_adapter.flow import Flow, db
+from crm_adapter.flow import Flow, db, transaction
 from crm_adapter.models import AccountState, SyncLease, utcnow
 from crm_adapter.results import Freshness
+from crm_adapter.sync import accounts, leases
+from crm_adapter.sync.accounts import token_fingerprint
 
 __all__ = ["Start", "ensure_fresh", "give_back"]
 

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from crm_adapter import messages
-from crm_adapter.costs import CostTable, Finances, read_costs, read_finances, read_presets
 from crm_adapter.flow import Flow, api
-from crm_adapter.mapping import REMOVED_STATUS, map_server
 from crm_adapter.narrow import is_series
 from crm_adapter.payload import as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerError
+from crm_adapter.sync.costs import CostTable, Finances, read_costs, read_finances, read_presets
+from crm_adapter.sync.mapping import REMOVED_STATUS, map_server
 from crm_adapter.telemetry import span
 from timeweb_sdk.errors import (
     ConfigurationError,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crm_adapter import messages
-from crm_adapter.decide import Decision
-from crm_adapter.planner import AccountPlan, Fetched
 from crm_adapter.results import AccountReport, PlannedServer, RunStatus, ServerError, SyncedServer, SyncReport, Warning_
+from crm_adapter.sync.decide import Decision
+from crm_adapter.sync.planner import AccountPlan, Fetched
 
 __all__ = ["Outcome", "busy", "judge", "not_configured", "outcome_of", "report"]
 

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Final
 
 from crm_adapter import messages
-from crm_adapter.costs import CostTable, Discount, Finances
-from crm_adapter.decide import Decision, EventDraft, Rules, Seen, create, decide, mark_missing, mark_removed
-from crm_adapter.linking import LinkPolicy, Links, match
-from crm_adapter.mapping import REMOVED_STATUS
 from crm_adapter.results import HostingValues, PlannedServer, ServerError, Warning_
-from crm_adapter.snapshot import Row, Snapshot, row_of
+from crm_adapter.sync.costs import CostTable, Discount, Finances
+from crm_adapter.sync.decide import Decision, EventDraft, Rules, Seen, create, decide, mark_missing, mark_removed
+from crm_adapter.sync.linking import LinkPolicy, Links, match
+from crm_adapter.sync.mapping import REMOVED_STATUS
+from crm_adapter.sync.snapshot import Row, Snapshot, row_of
 
 __all__ = ["AccountPlan", "Fetched", "Options", "build_plan", "foresee", "needs_presets", "planned", "removal_candidates"]
 
