@@ -6,7 +6,7 @@ Everything here takes an open :class:`~sqlalchemy.orm.Session` and only reads.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -50,7 +50,9 @@ _STATE_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One server.  Money is RUB; an unknown amount is None, never 0."""
+    """One server.  Money is RUB; an unknown amount is None, never 0.  Equal rows have equal hashes: the page remembers
+    how it drew them.
+    """
 
     id: int
     project_id: int | None
@@ -84,7 +86,7 @@ class Row:
     cost_gross: Decimal | None
     cost_source: str
     cost_stale: bool
-    cost_components: tuple[Mapping[str, Any], ...]
+    cost_components: tuple[Mapping[str, Any], ...] = field(hash=False)
     missing_since: datetime | None
     removed_at: datetime | None
     edit_version: int

@@ -44,6 +44,8 @@ class Hosting:
     home: str = field(default_factory=lambda: f"hosting_{secrets.token_hex(4)}")
     #: Held strongly: the event loop keeps only weak references to its tasks.
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    #: The look for old data that is under way.
+    freshening: asyncio.Task[None] | None = None
 
     @property
     def zone_info(self) -> ZoneInfo:
@@ -84,9 +86,18 @@ class Hosting:
         return task.result() if task.done() else None
 
     async def freshen(self) -> None:
-        """Start a background run when the data is old; waits for the database only, never for Timeweb."""
+        """Start a background run when the data is old; waits for the database only, never for Timeweb.
+
+        Pages that are opened at the same moment share one look.
+        """
         if not self.is_configured:
             return
+        if self.freshening is None or self.freshening.done():
+            self.freshening = self.start(self._freshen())
+        # A person who leaves does not take the look away from the others.
+        await asyncio.shield(self.freshening)
+
+    async def _freshen(self) -> None:
         loop = asyncio.get_running_loop()
 
         def run(leases: Mapping[str, str]) -> None:

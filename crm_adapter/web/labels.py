@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from crm_adapter.messages import fault_text
 
-__all__ = ["COLUMNS", "COST_SOURCES", "PERIODS", "RUN_STATUSES", "STATUSES", "Badge", "fault", "status", "timeweb_status"]
+__all__ = [
+    "COLUMNS",
+    "COST_SOURCES",
+    "PERIODS",
+    "RUN_STATUSES",
+    "STATUSES",
+    "Badge",
+    "fault",
+    "project",
+    "status",
+    "timeweb_status",
+]
 
 
 class Badge(NamedTuple):
@@ -107,6 +119,11 @@ def status(code: str) -> Badge:
 def timeweb_status(code: str | None) -> Badge | None:
     """Timeweb's status; an unknown one as it came, None when there is none."""
     return _TIMEWEB.get(code, Badge("◇", code, "idle")) if code else None
+
+
+def project(number: int | None, names: Mapping[int, str]) -> str:
+    """A project by its name, by its number where the host has no name for it, «—» for none."""
+    return "—" if number is None else names.get(number, f"№ {number}")
 
 
 def fault(code: str | None, message: str | None = None) -> str:

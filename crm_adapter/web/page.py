@@ -18,7 +18,7 @@ from crm_adapter.web.errors import HostingError
 from crm_adapter.web.formats import UNKNOWN, day, instant, money
 from crm_adapter.web.pages import PageRoute, Pages, is_htmx
 from crm_adapter.web.render import STATIC, Renderer, asset_version
-from crm_adapter.web.summary import finished, read_summary
+from crm_adapter.web.summary import finished, latest_run, read_summary
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -114,15 +114,16 @@ async def _months(hosting: Hosting) -> list[charts.Month]:
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:
     columns, today, configured = hosting.backend.columns, hosting.today(), hosting.is_configured
-    listing, names, summary, totals = await hosting.backend.read(
+    listing, names, summary, totals, latest = await hosting.backend.read(
         lambda session: (
             list_rows(session, columns, filters, today=today),
             projects(session, columns),
             read_summary(session, configured=configured),
             read_totals(session, columns, today),
+            latest_run(session),
         )
     )
-    shown, latest = listing.filters, await _latest(hosting)
+    shown = listing.filters
     return {
         "title": "Хостинг",
         "base": base,
@@ -147,8 +148,10 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
 
 async def state_context(hosting: Hosting) -> dict[str, Any]:
     configured = hosting.is_configured
-    summary = await hosting.backend.read(lambda session: read_summary(session, configured=configured))
-    return _state(hosting, summary, await _latest(hosting))
+    summary, latest = await hosting.backend.read(
+        lambda session: (read_summary(session, configured=configured), latest_run(session))
+    )
+    return _state(hosting, summary, latest)
 
 
 def _state(hosting: Hosting, summary: Any, latest: RunInfo | None) -> dict[str, Any]:
@@ -160,11 +163,6 @@ def _state(hosting: Hosting, summary: Any, latest: RunInfo | None) -> dict[str, 
         "timeweb_line": summary.timeweb(),
         "notices": summary.notices(hosting.zone_info, latest),
     }
-
-
-async def _latest(hosting: Hosting) -> RunInfo | None:
-    found = await hosting.backend.runs(limit=1)
-    return found[0] if found else None
 
 
 def _query(filters: Filters, **changed: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ __all__ = ["STATIC", "Renderer", "asset_version", "has_asset"]
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
+#: Five pages of rows, about 4 kB each.
+ROWS_REMEMBERED: Final = 500
 
 
 class Renderer:
@@ -50,6 +52,11 @@ class Renderer:
         names: dict[str, Any] = {"labels": labels, "has_asset": has_asset, "asset_version": asset_version}
         self._environment.filters.update(filters)
         self._environment.globals.update(names)
+        for name in self._environment.list_templates(filter_func=lambda name: name.startswith("hosting/")):
+            self._environment.get_template(name)  # compiled now, so that the first person does not wait for it
+        # Drawing rows is most of what a page costs, and from one opening to the next few of them change.
+        row: Any = self._environment.get_template("hosting/row.html").module
+        self._environment.globals["row"] = lru_cache(ROWS_REMEMBERED)(row.row)
 
     def page(self, template: str, context: dict[str, Any]) -> str:
         """A whole page."""

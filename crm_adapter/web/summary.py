@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from crm_adapter.dialects import db_now_ms
 from crm_adapter.messages import NOT_CONFIGURED, fault_text
 from crm_adapter.models import AccountState, EventOutbox, SyncLease
+from crm_adapter.rows.reading import read_runs
 from crm_adapter.web.formats import UNKNOWN, ago, count, instant, money, plural
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from crm_adapter.results import RunInfo
 
-__all__ = ["Account", "Notice", "Summary", "read_summary"]
+__all__ = ["Account", "Notice", "Summary", "finished", "latest_run", "read_summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,11 @@ def running_now(session: Session) -> tuple[bool, tuple[int, int] | None]:
     ).all()
     done, total = sum(row.progress or 0 for row in held), sum(row.total or 0 for row in held)
     return bool(held), (done, total) if total else None
+
+
+def latest_run(session: Session) -> RunInfo | None:
+    """The newest run, None before the first."""
+    return next(iter(read_runs(session, limit=1)), None)
 
 
 def finished(latest: RunInfo | None) -> str:
