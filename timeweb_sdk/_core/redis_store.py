@@ -9,14 +9,12 @@ import random
 import threading
 import time
 import uuid
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from redis import Redis
-    from redis.commands.core import Script
-
     from timeweb_sdk.limits import Rate
 
 _log = logging.getLogger("timeweb_sdk.limits")
@@ -75,20 +73,19 @@ class RedisStore:
 
     def __init__(self, url: str, *, prefix: str = "timeweb_sdk") -> None:
         try:
-            import redis
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
+            # By their names: an import statement would make the type checker of everybody who has redis load all of it.
+            redis, backoff, retry = (import_module(name) for name in ("redis", "redis.backoff", "redis.retry"))
         except ImportError as error:
             raise ConfigurationError('RedisStore needs the package redis: pip install "timeweb-sdk[redis]"') from error
         self._away_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._prefix = prefix
         try:
-            self._redis: Redis = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-                url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 0)
+            self._redis: Any = redis.Redis.from_url(
+                url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=retry.Retry(backoff.NoBackoff(), 0)
             )
         except ValueError as error:
             raise ConfigurationError(f"RedisStore cannot use this URL: {error}") from None
-        self._script: Script = self._redis.register_script(_SCRIPT)
+        self._script = self._redis.register_script(_SCRIPT)
         self._lock = threading.Lock()
         self._away_until = float("-inf")
         self._warned = False
