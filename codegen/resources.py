@@ -30,9 +30,13 @@ class Flavour:
     keyword: str
     await_: str
     page: str
+    responding: str
 
 
-FLAVOURS = (Flavour("", "", "", "Page"), Flavour("Async", "async ", "await ", "AsyncPage"))
+FLAVOURS = (
+    Flavour("", "", "", "Page", "responding"),
+    Flavour("Async", "async ", "await ", "AsyncPage", "aresponding"),
+)
 
 
 @dataclass
@@ -70,6 +74,11 @@ class Node:
     @property
     def class_name(self) -> str:
         return pascal(self.path.replace(".", "_")) + "Resource"  # without it tw.container_registry would clash with its model
+
+    @property
+    def view_name(self) -> str:
+        """What type checkers take ``with_response`` for."""
+        return pascal(self.path.replace(".", "_")) + "WithResponse"
 
     @property
     def doc(self) -> str:
@@ -135,6 +144,7 @@ def render(
             header=header,
             module=module,
             nodes=members,
+            views=[node for node in members if node.methods],
             flavours=FLAVOURS,
             foreign=_sorted(foreign),
             model_imports=_grouped(types.models, assigned, ""),

@@ -174,9 +174,9 @@ def test_with_response_knows_its_methods() -> None:
     proxy = Timeweb("t").servers.with_response
     assert {"get", "list", "create"} <= set(dir(proxy))
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = proxy.nonsense
+        _ = proxy.nonsense  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="disks"):
-        _ = proxy.disks
+        _ = proxy.disks  # type: ignore[attr-defined]
 
 
 def test_hooks_see_each_event_and_cannot_fail_the_call(

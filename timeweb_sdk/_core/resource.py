@@ -1,8 +1,8 @@
 """The base classes of generated resources: `tw.servers`, `tw.servers.disks` and so on."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from typing_extensions import TypeForm
 
@@ -20,9 +20,10 @@ from timeweb_sdk._core.waiters import AsyncWaits, Waits
 if TYPE_CHECKING:
     from timeweb_sdk.client import AsyncTimeweb, Timeweb
 
-__all__ = ["AsyncResource", "AsyncWaits", "Resource", "Waits"]
-
+__all__ = ["AsyncResource", "AsyncWaits", "Resource", "Waits", "WithResponse"]
 T = TypeVar("T")
+P = ParamSpec("P")
+View = TypeVar("View")
 _NOTHING: Mapping[str, Any] = {}
 _PAGE_SIZE = 100
 
@@ -39,22 +40,37 @@ class _Arguments:
 
 
 class WithResponse:
-    """The methods of a resource, each returning a `Response` instead of its data."""
+    """The methods of a resource, each returning a `Response` instead of its data.
+
+    Type checkers see a generated subclass for each resource, which names the methods.
+    """
 
     def __init__(self, methods: list[str], wrap: Callable[[str], Callable[..., Any]]) -> None:
         self._methods = methods
         self._wrap = wrap
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in self._methods:
-            raise AttributeError(f"{name!r} is not a method here; there are {', '.join(self._methods)}")
-        return self._wrap(name)
+    if not TYPE_CHECKING:  # a type checker would take it to have any method
+
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            if name not in self._methods:
+                raise AttributeError(f"{name!r} is not a method here; there are {', '.join(self._methods)}")
+            return self._wrap(name)
 
     def __dir__(self) -> list[str]:
         return self._methods
 
 
-class _Node:
+if TYPE_CHECKING:
+    # The types of the methods under `with_response`, from those of the methods themselves.
+
+    def responding(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Response[T]]: ...
+
+    def aresponding(
+        method: Callable[Concatenate[Any, P], Awaitable[T]],
+    ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, Response[T]]]: ...
+
+
+class _Node(Generic[View]):
     """What resources of both worlds share: remembering the response for `with_response`."""
 
     _records = False
@@ -68,10 +84,11 @@ class _Node:
         self._client = client
 
     @property
-    def with_response(self) -> WithResponse:
+    def with_response(self) -> View:
         """The same methods, each returning a `Response` with .data, .headers, .status_code, .attempts and so on."""
         names = (name for name in dir(type(self)) if not name.startswith("_"))
-        return WithResponse([name for name in names if callable(getattr(type(self), name))], self._wrapped)
+        methods = [name for name in names if callable(getattr(type(self), name))]
+        return cast(View, WithResponse(methods, self._wrapped))
 
     def _wrapped(self, name: str) -> Callable[..., Any]:
         raise NotImplementedError
@@ -93,7 +110,7 @@ class _Node:
         return replace(self._response, data=data)
 
 
-class Resource(_Node):
+class Resource(_Node[View]):
     """A node of the synchronous client."""
 
     def __init__(self, client: "Timeweb") -> None:
@@ -148,7 +165,7 @@ class Resource(_Node):
         return response
 
 
-class AsyncResource(_Node):
+class AsyncResource(_Node[View]):
     """A node of the asynchronous client."""
 
     def __init__(self, client: "AsyncTimeweb") -> None:

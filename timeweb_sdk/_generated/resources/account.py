@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.account import (
     AccessSettings,
@@ -23,7 +23,7 @@ from timeweb_sdk._generated.models.account import (
 from timeweb_sdk._generated.params.account import NotificationSettingInputParams
 
 
-class AccountStatusResource(Resource):
+class AccountStatusResource(Resource["AccountStatusWithResponse"]):
     """What ``client.account.status`` offers.
 
     get.
@@ -39,7 +39,7 @@ class AccountStatusResource(Resource):
         return self._call("getAccountStatus", AccountStatus)
 
 
-class AsyncAccountStatusResource(AsyncResource):
+class AsyncAccountStatusResource(AsyncResource["AsyncAccountStatusWithResponse"]):
     """What ``client.account.status`` offers.
 
     get.
@@ -55,7 +55,7 @@ class AsyncAccountStatusResource(AsyncResource):
         return await self._call("getAccountStatus", AccountStatus)
 
 
-class AccountNotificationSettingsResource(Resource):
+class AccountNotificationSettingsResource(Resource["AccountNotificationSettingsWithResponse"]):
     """What ``client.account.notification_settings`` offers.
 
     list, update.
@@ -86,7 +86,7 @@ class AccountNotificationSettingsResource(Resource):
         return self._list("updateNotificationSettings", NotificationSetting, body={"settings": settings})
 
 
-class AsyncAccountNotificationSettingsResource(AsyncResource):
+class AsyncAccountNotificationSettingsResource(AsyncResource["AsyncAccountNotificationSettingsWithResponse"]):
     """What ``client.account.notification_settings`` offers.
 
     list, update.
@@ -117,7 +117,7 @@ class AsyncAccountNotificationSettingsResource(AsyncResource):
         return self._list("updateNotificationSettings", NotificationSetting, body={"settings": settings})
 
 
-class AuthResource(Resource):
+class AuthResource(Resource[WithResponse]):
     """What ``client.auth`` offers.
 
     access (resource).
@@ -129,7 +129,7 @@ class AuthResource(Resource):
         return AuthAccessResource(self._client)
 
 
-class AsyncAuthResource(AsyncResource):
+class AsyncAuthResource(AsyncResource[WithResponse]):
     """What ``client.auth`` offers.
 
     access (resource).
@@ -141,7 +141,7 @@ class AsyncAuthResource(AsyncResource):
         return AsyncAuthAccessResource(self._client)
 
 
-class AuthAccessResource(Resource):
+class AuthAccessResource(Resource["AuthAccessWithResponse"]):
     """What ``client.auth.access`` offers.
 
     get, countries (resource), ips (resource).
@@ -167,7 +167,7 @@ class AuthAccessResource(Resource):
         return self._call("getAuthAccessSettings", AccessSettings)
 
 
-class AsyncAuthAccessResource(AsyncResource):
+class AsyncAuthAccessResource(AsyncResource["AsyncAuthAccessWithResponse"]):
     """What ``client.auth.access`` offers.
 
     get, countries (resource), ips (resource).
@@ -193,7 +193,7 @@ class AsyncAuthAccessResource(AsyncResource):
         return await self._call("getAuthAccessSettings", AccessSettings)
 
 
-class AuthAccessCountriesResource(Resource):
+class AuthAccessCountriesResource(Resource["AuthAccessCountriesWithResponse"]):
     """What ``client.auth.access.countries`` offers.
 
     set_enabled, get, create, delete.
@@ -247,7 +247,7 @@ class AuthAccessCountriesResource(Resource):
         return self._call("deleteCountriesFromAllowedList", RemovedCountries, body={"countries": countries})
 
 
-class AsyncAuthAccessCountriesResource(AsyncResource):
+class AsyncAuthAccessCountriesResource(AsyncResource["AsyncAuthAccessCountriesWithResponse"]):
     """What ``client.auth.access.countries`` offers.
 
     set_enabled, get, create, delete.
@@ -301,7 +301,7 @@ class AsyncAuthAccessCountriesResource(AsyncResource):
         return await self._call("deleteCountriesFromAllowedList", RemovedCountries, body={"countries": countries})
 
 
-class AuthAccessIpsResource(Resource):
+class AuthAccessIpsResource(Resource["AuthAccessIpsWithResponse"]):
     """What ``client.auth.access.ips`` offers.
 
     set_enabled, create, delete.
@@ -345,7 +345,7 @@ class AuthAccessIpsResource(Resource):
         return self._call("deleteIPsFromAllowedList", RemovedIps, body={"ips": ips})
 
 
-class AsyncAuthAccessIpsResource(AsyncResource):
+class AsyncAuthAccessIpsResource(AsyncResource["AsyncAuthAccessIpsWithResponse"]):
     """What ``client.auth.access.ips`` offers.
 
     set_enabled, create, delete.
@@ -387,3 +387,49 @@ class AsyncAuthAccessIpsResource(AsyncResource):
         API: ``DELETE /api/v1/auth/access/ips``
         """
         return await self._call("deleteIPsFromAllowedList", RemovedIps, body={"ips": ips})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class AccountStatusWithResponse(WithResponse):
+        get = responding(AccountStatusResource.get)
+
+    class AsyncAccountStatusWithResponse(WithResponse):
+        get = aresponding(AsyncAccountStatusResource.get)
+
+    class AccountNotificationSettingsWithResponse(WithResponse):
+        list = responding(AccountNotificationSettingsResource.list)
+        update = responding(AccountNotificationSettingsResource.update)
+
+    class AsyncAccountNotificationSettingsWithResponse(WithResponse):
+        list = aresponding(AsyncAccountNotificationSettingsResource.list)
+        update = aresponding(AsyncAccountNotificationSettingsResource.update)
+
+    class AuthAccessWithResponse(WithResponse):
+        get = responding(AuthAccessResource.get)
+
+    class AsyncAuthAccessWithResponse(WithResponse):
+        get = aresponding(AsyncAuthAccessResource.get)
+
+    class AuthAccessCountriesWithResponse(WithResponse):
+        set_enabled = responding(AuthAccessCountriesResource.set_enabled)
+        get = responding(AuthAccessCountriesResource.get)
+        create = responding(AuthAccessCountriesResource.create)
+        delete = responding(AuthAccessCountriesResource.delete)
+
+    class AsyncAuthAccessCountriesWithResponse(WithResponse):
+        set_enabled = aresponding(AsyncAuthAccessCountriesResource.set_enabled)
+        get = aresponding(AsyncAuthAccessCountriesResource.get)
+        create = aresponding(AsyncAuthAccessCountriesResource.create)
+        delete = aresponding(AsyncAuthAccessCountriesResource.delete)
+
+    class AuthAccessIpsWithResponse(WithResponse):
+        set_enabled = responding(AuthAccessIpsResource.set_enabled)
+        create = responding(AuthAccessIpsResource.create)
+        delete = responding(AuthAccessIpsResource.delete)
+
+    class AsyncAuthAccessIpsWithResponse(WithResponse):
+        set_enabled = aresponding(AsyncAuthAccessIpsResource.set_enabled)
+        create = aresponding(AsyncAuthAccessIpsResource.create)
+        delete = aresponding(AsyncAuthAccessIpsResource.delete)

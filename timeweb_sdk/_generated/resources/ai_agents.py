@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.ai_agents import (
     AiAgent,
@@ -21,7 +21,7 @@ from timeweb_sdk._generated.models.ai_agents import (
 from timeweb_sdk._generated.params.ai_agents import AiAgentSettingsInputParams, AiAgentSettingsUpdateParams
 
 
-class CloudAiAgentsResource(Waits[AiAgent], Resource):
+class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"]):
     """What ``client.cloud_ai.agents`` offers.
 
     list, create, get, update, delete, add_additional_token_package, statistic (resource).
@@ -164,7 +164,7 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource):
         self._call("addAdditionalTokenPackage", None, path={"id": agent_id}, body={"count": count})
 
 
-class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
+class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource["AsyncCloudAiAgentsWithResponse"]):
     """What ``client.cloud_ai.agents`` offers.
 
     list, create, get, update, delete, add_additional_token_package, statistic (resource).
@@ -307,7 +307,7 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource):
         await self._call("addAdditionalTokenPackage", None, path={"id": agent_id}, body={"count": count})
 
 
-class CloudAiAgentsStatisticResource(Resource):
+class CloudAiAgentsStatisticResource(Resource["CloudAiAgentsStatisticWithResponse"]):
     """What ``client.cloud_ai.agents.statistic`` offers.
 
     list.
@@ -341,7 +341,7 @@ class CloudAiAgentsStatisticResource(Resource):
         )
 
 
-class AsyncCloudAiAgentsStatisticResource(AsyncResource):
+class AsyncCloudAiAgentsStatisticResource(AsyncResource["AsyncCloudAiAgentsStatisticWithResponse"]):
     """What ``client.cloud_ai.agents.statistic`` offers.
 
     list.
@@ -375,7 +375,7 @@ class AsyncCloudAiAgentsStatisticResource(AsyncResource):
         )
 
 
-class CloudAiModelsResource(Resource):
+class CloudAiModelsResource(Resource["CloudAiModelsWithResponse"]):
     """What ``client.cloud_ai.models`` offers.
 
     list.
@@ -392,7 +392,7 @@ class CloudAiModelsResource(Resource):
         return self._list("getModels", AiModel)
 
 
-class AsyncCloudAiModelsResource(AsyncResource):
+class AsyncCloudAiModelsResource(AsyncResource["AsyncCloudAiModelsWithResponse"]):
     """What ``client.cloud_ai.models`` offers.
 
     list.
@@ -409,7 +409,7 @@ class AsyncCloudAiModelsResource(AsyncResource):
         return self._list("getModels", AiModel)
 
 
-class CloudAiTokenPackagesResource(Resource):
+class CloudAiTokenPackagesResource(Resource[WithResponse]):
     """What ``client.cloud_ai.token_packages`` offers.
 
     agents (resource), knowledge_bases (resource).
@@ -426,7 +426,7 @@ class CloudAiTokenPackagesResource(Resource):
         return CloudAiTokenPackagesKnowledgeBasesResource(self._client)
 
 
-class AsyncCloudAiTokenPackagesResource(AsyncResource):
+class AsyncCloudAiTokenPackagesResource(AsyncResource[WithResponse]):
     """What ``client.cloud_ai.token_packages`` offers.
 
     agents (resource), knowledge_bases (resource).
@@ -443,7 +443,7 @@ class AsyncCloudAiTokenPackagesResource(AsyncResource):
         return AsyncCloudAiTokenPackagesKnowledgeBasesResource(self._client)
 
 
-class CloudAiTokenPackagesAgentsResource(Resource):
+class CloudAiTokenPackagesAgentsResource(Resource["CloudAiTokenPackagesAgentsWithResponse"]):
     """What ``client.cloud_ai.token_packages.agents`` offers.
 
     list.
@@ -460,7 +460,7 @@ class CloudAiTokenPackagesAgentsResource(Resource):
         return self._list("getAgentsTokenPackages", TokenPackage)
 
 
-class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource):
+class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource["AsyncCloudAiTokenPackagesAgentsWithResponse"]):
     """What ``client.cloud_ai.token_packages.agents`` offers.
 
     list.
@@ -477,7 +477,7 @@ class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource):
         return self._list("getAgentsTokenPackages", TokenPackage)
 
 
-class CloudAiTokenPackagesKnowledgeBasesResource(Resource):
+class CloudAiTokenPackagesKnowledgeBasesResource(Resource["CloudAiTokenPackagesKnowledgeBasesWithResponse"]):
     """What ``client.cloud_ai.token_packages.knowledge_bases`` offers.
 
     list.
@@ -493,7 +493,7 @@ class CloudAiTokenPackagesKnowledgeBasesResource(Resource):
         return self._list("getKnowledgebasesTokenPackages", TokenPackage)
 
 
-class AsyncCloudAiTokenPackagesKnowledgeBasesResource(AsyncResource):
+class AsyncCloudAiTokenPackagesKnowledgeBasesResource(AsyncResource["AsyncCloudAiTokenPackagesKnowledgeBasesWithResponse"]):
     """What ``client.cloud_ai.token_packages.knowledge_bases`` offers.
 
     list.
@@ -507,3 +507,51 @@ class AsyncCloudAiTokenPackagesKnowledgeBasesResource(AsyncResource):
         API: ``GET /api/v1/cloud-ai/token-packages/knowledge-bases``
         """
         return self._list("getKnowledgebasesTokenPackages", TokenPackage)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class CloudAiAgentsWithResponse(WithResponse):
+        list = responding(CloudAiAgentsResource.list)
+        create = responding(CloudAiAgentsResource.create)
+        get = responding(CloudAiAgentsResource.get)
+        update = responding(CloudAiAgentsResource.update)
+        delete = responding(CloudAiAgentsResource.delete)
+        add_additional_token_package = responding(CloudAiAgentsResource.add_additional_token_package)
+        wait_for = responding(CloudAiAgentsResource.wait_for)
+        wait_for_many = responding(CloudAiAgentsResource.wait_for_many)
+
+    class AsyncCloudAiAgentsWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiAgentsResource.list)
+        create = aresponding(AsyncCloudAiAgentsResource.create)
+        get = aresponding(AsyncCloudAiAgentsResource.get)
+        update = aresponding(AsyncCloudAiAgentsResource.update)
+        delete = aresponding(AsyncCloudAiAgentsResource.delete)
+        add_additional_token_package = aresponding(AsyncCloudAiAgentsResource.add_additional_token_package)
+        wait_for = aresponding(AsyncCloudAiAgentsResource.wait_for)
+        wait_for_many = aresponding(AsyncCloudAiAgentsResource.wait_for_many)
+
+    class CloudAiAgentsStatisticWithResponse(WithResponse):
+        list = responding(CloudAiAgentsStatisticResource.list)
+
+    class AsyncCloudAiAgentsStatisticWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiAgentsStatisticResource.list)
+
+    class CloudAiModelsWithResponse(WithResponse):
+        list = responding(CloudAiModelsResource.list)
+
+    class AsyncCloudAiModelsWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiModelsResource.list)
+
+    class CloudAiTokenPackagesAgentsWithResponse(WithResponse):
+        list = responding(CloudAiTokenPackagesAgentsResource.list)
+
+    class AsyncCloudAiTokenPackagesAgentsWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiTokenPackagesAgentsResource.list)
+
+    class CloudAiTokenPackagesKnowledgeBasesWithResponse(WithResponse):
+        list = responding(CloudAiTokenPackagesKnowledgeBasesResource.list)
+
+    class AsyncCloudAiTokenPackagesKnowledgeBasesWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiTokenPackagesKnowledgeBasesResource.list)

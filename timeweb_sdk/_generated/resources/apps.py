@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pydantic import SecretStr
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.apps import (
     App,
@@ -26,7 +26,7 @@ from timeweb_sdk._generated.models.apps import (
 )
 
 
-class AppsResource(Waits[App], Resource):
+class AppsResource(Waits[App], Resource["AppsWithResponse"]):
     """What ``client.apps`` offers.
 
     create, list, get, update, delete, action, logs (resource), statistics (resource), deploy (resource), deploys
@@ -282,7 +282,7 @@ class AppsResource(Waits[App], Resource):
         self._call("updateAppState", None, path={"app_id": app_id, "action": action})
 
 
-class AsyncAppsResource(AsyncWaits[App], AsyncResource):
+class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"]):
     """What ``client.apps`` offers.
 
     create, list, get, update, delete, action, logs (resource), statistics (resource), deploy (resource), deploys
@@ -538,7 +538,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource):
         await self._call("updateAppState", None, path={"app_id": app_id, "action": action})
 
 
-class AppsLogsResource(Resource):
+class AppsLogsResource(Resource["AppsLogsWithResponse"]):
     """What ``client.apps.logs`` offers.
 
     list.
@@ -557,7 +557,7 @@ class AppsLogsResource(Resource):
         return self._list("getAppLogs", str, path={"app_id": app_id})
 
 
-class AsyncAppsLogsResource(AsyncResource):
+class AsyncAppsLogsResource(AsyncResource["AsyncAppsLogsWithResponse"]):
     """What ``client.apps.logs`` offers.
 
     list.
@@ -576,7 +576,7 @@ class AsyncAppsLogsResource(AsyncResource):
         return self._list("getAppLogs", str, path={"app_id": app_id})
 
 
-class AppsStatisticsResource(Resource):
+class AppsStatisticsResource(Resource["AppsStatisticsWithResponse"]):
     """What ``client.apps.statistics`` offers.
 
     get.
@@ -599,7 +599,7 @@ class AppsStatisticsResource(Resource):
         )
 
 
-class AsyncAppsStatisticsResource(AsyncResource):
+class AsyncAppsStatisticsResource(AsyncResource["AsyncAppsStatisticsWithResponse"]):
     """What ``client.apps.statistics`` offers.
 
     get.
@@ -622,7 +622,7 @@ class AsyncAppsStatisticsResource(AsyncResource):
         )
 
 
-class VcsProviderResource(Resource):
+class VcsProviderResource(Resource["VcsProviderWithResponse"]):
     """What ``client.vcs_provider`` offers.
 
     create, list, delete, repositories (resource).
@@ -712,7 +712,7 @@ class VcsProviderResource(Resource):
         self._call("deleteProvider", None, path={"provider_id": provider_id})
 
 
-class AsyncVcsProviderResource(AsyncResource):
+class AsyncVcsProviderResource(AsyncResource["AsyncVcsProviderWithResponse"]):
     """What ``client.vcs_provider`` offers.
 
     create, list, delete, repositories (resource).
@@ -804,7 +804,7 @@ class AsyncVcsProviderResource(AsyncResource):
         await self._call("deleteProvider", None, path={"provider_id": provider_id})
 
 
-class VcsProviderRepositoriesResource(Resource):
+class VcsProviderRepositoriesResource(Resource["VcsProviderRepositoriesWithResponse"]):
     """What ``client.vcs_provider.repositories`` offers.
 
     list, branches (resource), commits (resource).
@@ -833,7 +833,7 @@ class VcsProviderRepositoriesResource(Resource):
         return self._list("getRepositories", VcsRepository, path={"provider_id": provider_id})
 
 
-class AsyncVcsProviderRepositoriesResource(AsyncResource):
+class AsyncVcsProviderRepositoriesResource(AsyncResource["AsyncVcsProviderRepositoriesWithResponse"]):
     """What ``client.vcs_provider.repositories`` offers.
 
     list, branches (resource), commits (resource).
@@ -862,7 +862,7 @@ class AsyncVcsProviderRepositoriesResource(AsyncResource):
         return self._list("getRepositories", VcsRepository, path={"provider_id": provider_id})
 
 
-class VcsProviderRepositoriesBranchesResource(Resource):
+class VcsProviderRepositoriesBranchesResource(Resource["VcsProviderRepositoriesBranchesWithResponse"]):
     """What ``client.vcs_provider.repositories.branches`` offers.
 
     list.
@@ -882,7 +882,7 @@ class VcsProviderRepositoriesBranchesResource(Resource):
         return self._list("getBranches", VcsBranch, path={"provider_id": provider_id, "repository_id": repository_id})
 
 
-class AsyncVcsProviderRepositoriesBranchesResource(AsyncResource):
+class AsyncVcsProviderRepositoriesBranchesResource(AsyncResource["AsyncVcsProviderRepositoriesBranchesWithResponse"]):
     """What ``client.vcs_provider.repositories.branches`` offers.
 
     list.
@@ -902,7 +902,7 @@ class AsyncVcsProviderRepositoriesBranchesResource(AsyncResource):
         return self._list("getBranches", VcsBranch, path={"provider_id": provider_id, "repository_id": repository_id})
 
 
-class VcsProviderRepositoriesCommitsResource(Resource):
+class VcsProviderRepositoriesCommitsResource(Resource["VcsProviderRepositoriesCommitsWithResponse"]):
     """What ``client.vcs_provider.repositories.commits`` offers.
 
     list.
@@ -925,7 +925,7 @@ class VcsProviderRepositoriesCommitsResource(Resource):
         )
 
 
-class AsyncVcsProviderRepositoriesCommitsResource(AsyncResource):
+class AsyncVcsProviderRepositoriesCommitsResource(AsyncResource["AsyncVcsProviderRepositoriesCommitsWithResponse"]):
     """What ``client.vcs_provider.repositories.commits`` offers.
 
     list.
@@ -948,7 +948,7 @@ class AsyncVcsProviderRepositoriesCommitsResource(AsyncResource):
         )
 
 
-class AppsDeployResource(Resource):
+class AppsDeployResource(Resource["AppsDeployWithResponse"]):
     """What ``client.apps.deploy`` offers.
 
     create, stop, logs (resource).
@@ -987,7 +987,7 @@ class AppsDeployResource(Resource):
         return self._call("deployAction", AppDeploy, path={"app_id": app_id, "deploy_id": deploy_id})
 
 
-class AsyncAppsDeployResource(AsyncResource):
+class AsyncAppsDeployResource(AsyncResource["AsyncAppsDeployWithResponse"]):
     """What ``client.apps.deploy`` offers.
 
     create, stop, logs (resource).
@@ -1026,7 +1026,7 @@ class AsyncAppsDeployResource(AsyncResource):
         return await self._call("deployAction", AppDeploy, path={"app_id": app_id, "deploy_id": deploy_id})
 
 
-class AppsDeploysResource(Resource):
+class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
     """What ``client.apps.deploys`` offers.
 
     list.
@@ -1047,7 +1047,7 @@ class AppsDeploysResource(Resource):
         return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
 
 
-class AsyncAppsDeploysResource(AsyncResource):
+class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
     """What ``client.apps.deploys`` offers.
 
     list.
@@ -1070,7 +1070,7 @@ class AsyncAppsDeploysResource(AsyncResource):
         return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
 
 
-class AppsDeployLogsResource(Resource):
+class AppsDeployLogsResource(Resource["AppsDeployLogsWithResponse"]):
     """What ``client.apps.deploy.logs`` offers.
 
     list.
@@ -1091,7 +1091,7 @@ class AppsDeployLogsResource(Resource):
         return self._list("getDeployLogs", str, path={"app_id": app_id, "deploy_id": deploy_id}, query={"debug": debug})
 
 
-class AsyncAppsDeployLogsResource(AsyncResource):
+class AsyncAppsDeployLogsResource(AsyncResource["AsyncAppsDeployLogsWithResponse"]):
     """What ``client.apps.deploy.logs`` offers.
 
     list.
@@ -1112,7 +1112,7 @@ class AsyncAppsDeployLogsResource(AsyncResource):
         return self._list("getDeployLogs", str, path={"app_id": app_id, "deploy_id": deploy_id}, query={"debug": debug})
 
 
-class PresetsAppsResource(Resource):
+class PresetsAppsResource(Resource["PresetsAppsWithResponse"]):
     """What ``client.presets.apps`` offers.
 
     get.
@@ -1128,7 +1128,7 @@ class PresetsAppsResource(Resource):
         return self._call("getAppsPresets", PresetsApps)
 
 
-class AsyncPresetsAppsResource(AsyncResource):
+class AsyncPresetsAppsResource(AsyncResource["AsyncPresetsAppsWithResponse"]):
     """What ``client.presets.apps`` offers.
 
     get.
@@ -1144,7 +1144,7 @@ class AsyncPresetsAppsResource(AsyncResource):
         return await self._call("getAppsPresets", PresetsApps)
 
 
-class DeploySettingsResource(Resource):
+class DeploySettingsResource(Resource[WithResponse]):
     """What ``client.deploy_settings`` offers.
 
     apps (resource).
@@ -1156,7 +1156,7 @@ class DeploySettingsResource(Resource):
         return DeploySettingsAppsResource(self._client)
 
 
-class AsyncDeploySettingsResource(AsyncResource):
+class AsyncDeploySettingsResource(AsyncResource[WithResponse]):
     """What ``client.deploy_settings`` offers.
 
     apps (resource).
@@ -1168,7 +1168,7 @@ class AsyncDeploySettingsResource(AsyncResource):
         return AsyncDeploySettingsAppsResource(self._client)
 
 
-class DeploySettingsAppsResource(Resource):
+class DeploySettingsAppsResource(Resource["DeploySettingsAppsWithResponse"]):
     """What ``client.deploy_settings.apps`` offers.
 
     list.
@@ -1184,7 +1184,7 @@ class DeploySettingsAppsResource(Resource):
         return self._list("getDeploySettings", AppDeploySettings)
 
 
-class AsyncDeploySettingsAppsResource(AsyncResource):
+class AsyncDeploySettingsAppsResource(AsyncResource["AsyncDeploySettingsAppsWithResponse"]):
     """What ``client.deploy_settings.apps`` offers.
 
     list.
@@ -1200,7 +1200,7 @@ class AsyncDeploySettingsAppsResource(AsyncResource):
         return self._list("getDeploySettings", AppDeploySettings)
 
 
-class FrameworksResource(Resource):
+class FrameworksResource(Resource[WithResponse]):
     """What ``client.frameworks`` offers.
 
     apps (resource).
@@ -1212,7 +1212,7 @@ class FrameworksResource(Resource):
         return FrameworksAppsResource(self._client)
 
 
-class AsyncFrameworksResource(AsyncResource):
+class AsyncFrameworksResource(AsyncResource[WithResponse]):
     """What ``client.frameworks`` offers.
 
     apps (resource).
@@ -1224,7 +1224,7 @@ class AsyncFrameworksResource(AsyncResource):
         return AsyncFrameworksAppsResource(self._client)
 
 
-class FrameworksAppsResource(Resource):
+class FrameworksAppsResource(Resource["FrameworksAppsWithResponse"]):
     """What ``client.frameworks.apps`` offers.
 
     get.
@@ -1240,7 +1240,7 @@ class FrameworksAppsResource(Resource):
         return self._call("getFrameworks", FrameworksApps)
 
 
-class AsyncFrameworksAppsResource(AsyncResource):
+class AsyncFrameworksAppsResource(AsyncResource["AsyncFrameworksAppsWithResponse"]):
     """What ``client.frameworks.apps`` offers.
 
     get.
@@ -1254,3 +1254,105 @@ class AsyncFrameworksAppsResource(AsyncResource):
         API: ``GET /api/v1/frameworks/apps``
         """
         return await self._call("getFrameworks", FrameworksApps)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class AppsWithResponse(WithResponse):
+        create = responding(AppsResource.create)
+        list = responding(AppsResource.list)
+        get = responding(AppsResource.get)
+        update = responding(AppsResource.update)
+        delete = responding(AppsResource.delete)
+        action = responding(AppsResource.action)
+        wait_for = responding(AppsResource.wait_for)
+        wait_for_many = responding(AppsResource.wait_for_many)
+
+    class AsyncAppsWithResponse(WithResponse):
+        create = aresponding(AsyncAppsResource.create)
+        list = aresponding(AsyncAppsResource.list)
+        get = aresponding(AsyncAppsResource.get)
+        update = aresponding(AsyncAppsResource.update)
+        delete = aresponding(AsyncAppsResource.delete)
+        action = aresponding(AsyncAppsResource.action)
+        wait_for = aresponding(AsyncAppsResource.wait_for)
+        wait_for_many = aresponding(AsyncAppsResource.wait_for_many)
+
+    class AppsLogsWithResponse(WithResponse):
+        list = responding(AppsLogsResource.list)
+
+    class AsyncAppsLogsWithResponse(WithResponse):
+        list = aresponding(AsyncAppsLogsResource.list)
+
+    class AppsStatisticsWithResponse(WithResponse):
+        get = responding(AppsStatisticsResource.get)
+
+    class AsyncAppsStatisticsWithResponse(WithResponse):
+        get = aresponding(AsyncAppsStatisticsResource.get)
+
+    class VcsProviderWithResponse(WithResponse):
+        create = responding(VcsProviderResource.create)
+        list = responding(VcsProviderResource.list)
+        delete = responding(VcsProviderResource.delete)
+
+    class AsyncVcsProviderWithResponse(WithResponse):
+        create = aresponding(AsyncVcsProviderResource.create)
+        list = aresponding(AsyncVcsProviderResource.list)
+        delete = aresponding(AsyncVcsProviderResource.delete)
+
+    class VcsProviderRepositoriesWithResponse(WithResponse):
+        list = responding(VcsProviderRepositoriesResource.list)
+
+    class AsyncVcsProviderRepositoriesWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProviderRepositoriesResource.list)
+
+    class VcsProviderRepositoriesBranchesWithResponse(WithResponse):
+        list = responding(VcsProviderRepositoriesBranchesResource.list)
+
+    class AsyncVcsProviderRepositoriesBranchesWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProviderRepositoriesBranchesResource.list)
+
+    class VcsProviderRepositoriesCommitsWithResponse(WithResponse):
+        list = responding(VcsProviderRepositoriesCommitsResource.list)
+
+    class AsyncVcsProviderRepositoriesCommitsWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProviderRepositoriesCommitsResource.list)
+
+    class AppsDeployWithResponse(WithResponse):
+        create = responding(AppsDeployResource.create)
+        stop = responding(AppsDeployResource.stop)
+
+    class AsyncAppsDeployWithResponse(WithResponse):
+        create = aresponding(AsyncAppsDeployResource.create)
+        stop = aresponding(AsyncAppsDeployResource.stop)
+
+    class AppsDeploysWithResponse(WithResponse):
+        list = responding(AppsDeploysResource.list)
+
+    class AsyncAppsDeploysWithResponse(WithResponse):
+        list = aresponding(AsyncAppsDeploysResource.list)
+
+    class AppsDeployLogsWithResponse(WithResponse):
+        list = responding(AppsDeployLogsResource.list)
+
+    class AsyncAppsDeployLogsWithResponse(WithResponse):
+        list = aresponding(AsyncAppsDeployLogsResource.list)
+
+    class PresetsAppsWithResponse(WithResponse):
+        get = responding(PresetsAppsResource.get)
+
+    class AsyncPresetsAppsWithResponse(WithResponse):
+        get = aresponding(AsyncPresetsAppsResource.get)
+
+    class DeploySettingsAppsWithResponse(WithResponse):
+        list = responding(DeploySettingsAppsResource.list)
+
+    class AsyncDeploySettingsAppsWithResponse(WithResponse):
+        list = aresponding(AsyncDeploySettingsAppsResource.list)
+
+    class FrameworksAppsWithResponse(WithResponse):
+        get = responding(FrameworksAppsResource.get)
+
+    class AsyncFrameworksAppsWithResponse(WithResponse):
+        get = aresponding(AsyncFrameworksAppsResource.get)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.balancers import (
     Balancer,
@@ -22,7 +22,7 @@ from timeweb_sdk._generated.params.balancers import BalancerCertificateInputPara
 from timeweb_sdk._generated.params.shared import NetworkInputParams
 
 
-class BalancersResource(Waits[Balancer], Resource):
+class BalancersResource(Waits[Balancer], Resource["BalancersWithResponse"]):
     """What ``client.balancers`` offers.
 
     list, create, get, update, delete, ips (resource), rules (resource).
@@ -252,7 +252,7 @@ class BalancersResource(Waits[Balancer], Resource):
         self._call("deleteBalancer", None, path={"balancer_id": balancer_id}, query={"hash": hash, "code": code})
 
 
-class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
+class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource["AsyncBalancersWithResponse"]):
     """What ``client.balancers`` offers.
 
     list, create, get, update, delete, ips (resource), rules (resource).
@@ -482,7 +482,7 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource):
         await self._call("deleteBalancer", None, path={"balancer_id": balancer_id}, query={"hash": hash, "code": code})
 
 
-class BalancersIpsResource(Resource):
+class BalancersIpsResource(Resource["BalancersIpsWithResponse"]):
     """What ``client.balancers.ips`` offers.
 
     list, create, delete.
@@ -522,7 +522,7 @@ class BalancersIpsResource(Resource):
         self._call("deleteIPsFromBalancer", None, path={"balancer_id": balancer_id}, body={"ips": ips})
 
 
-class AsyncBalancersIpsResource(AsyncResource):
+class AsyncBalancersIpsResource(AsyncResource["AsyncBalancersIpsWithResponse"]):
     """What ``client.balancers.ips`` offers.
 
     list, create, delete.
@@ -562,7 +562,7 @@ class AsyncBalancersIpsResource(AsyncResource):
         await self._call("deleteIPsFromBalancer", None, path={"balancer_id": balancer_id}, body={"ips": ips})
 
 
-class BalancersRulesResource(Resource):
+class BalancersRulesResource(Resource["BalancersRulesWithResponse"]):
     """What ``client.balancers.rules`` offers.
 
     list, create, update, delete.
@@ -654,7 +654,7 @@ class BalancersRulesResource(Resource):
         self._call("deleteBalancerRule", None, path={"balancer_id": balancer_id, "rule_id": rule_id})
 
 
-class AsyncBalancersRulesResource(AsyncResource):
+class AsyncBalancersRulesResource(AsyncResource["AsyncBalancersRulesWithResponse"]):
     """What ``client.balancers.rules`` offers.
 
     list, create, update, delete.
@@ -746,7 +746,7 @@ class AsyncBalancersRulesResource(AsyncResource):
         await self._call("deleteBalancerRule", None, path={"balancer_id": balancer_id, "rule_id": rule_id})
 
 
-class PresetsBalancersResource(Resource):
+class PresetsBalancersResource(Resource["PresetsBalancersWithResponse"]):
     """What ``client.presets.balancers`` offers.
 
     list.
@@ -762,7 +762,7 @@ class PresetsBalancersResource(Resource):
         return self._list("getBalancersPresets", BalancerPreset)
 
 
-class AsyncPresetsBalancersResource(AsyncResource):
+class AsyncPresetsBalancersResource(AsyncResource["AsyncPresetsBalancersWithResponse"]):
     """What ``client.presets.balancers`` offers.
 
     list.
@@ -776,3 +776,53 @@ class AsyncPresetsBalancersResource(AsyncResource):
         API: ``GET /api/v1/presets/balancers``
         """
         return self._list("getBalancersPresets", BalancerPreset)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class BalancersWithResponse(WithResponse):
+        list = responding(BalancersResource.list)
+        create = responding(BalancersResource.create)
+        get = responding(BalancersResource.get)
+        update = responding(BalancersResource.update)
+        delete = responding(BalancersResource.delete)
+        wait_for = responding(BalancersResource.wait_for)
+        wait_for_many = responding(BalancersResource.wait_for_many)
+
+    class AsyncBalancersWithResponse(WithResponse):
+        list = aresponding(AsyncBalancersResource.list)
+        create = aresponding(AsyncBalancersResource.create)
+        get = aresponding(AsyncBalancersResource.get)
+        update = aresponding(AsyncBalancersResource.update)
+        delete = aresponding(AsyncBalancersResource.delete)
+        wait_for = aresponding(AsyncBalancersResource.wait_for)
+        wait_for_many = aresponding(AsyncBalancersResource.wait_for_many)
+
+    class BalancersIpsWithResponse(WithResponse):
+        list = responding(BalancersIpsResource.list)
+        create = responding(BalancersIpsResource.create)
+        delete = responding(BalancersIpsResource.delete)
+
+    class AsyncBalancersIpsWithResponse(WithResponse):
+        list = aresponding(AsyncBalancersIpsResource.list)
+        create = aresponding(AsyncBalancersIpsResource.create)
+        delete = aresponding(AsyncBalancersIpsResource.delete)
+
+    class BalancersRulesWithResponse(WithResponse):
+        list = responding(BalancersRulesResource.list)
+        create = responding(BalancersRulesResource.create)
+        update = responding(BalancersRulesResource.update)
+        delete = responding(BalancersRulesResource.delete)
+
+    class AsyncBalancersRulesWithResponse(WithResponse):
+        list = aresponding(AsyncBalancersRulesResource.list)
+        create = aresponding(AsyncBalancersRulesResource.create)
+        update = aresponding(AsyncBalancersRulesResource.update)
+        delete = aresponding(AsyncBalancersRulesResource.delete)
+
+    class PresetsBalancersWithResponse(WithResponse):
+        list = responding(PresetsBalancersResource.list)
+
+    class AsyncPresetsBalancersWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsBalancersResource.list)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.cdn import (
     CdnCertificate,
@@ -23,7 +23,7 @@ from timeweb_sdk._generated.models.cdn import (
 from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams, CdnOriginServerParams
 
 
-class CdnResource(Resource):
+class CdnResource(Resource[WithResponse]):
     """What ``client.cdn`` offers.
 
     http_resources (resource), presets (resource), certificates (resource).
@@ -45,7 +45,7 @@ class CdnResource(Resource):
         return CdnCertificatesResource(self._client)
 
 
-class AsyncCdnResource(AsyncResource):
+class AsyncCdnResource(AsyncResource[WithResponse]):
     """What ``client.cdn`` offers.
 
     http_resources (resource), presets (resource), certificates (resource).
@@ -67,7 +67,7 @@ class AsyncCdnResource(AsyncResource):
         return AsyncCdnCertificatesResource(self._client)
 
 
-class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource):
+class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResourcesWithResponse"]):
     """What ``client.cdn.http_resources`` offers.
 
     list, create, get, update, delete, clear_cache, preload_cache, suspend, resume, configuration (resource).
@@ -241,7 +241,7 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource):
         return self._call("resumeCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
 
-class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource):
+class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["AsyncCdnHttpResourcesWithResponse"]):
     """What ``client.cdn.http_resources`` offers.
 
     list, create, get, update, delete, clear_cache, preload_cache, suspend, resume, configuration (resource).
@@ -415,7 +415,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource):
         return await self._call("resumeCdnResource", CdnHttpResource, path={"resource_id": resource_id})
 
 
-class CdnHttpResourcesConfigurationResource(Resource):
+class CdnHttpResourcesConfigurationResource(Resource["CdnHttpResourcesConfigurationWithResponse"]):
     """What ``client.cdn.http_resources.configuration`` offers.
 
     get.
@@ -431,7 +431,7 @@ class CdnHttpResourcesConfigurationResource(Resource):
         return self._call("getCdnResourceConfiguration", CdnHttpResourceConfig, path={"resource_id": resource_id})
 
 
-class AsyncCdnHttpResourcesConfigurationResource(AsyncResource):
+class AsyncCdnHttpResourcesConfigurationResource(AsyncResource["AsyncCdnHttpResourcesConfigurationWithResponse"]):
     """What ``client.cdn.http_resources.configuration`` offers.
 
     get.
@@ -447,7 +447,7 @@ class AsyncCdnHttpResourcesConfigurationResource(AsyncResource):
         return await self._call("getCdnResourceConfiguration", CdnHttpResourceConfig, path={"resource_id": resource_id})
 
 
-class CdnPresetsResource(Resource):
+class CdnPresetsResource(Resource["CdnPresetsWithResponse"]):
     """What ``client.cdn.presets`` offers.
 
     list.
@@ -463,7 +463,7 @@ class CdnPresetsResource(Resource):
         return self._list("getCdnPresets", CdnHttpResourcePreset)
 
 
-class AsyncCdnPresetsResource(AsyncResource):
+class AsyncCdnPresetsResource(AsyncResource["AsyncCdnPresetsWithResponse"]):
     """What ``client.cdn.presets`` offers.
 
     list.
@@ -479,7 +479,7 @@ class AsyncCdnPresetsResource(AsyncResource):
         return self._list("getCdnPresets", CdnHttpResourcePreset)
 
 
-class CdnCertificatesResource(Resource):
+class CdnCertificatesResource(Resource["CdnCertificatesWithResponse"]):
     """What ``client.cdn.certificates`` offers.
 
     list, create, issue, delete, tasks (resource).
@@ -539,7 +539,7 @@ class CdnCertificatesResource(Resource):
         self._call("deleteCdnCertificate", None, path={"certificate_id": certificate_id})
 
 
-class AsyncCdnCertificatesResource(AsyncResource):
+class AsyncCdnCertificatesResource(AsyncResource["AsyncCdnCertificatesWithResponse"]):
     """What ``client.cdn.certificates`` offers.
 
     list, create, issue, delete, tasks (resource).
@@ -599,7 +599,7 @@ class AsyncCdnCertificatesResource(AsyncResource):
         await self._call("deleteCdnCertificate", None, path={"certificate_id": certificate_id})
 
 
-class CdnCertificatesTasksResource(Resource):
+class CdnCertificatesTasksResource(Resource["CdnCertificatesTasksWithResponse"]):
     """What ``client.cdn.certificates.tasks`` offers.
 
     list.
@@ -618,7 +618,7 @@ class CdnCertificatesTasksResource(Resource):
         return self._list("getCdnCertificateTasks", CdnCertificateTask, query={"resource_id": resource_id})
 
 
-class AsyncCdnCertificatesTasksResource(AsyncResource):
+class AsyncCdnCertificatesTasksResource(AsyncResource["AsyncCdnCertificatesTasksWithResponse"]):
     """What ``client.cdn.certificates.tasks`` offers.
 
     list.
@@ -635,3 +635,63 @@ class AsyncCdnCertificatesTasksResource(AsyncResource):
         API: ``GET /api/v1/cdn/certificates/tasks``
         """
         return self._list("getCdnCertificateTasks", CdnCertificateTask, query={"resource_id": resource_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class CdnHttpResourcesWithResponse(WithResponse):
+        list = responding(CdnHttpResourcesResource.list)
+        create = responding(CdnHttpResourcesResource.create)
+        get = responding(CdnHttpResourcesResource.get)
+        update = responding(CdnHttpResourcesResource.update)
+        delete = responding(CdnHttpResourcesResource.delete)
+        clear_cache = responding(CdnHttpResourcesResource.clear_cache)
+        preload_cache = responding(CdnHttpResourcesResource.preload_cache)
+        suspend = responding(CdnHttpResourcesResource.suspend)
+        resume = responding(CdnHttpResourcesResource.resume)
+        wait_for = responding(CdnHttpResourcesResource.wait_for)
+        wait_for_many = responding(CdnHttpResourcesResource.wait_for_many)
+
+    class AsyncCdnHttpResourcesWithResponse(WithResponse):
+        list = aresponding(AsyncCdnHttpResourcesResource.list)
+        create = aresponding(AsyncCdnHttpResourcesResource.create)
+        get = aresponding(AsyncCdnHttpResourcesResource.get)
+        update = aresponding(AsyncCdnHttpResourcesResource.update)
+        delete = aresponding(AsyncCdnHttpResourcesResource.delete)
+        clear_cache = aresponding(AsyncCdnHttpResourcesResource.clear_cache)
+        preload_cache = aresponding(AsyncCdnHttpResourcesResource.preload_cache)
+        suspend = aresponding(AsyncCdnHttpResourcesResource.suspend)
+        resume = aresponding(AsyncCdnHttpResourcesResource.resume)
+        wait_for = aresponding(AsyncCdnHttpResourcesResource.wait_for)
+        wait_for_many = aresponding(AsyncCdnHttpResourcesResource.wait_for_many)
+
+    class CdnHttpResourcesConfigurationWithResponse(WithResponse):
+        get = responding(CdnHttpResourcesConfigurationResource.get)
+
+    class AsyncCdnHttpResourcesConfigurationWithResponse(WithResponse):
+        get = aresponding(AsyncCdnHttpResourcesConfigurationResource.get)
+
+    class CdnPresetsWithResponse(WithResponse):
+        list = responding(CdnPresetsResource.list)
+
+    class AsyncCdnPresetsWithResponse(WithResponse):
+        list = aresponding(AsyncCdnPresetsResource.list)
+
+    class CdnCertificatesWithResponse(WithResponse):
+        list = responding(CdnCertificatesResource.list)
+        create = responding(CdnCertificatesResource.create)
+        issue = responding(CdnCertificatesResource.issue)
+        delete = responding(CdnCertificatesResource.delete)
+
+    class AsyncCdnCertificatesWithResponse(WithResponse):
+        list = aresponding(AsyncCdnCertificatesResource.list)
+        create = aresponding(AsyncCdnCertificatesResource.create)
+        issue = aresponding(AsyncCdnCertificatesResource.issue)
+        delete = aresponding(AsyncCdnCertificatesResource.delete)
+
+    class CdnCertificatesTasksWithResponse(WithResponse):
+        list = responding(CdnCertificatesTasksResource.list)
+
+    class AsyncCdnCertificatesTasksWithResponse(WithResponse):
+        list = aresponding(AsyncCdnCertificatesTasksResource.list)

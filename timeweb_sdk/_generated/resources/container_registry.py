@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.container_registry import (
     ContainerRegistry,
@@ -21,7 +22,7 @@ from timeweb_sdk._generated.params.container_registry import (
 )
 
 
-class ContainerRegistryResource(Resource):
+class ContainerRegistryResource(Resource["ContainerRegistryWithResponse"]):
     """What ``client.container_registry`` offers.
 
     list, create, get, delete, update, presets (resource), repositories (resource).
@@ -126,7 +127,7 @@ class ContainerRegistryResource(Resource):
         )
 
 
-class AsyncContainerRegistryResource(AsyncResource):
+class AsyncContainerRegistryResource(AsyncResource["AsyncContainerRegistryWithResponse"]):
     """What ``client.container_registry`` offers.
 
     list, create, get, delete, update, presets (resource), repositories (resource).
@@ -231,7 +232,7 @@ class AsyncContainerRegistryResource(AsyncResource):
         )
 
 
-class ContainerRegistryPresetsResource(Resource):
+class ContainerRegistryPresetsResource(Resource["ContainerRegistryPresetsWithResponse"]):
     """What ``client.container_registry.presets`` offers.
 
     list.
@@ -247,7 +248,7 @@ class ContainerRegistryPresetsResource(Resource):
         return self._list("getRegistryPresets", ContainerRegistryPreset)
 
 
-class AsyncContainerRegistryPresetsResource(AsyncResource):
+class AsyncContainerRegistryPresetsResource(AsyncResource["AsyncContainerRegistryPresetsWithResponse"]):
     """What ``client.container_registry.presets`` offers.
 
     list.
@@ -263,7 +264,7 @@ class AsyncContainerRegistryPresetsResource(AsyncResource):
         return self._list("getRegistryPresets", ContainerRegistryPreset)
 
 
-class ContainerRegistryRepositoriesResource(Resource):
+class ContainerRegistryRepositoriesResource(Resource["ContainerRegistryRepositoriesWithResponse"]):
     """What ``client.container_registry.repositories`` offers.
 
     list.
@@ -279,7 +280,7 @@ class ContainerRegistryRepositoriesResource(Resource):
         return self._list("getRegistryRepositories", ContainerRegistryRepository, path={"registry_id": registry_id})
 
 
-class AsyncContainerRegistryRepositoriesResource(AsyncResource):
+class AsyncContainerRegistryRepositoriesResource(AsyncResource["AsyncContainerRegistryRepositoriesWithResponse"]):
     """What ``client.container_registry.repositories`` offers.
 
     list.
@@ -293,3 +294,33 @@ class AsyncContainerRegistryRepositoriesResource(AsyncResource):
         API: ``GET /api/v1/container-registry/{registry_id}/repositories``
         """
         return self._list("getRegistryRepositories", ContainerRegistryRepository, path={"registry_id": registry_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class ContainerRegistryWithResponse(WithResponse):
+        list = responding(ContainerRegistryResource.list)
+        create = responding(ContainerRegistryResource.create)
+        get = responding(ContainerRegistryResource.get)
+        delete = responding(ContainerRegistryResource.delete)
+        update = responding(ContainerRegistryResource.update)
+
+    class AsyncContainerRegistryWithResponse(WithResponse):
+        list = aresponding(AsyncContainerRegistryResource.list)
+        create = aresponding(AsyncContainerRegistryResource.create)
+        get = aresponding(AsyncContainerRegistryResource.get)
+        delete = aresponding(AsyncContainerRegistryResource.delete)
+        update = aresponding(AsyncContainerRegistryResource.update)
+
+    class ContainerRegistryPresetsWithResponse(WithResponse):
+        list = responding(ContainerRegistryPresetsResource.list)
+
+    class AsyncContainerRegistryPresetsWithResponse(WithResponse):
+        list = aresponding(AsyncContainerRegistryPresetsResource.list)
+
+    class ContainerRegistryRepositoriesWithResponse(WithResponse):
+        list = responding(ContainerRegistryRepositoriesResource.list)
+
+    class AsyncContainerRegistryRepositoriesWithResponse(WithResponse):
+        list = aresponding(AsyncContainerRegistryRepositoriesResource.list)

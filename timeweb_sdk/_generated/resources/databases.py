@@ -7,13 +7,13 @@ import builtins
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.databases import (
     AutoBackupSettings,
@@ -41,7 +41,7 @@ from timeweb_sdk._generated.params.databases import (
 from timeweb_sdk._generated.params.shared import NetworkInputParams
 
 
-class DatabasesResource(Waits[DatabaseCluster], Resource):
+class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"]):
     """What ``client.databases`` offers.
 
     create, list, update, delete, get, admins (resource), instances (resource).
@@ -216,7 +216,7 @@ class DatabasesResource(Waits[DatabaseCluster], Resource):
         return self._call("getDatabaseCluster", DatabaseCluster, path={"db_cluster_id": db_cluster_id})
 
 
-class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
+class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDatabasesWithResponse"]):
     """What ``client.databases`` offers.
 
     create, list, update, delete, get, admins (resource), instances (resource).
@@ -393,7 +393,7 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource):
         return await self._call("getDatabaseCluster", DatabaseCluster, path={"db_cluster_id": db_cluster_id})
 
 
-class DatabasesAdminsResource(Resource):
+class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
     """What ``client.databases.admins`` offers.
 
     create, list, update, delete, get.
@@ -553,7 +553,7 @@ class DatabasesAdminsResource(Resource):
         return self._call("getDatabaseUser", DatabaseAdmin, path={"db_cluster_id": db_cluster_id, "admin_id": admin_id})
 
 
-class AsyncDatabasesAdminsResource(AsyncResource):
+class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithResponse"]):
     """What ``client.databases.admins`` offers.
 
     create, list, update, delete, get.
@@ -713,7 +713,7 @@ class AsyncDatabasesAdminsResource(AsyncResource):
         return await self._call("getDatabaseUser", DatabaseAdmin, path={"db_cluster_id": db_cluster_id, "admin_id": admin_id})
 
 
-class DatabasesInstancesResource(Resource):
+class DatabasesInstancesResource(Resource["DatabasesInstancesWithResponse"]):
     """What ``client.databases.instances`` offers.
 
     create, list, update, delete, get.
@@ -787,7 +787,7 @@ class DatabasesInstancesResource(Resource):
         )
 
 
-class AsyncDatabasesInstancesResource(AsyncResource):
+class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWithResponse"]):
     """What ``client.databases.instances`` offers.
 
     create, list, update, delete, get.
@@ -861,7 +861,7 @@ class AsyncDatabasesInstancesResource(AsyncResource):
         )
 
 
-class DatabaseTypesResource(Resource):
+class DatabaseTypesResource(Resource["DatabaseTypesWithResponse"]):
     """What ``client.database_types`` offers.
 
     list.
@@ -878,7 +878,7 @@ class DatabaseTypesResource(Resource):
         return self._list("getDatabaseClusterTypes", DatabaseType)
 
 
-class AsyncDatabaseTypesResource(AsyncResource):
+class AsyncDatabaseTypesResource(AsyncResource["AsyncDatabaseTypesWithResponse"]):
     """What ``client.database_types`` offers.
 
     list.
@@ -895,7 +895,7 @@ class AsyncDatabaseTypesResource(AsyncResource):
         return self._list("getDatabaseClusterTypes", DatabaseType)
 
 
-class DbsResource(Resource):
+class DbsResource(Resource["DbsWithResponse"]):
     """What ``client.dbs`` offers.
 
     list, create, get, update, delete, parameters (resource), auto_backups (resource), backups (resource).
@@ -1062,7 +1062,7 @@ class DbsResource(Resource):
         self._call("deleteDatabase", None, path={"db_id": db_id}, query={"hash": hash, "code": code})
 
 
-class AsyncDbsResource(AsyncResource):
+class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
     """What ``client.dbs`` offers.
 
     list, create, get, update, delete, parameters (resource), auto_backups (resource), backups (resource).
@@ -1229,7 +1229,7 @@ class AsyncDbsResource(AsyncResource):
         await self._call("deleteDatabase", None, path={"db_id": db_id}, query={"hash": hash, "code": code})
 
 
-class DbsParametersResource(Resource):
+class DbsParametersResource(Resource["DbsParametersWithResponse"]):
     """What ``client.dbs.parameters`` offers.
 
     get.
@@ -1246,7 +1246,7 @@ class DbsParametersResource(Resource):
         return self._call("getDatabaseParameters", dict[str, builtins.list[str]])
 
 
-class AsyncDbsParametersResource(AsyncResource):
+class AsyncDbsParametersResource(AsyncResource["AsyncDbsParametersWithResponse"]):
     """What ``client.dbs.parameters`` offers.
 
     get.
@@ -1263,7 +1263,7 @@ class AsyncDbsParametersResource(AsyncResource):
         return await self._call("getDatabaseParameters", dict[str, builtins.list[str]])
 
 
-class DbsAutoBackupsResource(Resource):
+class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
     """What ``client.dbs.auto_backups`` offers.
 
     list, update.
@@ -1320,7 +1320,7 @@ class DbsAutoBackupsResource(Resource):
         )
 
 
-class AsyncDbsAutoBackupsResource(AsyncResource):
+class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse"]):
     """What ``client.dbs.auto_backups`` offers.
 
     list, update.
@@ -1377,7 +1377,7 @@ class AsyncDbsAutoBackupsResource(AsyncResource):
         )
 
 
-class DbsBackupsResource(Resource):
+class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
     """What ``client.dbs.backups`` offers.
 
     list, create, delete, get, restore.
@@ -1451,7 +1451,7 @@ class DbsBackupsResource(Resource):
         self._call("restoreDatabaseFromBackup", None, path={"db_id": db_id, "backup_id": backup_id})
 
 
-class AsyncDbsBackupsResource(AsyncResource):
+class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
     """What ``client.dbs.backups`` offers.
 
     list, create, delete, get, restore.
@@ -1525,7 +1525,7 @@ class AsyncDbsBackupsResource(AsyncResource):
         await self._call("restoreDatabaseFromBackup", None, path={"db_id": db_id, "backup_id": backup_id})
 
 
-class PresetsDbsResource(Resource):
+class PresetsDbsResource(Resource["PresetsDbsWithResponse"]):
     """What ``client.presets.dbs`` offers.
 
     list.
@@ -1544,7 +1544,7 @@ class PresetsDbsResource(Resource):
         return self._list("getDatabasesPresets", DatabasePreset, query={"db_id": db_id})
 
 
-class AsyncPresetsDbsResource(AsyncResource):
+class AsyncPresetsDbsResource(AsyncResource["AsyncPresetsDbsWithResponse"]):
     """What ``client.presets.dbs`` offers.
 
     list.
@@ -1561,3 +1561,107 @@ class AsyncPresetsDbsResource(AsyncResource):
         API: ``GET /api/v2/presets/dbs``
         """
         return self._list("getDatabasesPresets", DatabasePreset, query={"db_id": db_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class DatabasesWithResponse(WithResponse):
+        create = responding(DatabasesResource.create)
+        list = responding(DatabasesResource.list)
+        update = responding(DatabasesResource.update)
+        delete = responding(DatabasesResource.delete)
+        get = responding(DatabasesResource.get)
+        wait_for = responding(DatabasesResource.wait_for)
+        wait_for_many = responding(DatabasesResource.wait_for_many)
+
+    class AsyncDatabasesWithResponse(WithResponse):
+        create = aresponding(AsyncDatabasesResource.create)
+        list = aresponding(AsyncDatabasesResource.list)
+        update = aresponding(AsyncDatabasesResource.update)
+        delete = aresponding(AsyncDatabasesResource.delete)
+        get = aresponding(AsyncDatabasesResource.get)
+        wait_for = aresponding(AsyncDatabasesResource.wait_for)
+        wait_for_many = aresponding(AsyncDatabasesResource.wait_for_many)
+
+    class DatabasesAdminsWithResponse(WithResponse):
+        create = responding(DatabasesAdminsResource.create)
+        list = responding(DatabasesAdminsResource.list)
+        update = responding(DatabasesAdminsResource.update)
+        delete = responding(DatabasesAdminsResource.delete)
+        get = responding(DatabasesAdminsResource.get)
+
+    class AsyncDatabasesAdminsWithResponse(WithResponse):
+        create = aresponding(AsyncDatabasesAdminsResource.create)
+        list = aresponding(AsyncDatabasesAdminsResource.list)
+        update = aresponding(AsyncDatabasesAdminsResource.update)
+        delete = aresponding(AsyncDatabasesAdminsResource.delete)
+        get = aresponding(AsyncDatabasesAdminsResource.get)
+
+    class DatabasesInstancesWithResponse(WithResponse):
+        create = responding(DatabasesInstancesResource.create)
+        list = responding(DatabasesInstancesResource.list)
+        update = responding(DatabasesInstancesResource.update)
+        delete = responding(DatabasesInstancesResource.delete)
+        get = responding(DatabasesInstancesResource.get)
+
+    class AsyncDatabasesInstancesWithResponse(WithResponse):
+        create = aresponding(AsyncDatabasesInstancesResource.create)
+        list = aresponding(AsyncDatabasesInstancesResource.list)
+        update = aresponding(AsyncDatabasesInstancesResource.update)
+        delete = aresponding(AsyncDatabasesInstancesResource.delete)
+        get = aresponding(AsyncDatabasesInstancesResource.get)
+
+    class DatabaseTypesWithResponse(WithResponse):
+        list = responding(DatabaseTypesResource.list)
+
+    class AsyncDatabaseTypesWithResponse(WithResponse):
+        list = aresponding(AsyncDatabaseTypesResource.list)
+
+    class DbsWithResponse(WithResponse):
+        list = responding(DbsResource.list)  # pyright: ignore[reportDeprecated]
+        create = responding(DbsResource.create)  # pyright: ignore[reportDeprecated]
+        get = responding(DbsResource.get)  # pyright: ignore[reportDeprecated]
+        update = responding(DbsResource.update)  # pyright: ignore[reportDeprecated]
+        delete = responding(DbsResource.delete)  # pyright: ignore[reportDeprecated]
+
+    class AsyncDbsWithResponse(WithResponse):
+        list = aresponding(AsyncDbsResource.list)  # pyright: ignore[reportDeprecated]
+        create = aresponding(AsyncDbsResource.create)  # pyright: ignore[reportDeprecated]
+        get = aresponding(AsyncDbsResource.get)  # pyright: ignore[reportDeprecated]
+        update = aresponding(AsyncDbsResource.update)  # pyright: ignore[reportDeprecated]
+        delete = aresponding(AsyncDbsResource.delete)  # pyright: ignore[reportDeprecated]
+
+    class DbsParametersWithResponse(WithResponse):
+        get = responding(DbsParametersResource.get)
+
+    class AsyncDbsParametersWithResponse(WithResponse):
+        get = aresponding(AsyncDbsParametersResource.get)
+
+    class DbsAutoBackupsWithResponse(WithResponse):
+        list = responding(DbsAutoBackupsResource.list)
+        update = responding(DbsAutoBackupsResource.update)
+
+    class AsyncDbsAutoBackupsWithResponse(WithResponse):
+        list = aresponding(AsyncDbsAutoBackupsResource.list)
+        update = aresponding(AsyncDbsAutoBackupsResource.update)
+
+    class DbsBackupsWithResponse(WithResponse):
+        list = responding(DbsBackupsResource.list)
+        create = responding(DbsBackupsResource.create)
+        delete = responding(DbsBackupsResource.delete)
+        get = responding(DbsBackupsResource.get)
+        restore = responding(DbsBackupsResource.restore)
+
+    class AsyncDbsBackupsWithResponse(WithResponse):
+        list = aresponding(AsyncDbsBackupsResource.list)
+        create = aresponding(AsyncDbsBackupsResource.create)
+        delete = aresponding(AsyncDbsBackupsResource.delete)
+        get = aresponding(AsyncDbsBackupsResource.get)
+        restore = aresponding(AsyncDbsBackupsResource.restore)
+
+    class PresetsDbsWithResponse(WithResponse):
+        list = responding(PresetsDbsResource.list)
+
+    class AsyncPresetsDbsWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsDbsResource.list)

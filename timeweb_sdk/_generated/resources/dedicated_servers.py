@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.dedicated_servers import (
     DedicatedServer,
@@ -16,7 +16,7 @@ from timeweb_sdk._generated.models.dedicated_servers import (
 )
 
 
-class DedicatedServersResource(Waits[DedicatedServer], Resource):
+class DedicatedServersResource(Waits[DedicatedServer], Resource["DedicatedServersWithResponse"]):
     """What ``client.dedicated_servers`` offers.
 
     list, create, get, update, delete.
@@ -124,7 +124,7 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource):
         self._call("deleteDedicatedServer", None, path={"dedicated_id": dedicated_id})
 
 
-class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
+class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource["AsyncDedicatedServersWithResponse"]):
     """What ``client.dedicated_servers`` offers.
 
     list, create, get, update, delete.
@@ -232,7 +232,7 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource):
         await self._call("deleteDedicatedServer", None, path={"dedicated_id": dedicated_id})
 
 
-class PresetsDedicatedServersResource(Resource):
+class PresetsDedicatedServersResource(Resource["PresetsDedicatedServersWithResponse"]):
     """What ``client.presets.dedicated_servers`` offers.
 
     list, additional_services (resource).
@@ -258,7 +258,7 @@ class PresetsDedicatedServersResource(Resource):
         return self._list("getDedicatedServersPresets", DedicatedServerPreset, query={"location": location})
 
 
-class AsyncPresetsDedicatedServersResource(AsyncResource):
+class AsyncPresetsDedicatedServersResource(AsyncResource["AsyncPresetsDedicatedServersWithResponse"]):
     """What ``client.presets.dedicated_servers`` offers.
 
     list, additional_services (resource).
@@ -284,7 +284,7 @@ class AsyncPresetsDedicatedServersResource(AsyncResource):
         return self._list("getDedicatedServersPresets", DedicatedServerPreset, query={"location": location})
 
 
-class PresetsDedicatedServersAdditionalServicesResource(Resource):
+class PresetsDedicatedServersAdditionalServicesResource(Resource["PresetsDedicatedServersAdditionalServicesWithResponse"]):
     """What ``client.presets.dedicated_servers.additional_services`` offers.
 
     list.
@@ -302,7 +302,9 @@ class PresetsDedicatedServersAdditionalServicesResource(Resource):
         )
 
 
-class AsyncPresetsDedicatedServersAdditionalServicesResource(AsyncResource):
+class AsyncPresetsDedicatedServersAdditionalServicesResource(
+    AsyncResource["AsyncPresetsDedicatedServersAdditionalServicesWithResponse"]
+):
     """What ``client.presets.dedicated_servers.additional_services`` offers.
 
     list.
@@ -318,3 +320,37 @@ class AsyncPresetsDedicatedServersAdditionalServicesResource(AsyncResource):
         return self._list(
             "getDedicatedServerPresetAdditionalServices", DedicatedServerAdditionalService, path={"preset_id": preset_id}
         )
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class DedicatedServersWithResponse(WithResponse):
+        list = responding(DedicatedServersResource.list)
+        create = responding(DedicatedServersResource.create)
+        get = responding(DedicatedServersResource.get)
+        update = responding(DedicatedServersResource.update)
+        delete = responding(DedicatedServersResource.delete)
+        wait_for = responding(DedicatedServersResource.wait_for)
+        wait_for_many = responding(DedicatedServersResource.wait_for_many)
+
+    class AsyncDedicatedServersWithResponse(WithResponse):
+        list = aresponding(AsyncDedicatedServersResource.list)
+        create = aresponding(AsyncDedicatedServersResource.create)
+        get = aresponding(AsyncDedicatedServersResource.get)
+        update = aresponding(AsyncDedicatedServersResource.update)
+        delete = aresponding(AsyncDedicatedServersResource.delete)
+        wait_for = aresponding(AsyncDedicatedServersResource.wait_for)
+        wait_for_many = aresponding(AsyncDedicatedServersResource.wait_for_many)
+
+    class PresetsDedicatedServersWithResponse(WithResponse):
+        list = responding(PresetsDedicatedServersResource.list)
+
+    class AsyncPresetsDedicatedServersWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsDedicatedServersResource.list)
+
+    class PresetsDedicatedServersAdditionalServicesWithResponse(WithResponse):
+        list = responding(PresetsDedicatedServersAdditionalServicesResource.list)
+
+    class AsyncPresetsDedicatedServersAdditionalServicesWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsDedicatedServersAdditionalServicesResource.list)

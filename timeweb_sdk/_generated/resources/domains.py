@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from pydantic import SecretStr
 from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.domains import (
     DnsRecord,
@@ -26,7 +26,7 @@ from timeweb_sdk._generated.models.domains import (
 from timeweb_sdk._generated.params.domains import NameServerInputParams
 
 
-class DomainsResource(Resource):
+class DomainsResource(Resource["DomainsWithResponse"]):
     """What ``client.domains`` offers.
 
     list, get, update, delete, check, add, dns_records (resource), default_dns_records (resource), subdomains
@@ -163,7 +163,7 @@ class DomainsResource(Resource):
         self._call("addDomain", None, path={"fqdn": fqdn})
 
 
-class AsyncDomainsResource(AsyncResource):
+class AsyncDomainsResource(AsyncResource["AsyncDomainsWithResponse"]):
     """What ``client.domains`` offers.
 
     list, get, update, delete, check, add, dns_records (resource), default_dns_records (resource), subdomains
@@ -300,7 +300,7 @@ class AsyncDomainsResource(AsyncResource):
         await self._call("addDomain", None, path={"fqdn": fqdn})
 
 
-class DomainsDnsRecordsResource(Resource):
+class DomainsDnsRecordsResource(Resource["DomainsDnsRecordsWithResponse"]):
     """What ``client.domains.dns_records`` offers.
 
     create, update, delete, list, create_v1, update_v1, delete_v1.
@@ -599,7 +599,7 @@ class DomainsDnsRecordsResource(Resource):
         self._call("deleteDomainDNSRecord", None, path={"fqdn": fqdn, "record_id": record_id})
 
 
-class AsyncDomainsDnsRecordsResource(AsyncResource):
+class AsyncDomainsDnsRecordsResource(AsyncResource["AsyncDomainsDnsRecordsWithResponse"]):
     """What ``client.domains.dns_records`` offers.
 
     create, update, delete, list, create_v1, update_v1, delete_v1.
@@ -898,7 +898,7 @@ class AsyncDomainsDnsRecordsResource(AsyncResource):
         await self._call("deleteDomainDNSRecord", None, path={"fqdn": fqdn, "record_id": record_id})
 
 
-class DomainsDefaultDnsRecordsResource(Resource):
+class DomainsDefaultDnsRecordsResource(Resource["DomainsDefaultDnsRecordsWithResponse"]):
     """What ``client.domains.default_dns_records`` offers.
 
     list.
@@ -923,7 +923,7 @@ class DomainsDefaultDnsRecordsResource(Resource):
         )
 
 
-class AsyncDomainsDefaultDnsRecordsResource(AsyncResource):
+class AsyncDomainsDefaultDnsRecordsResource(AsyncResource["AsyncDomainsDefaultDnsRecordsWithResponse"]):
     """What ``client.domains.default_dns_records`` offers.
 
     list.
@@ -948,7 +948,7 @@ class AsyncDomainsDefaultDnsRecordsResource(AsyncResource):
         )
 
 
-class DomainsSubdomainsResource(Resource):
+class DomainsSubdomainsResource(Resource["DomainsSubdomainsWithResponse"]):
     """What ``client.domains.subdomains`` offers.
 
     create, delete.
@@ -984,7 +984,7 @@ class DomainsSubdomainsResource(Resource):
         self._call("deleteSubdomain", None, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
 
 
-class AsyncDomainsSubdomainsResource(AsyncResource):
+class AsyncDomainsSubdomainsResource(AsyncResource["AsyncDomainsSubdomainsWithResponse"]):
     """What ``client.domains.subdomains`` offers.
 
     create, delete.
@@ -1020,7 +1020,7 @@ class AsyncDomainsSubdomainsResource(AsyncResource):
         await self._call("deleteSubdomain", None, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
 
 
-class DomainsNameServersResource(Resource):
+class DomainsNameServersResource(Resource["DomainsNameServersWithResponse"]):
     """What ``client.domains.name_servers`` offers.
 
     list, update.
@@ -1055,7 +1055,7 @@ class DomainsNameServersResource(Resource):
         )
 
 
-class AsyncDomainsNameServersResource(AsyncResource):
+class AsyncDomainsNameServersResource(AsyncResource["AsyncDomainsNameServersWithResponse"]):
     """What ``client.domains.name_servers`` offers.
 
     list, update.
@@ -1092,7 +1092,7 @@ class AsyncDomainsNameServersResource(AsyncResource):
         )
 
 
-class DomainsRequestsResource(Resource):
+class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
     """What ``client.domains_requests`` offers.
 
     list, create, get, update.
@@ -1276,7 +1276,7 @@ class DomainsRequestsResource(Resource):
         )
 
 
-class AsyncDomainsRequestsResource(AsyncResource):
+class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithResponse"]):
     """What ``client.domains_requests`` offers.
 
     list, create, get, update.
@@ -1460,7 +1460,7 @@ class AsyncDomainsRequestsResource(AsyncResource):
         )
 
 
-class TldsResource(Resource):
+class TldsResource(Resource["TldsWithResponse"]):
     """What ``client.tlds`` offers.
 
     list, get.
@@ -1491,7 +1491,7 @@ class TldsResource(Resource):
         return self._call("getTLD", TopLevelDomain, path={"tld_id": tld_id})
 
 
-class AsyncTldsResource(AsyncResource):
+class AsyncTldsResource(AsyncResource["AsyncTldsWithResponse"]):
     """What ``client.tlds`` offers.
 
     list, get.
@@ -1520,3 +1520,83 @@ class AsyncTldsResource(AsyncResource):
         API: ``GET /api/v1/tlds/{tld_id}``
         """
         return await self._call("getTLD", TopLevelDomain, path={"tld_id": tld_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class DomainsWithResponse(WithResponse):
+        list = responding(DomainsResource.list)
+        get = responding(DomainsResource.get)
+        update = responding(DomainsResource.update)
+        delete = responding(DomainsResource.delete)
+        check = responding(DomainsResource.check)
+        add = responding(DomainsResource.add)
+
+    class AsyncDomainsWithResponse(WithResponse):
+        list = aresponding(AsyncDomainsResource.list)
+        get = aresponding(AsyncDomainsResource.get)
+        update = aresponding(AsyncDomainsResource.update)
+        delete = aresponding(AsyncDomainsResource.delete)
+        check = aresponding(AsyncDomainsResource.check)
+        add = aresponding(AsyncDomainsResource.add)
+
+    class DomainsDnsRecordsWithResponse(WithResponse):
+        create = responding(DomainsDnsRecordsResource.create)
+        update = responding(DomainsDnsRecordsResource.update)
+        delete = responding(DomainsDnsRecordsResource.delete)
+        list = responding(DomainsDnsRecordsResource.list)
+        create_v1 = responding(DomainsDnsRecordsResource.create_v1)  # pyright: ignore[reportDeprecated]
+        update_v1 = responding(DomainsDnsRecordsResource.update_v1)  # pyright: ignore[reportDeprecated]
+        delete_v1 = responding(DomainsDnsRecordsResource.delete_v1)  # pyright: ignore[reportDeprecated]
+
+    class AsyncDomainsDnsRecordsWithResponse(WithResponse):
+        create = aresponding(AsyncDomainsDnsRecordsResource.create)
+        update = aresponding(AsyncDomainsDnsRecordsResource.update)
+        delete = aresponding(AsyncDomainsDnsRecordsResource.delete)
+        list = aresponding(AsyncDomainsDnsRecordsResource.list)
+        create_v1 = aresponding(AsyncDomainsDnsRecordsResource.create_v1)  # pyright: ignore[reportDeprecated]
+        update_v1 = aresponding(AsyncDomainsDnsRecordsResource.update_v1)  # pyright: ignore[reportDeprecated]
+        delete_v1 = aresponding(AsyncDomainsDnsRecordsResource.delete_v1)  # pyright: ignore[reportDeprecated]
+
+    class DomainsDefaultDnsRecordsWithResponse(WithResponse):
+        list = responding(DomainsDefaultDnsRecordsResource.list)
+
+    class AsyncDomainsDefaultDnsRecordsWithResponse(WithResponse):
+        list = aresponding(AsyncDomainsDefaultDnsRecordsResource.list)
+
+    class DomainsSubdomainsWithResponse(WithResponse):
+        create = responding(DomainsSubdomainsResource.create)
+        delete = responding(DomainsSubdomainsResource.delete)
+
+    class AsyncDomainsSubdomainsWithResponse(WithResponse):
+        create = aresponding(AsyncDomainsSubdomainsResource.create)
+        delete = aresponding(AsyncDomainsSubdomainsResource.delete)
+
+    class DomainsNameServersWithResponse(WithResponse):
+        list = responding(DomainsNameServersResource.list)
+        update = responding(DomainsNameServersResource.update)
+
+    class AsyncDomainsNameServersWithResponse(WithResponse):
+        list = aresponding(AsyncDomainsNameServersResource.list)
+        update = aresponding(AsyncDomainsNameServersResource.update)
+
+    class DomainsRequestsWithResponse(WithResponse):
+        list = responding(DomainsRequestsResource.list)
+        create = responding(DomainsRequestsResource.create)
+        get = responding(DomainsRequestsResource.get)
+        update = responding(DomainsRequestsResource.update)
+
+    class AsyncDomainsRequestsWithResponse(WithResponse):
+        list = aresponding(AsyncDomainsRequestsResource.list)
+        create = aresponding(AsyncDomainsRequestsResource.create)
+        get = aresponding(AsyncDomainsRequestsResource.get)
+        update = aresponding(AsyncDomainsRequestsResource.update)
+
+    class TldsWithResponse(WithResponse):
+        list = responding(TldsResource.list)
+        get = responding(TldsResource.get)
+
+    class AsyncTldsWithResponse(WithResponse):
+        list = aresponding(AsyncTldsResource.list)
+        get = aresponding(AsyncTldsResource.get)

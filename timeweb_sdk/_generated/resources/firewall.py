@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.firewall import FirewallGroup, FirewallGroupResource, FirewallRule
 
 
-class FirewallResource(Resource):
+class FirewallResource(Resource[WithResponse]):
     """What ``client.firewall`` offers.
 
     groups (resource), service (resource).
@@ -29,7 +29,7 @@ class FirewallResource(Resource):
         return FirewallServiceResource(self._client)
 
 
-class AsyncFirewallResource(AsyncResource):
+class AsyncFirewallResource(AsyncResource[WithResponse]):
     """What ``client.firewall`` offers.
 
     groups (resource), service (resource).
@@ -46,7 +46,7 @@ class AsyncFirewallResource(AsyncResource):
         return AsyncFirewallServiceResource(self._client)
 
 
-class FirewallGroupsResource(Resource):
+class FirewallGroupsResource(Resource["FirewallGroupsWithResponse"]):
     """What ``client.firewall.groups`` offers.
 
     list, create, get, delete, update, resources (resource), rules (resource).
@@ -135,7 +135,7 @@ class FirewallGroupsResource(Resource):
         )
 
 
-class AsyncFirewallGroupsResource(AsyncResource):
+class AsyncFirewallGroupsResource(AsyncResource["AsyncFirewallGroupsWithResponse"]):
     """What ``client.firewall.groups`` offers.
 
     list, create, get, delete, update, resources (resource), rules (resource).
@@ -224,7 +224,7 @@ class AsyncFirewallGroupsResource(AsyncResource):
         )
 
 
-class FirewallGroupsResourcesResource(Resource):
+class FirewallGroupsResourcesResource(Resource["FirewallGroupsResourcesWithResponse"]):
     """What ``client.firewall.groups.resources`` offers.
 
     list, create, delete.
@@ -300,7 +300,7 @@ class FirewallGroupsResourcesResource(Resource):
         )
 
 
-class AsyncFirewallGroupsResourcesResource(AsyncResource):
+class AsyncFirewallGroupsResourcesResource(AsyncResource["AsyncFirewallGroupsResourcesWithResponse"]):
     """What ``client.firewall.groups.resources`` offers.
 
     list, create, delete.
@@ -376,7 +376,7 @@ class AsyncFirewallGroupsResourcesResource(AsyncResource):
         )
 
 
-class FirewallGroupsRulesResource(Resource):
+class FirewallGroupsRulesResource(Resource["FirewallGroupsRulesWithResponse"]):
     """What ``client.firewall.groups.rules`` offers.
 
     list, create, get, delete, update.
@@ -488,7 +488,7 @@ class FirewallGroupsRulesResource(Resource):
         )
 
 
-class AsyncFirewallGroupsRulesResource(AsyncResource):
+class AsyncFirewallGroupsRulesResource(AsyncResource["AsyncFirewallGroupsRulesWithResponse"]):
     """What ``client.firewall.groups.rules`` offers.
 
     list, create, get, delete, update.
@@ -600,7 +600,7 @@ class AsyncFirewallGroupsRulesResource(AsyncResource):
         )
 
 
-class FirewallServiceResource(Resource):
+class FirewallServiceResource(Resource["FirewallServiceWithResponse"]):
     """What ``client.firewall.service`` offers.
 
     list.
@@ -634,7 +634,7 @@ class FirewallServiceResource(Resource):
         )
 
 
-class AsyncFirewallServiceResource(AsyncResource):
+class AsyncFirewallServiceResource(AsyncResource["AsyncFirewallServiceWithResponse"]):
     """What ``client.firewall.service`` offers.
 
     list.
@@ -666,3 +666,51 @@ class AsyncFirewallServiceResource(AsyncResource):
             path={"resource_type": resource_type, "resource_id": resource_id},
             query={"limit": limit, "offset": offset},
         )
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class FirewallGroupsWithResponse(WithResponse):
+        list = responding(FirewallGroupsResource.list)
+        create = responding(FirewallGroupsResource.create)
+        get = responding(FirewallGroupsResource.get)
+        delete = responding(FirewallGroupsResource.delete)
+        update = responding(FirewallGroupsResource.update)
+
+    class AsyncFirewallGroupsWithResponse(WithResponse):
+        list = aresponding(AsyncFirewallGroupsResource.list)
+        create = aresponding(AsyncFirewallGroupsResource.create)
+        get = aresponding(AsyncFirewallGroupsResource.get)
+        delete = aresponding(AsyncFirewallGroupsResource.delete)
+        update = aresponding(AsyncFirewallGroupsResource.update)
+
+    class FirewallGroupsResourcesWithResponse(WithResponse):
+        list = responding(FirewallGroupsResourcesResource.list)
+        create = responding(FirewallGroupsResourcesResource.create)
+        delete = responding(FirewallGroupsResourcesResource.delete)
+
+    class AsyncFirewallGroupsResourcesWithResponse(WithResponse):
+        list = aresponding(AsyncFirewallGroupsResourcesResource.list)
+        create = aresponding(AsyncFirewallGroupsResourcesResource.create)
+        delete = aresponding(AsyncFirewallGroupsResourcesResource.delete)
+
+    class FirewallGroupsRulesWithResponse(WithResponse):
+        list = responding(FirewallGroupsRulesResource.list)
+        create = responding(FirewallGroupsRulesResource.create)
+        get = responding(FirewallGroupsRulesResource.get)
+        delete = responding(FirewallGroupsRulesResource.delete)
+        update = responding(FirewallGroupsRulesResource.update)
+
+    class AsyncFirewallGroupsRulesWithResponse(WithResponse):
+        list = aresponding(AsyncFirewallGroupsRulesResource.list)
+        create = aresponding(AsyncFirewallGroupsRulesResource.create)
+        get = aresponding(AsyncFirewallGroupsRulesResource.get)
+        delete = aresponding(AsyncFirewallGroupsRulesResource.delete)
+        update = aresponding(AsyncFirewallGroupsRulesResource.update)
+
+    class FirewallServiceWithResponse(WithResponse):
+        list = responding(FirewallServiceResource.list)
+
+    class AsyncFirewallServiceWithResponse(WithResponse):
+        list = aresponding(AsyncFirewallServiceResource.list)

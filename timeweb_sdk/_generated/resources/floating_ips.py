@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.floating_ips import FloatingIp
 
 
-class FloatingIpsResource(Resource):
+class FloatingIpsResource(Resource["FloatingIpsWithResponse"]):
     """What ``client.floating_ips`` offers.
 
     list, create, get, update, delete, bind, unbind.
@@ -134,7 +134,7 @@ class FloatingIpsResource(Resource):
         self._call("unbindFloatingIp", None, path={"floating_ip_id": floating_ip_id})
 
 
-class AsyncFloatingIpsResource(AsyncResource):
+class AsyncFloatingIpsResource(AsyncResource["AsyncFloatingIpsWithResponse"]):
     """What ``client.floating_ips`` offers.
 
     list, create, get, update, delete, bind, unbind.
@@ -255,3 +255,25 @@ class AsyncFloatingIpsResource(AsyncResource):
         API: ``POST /api/v1/floating-ips/{floating_ip_id}/unbind``
         """
         await self._call("unbindFloatingIp", None, path={"floating_ip_id": floating_ip_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class FloatingIpsWithResponse(WithResponse):
+        list = responding(FloatingIpsResource.list)
+        create = responding(FloatingIpsResource.create)
+        get = responding(FloatingIpsResource.get)
+        update = responding(FloatingIpsResource.update)
+        delete = responding(FloatingIpsResource.delete)
+        bind = responding(FloatingIpsResource.bind)
+        unbind = responding(FloatingIpsResource.unbind)
+
+    class AsyncFloatingIpsWithResponse(WithResponse):
+        list = aresponding(AsyncFloatingIpsResource.list)
+        create = aresponding(AsyncFloatingIpsResource.create)
+        get = aresponding(AsyncFloatingIpsResource.get)
+        update = aresponding(AsyncFloatingIpsResource.update)
+        delete = aresponding(AsyncFloatingIpsResource.delete)
+        bind = aresponding(AsyncFloatingIpsResource.bind)
+        unbind = aresponding(AsyncFloatingIpsResource.unbind)

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, NotGiven
 from timeweb_sdk._generated.models.images import Image, ImageDownload, ImageDownloadAuth, ImageUpload
 from timeweb_sdk._generated.params.images import ImageDownloadAuthParams
 
 
-class ImagesResource(Waits[Image], Resource):
+class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
     """What ``client.images`` offers.
 
     list, create, get, upload, delete, update, download_url (resource).
@@ -137,7 +137,7 @@ class ImagesResource(Waits[Image], Resource):
         return self._call("updateImage", Image, path={"image_id": image_id}, body={"name": name, "description": description})
 
 
-class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
+class AsyncImagesResource(AsyncWaits[Image], AsyncResource["AsyncImagesWithResponse"]):
     """What ``client.images`` offers.
 
     list, create, get, upload, delete, update, download_url (resource).
@@ -265,7 +265,7 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource):
         )
 
 
-class ImagesDownloadUrlResource(Resource):
+class ImagesDownloadUrlResource(Resource["ImagesDownloadUrlWithResponse"]):
     """What ``client.images.download_url`` offers.
 
     list, create, get, delete.
@@ -344,7 +344,7 @@ class ImagesDownloadUrlResource(Resource):
         self._call("deleteImageDownloadURL", None, path={"image_id": image_id, "image_url_id": image_url_id})
 
 
-class AsyncImagesDownloadUrlResource(AsyncResource):
+class AsyncImagesDownloadUrlResource(AsyncResource["AsyncImagesDownloadUrlWithResponse"]):
     """What ``client.images.download_url`` offers.
 
     list, create, get, delete.
@@ -421,3 +421,39 @@ class AsyncImagesDownloadUrlResource(AsyncResource):
         API: ``DELETE /api/v1/images/{image_id}/download-url/{image_url_id}``
         """
         await self._call("deleteImageDownloadURL", None, path={"image_id": image_id, "image_url_id": image_url_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class ImagesWithResponse(WithResponse):
+        list = responding(ImagesResource.list)
+        create = responding(ImagesResource.create)
+        get = responding(ImagesResource.get)
+        upload = responding(ImagesResource.upload)
+        delete = responding(ImagesResource.delete)
+        update = responding(ImagesResource.update)
+        wait_for = responding(ImagesResource.wait_for)
+        wait_for_many = responding(ImagesResource.wait_for_many)
+
+    class AsyncImagesWithResponse(WithResponse):
+        list = aresponding(AsyncImagesResource.list)
+        create = aresponding(AsyncImagesResource.create)
+        get = aresponding(AsyncImagesResource.get)
+        upload = aresponding(AsyncImagesResource.upload)
+        delete = aresponding(AsyncImagesResource.delete)
+        update = aresponding(AsyncImagesResource.update)
+        wait_for = aresponding(AsyncImagesResource.wait_for)
+        wait_for_many = aresponding(AsyncImagesResource.wait_for_many)
+
+    class ImagesDownloadUrlWithResponse(WithResponse):
+        list = responding(ImagesDownloadUrlResource.list)
+        create = responding(ImagesDownloadUrlResource.create)
+        get = responding(ImagesDownloadUrlResource.get)
+        delete = responding(ImagesDownloadUrlResource.delete)
+
+    class AsyncImagesDownloadUrlWithResponse(WithResponse):
+        list = aresponding(AsyncImagesDownloadUrlResource.list)
+        create = aresponding(AsyncImagesDownloadUrlResource.create)
+        get = aresponding(AsyncImagesDownloadUrlResource.get)
+        delete = aresponding(AsyncImagesDownloadUrlResource.delete)

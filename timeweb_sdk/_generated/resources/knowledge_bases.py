@@ -6,18 +6,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, NotGiven
 from timeweb_sdk._generated.models.ai_agents import TokenStatistic
 from timeweb_sdk._generated.models.knowledge_bases import KnowledgeBase, KnowledgeBaseDocument, KnowledgeBaseSummary
 
 
-class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
+class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource["CloudAiKnowledgeBasesWithResponse"]):
     """What ``client.cloud_ai.knowledge_bases`` offers.
 
     list, list_v1, create, get, update, delete, link, unlink, add_additional_token_package, upload, documents
@@ -189,7 +189,7 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource):
         return self._list("uploadFilesToKnowledgebase", str, path={"id": knowledge_base_id}, files={"files": files})
 
 
-class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResource):
+class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResource["AsyncCloudAiKnowledgeBasesWithResponse"]):
     """What ``client.cloud_ai.knowledge_bases`` offers.
 
     list, list_v1, create, get, update, delete, link, unlink, add_additional_token_package, upload, documents
@@ -363,7 +363,7 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
         return self._list("uploadFilesToKnowledgebase", str, path={"id": knowledge_base_id}, files={"files": files})
 
 
-class CloudAiKnowledgeBasesDocumentsResource(Resource):
+class CloudAiKnowledgeBasesDocumentsResource(Resource["CloudAiKnowledgeBasesDocumentsWithResponse"]):
     """What ``client.cloud_ai.knowledge_bases.documents`` offers.
 
     list, delete, download, reindex.
@@ -439,7 +439,7 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource):
         self._call("reindexDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
 
-class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource):
+class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource["AsyncCloudAiKnowledgeBasesDocumentsWithResponse"]):
     """What ``client.cloud_ai.knowledge_bases.documents`` offers.
 
     list, delete, download, reindex.
@@ -515,7 +515,7 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource):
         await self._call("reindexDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
 
-class CloudAiKnowledgeBasesStatisticResource(Resource):
+class CloudAiKnowledgeBasesStatisticResource(Resource["CloudAiKnowledgeBasesStatisticWithResponse"]):
     """What ``client.cloud_ai.knowledge_bases.statistic`` offers.
 
     list.
@@ -549,7 +549,7 @@ class CloudAiKnowledgeBasesStatisticResource(Resource):
         )
 
 
-class AsyncCloudAiKnowledgeBasesStatisticResource(AsyncResource):
+class AsyncCloudAiKnowledgeBasesStatisticResource(AsyncResource["AsyncCloudAiKnowledgeBasesStatisticWithResponse"]):
     """What ``client.cloud_ai.knowledge_bases.statistic`` offers.
 
     list.
@@ -581,3 +581,53 @@ class AsyncCloudAiKnowledgeBasesStatisticResource(AsyncResource):
             path={"id": knowledge_base_id},
             query={"startTime": start_time, "endTime": end_time, "interval": interval},
         )
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class CloudAiKnowledgeBasesWithResponse(WithResponse):
+        list = responding(CloudAiKnowledgeBasesResource.list)
+        list_v1 = responding(CloudAiKnowledgeBasesResource.list_v1)  # pyright: ignore[reportDeprecated]
+        create = responding(CloudAiKnowledgeBasesResource.create)
+        get = responding(CloudAiKnowledgeBasesResource.get)
+        update = responding(CloudAiKnowledgeBasesResource.update)
+        delete = responding(CloudAiKnowledgeBasesResource.delete)
+        link = responding(CloudAiKnowledgeBasesResource.link)
+        unlink = responding(CloudAiKnowledgeBasesResource.unlink)
+        add_additional_token_package = responding(CloudAiKnowledgeBasesResource.add_additional_token_package)
+        upload = responding(CloudAiKnowledgeBasesResource.upload)
+        wait_for = responding(CloudAiKnowledgeBasesResource.wait_for)
+        wait_for_many = responding(CloudAiKnowledgeBasesResource.wait_for_many)
+
+    class AsyncCloudAiKnowledgeBasesWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiKnowledgeBasesResource.list)
+        list_v1 = aresponding(AsyncCloudAiKnowledgeBasesResource.list_v1)  # pyright: ignore[reportDeprecated]
+        create = aresponding(AsyncCloudAiKnowledgeBasesResource.create)
+        get = aresponding(AsyncCloudAiKnowledgeBasesResource.get)
+        update = aresponding(AsyncCloudAiKnowledgeBasesResource.update)
+        delete = aresponding(AsyncCloudAiKnowledgeBasesResource.delete)
+        link = aresponding(AsyncCloudAiKnowledgeBasesResource.link)
+        unlink = aresponding(AsyncCloudAiKnowledgeBasesResource.unlink)
+        add_additional_token_package = aresponding(AsyncCloudAiKnowledgeBasesResource.add_additional_token_package)
+        upload = aresponding(AsyncCloudAiKnowledgeBasesResource.upload)
+        wait_for = aresponding(AsyncCloudAiKnowledgeBasesResource.wait_for)
+        wait_for_many = aresponding(AsyncCloudAiKnowledgeBasesResource.wait_for_many)
+
+    class CloudAiKnowledgeBasesDocumentsWithResponse(WithResponse):
+        list = responding(CloudAiKnowledgeBasesDocumentsResource.list)
+        delete = responding(CloudAiKnowledgeBasesDocumentsResource.delete)
+        download = responding(CloudAiKnowledgeBasesDocumentsResource.download)
+        reindex = responding(CloudAiKnowledgeBasesDocumentsResource.reindex)
+
+    class AsyncCloudAiKnowledgeBasesDocumentsWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiKnowledgeBasesDocumentsResource.list)
+        delete = aresponding(AsyncCloudAiKnowledgeBasesDocumentsResource.delete)
+        download = aresponding(AsyncCloudAiKnowledgeBasesDocumentsResource.download)
+        reindex = aresponding(AsyncCloudAiKnowledgeBasesDocumentsResource.reindex)
+
+    class CloudAiKnowledgeBasesStatisticWithResponse(WithResponse):
+        list = responding(CloudAiKnowledgeBasesStatisticResource.list)
+
+    class AsyncCloudAiKnowledgeBasesStatisticWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiKnowledgeBasesStatisticResource.list)

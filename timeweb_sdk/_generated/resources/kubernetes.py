@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.kubernetes import (
     ClusterNetworkCidrInput,
@@ -47,7 +47,7 @@ from timeweb_sdk._generated.params.kubernetes import (
 )
 
 
-class K8sResource(Resource):
+class K8sResource(Resource[WithResponse]):
     """What ``client.k8s`` offers.
 
     clusters (resource), k8s_versions (resource), network_drivers (resource).
@@ -69,7 +69,7 @@ class K8sResource(Resource):
         return K8sNetworkDriversResource(self._client)
 
 
-class AsyncK8sResource(AsyncResource):
+class AsyncK8sResource(AsyncResource[WithResponse]):
     """What ``client.k8s`` offers.
 
     clusters (resource), k8s_versions (resource), network_drivers (resource).
@@ -91,7 +91,7 @@ class AsyncK8sResource(AsyncResource):
         return AsyncK8sNetworkDriversResource(self._client)
 
 
-class K8sClustersResource(Waits[KubernetesCluster], Resource):
+class K8sClustersResource(Waits[KubernetesCluster], Resource["K8sClustersWithResponse"]):
     """What ``client.k8s.clusters`` offers.
 
     list, create, get, delete, update, resources (resource), kubeconfig (resource), groups (resource), nodes (resource),
@@ -268,7 +268,7 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource):
         )
 
 
-class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
+class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource["AsyncK8sClustersWithResponse"]):
     """What ``client.k8s.clusters`` offers.
 
     list, create, get, delete, update, resources (resource), kubeconfig (resource), groups (resource), nodes (resource),
@@ -445,7 +445,7 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource):
         )
 
 
-class K8sClustersResourcesResource(Resource):
+class K8sClustersResourcesResource(Resource["K8sClustersResourcesWithResponse"]):
     """What ``client.k8s.clusters.resources`` offers.
 
     get.
@@ -462,7 +462,7 @@ class K8sClustersResourcesResource(Resource):
         return self._call("getClusterResources", KubernetesResources, path={"cluster_id": cluster_id})
 
 
-class AsyncK8sClustersResourcesResource(AsyncResource):
+class AsyncK8sClustersResourcesResource(AsyncResource["AsyncK8sClustersResourcesWithResponse"]):
     """What ``client.k8s.clusters.resources`` offers.
 
     get.
@@ -479,7 +479,7 @@ class AsyncK8sClustersResourcesResource(AsyncResource):
         return await self._call("getClusterResources", KubernetesResources, path={"cluster_id": cluster_id})
 
 
-class K8sClustersKubeconfigResource(Resource):
+class K8sClustersKubeconfigResource(Resource["K8sClustersKubeconfigWithResponse"]):
     """What ``client.k8s.clusters.kubeconfig`` offers.
 
     get.
@@ -495,7 +495,7 @@ class K8sClustersKubeconfigResource(Resource):
         return self._call("getClusterKubeconfig", str, path={"cluster_id": cluster_id})
 
 
-class AsyncK8sClustersKubeconfigResource(AsyncResource):
+class AsyncK8sClustersKubeconfigResource(AsyncResource["AsyncK8sClustersKubeconfigWithResponse"]):
     """What ``client.k8s.clusters.kubeconfig`` offers.
 
     get.
@@ -511,7 +511,7 @@ class AsyncK8sClustersKubeconfigResource(AsyncResource):
         return await self._call("getClusterKubeconfig", str, path={"cluster_id": cluster_id})
 
 
-class K8sClustersGroupsResource(Resource):
+class K8sClustersGroupsResource(Resource["K8sClustersGroupsWithResponse"]):
     """What ``client.k8s.clusters.groups`` offers.
 
     list, create, get, delete, update, nodes (resource).
@@ -654,7 +654,7 @@ class K8sClustersGroupsResource(Resource):
         )
 
 
-class AsyncK8sClustersGroupsResource(AsyncResource):
+class AsyncK8sClustersGroupsResource(AsyncResource["AsyncK8sClustersGroupsWithResponse"]):
     """What ``client.k8s.clusters.groups`` offers.
 
     list, create, get, delete, update, nodes (resource).
@@ -797,7 +797,7 @@ class AsyncK8sClustersGroupsResource(AsyncResource):
         )
 
 
-class K8sClustersGroupsNodesResource(Resource):
+class K8sClustersGroupsNodesResource(Resource["K8sClustersGroupsNodesWithResponse"]):
     """What ``client.k8s.clusters.groups.nodes`` offers.
 
     list, create, delete.
@@ -865,7 +865,7 @@ class K8sClustersGroupsNodesResource(Resource):
         )
 
 
-class AsyncK8sClustersGroupsNodesResource(AsyncResource):
+class AsyncK8sClustersGroupsNodesResource(AsyncResource["AsyncK8sClustersGroupsNodesWithResponse"]):
     """What ``client.k8s.clusters.groups.nodes`` offers.
 
     list, create, delete.
@@ -933,7 +933,7 @@ class AsyncK8sClustersGroupsNodesResource(AsyncResource):
         )
 
 
-class K8sClustersNodesResource(Resource):
+class K8sClustersNodesResource(Resource["K8sClustersNodesWithResponse"]):
     """What ``client.k8s.clusters.nodes`` offers.
 
     list, delete.
@@ -963,7 +963,7 @@ class K8sClustersNodesResource(Resource):
         self._call("deleteClusterNode", None, path={"cluster_id": cluster_id, "node_id": node_id})
 
 
-class AsyncK8sClustersNodesResource(AsyncResource):
+class AsyncK8sClustersNodesResource(AsyncResource["AsyncK8sClustersNodesWithResponse"]):
     """What ``client.k8s.clusters.nodes`` offers.
 
     list, delete.
@@ -993,7 +993,7 @@ class AsyncK8sClustersNodesResource(AsyncResource):
         await self._call("deleteClusterNode", None, path={"cluster_id": cluster_id, "node_id": node_id})
 
 
-class K8sK8sVersionsResource(Resource):
+class K8sK8sVersionsResource(Resource["K8sK8sVersionsWithResponse"]):
     """What ``client.k8s.k8s_versions`` offers.
 
     list.
@@ -1009,7 +1009,7 @@ class K8sK8sVersionsResource(Resource):
         return self._list("getK8SVersions", str)
 
 
-class AsyncK8sK8sVersionsResource(AsyncResource):
+class AsyncK8sK8sVersionsResource(AsyncResource["AsyncK8sK8sVersionsWithResponse"]):
     """What ``client.k8s.k8s_versions`` offers.
 
     list.
@@ -1025,7 +1025,7 @@ class AsyncK8sK8sVersionsResource(AsyncResource):
         return self._list("getK8SVersions", str)
 
 
-class K8sClustersVersionsResource(Resource):
+class K8sClustersVersionsResource(Resource["K8sClustersVersionsWithResponse"]):
     """What ``client.k8s.clusters.versions`` offers.
 
     update.
@@ -1045,7 +1045,7 @@ class K8sClustersVersionsResource(Resource):
         self._call("updateClusterVersion", None, path={"cluster_id": cluster_id}, body={"k8s_version": k8s_version})
 
 
-class AsyncK8sClustersVersionsResource(AsyncResource):
+class AsyncK8sClustersVersionsResource(AsyncResource["AsyncK8sClustersVersionsWithResponse"]):
     """What ``client.k8s.clusters.versions`` offers.
 
     update.
@@ -1065,7 +1065,7 @@ class AsyncK8sClustersVersionsResource(AsyncResource):
         await self._call("updateClusterVersion", None, path={"cluster_id": cluster_id}, body={"k8s_version": k8s_version})
 
 
-class K8sNetworkDriversResource(Resource):
+class K8sNetworkDriversResource(Resource["K8sNetworkDriversWithResponse"]):
     """What ``client.k8s.network_drivers`` offers.
 
     list.
@@ -1081,7 +1081,7 @@ class K8sNetworkDriversResource(Resource):
         return self._list("getK8SNetworkDrivers", str)
 
 
-class AsyncK8sNetworkDriversResource(AsyncResource):
+class AsyncK8sNetworkDriversResource(AsyncResource["AsyncK8sNetworkDriversWithResponse"]):
     """What ``client.k8s.network_drivers`` offers.
 
     list.
@@ -1097,7 +1097,7 @@ class AsyncK8sNetworkDriversResource(AsyncResource):
         return self._list("getK8SNetworkDrivers", str)
 
 
-class PresetsK8sResource(Resource):
+class PresetsK8sResource(Resource["PresetsK8sWithResponse"]):
     """What ``client.presets.k8s`` offers.
 
     list.
@@ -1114,7 +1114,7 @@ class PresetsK8sResource(Resource):
         return self._list("getKubernetesPresets", KubernetesWorkerPreset | KubernetesMasterPreset)
 
 
-class AsyncPresetsK8sResource(AsyncResource):
+class AsyncPresetsK8sResource(AsyncResource["AsyncPresetsK8sWithResponse"]):
     """What ``client.presets.k8s`` offers.
 
     list.
@@ -1131,7 +1131,7 @@ class AsyncPresetsK8sResource(AsyncResource):
         return self._list("getKubernetesPresets", KubernetesWorkerPreset | KubernetesMasterPreset)
 
 
-class K8sClustersAddonsConfigsResource(Resource):
+class K8sClustersAddonsConfigsResource(Resource["K8sClustersAddonsConfigsWithResponse"]):
     """What ``client.k8s.clusters.addons_configs`` offers.
 
     list.
@@ -1147,7 +1147,7 @@ class K8sClustersAddonsConfigsResource(Resource):
         return self._list("getKubernetesAddonsConfig", KubernetesAddonConfig, path={"cluster_id": cluster_id})
 
 
-class AsyncK8sClustersAddonsConfigsResource(AsyncResource):
+class AsyncK8sClustersAddonsConfigsResource(AsyncResource["AsyncK8sClustersAddonsConfigsWithResponse"]):
     """What ``client.k8s.clusters.addons_configs`` offers.
 
     list.
@@ -1163,7 +1163,7 @@ class AsyncK8sClustersAddonsConfigsResource(AsyncResource):
         return self._list("getKubernetesAddonsConfig", KubernetesAddonConfig, path={"cluster_id": cluster_id})
 
 
-class K8sClustersAddonsResource(Resource):
+class K8sClustersAddonsResource(Resource["K8sClustersAddonsWithResponse"]):
     """What ``client.k8s.clusters.addons`` offers.
 
     list, create, update, delete.
@@ -1240,7 +1240,7 @@ class K8sClustersAddonsResource(Resource):
         self._call("deleteKubernetesAddons", None, path={"cluster_id": cluster_id, "addon_id": addon_id})
 
 
-class AsyncK8sClustersAddonsResource(AsyncResource):
+class AsyncK8sClustersAddonsResource(AsyncResource["AsyncK8sClustersAddonsWithResponse"]):
     """What ``client.k8s.clusters.addons`` offers.
 
     list, create, update, delete.
@@ -1317,7 +1317,7 @@ class AsyncK8sClustersAddonsResource(AsyncResource):
         await self._call("deleteKubernetesAddons", None, path={"cluster_id": cluster_id, "addon_id": addon_id})
 
 
-class ConfiguratorK8sResource(Resource):
+class ConfiguratorK8sResource(Resource["ConfiguratorK8sWithResponse"]):
     """What ``client.configurator.k8s`` offers.
 
     list.
@@ -1334,7 +1334,7 @@ class ConfiguratorK8sResource(Resource):
         return self._list("getK8sConfigurators", ServerConfigurator)
 
 
-class AsyncConfiguratorK8sResource(AsyncResource):
+class AsyncConfiguratorK8sResource(AsyncResource["AsyncConfiguratorK8sWithResponse"]):
     """What ``client.configurator.k8s`` offers.
 
     list.
@@ -1349,3 +1349,117 @@ class AsyncConfiguratorK8sResource(AsyncResource):
         API: ``GET /api/v1/configurator/k8s``
         """
         return self._list("getK8sConfigurators", ServerConfigurator)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class K8sClustersWithResponse(WithResponse):
+        list = responding(K8sClustersResource.list)
+        create = responding(K8sClustersResource.create)
+        get = responding(K8sClustersResource.get)
+        delete = responding(K8sClustersResource.delete)
+        update = responding(K8sClustersResource.update)
+        wait_for = responding(K8sClustersResource.wait_for)
+        wait_for_many = responding(K8sClustersResource.wait_for_many)
+
+    class AsyncK8sClustersWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersResource.list)
+        create = aresponding(AsyncK8sClustersResource.create)
+        get = aresponding(AsyncK8sClustersResource.get)
+        delete = aresponding(AsyncK8sClustersResource.delete)
+        update = aresponding(AsyncK8sClustersResource.update)
+        wait_for = aresponding(AsyncK8sClustersResource.wait_for)
+        wait_for_many = aresponding(AsyncK8sClustersResource.wait_for_many)
+
+    class K8sClustersResourcesWithResponse(WithResponse):
+        get = responding(K8sClustersResourcesResource.get)  # pyright: ignore[reportDeprecated]
+
+    class AsyncK8sClustersResourcesWithResponse(WithResponse):
+        get = aresponding(AsyncK8sClustersResourcesResource.get)  # pyright: ignore[reportDeprecated]
+
+    class K8sClustersKubeconfigWithResponse(WithResponse):
+        get = responding(K8sClustersKubeconfigResource.get)
+
+    class AsyncK8sClustersKubeconfigWithResponse(WithResponse):
+        get = aresponding(AsyncK8sClustersKubeconfigResource.get)
+
+    class K8sClustersGroupsWithResponse(WithResponse):
+        list = responding(K8sClustersGroupsResource.list)
+        create = responding(K8sClustersGroupsResource.create)
+        get = responding(K8sClustersGroupsResource.get)
+        delete = responding(K8sClustersGroupsResource.delete)
+        update = responding(K8sClustersGroupsResource.update)
+
+    class AsyncK8sClustersGroupsWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersGroupsResource.list)
+        create = aresponding(AsyncK8sClustersGroupsResource.create)
+        get = aresponding(AsyncK8sClustersGroupsResource.get)
+        delete = aresponding(AsyncK8sClustersGroupsResource.delete)
+        update = aresponding(AsyncK8sClustersGroupsResource.update)
+
+    class K8sClustersGroupsNodesWithResponse(WithResponse):
+        list = responding(K8sClustersGroupsNodesResource.list)
+        create = responding(K8sClustersGroupsNodesResource.create)
+        delete = responding(K8sClustersGroupsNodesResource.delete)
+
+    class AsyncK8sClustersGroupsNodesWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersGroupsNodesResource.list)
+        create = aresponding(AsyncK8sClustersGroupsNodesResource.create)
+        delete = aresponding(AsyncK8sClustersGroupsNodesResource.delete)
+
+    class K8sClustersNodesWithResponse(WithResponse):
+        list = responding(K8sClustersNodesResource.list)
+        delete = responding(K8sClustersNodesResource.delete)
+
+    class AsyncK8sClustersNodesWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersNodesResource.list)
+        delete = aresponding(AsyncK8sClustersNodesResource.delete)
+
+    class K8sK8sVersionsWithResponse(WithResponse):
+        list = responding(K8sK8sVersionsResource.list)
+
+    class AsyncK8sK8sVersionsWithResponse(WithResponse):
+        list = aresponding(AsyncK8sK8sVersionsResource.list)
+
+    class K8sClustersVersionsWithResponse(WithResponse):
+        update = responding(K8sClustersVersionsResource.update)
+
+    class AsyncK8sClustersVersionsWithResponse(WithResponse):
+        update = aresponding(AsyncK8sClustersVersionsResource.update)
+
+    class K8sNetworkDriversWithResponse(WithResponse):
+        list = responding(K8sNetworkDriversResource.list)
+
+    class AsyncK8sNetworkDriversWithResponse(WithResponse):
+        list = aresponding(AsyncK8sNetworkDriversResource.list)
+
+    class PresetsK8sWithResponse(WithResponse):
+        list = responding(PresetsK8sResource.list)
+
+    class AsyncPresetsK8sWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsK8sResource.list)
+
+    class K8sClustersAddonsConfigsWithResponse(WithResponse):
+        list = responding(K8sClustersAddonsConfigsResource.list)
+
+    class AsyncK8sClustersAddonsConfigsWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersAddonsConfigsResource.list)
+
+    class K8sClustersAddonsWithResponse(WithResponse):
+        list = responding(K8sClustersAddonsResource.list)
+        create = responding(K8sClustersAddonsResource.create)
+        update = responding(K8sClustersAddonsResource.update)
+        delete = responding(K8sClustersAddonsResource.delete)
+
+    class AsyncK8sClustersAddonsWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersAddonsResource.list)
+        create = aresponding(AsyncK8sClustersAddonsResource.create)
+        update = aresponding(AsyncK8sClustersAddonsResource.update)
+        delete = aresponding(AsyncK8sClustersAddonsResource.delete)
+
+    class ConfiguratorK8sWithResponse(WithResponse):
+        list = responding(ConfiguratorK8sResource.list)
+
+    class AsyncConfiguratorK8sWithResponse(WithResponse):
+        list = aresponding(AsyncConfiguratorK8sResource.list)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._generated.models.locations import Location
 
 
-class LocationsResource(Resource):
+class LocationsResource(Resource["LocationsWithResponse"]):
     """What ``client.locations`` offers.
 
     list.
@@ -24,7 +26,7 @@ class LocationsResource(Resource):
         return self._list("getLocations", Location)
 
 
-class AsyncLocationsResource(AsyncResource):
+class AsyncLocationsResource(AsyncResource["AsyncLocationsWithResponse"]):
     """What ``client.locations`` offers.
 
     list.
@@ -38,3 +40,13 @@ class AsyncLocationsResource(AsyncResource):
         API: ``GET /api/v2/locations``
         """
         return self._list("getLocations", Location)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class LocationsWithResponse(WithResponse):
+        list = responding(LocationsResource.list)
+
+    class AsyncLocationsWithResponse(WithResponse):
+        list = aresponding(AsyncLocationsResource.list)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.mail import (
     AutoreplyOff,
@@ -60,7 +60,7 @@ from timeweb_sdk._generated.params.mail import (
 )
 
 
-class MailResource(Resource):
+class MailResource(Resource["MailWithResponse"]):
     """What ``client.mail`` offers.
 
     list, list_v1, domains (resource).
@@ -105,7 +105,7 @@ class MailResource(Resource):
         return self._list("getMailboxes", LegacyMailbox, query={"limit": limit, "offset": offset, "search": search})
 
 
-class AsyncMailResource(AsyncResource):
+class AsyncMailResource(AsyncResource["AsyncMailWithResponse"]):
     """What ``client.mail`` offers.
 
     list, list_v1, domains (resource).
@@ -150,7 +150,7 @@ class AsyncMailResource(AsyncResource):
         return self._list("getMailboxes", LegacyMailbox, query={"limit": limit, "offset": offset, "search": search})
 
 
-class MailDomainsResource(Resource):
+class MailDomainsResource(Resource["MailDomainsWithResponse"]):
     """What ``client.mail.domains`` offers.
 
     create, batch, list, create_v1, batch_v1, mailboxes (resource), info (resource).
@@ -286,7 +286,7 @@ class MailDomainsResource(Resource):
         )
 
 
-class AsyncMailDomainsResource(AsyncResource):
+class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
     """What ``client.mail.domains`` offers.
 
     create, batch, list, create_v1, batch_v1, mailboxes (resource), info (resource).
@@ -422,7 +422,7 @@ class AsyncMailDomainsResource(AsyncResource):
         )
 
 
-class MailDomainsMailboxesResource(Resource):
+class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"]):
     """What ``client.mail.domains.mailboxes`` offers.
 
     get, update, get_v1, delete, update_v1.
@@ -581,7 +581,7 @@ class MailDomainsMailboxesResource(Resource):
         )
 
 
-class AsyncMailDomainsMailboxesResource(AsyncResource):
+class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxesWithResponse"]):
     """What ``client.mail.domains.mailboxes`` offers.
 
     get, update, get_v1, delete, update_v1.
@@ -740,7 +740,7 @@ class AsyncMailDomainsMailboxesResource(AsyncResource):
         )
 
 
-class MailDomainsInfoResource(Resource):
+class MailDomainsInfoResource(Resource["MailDomainsInfoWithResponse"]):
     """What ``client.mail.domains.info`` offers.
 
     get, update.
@@ -774,7 +774,7 @@ class MailDomainsInfoResource(Resource):
         return self._call("updateDomainMailInfo", MailDomainInfo, path={"domain": domain}, body={"email": email})
 
 
-class AsyncMailDomainsInfoResource(AsyncResource):
+class AsyncMailDomainsInfoResource(AsyncResource["AsyncMailDomainsInfoWithResponse"]):
     """What ``client.mail.domains.info`` offers.
 
     get, update.
@@ -806,3 +806,51 @@ class AsyncMailDomainsInfoResource(AsyncResource):
         API: ``PATCH /api/v1/mail/domains/{domain}/info``
         """
         return await self._call("updateDomainMailInfo", MailDomainInfo, path={"domain": domain}, body={"email": email})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class MailWithResponse(WithResponse):
+        list = responding(MailResource.list)
+        list_v1 = responding(MailResource.list_v1)  # pyright: ignore[reportDeprecated]
+
+    class AsyncMailWithResponse(WithResponse):
+        list = aresponding(AsyncMailResource.list)
+        list_v1 = aresponding(AsyncMailResource.list_v1)  # pyright: ignore[reportDeprecated]
+
+    class MailDomainsWithResponse(WithResponse):
+        create = responding(MailDomainsResource.create)
+        batch = responding(MailDomainsResource.batch)
+        list = responding(MailDomainsResource.list)
+        create_v1 = responding(MailDomainsResource.create_v1)  # pyright: ignore[reportDeprecated]
+        batch_v1 = responding(MailDomainsResource.batch_v1)  # pyright: ignore[reportDeprecated]
+
+    class AsyncMailDomainsWithResponse(WithResponse):
+        create = aresponding(AsyncMailDomainsResource.create)
+        batch = aresponding(AsyncMailDomainsResource.batch)
+        list = aresponding(AsyncMailDomainsResource.list)
+        create_v1 = aresponding(AsyncMailDomainsResource.create_v1)  # pyright: ignore[reportDeprecated]
+        batch_v1 = aresponding(AsyncMailDomainsResource.batch_v1)  # pyright: ignore[reportDeprecated]
+
+    class MailDomainsMailboxesWithResponse(WithResponse):
+        get = responding(MailDomainsMailboxesResource.get)
+        update = responding(MailDomainsMailboxesResource.update)
+        get_v1 = responding(MailDomainsMailboxesResource.get_v1)  # pyright: ignore[reportDeprecated]
+        delete = responding(MailDomainsMailboxesResource.delete)
+        update_v1 = responding(MailDomainsMailboxesResource.update_v1)  # pyright: ignore[reportDeprecated]
+
+    class AsyncMailDomainsMailboxesWithResponse(WithResponse):
+        get = aresponding(AsyncMailDomainsMailboxesResource.get)
+        update = aresponding(AsyncMailDomainsMailboxesResource.update)
+        get_v1 = aresponding(AsyncMailDomainsMailboxesResource.get_v1)  # pyright: ignore[reportDeprecated]
+        delete = aresponding(AsyncMailDomainsMailboxesResource.delete)
+        update_v1 = aresponding(AsyncMailDomainsMailboxesResource.update_v1)  # pyright: ignore[reportDeprecated]
+
+    class MailDomainsInfoWithResponse(WithResponse):
+        get = responding(MailDomainsInfoResource.get)  # pyright: ignore[reportDeprecated]
+        update = responding(MailDomainsInfoResource.update)  # pyright: ignore[reportDeprecated]
+
+    class AsyncMailDomainsInfoWithResponse(WithResponse):
+        get = aresponding(AsyncMailDomainsInfoResource.get)  # pyright: ignore[reportDeprecated]
+        update = aresponding(AsyncMailDomainsInfoResource.update)  # pyright: ignore[reportDeprecated]

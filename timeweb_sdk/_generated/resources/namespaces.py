@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 
 if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.account import (
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     )
 
 
-class AccountResource(Resource):
+class AccountResource(Resource[WithResponse]):
     """What ``client.account`` offers.
 
     finances (resource), services (resource), status (resource), notification_settings (resource).
@@ -94,7 +94,7 @@ class AccountResource(Resource):
         return AccountNotificationSettingsResource(self._client)
 
 
-class AsyncAccountResource(AsyncResource):
+class AsyncAccountResource(AsyncResource[WithResponse]):
     """What ``client.account`` offers.
 
     finances (resource), services (resource), status (resource), notification_settings (resource).
@@ -129,7 +129,7 @@ class AsyncAccountResource(AsyncResource):
         return AsyncAccountNotificationSettingsResource(self._client)
 
 
-class PresetsResource(Resource):
+class PresetsResource(Resource[WithResponse]):
     """What ``client.presets`` offers.
 
     balancers (resource), dbs (resource), dedicated_servers (resource), k8s (resource), routers (resource), servers
@@ -207,7 +207,7 @@ class PresetsResource(Resource):
         return PresetsTypesResource(self._client)
 
 
-class AsyncPresetsResource(AsyncResource):
+class AsyncPresetsResource(AsyncResource[WithResponse]):
     """What ``client.presets`` offers.
 
     balancers (resource), dbs (resource), dedicated_servers (resource), k8s (resource), routers (resource), servers
@@ -285,7 +285,7 @@ class AsyncPresetsResource(AsyncResource):
         return AsyncPresetsTypesResource(self._client)
 
 
-class ConfiguratorResource(Resource):
+class ConfiguratorResource(Resource[WithResponse]):
     """What ``client.configurator`` offers.
 
     servers (resource), k8s (resource).
@@ -306,7 +306,7 @@ class ConfiguratorResource(Resource):
         return ConfiguratorK8sResource(self._client)
 
 
-class AsyncConfiguratorResource(AsyncResource):
+class AsyncConfiguratorResource(AsyncResource[WithResponse]):
     """What ``client.configurator`` offers.
 
     servers (resource), k8s (resource).
@@ -327,7 +327,7 @@ class AsyncConfiguratorResource(AsyncResource):
         return AsyncConfiguratorK8sResource(self._client)
 
 
-class CloudAiResource(Resource):
+class CloudAiResource(Resource[WithResponse]):
     """What ``client.cloud_ai`` offers.
 
     agents (resource), knowledge_bases (resource), models (resource), token_packages (resource).
@@ -362,7 +362,7 @@ class CloudAiResource(Resource):
         return CloudAiTokenPackagesResource(self._client)
 
 
-class AsyncCloudAiResource(AsyncResource):
+class AsyncCloudAiResource(AsyncResource[WithResponse]):
     """What ``client.cloud_ai`` offers.
 
     agents (resource), knowledge_bases (resource), models (resource), token_packages (resource).

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.network_drives import NetworkDrive, NetworkDriveAvailableResource, NetworkDrivePreset
 
 
-class NetworkDrivesResource(Waits[NetworkDrive], Resource):
+class NetworkDrivesResource(Waits[NetworkDrive], Resource["NetworkDrivesWithResponse"]):
     """What ``client.network_drives`` offers.
 
     list, create, get, update, delete, mount, unmount, available_resources (resource).
@@ -120,7 +120,7 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource):
         self._call("unmountNetworkDrive", None, path={"network_drive_id": network_drive_id})
 
 
-class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
+class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource["AsyncNetworkDrivesWithResponse"]):
     """What ``client.network_drives`` offers.
 
     list, create, get, update, delete, mount, unmount, available_resources (resource).
@@ -228,7 +228,7 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource):
         await self._call("unmountNetworkDrive", None, path={"network_drive_id": network_drive_id})
 
 
-class NetworkDrivesAvailableResourcesResource(Resource):
+class NetworkDrivesAvailableResourcesResource(Resource["NetworkDrivesAvailableResourcesWithResponse"]):
     """What ``client.network_drives.available_resources`` offers.
 
     list.
@@ -244,7 +244,7 @@ class NetworkDrivesAvailableResourcesResource(Resource):
         return self._list("getNetworkDrivesAvailableResources", NetworkDriveAvailableResource)
 
 
-class AsyncNetworkDrivesAvailableResourcesResource(AsyncResource):
+class AsyncNetworkDrivesAvailableResourcesResource(AsyncResource["AsyncNetworkDrivesAvailableResourcesWithResponse"]):
     """What ``client.network_drives.available_resources`` offers.
 
     list.
@@ -260,7 +260,7 @@ class AsyncNetworkDrivesAvailableResourcesResource(AsyncResource):
         return self._list("getNetworkDrivesAvailableResources", NetworkDriveAvailableResource)
 
 
-class PresetsNetworkDrivesResource(Resource):
+class PresetsNetworkDrivesResource(Resource["PresetsNetworkDrivesWithResponse"]):
     """What ``client.presets.network_drives`` offers.
 
     list.
@@ -276,7 +276,7 @@ class PresetsNetworkDrivesResource(Resource):
         return self._list("getNetworkDrivesPresets", NetworkDrivePreset)
 
 
-class AsyncPresetsNetworkDrivesResource(AsyncResource):
+class AsyncPresetsNetworkDrivesResource(AsyncResource["AsyncPresetsNetworkDrivesWithResponse"]):
     """What ``client.presets.network_drives`` offers.
 
     list.
@@ -290,3 +290,41 @@ class AsyncPresetsNetworkDrivesResource(AsyncResource):
         API: ``GET /api/v1/presets/network-drives``
         """
         return self._list("getNetworkDrivesPresets", NetworkDrivePreset)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class NetworkDrivesWithResponse(WithResponse):
+        list = responding(NetworkDrivesResource.list)
+        create = responding(NetworkDrivesResource.create)
+        get = responding(NetworkDrivesResource.get)
+        update = responding(NetworkDrivesResource.update)
+        delete = responding(NetworkDrivesResource.delete)
+        mount = responding(NetworkDrivesResource.mount)
+        unmount = responding(NetworkDrivesResource.unmount)
+        wait_for = responding(NetworkDrivesResource.wait_for)
+        wait_for_many = responding(NetworkDrivesResource.wait_for_many)
+
+    class AsyncNetworkDrivesWithResponse(WithResponse):
+        list = aresponding(AsyncNetworkDrivesResource.list)
+        create = aresponding(AsyncNetworkDrivesResource.create)
+        get = aresponding(AsyncNetworkDrivesResource.get)
+        update = aresponding(AsyncNetworkDrivesResource.update)
+        delete = aresponding(AsyncNetworkDrivesResource.delete)
+        mount = aresponding(AsyncNetworkDrivesResource.mount)
+        unmount = aresponding(AsyncNetworkDrivesResource.unmount)
+        wait_for = aresponding(AsyncNetworkDrivesResource.wait_for)
+        wait_for_many = aresponding(AsyncNetworkDrivesResource.wait_for_many)
+
+    class NetworkDrivesAvailableResourcesWithResponse(WithResponse):
+        list = responding(NetworkDrivesAvailableResourcesResource.list)
+
+    class AsyncNetworkDrivesAvailableResourcesWithResponse(WithResponse):
+        list = aresponding(AsyncNetworkDrivesAvailableResourcesResource.list)
+
+    class PresetsNetworkDrivesWithResponse(WithResponse):
+        list = responding(PresetsNetworkDrivesResource.list)
+
+    class AsyncPresetsNetworkDrivesWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsNetworkDrivesResource.list)

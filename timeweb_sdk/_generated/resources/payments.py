@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._generated.models.payments import Finances, ServiceCost
 
 
-class AccountFinancesResource(Resource):
+class AccountFinancesResource(Resource["AccountFinancesWithResponse"]):
     """What ``client.account.finances`` offers.
 
     get.
@@ -27,7 +28,7 @@ class AccountFinancesResource(Resource):
         return self._call("getFinances", Finances)
 
 
-class AsyncAccountFinancesResource(AsyncResource):
+class AsyncAccountFinancesResource(AsyncResource["AsyncAccountFinancesWithResponse"]):
     """What ``client.account.finances`` offers.
 
     get.
@@ -44,7 +45,7 @@ class AsyncAccountFinancesResource(AsyncResource):
         return await self._call("getFinances", Finances)
 
 
-class AccountServicesResource(Resource):
+class AccountServicesResource(Resource[WithResponse]):
     """What ``client.account.services`` offers.
 
     cost (resource).
@@ -56,7 +57,7 @@ class AccountServicesResource(Resource):
         return AccountServicesCostResource(self._client)
 
 
-class AsyncAccountServicesResource(AsyncResource):
+class AsyncAccountServicesResource(AsyncResource[WithResponse]):
     """What ``client.account.services`` offers.
 
     cost (resource).
@@ -68,7 +69,7 @@ class AsyncAccountServicesResource(AsyncResource):
         return AsyncAccountServicesCostResource(self._client)
 
 
-class AccountServicesCostResource(Resource):
+class AccountServicesCostResource(Resource["AccountServicesCostWithResponse"]):
     """What ``client.account.services.cost`` offers.
 
     list.
@@ -85,7 +86,7 @@ class AccountServicesCostResource(Resource):
         return self._list("getServicePrices", ServiceCost)
 
 
-class AsyncAccountServicesCostResource(AsyncResource):
+class AsyncAccountServicesCostResource(AsyncResource["AsyncAccountServicesCostWithResponse"]):
     """What ``client.account.services.cost`` offers.
 
     list.
@@ -100,3 +101,19 @@ class AsyncAccountServicesCostResource(AsyncResource):
         API: ``GET /api/v1/account/services/cost``
         """
         return self._list("getServicePrices", ServiceCost)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class AccountFinancesWithResponse(WithResponse):
+        get = responding(AccountFinancesResource.get)
+
+    class AsyncAccountFinancesWithResponse(WithResponse):
+        get = aresponding(AsyncAccountFinancesResource.get)
+
+    class AccountServicesCostWithResponse(WithResponse):
+        list = responding(AccountServicesCostResource.list)
+
+    class AsyncAccountServicesCostWithResponse(WithResponse):
+        list = aresponding(AsyncAccountServicesCostResource.list)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.balancers import Balancer
 from timeweb_sdk._generated.models.databases import Database
@@ -17,7 +17,7 @@ from timeweb_sdk._generated.models.s3 import Bucket
 from timeweb_sdk._generated.models.servers import Server
 
 
-class ProjectsResource(Resource):
+class ProjectsResource(Resource["ProjectsWithResponse"]):
     """What ``client.projects`` offers.
 
     list, create, get, delete, update, resources (resource).
@@ -98,7 +98,7 @@ class ProjectsResource(Resource):
         )
 
 
-class AsyncProjectsResource(AsyncResource):
+class AsyncProjectsResource(AsyncResource["AsyncProjectsWithResponse"]):
     """What ``client.projects`` offers.
 
     list, create, get, delete, update, resources (resource).
@@ -181,7 +181,7 @@ class AsyncProjectsResource(AsyncResource):
         )
 
 
-class ProjectsResourcesResource(Resource):
+class ProjectsResourcesResource(Resource["ProjectsResourcesWithResponse"]):
     """What ``client.projects.resources`` offers.
 
     get, transfer, balancers (resource), buckets (resource), clusters (resource), servers (resource), databases
@@ -258,7 +258,7 @@ class ProjectsResourcesResource(Resource):
         )
 
 
-class AsyncProjectsResourcesResource(AsyncResource):
+class AsyncProjectsResourcesResource(AsyncResource["AsyncProjectsResourcesWithResponse"]):
     """What ``client.projects.resources`` offers.
 
     get, transfer, balancers (resource), buckets (resource), clusters (resource), servers (resource), databases
@@ -335,7 +335,7 @@ class AsyncProjectsResourcesResource(AsyncResource):
         )
 
 
-class ProjectsResourcesBalancersResource(Resource):
+class ProjectsResourcesBalancersResource(Resource["ProjectsResourcesBalancersWithResponse"]):
     """What ``client.projects.resources.balancers`` offers.
 
     list, create, list_all.
@@ -374,7 +374,7 @@ class ProjectsResourcesBalancersResource(Resource):
         return self._list("getAccountBalancers", Balancer)
 
 
-class AsyncProjectsResourcesBalancersResource(AsyncResource):
+class AsyncProjectsResourcesBalancersResource(AsyncResource["AsyncProjectsResourcesBalancersWithResponse"]):
     """What ``client.projects.resources.balancers`` offers.
 
     list, create, list_all.
@@ -413,7 +413,7 @@ class AsyncProjectsResourcesBalancersResource(AsyncResource):
         return self._list("getAccountBalancers", Balancer)
 
 
-class ProjectsResourcesBucketsResource(Resource):
+class ProjectsResourcesBucketsResource(Resource["ProjectsResourcesBucketsWithResponse"]):
     """What ``client.projects.resources.buckets`` offers.
 
     list, create, list_all.
@@ -452,7 +452,7 @@ class ProjectsResourcesBucketsResource(Resource):
         return self._list("getAccountStorages", Bucket)
 
 
-class AsyncProjectsResourcesBucketsResource(AsyncResource):
+class AsyncProjectsResourcesBucketsResource(AsyncResource["AsyncProjectsResourcesBucketsWithResponse"]):
     """What ``client.projects.resources.buckets`` offers.
 
     list, create, list_all.
@@ -491,7 +491,7 @@ class AsyncProjectsResourcesBucketsResource(AsyncResource):
         return self._list("getAccountStorages", Bucket)
 
 
-class ProjectsResourcesClustersResource(Resource):
+class ProjectsResourcesClustersResource(Resource["ProjectsResourcesClustersWithResponse"]):
     """What ``client.projects.resources.clusters`` offers.
 
     list, create, list_all.
@@ -530,7 +530,7 @@ class ProjectsResourcesClustersResource(Resource):
         return self._list("getAccountClusters", ProjectCluster)
 
 
-class AsyncProjectsResourcesClustersResource(AsyncResource):
+class AsyncProjectsResourcesClustersResource(AsyncResource["AsyncProjectsResourcesClustersWithResponse"]):
     """What ``client.projects.resources.clusters`` offers.
 
     list, create, list_all.
@@ -569,7 +569,7 @@ class AsyncProjectsResourcesClustersResource(AsyncResource):
         return self._list("getAccountClusters", ProjectCluster)
 
 
-class ProjectsResourcesServersResource(Resource):
+class ProjectsResourcesServersResource(Resource["ProjectsResourcesServersWithResponse"]):
     """What ``client.projects.resources.servers`` offers.
 
     list, create, list_all.
@@ -608,7 +608,7 @@ class ProjectsResourcesServersResource(Resource):
         return self._list("getAccountServers", Server)
 
 
-class AsyncProjectsResourcesServersResource(AsyncResource):
+class AsyncProjectsResourcesServersResource(AsyncResource["AsyncProjectsResourcesServersWithResponse"]):
     """What ``client.projects.resources.servers`` offers.
 
     list, create, list_all.
@@ -647,7 +647,7 @@ class AsyncProjectsResourcesServersResource(AsyncResource):
         return self._list("getAccountServers", Server)
 
 
-class ProjectsResourcesDatabasesResource(Resource):
+class ProjectsResourcesDatabasesResource(Resource["ProjectsResourcesDatabasesWithResponse"]):
     """What ``client.projects.resources.databases`` offers.
 
     list, create, list_all.
@@ -686,7 +686,7 @@ class ProjectsResourcesDatabasesResource(Resource):
         return self._list("getAccountDatabases", Database)
 
 
-class AsyncProjectsResourcesDatabasesResource(AsyncResource):
+class AsyncProjectsResourcesDatabasesResource(AsyncResource["AsyncProjectsResourcesDatabasesWithResponse"]):
     """What ``client.projects.resources.databases`` offers.
 
     list, create, list_all.
@@ -725,7 +725,7 @@ class AsyncProjectsResourcesDatabasesResource(AsyncResource):
         return self._list("getAccountDatabases", Database)
 
 
-class ProjectsResourcesDedicatedResource(Resource):
+class ProjectsResourcesDedicatedResource(Resource["ProjectsResourcesDedicatedWithResponse"]):
     """What ``client.projects.resources.dedicated`` offers.
 
     list, create, list_all.
@@ -764,7 +764,7 @@ class ProjectsResourcesDedicatedResource(Resource):
         return self._list("getAccountDedicatedServers", DedicatedServer)
 
 
-class AsyncProjectsResourcesDedicatedResource(AsyncResource):
+class AsyncProjectsResourcesDedicatedResource(AsyncResource["AsyncProjectsResourcesDedicatedWithResponse"]):
     """What ``client.projects.resources.dedicated`` offers.
 
     list, create, list_all.
@@ -801,3 +801,89 @@ class AsyncProjectsResourcesDedicatedResource(AsyncResource):
         API: ``GET /api/v1/projects/resources/dedicated``
         """
         return self._list("getAccountDedicatedServers", DedicatedServer)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class ProjectsWithResponse(WithResponse):
+        list = responding(ProjectsResource.list)
+        create = responding(ProjectsResource.create)
+        get = responding(ProjectsResource.get)
+        delete = responding(ProjectsResource.delete)
+        update = responding(ProjectsResource.update)
+
+    class AsyncProjectsWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResource.list)
+        create = aresponding(AsyncProjectsResource.create)
+        get = aresponding(AsyncProjectsResource.get)
+        delete = aresponding(AsyncProjectsResource.delete)
+        update = aresponding(AsyncProjectsResource.update)
+
+    class ProjectsResourcesWithResponse(WithResponse):
+        get = responding(ProjectsResourcesResource.get)
+        transfer = responding(ProjectsResourcesResource.transfer)
+
+    class AsyncProjectsResourcesWithResponse(WithResponse):
+        get = aresponding(AsyncProjectsResourcesResource.get)
+        transfer = aresponding(AsyncProjectsResourcesResource.transfer)
+
+    class ProjectsResourcesBalancersWithResponse(WithResponse):
+        list = responding(ProjectsResourcesBalancersResource.list)
+        create = responding(ProjectsResourcesBalancersResource.create)
+        list_all = responding(ProjectsResourcesBalancersResource.list_all)
+
+    class AsyncProjectsResourcesBalancersWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesBalancersResource.list)
+        create = aresponding(AsyncProjectsResourcesBalancersResource.create)
+        list_all = aresponding(AsyncProjectsResourcesBalancersResource.list_all)
+
+    class ProjectsResourcesBucketsWithResponse(WithResponse):
+        list = responding(ProjectsResourcesBucketsResource.list)
+        create = responding(ProjectsResourcesBucketsResource.create)
+        list_all = responding(ProjectsResourcesBucketsResource.list_all)
+
+    class AsyncProjectsResourcesBucketsWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesBucketsResource.list)
+        create = aresponding(AsyncProjectsResourcesBucketsResource.create)
+        list_all = aresponding(AsyncProjectsResourcesBucketsResource.list_all)
+
+    class ProjectsResourcesClustersWithResponse(WithResponse):
+        list = responding(ProjectsResourcesClustersResource.list)
+        create = responding(ProjectsResourcesClustersResource.create)
+        list_all = responding(ProjectsResourcesClustersResource.list_all)
+
+    class AsyncProjectsResourcesClustersWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesClustersResource.list)
+        create = aresponding(AsyncProjectsResourcesClustersResource.create)
+        list_all = aresponding(AsyncProjectsResourcesClustersResource.list_all)
+
+    class ProjectsResourcesServersWithResponse(WithResponse):
+        list = responding(ProjectsResourcesServersResource.list)
+        create = responding(ProjectsResourcesServersResource.create)
+        list_all = responding(ProjectsResourcesServersResource.list_all)
+
+    class AsyncProjectsResourcesServersWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesServersResource.list)
+        create = aresponding(AsyncProjectsResourcesServersResource.create)
+        list_all = aresponding(AsyncProjectsResourcesServersResource.list_all)
+
+    class ProjectsResourcesDatabasesWithResponse(WithResponse):
+        list = responding(ProjectsResourcesDatabasesResource.list)
+        create = responding(ProjectsResourcesDatabasesResource.create)
+        list_all = responding(ProjectsResourcesDatabasesResource.list_all)
+
+    class AsyncProjectsResourcesDatabasesWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesDatabasesResource.list)
+        create = aresponding(AsyncProjectsResourcesDatabasesResource.create)
+        list_all = aresponding(AsyncProjectsResourcesDatabasesResource.list_all)
+
+    class ProjectsResourcesDedicatedWithResponse(WithResponse):
+        list = responding(ProjectsResourcesDedicatedResource.list)
+        create = responding(ProjectsResourcesDedicatedResource.create)
+        list_all = responding(ProjectsResourcesDedicatedResource.list_all)
+
+    class AsyncProjectsResourcesDedicatedWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesDedicatedResource.list)
+        create = aresponding(AsyncProjectsResourcesDedicatedResource.create)
+        list_all = aresponding(AsyncProjectsResourcesDedicatedResource.list_all)

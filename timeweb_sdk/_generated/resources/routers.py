@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.routers import (
     AvailableNetwork,
@@ -36,7 +36,7 @@ from timeweb_sdk._generated.params.routers import (
 )
 
 
-class RoutersResource(Waits[Router], Resource):
+class RoutersResource(Waits[Router], Resource["RoutersWithResponse"]):
     """What ``client.routers`` offers.
 
     list, create, get, update, delete, networks (resource), statistics (resource), dnat_rules (resource), static_routes
@@ -147,7 +147,7 @@ class RoutersResource(Waits[Router], Resource):
         self._call("deleteRouter", None, path={"router_id": router_id})
 
 
-class AsyncRoutersResource(AsyncWaits[Router], AsyncResource):
+class AsyncRoutersResource(AsyncWaits[Router], AsyncResource["AsyncRoutersWithResponse"]):
     """What ``client.routers`` offers.
 
     list, create, get, update, delete, networks (resource), statistics (resource), dnat_rules (resource), static_routes
@@ -258,7 +258,7 @@ class AsyncRoutersResource(AsyncWaits[Router], AsyncResource):
         await self._call("deleteRouter", None, path={"router_id": router_id})
 
 
-class RoutersNetworksResource(Resource):
+class RoutersNetworksResource(Resource["RoutersNetworksWithResponse"]):
     """What ``client.routers.networks`` offers.
 
     list, create, update_many, update_by_network_name, delete, available (resource), nat (resource).
@@ -346,7 +346,7 @@ class RoutersNetworksResource(Resource):
         self._call("deleteRouterNetwork", None, path={"router_id": router_id, "network_name": network_name})
 
 
-class AsyncRoutersNetworksResource(AsyncResource):
+class AsyncRoutersNetworksResource(AsyncResource["AsyncRoutersNetworksWithResponse"]):
     """What ``client.routers.networks`` offers.
 
     list, create, update_many, update_by_network_name, delete, available (resource), nat (resource).
@@ -434,7 +434,7 @@ class AsyncRoutersNetworksResource(AsyncResource):
         await self._call("deleteRouterNetwork", None, path={"router_id": router_id, "network_name": network_name})
 
 
-class RoutersNetworksAvailableResource(Resource):
+class RoutersNetworksAvailableResource(Resource["RoutersNetworksAvailableWithResponse"]):
     """What ``client.routers.networks.available`` offers.
 
     list.
@@ -450,7 +450,7 @@ class RoutersNetworksAvailableResource(Resource):
         return self._list("getRouterAvailableNetworks", AvailableNetwork)
 
 
-class AsyncRoutersNetworksAvailableResource(AsyncResource):
+class AsyncRoutersNetworksAvailableResource(AsyncResource["AsyncRoutersNetworksAvailableWithResponse"]):
     """What ``client.routers.networks.available`` offers.
 
     list.
@@ -466,7 +466,7 @@ class AsyncRoutersNetworksAvailableResource(AsyncResource):
         return self._list("getRouterAvailableNetworks", AvailableNetwork)
 
 
-class RoutersStatisticsResource(Resource):
+class RoutersStatisticsResource(Resource["RoutersStatisticsWithResponse"]):
     """What ``client.routers.statistics`` offers.
 
     list.
@@ -495,7 +495,7 @@ class RoutersStatisticsResource(Resource):
         )
 
 
-class AsyncRoutersStatisticsResource(AsyncResource):
+class AsyncRoutersStatisticsResource(AsyncResource["AsyncRoutersStatisticsWithResponse"]):
     """What ``client.routers.statistics`` offers.
 
     list.
@@ -524,7 +524,7 @@ class AsyncRoutersStatisticsResource(AsyncResource):
         )
 
 
-class RoutersNetworksNatResource(Resource):
+class RoutersNetworksNatResource(Resource["RoutersNetworksNatWithResponse"]):
     """What ``client.routers.networks.nat`` offers.
 
     update, delete.
@@ -561,7 +561,7 @@ class RoutersNetworksNatResource(Resource):
         return self._call("deleteRouterNat", Router, path={"router_id": router_id, "network_name": network_name})
 
 
-class AsyncRoutersNetworksNatResource(AsyncResource):
+class AsyncRoutersNetworksNatResource(AsyncResource["AsyncRoutersNetworksNatWithResponse"]):
     """What ``client.routers.networks.nat`` offers.
 
     update, delete.
@@ -598,7 +598,7 @@ class AsyncRoutersNetworksNatResource(AsyncResource):
         return await self._call("deleteRouterNat", Router, path={"router_id": router_id, "network_name": network_name})
 
 
-class RoutersDnatRulesResource(Resource):
+class RoutersDnatRulesResource(Resource["RoutersDnatRulesWithResponse"]):
     """What ``client.routers.dnat_rules`` offers.
 
     list, create, get, delete.
@@ -655,7 +655,7 @@ class RoutersDnatRulesResource(Resource):
         self._call("deleteDnat", None, path={"router_id": router_id, "dnat_id": dnat_id})
 
 
-class AsyncRoutersDnatRulesResource(AsyncResource):
+class AsyncRoutersDnatRulesResource(AsyncResource["AsyncRoutersDnatRulesWithResponse"]):
     """What ``client.routers.dnat_rules`` offers.
 
     list, create, get, delete.
@@ -712,7 +712,7 @@ class AsyncRoutersDnatRulesResource(AsyncResource):
         await self._call("deleteDnat", None, path={"router_id": router_id, "dnat_id": dnat_id})
 
 
-class RoutersStaticRoutesResource(Resource):
+class RoutersStaticRoutesResource(Resource["RoutersStaticRoutesWithResponse"]):
     """What ``client.routers.static_routes`` offers.
 
     list, create, delete, available (resource).
@@ -758,7 +758,7 @@ class RoutersStaticRoutesResource(Resource):
         self._call("deleteStaticRoute", None, path={"router_id": router_id, "static_route_id": static_route_id})
 
 
-class AsyncRoutersStaticRoutesResource(AsyncResource):
+class AsyncRoutersStaticRoutesResource(AsyncResource["AsyncRoutersStaticRoutesWithResponse"]):
     """What ``client.routers.static_routes`` offers.
 
     list, create, delete, available (resource).
@@ -804,7 +804,7 @@ class AsyncRoutersStaticRoutesResource(AsyncResource):
         await self._call("deleteStaticRoute", None, path={"router_id": router_id, "static_route_id": static_route_id})
 
 
-class RoutersStaticRoutesAvailableResource(Resource):
+class RoutersStaticRoutesAvailableResource(Resource["RoutersStaticRoutesAvailableWithResponse"]):
     """What ``client.routers.static_routes.available`` offers.
 
     list.
@@ -820,7 +820,7 @@ class RoutersStaticRoutesAvailableResource(Resource):
         return self._list("getAvailableStaticRoutes", AvailableStaticRoute, path={"router_id": router_id})
 
 
-class AsyncRoutersStaticRoutesAvailableResource(AsyncResource):
+class AsyncRoutersStaticRoutesAvailableResource(AsyncResource["AsyncRoutersStaticRoutesAvailableWithResponse"]):
     """What ``client.routers.static_routes.available`` offers.
 
     list.
@@ -836,7 +836,7 @@ class AsyncRoutersStaticRoutesAvailableResource(AsyncResource):
         return self._list("getAvailableStaticRoutes", AvailableStaticRoute, path={"router_id": router_id})
 
 
-class PresetsRoutersResource(Resource):
+class PresetsRoutersResource(Resource["PresetsRoutersWithResponse"]):
     """What ``client.presets.routers`` offers.
 
     list.
@@ -852,7 +852,7 @@ class PresetsRoutersResource(Resource):
         return self._list("getRouterPresets", RouterPreset)
 
 
-class AsyncPresetsRoutersResource(AsyncResource):
+class AsyncPresetsRoutersResource(AsyncResource["AsyncPresetsRoutersWithResponse"]):
     """What ``client.presets.routers`` offers.
 
     list.
@@ -866,3 +866,93 @@ class AsyncPresetsRoutersResource(AsyncResource):
         API: ``GET /api/v1/presets/routers``
         """
         return self._list("getRouterPresets", RouterPreset)
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class RoutersWithResponse(WithResponse):
+        list = responding(RoutersResource.list)
+        create = responding(RoutersResource.create)
+        get = responding(RoutersResource.get)
+        update = responding(RoutersResource.update)
+        delete = responding(RoutersResource.delete)
+        wait_for = responding(RoutersResource.wait_for)
+        wait_for_many = responding(RoutersResource.wait_for_many)
+
+    class AsyncRoutersWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersResource.list)
+        create = aresponding(AsyncRoutersResource.create)
+        get = aresponding(AsyncRoutersResource.get)
+        update = aresponding(AsyncRoutersResource.update)
+        delete = aresponding(AsyncRoutersResource.delete)
+        wait_for = aresponding(AsyncRoutersResource.wait_for)
+        wait_for_many = aresponding(AsyncRoutersResource.wait_for_many)
+
+    class RoutersNetworksWithResponse(WithResponse):
+        list = responding(RoutersNetworksResource.list)
+        create = responding(RoutersNetworksResource.create)
+        update_many = responding(RoutersNetworksResource.update_many)
+        update_by_network_name = responding(RoutersNetworksResource.update_by_network_name)
+        delete = responding(RoutersNetworksResource.delete)
+
+    class AsyncRoutersNetworksWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersNetworksResource.list)
+        create = aresponding(AsyncRoutersNetworksResource.create)
+        update_many = aresponding(AsyncRoutersNetworksResource.update_many)
+        update_by_network_name = aresponding(AsyncRoutersNetworksResource.update_by_network_name)
+        delete = aresponding(AsyncRoutersNetworksResource.delete)
+
+    class RoutersNetworksAvailableWithResponse(WithResponse):
+        list = responding(RoutersNetworksAvailableResource.list)
+
+    class AsyncRoutersNetworksAvailableWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersNetworksAvailableResource.list)
+
+    class RoutersStatisticsWithResponse(WithResponse):
+        list = responding(RoutersStatisticsResource.list)
+
+    class AsyncRoutersStatisticsWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersStatisticsResource.list)
+
+    class RoutersNetworksNatWithResponse(WithResponse):
+        update = responding(RoutersNetworksNatResource.update)
+        delete = responding(RoutersNetworksNatResource.delete)
+
+    class AsyncRoutersNetworksNatWithResponse(WithResponse):
+        update = aresponding(AsyncRoutersNetworksNatResource.update)
+        delete = aresponding(AsyncRoutersNetworksNatResource.delete)
+
+    class RoutersDnatRulesWithResponse(WithResponse):
+        list = responding(RoutersDnatRulesResource.list)
+        create = responding(RoutersDnatRulesResource.create)
+        get = responding(RoutersDnatRulesResource.get)
+        delete = responding(RoutersDnatRulesResource.delete)
+
+    class AsyncRoutersDnatRulesWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersDnatRulesResource.list)
+        create = aresponding(AsyncRoutersDnatRulesResource.create)
+        get = aresponding(AsyncRoutersDnatRulesResource.get)
+        delete = aresponding(AsyncRoutersDnatRulesResource.delete)
+
+    class RoutersStaticRoutesWithResponse(WithResponse):
+        list = responding(RoutersStaticRoutesResource.list)
+        create = responding(RoutersStaticRoutesResource.create)
+        delete = responding(RoutersStaticRoutesResource.delete)
+
+    class AsyncRoutersStaticRoutesWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersStaticRoutesResource.list)
+        create = aresponding(AsyncRoutersStaticRoutesResource.create)
+        delete = aresponding(AsyncRoutersStaticRoutesResource.delete)
+
+    class RoutersStaticRoutesAvailableWithResponse(WithResponse):
+        list = responding(RoutersStaticRoutesAvailableResource.list)
+
+    class AsyncRoutersStaticRoutesAvailableWithResponse(WithResponse):
+        list = aresponding(AsyncRoutersStaticRoutesAvailableResource.list)
+
+    class PresetsRoutersWithResponse(WithResponse):
+        list = responding(PresetsRoutersResource.list)
+
+    class AsyncPresetsRoutersWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsRoutersResource.list)

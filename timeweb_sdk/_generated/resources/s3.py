@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.s3 import (
     AddedBucketSubdomain,
@@ -26,7 +26,7 @@ from timeweb_sdk._generated.models.s3 import (
 from timeweb_sdk._generated.params.s3 import BucketConfiguratorInputParams, BucketConfiguratorUpdateParams
 
 
-class StoragesResource(Resource):
+class StoragesResource(Resource["StoragesWithResponse"]):
     """What ``client.storages`` offers.
 
     transfer, buckets (resource), users (resource), certificates (resource).
@@ -89,7 +89,7 @@ class StoragesResource(Resource):
         )
 
 
-class AsyncStoragesResource(AsyncResource):
+class AsyncStoragesResource(AsyncResource["AsyncStoragesWithResponse"]):
     """What ``client.storages`` offers.
 
     transfer, buckets (resource), users (resource), certificates (resource).
@@ -152,7 +152,7 @@ class AsyncStoragesResource(AsyncResource):
         )
 
 
-class StoragesBucketsResource(Waits[Bucket], Resource):
+class StoragesBucketsResource(Waits[Bucket], Resource["StoragesBucketsWithResponse"]):
     """What ``client.storages.buckets`` offers.
 
     list, create, get, delete, update, transfer_status (resource), subdomains (resource).
@@ -271,7 +271,7 @@ class StoragesBucketsResource(Waits[Bucket], Resource):
         )
 
 
-class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource):
+class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource["AsyncStoragesBucketsWithResponse"]):
     """What ``client.storages.buckets`` offers.
 
     list, create, get, delete, update, transfer_status (resource), subdomains (resource).
@@ -390,7 +390,7 @@ class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource):
         )
 
 
-class PresetsStoragesResource(Resource):
+class PresetsStoragesResource(Resource["PresetsStoragesWithResponse"]):
     """What ``client.presets.storages`` offers.
 
     list.
@@ -406,7 +406,7 @@ class PresetsStoragesResource(Resource):
         return self._list("getStoragesPresets", BucketPreset)
 
 
-class AsyncPresetsStoragesResource(AsyncResource):
+class AsyncPresetsStoragesResource(AsyncResource["AsyncPresetsStoragesWithResponse"]):
     """What ``client.presets.storages`` offers.
 
     list.
@@ -422,7 +422,7 @@ class AsyncPresetsStoragesResource(AsyncResource):
         return self._list("getStoragesPresets", BucketPreset)
 
 
-class StoragesUsersResource(Waits[StorageIamUser], Resource):
+class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithResponse"]):
     """What ``client.storages.users`` offers.
 
     list_v1, update, list, create, get, delete.
@@ -490,7 +490,7 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource):
         self._call("deleteStorageUserV2", None, path={"user_id": user_id})
 
 
-class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource):
+class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource["AsyncStoragesUsersWithResponse"]):
     """What ``client.storages.users`` offers.
 
     list_v1, update, list, create, get, delete.
@@ -558,7 +558,7 @@ class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource):
         await self._call("deleteStorageUserV2", None, path={"user_id": user_id})
 
 
-class StoragesBucketsTransferStatusResource(Waits[BucketTransferStatus], Resource):
+class StoragesBucketsTransferStatusResource(Waits[BucketTransferStatus], Resource["StoragesBucketsTransferStatusWithResponse"]):
     """What ``client.storages.buckets.transfer_status`` offers.
 
     get.
@@ -574,7 +574,9 @@ class StoragesBucketsTransferStatusResource(Waits[BucketTransferStatus], Resourc
         return self._call("getStorageTransferStatus", BucketTransferStatus, path={"bucket_id": bucket_id})
 
 
-class AsyncStoragesBucketsTransferStatusResource(AsyncWaits[BucketTransferStatus], AsyncResource):
+class AsyncStoragesBucketsTransferStatusResource(
+    AsyncWaits[BucketTransferStatus], AsyncResource["AsyncStoragesBucketsTransferStatusWithResponse"]
+):
     """What ``client.storages.buckets.transfer_status`` offers.
 
     get.
@@ -590,7 +592,7 @@ class AsyncStoragesBucketsTransferStatusResource(AsyncWaits[BucketTransferStatus
         return await self._call("getStorageTransferStatus", BucketTransferStatus, path={"bucket_id": bucket_id})
 
 
-class StoragesBucketsSubdomainsResource(Resource):
+class StoragesBucketsSubdomainsResource(Resource["StoragesBucketsSubdomainsWithResponse"]):
     """What ``client.storages.buckets.subdomains`` offers.
 
     list, create, delete.
@@ -636,7 +638,7 @@ class StoragesBucketsSubdomainsResource(Resource):
         )
 
 
-class AsyncStoragesBucketsSubdomainsResource(AsyncResource):
+class AsyncStoragesBucketsSubdomainsResource(AsyncResource["AsyncStoragesBucketsSubdomainsWithResponse"]):
     """What ``client.storages.buckets.subdomains`` offers.
 
     list, create, delete.
@@ -682,7 +684,7 @@ class AsyncStoragesBucketsSubdomainsResource(AsyncResource):
         )
 
 
-class StoragesCertificatesResource(Resource):
+class StoragesCertificatesResource(Resource["StoragesCertificatesWithResponse"]):
     """What ``client.storages.certificates`` offers.
 
     generate.
@@ -702,7 +704,7 @@ class StoragesCertificatesResource(Resource):
         self._call("addStorageSubdomainCertificate", None, body={"subdomain": subdomain})
 
 
-class AsyncStoragesCertificatesResource(AsyncResource):
+class AsyncStoragesCertificatesResource(AsyncResource["AsyncStoragesCertificatesWithResponse"]):
     """What ``client.storages.certificates`` offers.
 
     generate.
@@ -720,3 +722,83 @@ class AsyncStoragesCertificatesResource(AsyncResource):
         API: ``POST /api/v1/storages/certificates/generate``
         """
         await self._call("addStorageSubdomainCertificate", None, body={"subdomain": subdomain})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class StoragesWithResponse(WithResponse):
+        transfer = responding(StoragesResource.transfer)
+
+    class AsyncStoragesWithResponse(WithResponse):
+        transfer = aresponding(AsyncStoragesResource.transfer)
+
+    class StoragesBucketsWithResponse(WithResponse):
+        list = responding(StoragesBucketsResource.list)
+        create = responding(StoragesBucketsResource.create)
+        get = responding(StoragesBucketsResource.get)
+        delete = responding(StoragesBucketsResource.delete)
+        update = responding(StoragesBucketsResource.update)
+        wait_for = responding(StoragesBucketsResource.wait_for)
+        wait_for_many = responding(StoragesBucketsResource.wait_for_many)
+
+    class AsyncStoragesBucketsWithResponse(WithResponse):
+        list = aresponding(AsyncStoragesBucketsResource.list)
+        create = aresponding(AsyncStoragesBucketsResource.create)
+        get = aresponding(AsyncStoragesBucketsResource.get)
+        delete = aresponding(AsyncStoragesBucketsResource.delete)
+        update = aresponding(AsyncStoragesBucketsResource.update)
+        wait_for = aresponding(AsyncStoragesBucketsResource.wait_for)
+        wait_for_many = aresponding(AsyncStoragesBucketsResource.wait_for_many)
+
+    class PresetsStoragesWithResponse(WithResponse):
+        list = responding(PresetsStoragesResource.list)
+
+    class AsyncPresetsStoragesWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsStoragesResource.list)
+
+    class StoragesUsersWithResponse(WithResponse):
+        list_v1 = responding(StoragesUsersResource.list_v1)
+        update = responding(StoragesUsersResource.update)
+        list = responding(StoragesUsersResource.list)
+        create = responding(StoragesUsersResource.create)
+        get = responding(StoragesUsersResource.get)
+        delete = responding(StoragesUsersResource.delete)
+        wait_for = responding(StoragesUsersResource.wait_for)
+        wait_for_many = responding(StoragesUsersResource.wait_for_many)
+
+    class AsyncStoragesUsersWithResponse(WithResponse):
+        list_v1 = aresponding(AsyncStoragesUsersResource.list_v1)
+        update = aresponding(AsyncStoragesUsersResource.update)
+        list = aresponding(AsyncStoragesUsersResource.list)
+        create = aresponding(AsyncStoragesUsersResource.create)
+        get = aresponding(AsyncStoragesUsersResource.get)
+        delete = aresponding(AsyncStoragesUsersResource.delete)
+        wait_for = aresponding(AsyncStoragesUsersResource.wait_for)
+        wait_for_many = aresponding(AsyncStoragesUsersResource.wait_for_many)
+
+    class StoragesBucketsTransferStatusWithResponse(WithResponse):
+        get = responding(StoragesBucketsTransferStatusResource.get)
+        wait_for = responding(StoragesBucketsTransferStatusResource.wait_for)
+        wait_for_many = responding(StoragesBucketsTransferStatusResource.wait_for_many)
+
+    class AsyncStoragesBucketsTransferStatusWithResponse(WithResponse):
+        get = aresponding(AsyncStoragesBucketsTransferStatusResource.get)
+        wait_for = aresponding(AsyncStoragesBucketsTransferStatusResource.wait_for)
+        wait_for_many = aresponding(AsyncStoragesBucketsTransferStatusResource.wait_for_many)
+
+    class StoragesBucketsSubdomainsWithResponse(WithResponse):
+        list = responding(StoragesBucketsSubdomainsResource.list)
+        create = responding(StoragesBucketsSubdomainsResource.create)
+        delete = responding(StoragesBucketsSubdomainsResource.delete)
+
+    class AsyncStoragesBucketsSubdomainsWithResponse(WithResponse):
+        list = aresponding(AsyncStoragesBucketsSubdomainsResource.list)
+        create = aresponding(AsyncStoragesBucketsSubdomainsResource.create)
+        delete = aresponding(AsyncStoragesBucketsSubdomainsResource.delete)
+
+    class StoragesCertificatesWithResponse(WithResponse):
+        generate = responding(StoragesCertificatesResource.generate)
+
+    class AsyncStoragesCertificatesWithResponse(WithResponse):
+        generate = aresponding(AsyncStoragesCertificatesResource.generate)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits
+from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.databases import AutoBackupSettings
 from timeweb_sdk._generated.models.kubernetes import ServerConfigurator
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.ssh import AsyncServersSshKeysResource, ServersSshKeysResource
 
 
-class ServersResource(Waits[Server], Resource):
+class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
     """What ``client.servers`` offers.
 
     list, create, get, delete, update, action, clone, hard_shutdown, shutdown, reset_password, start, reboot,
@@ -371,7 +371,7 @@ class ServersResource(Waits[Server], Resource):
         self._call("imageUnmountAndServerReload", None, path={"server_id": server_id})
 
 
-class AsyncServersResource(AsyncWaits[Server], AsyncResource):
+class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithResponse"]):
     """What ``client.servers`` offers.
 
     list, create, get, delete, update, action, clone, hard_shutdown, shutdown, reset_password, start, reboot,
@@ -700,7 +700,7 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource):
         await self._call("imageUnmountAndServerReload", None, path={"server_id": server_id})
 
 
-class ServersStatisticsResource(Resource):
+class ServersStatisticsResource(Resource["ServersStatisticsWithResponse"]):
     """What ``client.servers.statistics`` offers.
 
     get, list.
@@ -751,7 +751,7 @@ class ServersStatisticsResource(Resource):
         )
 
 
-class AsyncServersStatisticsResource(AsyncResource):
+class AsyncServersStatisticsResource(AsyncResource["AsyncServersStatisticsWithResponse"]):
     """What ``client.servers.statistics`` offers.
 
     get, list.
@@ -802,7 +802,7 @@ class AsyncServersStatisticsResource(AsyncResource):
         )
 
 
-class OsResource(Resource):
+class OsResource(Resource[WithResponse]):
     """What ``client.os`` offers.
 
     servers (resource).
@@ -814,7 +814,7 @@ class OsResource(Resource):
         return OsServersResource(self._client)
 
 
-class AsyncOsResource(AsyncResource):
+class AsyncOsResource(AsyncResource[WithResponse]):
     """What ``client.os`` offers.
 
     servers (resource).
@@ -826,7 +826,7 @@ class AsyncOsResource(AsyncResource):
         return AsyncOsServersResource(self._client)
 
 
-class OsServersResource(Resource):
+class OsServersResource(Resource["OsServersWithResponse"]):
     """What ``client.os.servers`` offers.
 
     list.
@@ -842,7 +842,7 @@ class OsServersResource(Resource):
         return self._list("getOsList", OperatingSystem)
 
 
-class AsyncOsServersResource(AsyncResource):
+class AsyncOsServersResource(AsyncResource["AsyncOsServersWithResponse"]):
     """What ``client.os.servers`` offers.
 
     list.
@@ -858,7 +858,7 @@ class AsyncOsServersResource(AsyncResource):
         return self._list("getOsList", OperatingSystem)
 
 
-class PresetsServersResource(Resource):
+class PresetsServersResource(Resource["PresetsServersWithResponse"]):
     """What ``client.presets.servers`` offers.
 
     list.
@@ -876,7 +876,7 @@ class PresetsServersResource(Resource):
         return self._list("getServersPresets", ServerPreset)
 
 
-class AsyncPresetsServersResource(AsyncResource):
+class AsyncPresetsServersResource(AsyncResource["AsyncPresetsServersWithResponse"]):
     """What ``client.presets.servers`` offers.
 
     list.
@@ -894,7 +894,7 @@ class AsyncPresetsServersResource(AsyncResource):
         return self._list("getServersPresets", ServerPreset)
 
 
-class ConfiguratorServersResource(Resource):
+class ConfiguratorServersResource(Resource["ConfiguratorServersWithResponse"]):
     """What ``client.configurator.servers`` offers.
 
     list.
@@ -911,7 +911,7 @@ class ConfiguratorServersResource(Resource):
         return self._list("getConfigurators", ServerConfigurator)
 
 
-class AsyncConfiguratorServersResource(AsyncResource):
+class AsyncConfiguratorServersResource(AsyncResource["AsyncConfiguratorServersWithResponse"]):
     """What ``client.configurator.servers`` offers.
 
     list.
@@ -928,7 +928,7 @@ class AsyncConfiguratorServersResource(AsyncResource):
         return self._list("getConfigurators", ServerConfigurator)
 
 
-class SoftwareResource(Resource):
+class SoftwareResource(Resource[WithResponse]):
     """What ``client.software`` offers.
 
     servers (resource).
@@ -940,7 +940,7 @@ class SoftwareResource(Resource):
         return SoftwareServersResource(self._client)
 
 
-class AsyncSoftwareResource(AsyncResource):
+class AsyncSoftwareResource(AsyncResource[WithResponse]):
     """What ``client.software`` offers.
 
     servers (resource).
@@ -952,7 +952,7 @@ class AsyncSoftwareResource(AsyncResource):
         return AsyncSoftwareServersResource(self._client)
 
 
-class SoftwareServersResource(Resource):
+class SoftwareServersResource(Resource["SoftwareServersWithResponse"]):
     """What ``client.software.servers`` offers.
 
     list.
@@ -968,7 +968,7 @@ class SoftwareServersResource(Resource):
         return self._list("getSoftware", Software)
 
 
-class AsyncSoftwareServersResource(AsyncResource):
+class AsyncSoftwareServersResource(AsyncResource["AsyncSoftwareServersWithResponse"]):
     """What ``client.software.servers`` offers.
 
     list.
@@ -984,7 +984,7 @@ class AsyncSoftwareServersResource(AsyncResource):
         return self._list("getSoftware", Software)
 
 
-class ServersLocalNetworksResource(Resource):
+class ServersLocalNetworksResource(Resource["ServersLocalNetworksWithResponse"]):
     """What ``client.servers.local_networks`` offers.
 
     set_nat_mode.
@@ -1003,7 +1003,7 @@ class ServersLocalNetworksResource(Resource):
         self._call("updateServerNAT", None, path={"server_id": server_id}, body={"nat_mode": nat_mode})
 
 
-class AsyncServersLocalNetworksResource(AsyncResource):
+class AsyncServersLocalNetworksResource(AsyncResource["AsyncServersLocalNetworksWithResponse"]):
     """What ``client.servers.local_networks`` offers.
 
     set_nat_mode.
@@ -1022,7 +1022,7 @@ class AsyncServersLocalNetworksResource(AsyncResource):
         await self._call("updateServerNAT", None, path={"server_id": server_id}, body={"nat_mode": nat_mode})
 
 
-class ServersIpsResource(Resource):
+class ServersIpsResource(Resource["ServersIpsWithResponse"]):
     """What ``client.servers.ips`` offers.
 
     list, create, delete, update.
@@ -1078,7 +1078,7 @@ class ServersIpsResource(Resource):
         return self._call("updateServerIP", ServerIp, path={"server_id": server_id}, body={"ip": ip, "ptr": ptr})
 
 
-class AsyncServersIpsResource(AsyncResource):
+class AsyncServersIpsResource(AsyncResource["AsyncServersIpsWithResponse"]):
     """What ``client.servers.ips`` offers.
 
     list, create, delete, update.
@@ -1134,7 +1134,7 @@ class AsyncServersIpsResource(AsyncResource):
         return await self._call("updateServerIP", ServerIp, path={"server_id": server_id}, body={"ip": ip, "ptr": ptr})
 
 
-class ServersLogsResource(Resource):
+class ServersLogsResource(Resource["ServersLogsWithResponse"]):
     """What ``client.servers.logs`` offers.
 
     list.
@@ -1164,7 +1164,7 @@ class ServersLogsResource(Resource):
         )
 
 
-class AsyncServersLogsResource(AsyncResource):
+class AsyncServersLogsResource(AsyncResource["AsyncServersLogsWithResponse"]):
     """What ``client.servers.logs`` offers.
 
     list.
@@ -1194,7 +1194,7 @@ class AsyncServersLogsResource(AsyncResource):
         )
 
 
-class ServersDisksResource(Resource):
+class ServersDisksResource(Resource["ServersDisksWithResponse"]):
     """What ``client.servers.disks`` offers.
 
     list, create, get, update, delete, auto_backups (resource), backups (resource).
@@ -1264,7 +1264,7 @@ class ServersDisksResource(Resource):
         self._call("deleteServerDisk", None, path={"server_id": server_id, "disk_id": disk_id})
 
 
-class AsyncServersDisksResource(AsyncResource):
+class AsyncServersDisksResource(AsyncResource["AsyncServersDisksWithResponse"]):
     """What ``client.servers.disks`` offers.
 
     list, create, get, update, delete, auto_backups (resource), backups (resource).
@@ -1334,7 +1334,7 @@ class AsyncServersDisksResource(AsyncResource):
         await self._call("deleteServerDisk", None, path={"server_id": server_id, "disk_id": disk_id})
 
 
-class ServersDisksAutoBackupsResource(Resource):
+class ServersDisksAutoBackupsResource(Resource["ServersDisksAutoBackupsWithResponse"]):
     """What ``client.servers.disks.auto_backups`` offers.
 
     get, update.
@@ -1390,7 +1390,7 @@ class ServersDisksAutoBackupsResource(Resource):
         )
 
 
-class AsyncServersDisksAutoBackupsResource(AsyncResource):
+class AsyncServersDisksAutoBackupsResource(AsyncResource["AsyncServersDisksAutoBackupsWithResponse"]):
     """What ``client.servers.disks.auto_backups`` offers.
 
     get, update.
@@ -1446,7 +1446,7 @@ class AsyncServersDisksAutoBackupsResource(AsyncResource):
         )
 
 
-class ServersDisksBackupsResource(Resource):
+class ServersDisksBackupsResource(Resource["ServersDisksBackupsWithResponse"]):
     """What ``client.servers.disks.backups`` offers.
 
     create, list, update, delete, get, action.
@@ -1534,7 +1534,7 @@ class ServersDisksBackupsResource(Resource):
         )
 
 
-class AsyncServersDisksBackupsResource(AsyncResource):
+class AsyncServersDisksBackupsResource(AsyncResource["AsyncServersDisksBackupsWithResponse"]):
     """What ``client.servers.disks.backups`` offers.
 
     create, list, update, delete, get, action.
@@ -1624,7 +1624,7 @@ class AsyncServersDisksBackupsResource(AsyncResource):
         )
 
 
-class PresetsTypesResource(Resource):
+class PresetsTypesResource(Resource[WithResponse]):
     """What ``client.presets.types`` offers.
 
     servers (resource).
@@ -1636,7 +1636,7 @@ class PresetsTypesResource(Resource):
         return PresetsTypesServersResource(self._client)
 
 
-class AsyncPresetsTypesResource(AsyncResource):
+class AsyncPresetsTypesResource(AsyncResource[WithResponse]):
     """What ``client.presets.types`` offers.
 
     servers (resource).
@@ -1648,7 +1648,7 @@ class AsyncPresetsTypesResource(AsyncResource):
         return AsyncPresetsTypesServersResource(self._client)
 
 
-class PresetsTypesServersResource(Resource):
+class PresetsTypesServersResource(Resource["PresetsTypesServersWithResponse"]):
     """What ``client.presets.types.servers`` offers.
 
     get.
@@ -1666,7 +1666,7 @@ class PresetsTypesServersResource(Resource):
         return self._call("getServersPresetTypes", dict[str, builtins.list[ServerConfiguratorFamily]])
 
 
-class AsyncPresetsTypesServersResource(AsyncResource):
+class AsyncPresetsTypesServersResource(AsyncResource["AsyncPresetsTypesServersWithResponse"]):
     """What ``client.presets.types.servers`` offers.
 
     get.
@@ -1682,3 +1682,145 @@ class AsyncPresetsTypesServersResource(AsyncResource):
         API: ``GET /api/v1/presets/types/servers``
         """
         return await self._call("getServersPresetTypes", dict[str, builtins.list[ServerConfiguratorFamily]])
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class ServersWithResponse(WithResponse):
+        list = responding(ServersResource.list)
+        create = responding(ServersResource.create)
+        get = responding(ServersResource.get)
+        delete = responding(ServersResource.delete)
+        update = responding(ServersResource.update)
+        action = responding(ServersResource.action)  # pyright: ignore[reportDeprecated]
+        clone = responding(ServersResource.clone)
+        hard_shutdown = responding(ServersResource.hard_shutdown)
+        shutdown = responding(ServersResource.shutdown)
+        reset_password = responding(ServersResource.reset_password)
+        start = responding(ServersResource.start)
+        reboot = responding(ServersResource.reboot)
+        hard_reboot = responding(ServersResource.hard_reboot)
+        boot_mode = responding(ServersResource.boot_mode)
+        image_unmount = responding(ServersResource.image_unmount)
+        wait_for = responding(ServersResource.wait_for)
+        wait_for_many = responding(ServersResource.wait_for_many)
+
+    class AsyncServersWithResponse(WithResponse):
+        list = aresponding(AsyncServersResource.list)
+        create = aresponding(AsyncServersResource.create)
+        get = aresponding(AsyncServersResource.get)
+        delete = aresponding(AsyncServersResource.delete)
+        update = aresponding(AsyncServersResource.update)
+        action = aresponding(AsyncServersResource.action)  # pyright: ignore[reportDeprecated]
+        clone = aresponding(AsyncServersResource.clone)
+        hard_shutdown = aresponding(AsyncServersResource.hard_shutdown)
+        shutdown = aresponding(AsyncServersResource.shutdown)
+        reset_password = aresponding(AsyncServersResource.reset_password)
+        start = aresponding(AsyncServersResource.start)
+        reboot = aresponding(AsyncServersResource.reboot)
+        hard_reboot = aresponding(AsyncServersResource.hard_reboot)
+        boot_mode = aresponding(AsyncServersResource.boot_mode)
+        image_unmount = aresponding(AsyncServersResource.image_unmount)
+        wait_for = aresponding(AsyncServersResource.wait_for)
+        wait_for_many = aresponding(AsyncServersResource.wait_for_many)
+
+    class ServersStatisticsWithResponse(WithResponse):
+        get = responding(ServersStatisticsResource.get)  # pyright: ignore[reportDeprecated]
+        list = responding(ServersStatisticsResource.list)
+
+    class AsyncServersStatisticsWithResponse(WithResponse):
+        get = aresponding(AsyncServersStatisticsResource.get)  # pyright: ignore[reportDeprecated]
+        list = aresponding(AsyncServersStatisticsResource.list)
+
+    class OsServersWithResponse(WithResponse):
+        list = responding(OsServersResource.list)
+
+    class AsyncOsServersWithResponse(WithResponse):
+        list = aresponding(AsyncOsServersResource.list)
+
+    class PresetsServersWithResponse(WithResponse):
+        list = responding(PresetsServersResource.list)
+
+    class AsyncPresetsServersWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsServersResource.list)
+
+    class ConfiguratorServersWithResponse(WithResponse):
+        list = responding(ConfiguratorServersResource.list)
+
+    class AsyncConfiguratorServersWithResponse(WithResponse):
+        list = aresponding(AsyncConfiguratorServersResource.list)
+
+    class SoftwareServersWithResponse(WithResponse):
+        list = responding(SoftwareServersResource.list)
+
+    class AsyncSoftwareServersWithResponse(WithResponse):
+        list = aresponding(AsyncSoftwareServersResource.list)
+
+    class ServersLocalNetworksWithResponse(WithResponse):
+        set_nat_mode = responding(ServersLocalNetworksResource.set_nat_mode)
+
+    class AsyncServersLocalNetworksWithResponse(WithResponse):
+        set_nat_mode = aresponding(AsyncServersLocalNetworksResource.set_nat_mode)
+
+    class ServersIpsWithResponse(WithResponse):
+        list = responding(ServersIpsResource.list)
+        create = responding(ServersIpsResource.create)
+        delete = responding(ServersIpsResource.delete)
+        update = responding(ServersIpsResource.update)
+
+    class AsyncServersIpsWithResponse(WithResponse):
+        list = aresponding(AsyncServersIpsResource.list)
+        create = aresponding(AsyncServersIpsResource.create)
+        delete = aresponding(AsyncServersIpsResource.delete)
+        update = aresponding(AsyncServersIpsResource.update)
+
+    class ServersLogsWithResponse(WithResponse):
+        list = responding(ServersLogsResource.list)
+
+    class AsyncServersLogsWithResponse(WithResponse):
+        list = aresponding(AsyncServersLogsResource.list)
+
+    class ServersDisksWithResponse(WithResponse):
+        list = responding(ServersDisksResource.list)
+        create = responding(ServersDisksResource.create)
+        get = responding(ServersDisksResource.get)
+        update = responding(ServersDisksResource.update)
+        delete = responding(ServersDisksResource.delete)
+
+    class AsyncServersDisksWithResponse(WithResponse):
+        list = aresponding(AsyncServersDisksResource.list)
+        create = aresponding(AsyncServersDisksResource.create)
+        get = aresponding(AsyncServersDisksResource.get)
+        update = aresponding(AsyncServersDisksResource.update)
+        delete = aresponding(AsyncServersDisksResource.delete)
+
+    class ServersDisksAutoBackupsWithResponse(WithResponse):
+        get = responding(ServersDisksAutoBackupsResource.get)
+        update = responding(ServersDisksAutoBackupsResource.update)
+
+    class AsyncServersDisksAutoBackupsWithResponse(WithResponse):
+        get = aresponding(AsyncServersDisksAutoBackupsResource.get)
+        update = aresponding(AsyncServersDisksAutoBackupsResource.update)
+
+    class ServersDisksBackupsWithResponse(WithResponse):
+        create = responding(ServersDisksBackupsResource.create)
+        list = responding(ServersDisksBackupsResource.list)
+        update = responding(ServersDisksBackupsResource.update)
+        delete = responding(ServersDisksBackupsResource.delete)
+        get = responding(ServersDisksBackupsResource.get)
+        action = responding(ServersDisksBackupsResource.action)
+
+    class AsyncServersDisksBackupsWithResponse(WithResponse):
+        create = aresponding(AsyncServersDisksBackupsResource.create)
+        list = aresponding(AsyncServersDisksBackupsResource.list)
+        update = aresponding(AsyncServersDisksBackupsResource.update)
+        delete = aresponding(AsyncServersDisksBackupsResource.delete)
+        get = aresponding(AsyncServersDisksBackupsResource.get)
+        action = aresponding(AsyncServersDisksBackupsResource.action)
+
+    class PresetsTypesServersWithResponse(WithResponse):
+        get = responding(PresetsTypesServersResource.get)
+
+    class AsyncPresetsTypesServersWithResponse(WithResponse):
+        get = aresponding(AsyncPresetsTypesServersResource.get)

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.ssh import SshKey
 
 
-class SshKeysResource(Resource):
+class SshKeysResource(Resource["SshKeysWithResponse"]):
     """What ``client.ssh_keys`` offers.
 
     list, create, get, update, delete.
@@ -84,7 +85,7 @@ class SshKeysResource(Resource):
         self._call("deleteKey", None, path={"ssh_key_id": ssh_key_id})
 
 
-class AsyncSshKeysResource(AsyncResource):
+class AsyncSshKeysResource(AsyncResource["AsyncSshKeysWithResponse"]):
     """What ``client.ssh_keys`` offers.
 
     list, create, get, update, delete.
@@ -157,7 +158,7 @@ class AsyncSshKeysResource(AsyncResource):
         await self._call("deleteKey", None, path={"ssh_key_id": ssh_key_id})
 
 
-class ServersSshKeysResource(Resource):
+class ServersSshKeysResource(Resource["ServersSshKeysWithResponse"]):
     """What ``client.servers.ssh_keys`` offers.
 
     create, delete.
@@ -185,7 +186,7 @@ class ServersSshKeysResource(Resource):
         self._call("deleteKeyFromServer", None, path={"server_id": server_id, "ssh_key_id": ssh_key_id})
 
 
-class AsyncServersSshKeysResource(AsyncResource):
+class AsyncServersSshKeysResource(AsyncResource["AsyncServersSshKeysWithResponse"]):
     """What ``client.servers.ssh_keys`` offers.
 
     create, delete.
@@ -211,3 +212,29 @@ class AsyncServersSshKeysResource(AsyncResource):
         API: ``DELETE /api/v1/servers/{server_id}/ssh-keys/{ssh_key_id}``
         """
         await self._call("deleteKeyFromServer", None, path={"server_id": server_id, "ssh_key_id": ssh_key_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class SshKeysWithResponse(WithResponse):
+        list = responding(SshKeysResource.list)
+        create = responding(SshKeysResource.create)
+        get = responding(SshKeysResource.get)
+        update = responding(SshKeysResource.update)
+        delete = responding(SshKeysResource.delete)
+
+    class AsyncSshKeysWithResponse(WithResponse):
+        list = aresponding(AsyncSshKeysResource.list)
+        create = aresponding(AsyncSshKeysResource.create)
+        get = aresponding(AsyncSshKeysResource.get)
+        update = aresponding(AsyncSshKeysResource.update)
+        delete = aresponding(AsyncSshKeysResource.delete)
+
+    class ServersSshKeysWithResponse(WithResponse):
+        create = responding(ServersSshKeysResource.create)
+        delete = responding(ServersSshKeysResource.delete)
+
+    class AsyncServersSshKeysWithResponse(WithResponse):
+        create = aresponding(AsyncServersSshKeysResource.create)
+        delete = aresponding(AsyncServersSshKeysResource.delete)

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
-from timeweb_sdk._core.resource import AsyncResource, Resource
+from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.vpc import Vpc, VpcPort, VpcService
 
 
-class VpcsResource(Resource):
+class VpcsResource(Resource["VpcsWithResponse"]):
     """What ``client.vpcs`` offers.
 
     list, create, get, update, delete, services (resource), ports (resource).
@@ -112,7 +112,7 @@ class VpcsResource(Resource):
         self._call("deleteVPC", None, path={"vpc_id": vpc_id})
 
 
-class AsyncVpcsResource(AsyncResource):
+class AsyncVpcsResource(AsyncResource["AsyncVpcsWithResponse"]):
     """What ``client.vpcs`` offers.
 
     list, create, get, update, delete, services (resource), ports (resource).
@@ -212,7 +212,7 @@ class AsyncVpcsResource(AsyncResource):
         await self._call("deleteVPC", None, path={"vpc_id": vpc_id})
 
 
-class VpcsServicesResource(Resource):
+class VpcsServicesResource(Resource["VpcsServicesWithResponse"]):
     """What ``client.vpcs.services`` offers.
 
     list.
@@ -231,7 +231,7 @@ class VpcsServicesResource(Resource):
         return self._list("getVPCServices", VpcService, path={"vpc_id": vpc_id})
 
 
-class AsyncVpcsServicesResource(AsyncResource):
+class AsyncVpcsServicesResource(AsyncResource["AsyncVpcsServicesWithResponse"]):
     """What ``client.vpcs.services`` offers.
 
     list.
@@ -250,7 +250,7 @@ class AsyncVpcsServicesResource(AsyncResource):
         return self._list("getVPCServices", VpcService, path={"vpc_id": vpc_id})
 
 
-class VpcsPortsResource(Resource):
+class VpcsPortsResource(Resource["VpcsPortsWithResponse"]):
     """What ``client.vpcs.ports`` offers.
 
     list.
@@ -269,7 +269,7 @@ class VpcsPortsResource(Resource):
         return self._list("getVPCPorts", VpcPort, path={"vpc_id": vpc_id})
 
 
-class AsyncVpcsPortsResource(AsyncResource):
+class AsyncVpcsPortsResource(AsyncResource["AsyncVpcsPortsWithResponse"]):
     """What ``client.vpcs.ports`` offers.
 
     list.
@@ -286,3 +286,33 @@ class AsyncVpcsPortsResource(AsyncResource):
         API: ``GET /api/v1/vpcs/{vpc_id}/ports``
         """
         return self._list("getVPCPorts", VpcPort, path={"vpc_id": vpc_id})
+
+
+if TYPE_CHECKING:
+    from timeweb_sdk._core.resource import aresponding, responding
+
+    class VpcsWithResponse(WithResponse):
+        list = responding(VpcsResource.list)
+        create = responding(VpcsResource.create)
+        get = responding(VpcsResource.get)
+        update = responding(VpcsResource.update)
+        delete = responding(VpcsResource.delete)
+
+    class AsyncVpcsWithResponse(WithResponse):
+        list = aresponding(AsyncVpcsResource.list)
+        create = aresponding(AsyncVpcsResource.create)
+        get = aresponding(AsyncVpcsResource.get)
+        update = aresponding(AsyncVpcsResource.update)
+        delete = aresponding(AsyncVpcsResource.delete)
+
+    class VpcsServicesWithResponse(WithResponse):
+        list = responding(VpcsServicesResource.list)
+
+    class AsyncVpcsServicesWithResponse(WithResponse):
+        list = aresponding(AsyncVpcsServicesResource.list)
+
+    class VpcsPortsWithResponse(WithResponse):
+        list = responding(VpcsPortsResource.list)
+
+    class AsyncVpcsPortsWithResponse(WithResponse):
+        list = aresponding(AsyncVpcsPortsResource.list)
