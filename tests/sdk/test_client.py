@@ -361,3 +361,12 @@ def test_deprecated_operations_warn_at_the_caller(
     assert [(warning.filename, warning.lineno) for warning in caught] == [
         (__file__, (ause if world.asynchronous else use).__code__.co_firstlineno + 2)
     ]
+
+
+def test_one_url_serves_clients_of_both_libraries(server: StubServer) -> None:
+    """Parsed URLs are remembered, and each library has a class of its own for them."""
+    server.play(answer(200, SERVER), answer(200, SERVER))
+    for library in ("httpx", "httpx2"):
+        with Timeweb("token", base_url=server.url, http_client=library) as tw:
+            assert tw.servers.get(1).name == "web"
+    assert len(server.arrivals) == 2

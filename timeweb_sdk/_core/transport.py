@@ -11,6 +11,7 @@ import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -95,7 +96,7 @@ class Session:
         limits = {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": timeouts.read}
         built: httpx.Request = client.build_request(
             request.method,
-            self._base_url + request.path,
+            _parsed(client.base_url.__class__, self._base_url + request.path),
             params=request.params or None,
             headers=self._headers(request),
             content=request.content,
@@ -286,6 +287,12 @@ async def _aread(response: Any) -> Content | None:
 
 def _reply(response: Any, content: Content | None) -> Reply:
     return Reply(response.status_code, response.headers, content or Content(), content is not None)
+
+
+@lru_cache(maxsize=256)
+def _parsed(kind: Any, url: str) -> Any:
+    """Parse a URL, which takes the HTTP library longer than all else about a request; most are asked for again."""
+    return kind(url)
 
 
 def _library(name: str) -> Any:
