@@ -13,8 +13,8 @@ import jinja2
 from codegen.errors import CodegenError
 from codegen.names import pascal
 from codegen.normalise import ModelClass, referenced
-from codegen.operations import Operation
-from codegen.render import WIDTH, Types, call, docstring, merged_body, signature
+from codegen.operations import Argument, Operation
+from codegen.render import WIDTH, Json, Types, call, docstring, merged_body, signature
 
 NAMESPACES = "namespaces"
 """Module of the nodes without operations of their own whose children belong to several tags."""
@@ -51,6 +51,8 @@ class Method:
     call: str
     docstring: str
     deprecated: str | None
+    hidden: list[str]
+    """Parameters that are a secret or may hold one."""
 
     def annotation(self, flavour: Flavour) -> str:
         return f"{flavour.page}[{self.returns}]" if self.listing else self.returns
@@ -135,7 +137,7 @@ def render(
     for module, members in by_module.items():
         types = Types()
         for node in members:
-            node.methods = [_method(operation, types, by_id) for operation in node.operations]
+            node.methods = [_method(operation, types, by_id, classes) for operation in node.operations]
             node.waits = _waits(node, classes)
         foreign: dict[str, set[str]] = defaultdict(set)
         for child in [child for node in members for child in node.children if child.module != module]:
@@ -181,7 +183,7 @@ def _sorted(groups: dict[str, set[str]]) -> list[tuple[str, list[str]]]:
     return [(module, sorted(names)) for module, names in sorted(groups.items())]
 
 
-def _method(operation: Operation, types: Types, by_id: dict[str, Operation]) -> Method:
+def _method(operation: Operation, types: Types, by_id: dict[str, Operation], classes: dict[str, ModelClass]) -> Method:
     body = merged_body(operation.bodies)
     payload = operation.returns
     if operation.method == "DELETE" and any(argument.wire == "hash" for argument in operation.query_arguments):
@@ -202,7 +204,25 @@ def _method(operation: Operation, types: Types, by_id: dict[str, Operation]) -> 
         call=call(operation, body, returns),
         docstring=docstring(operation, body),
         deprecated=deprecated,
+        hidden=_hidden(operation, body, classes),
     )
+
+
+def _hidden(operation: Operation, body: list[Argument], classes: dict[str, ModelClass]) -> list[str]:
+    schemas = {argument.name: argument.schema for argument in [*operation.query_arguments, *body]}
+    if operation.whole_body is not None:
+        schemas["body"] = operation.whole_body
+    return [name for name, schema in schemas.items() if _may_hold_secret(schema, classes)]
+
+
+def _may_hold_secret(schema: Json, classes: dict[str, ModelClass]) -> bool:
+    """Whether a value of a plain schema is a secret or has a place for one: a field that is one, or whose name is open."""
+    if schema.get("format") == "password" or schema.get("additionalProperties"):
+        return True
+    parts = [*schema.get("anyOf", []), *schema.get("properties", {}).values()]
+    parts += [schema["items"]] if "items" in schema else []
+    parts += [classes[schema["$ref"]].schema] if "$ref" in schema else []
+    return any(_may_hold_secret(part, classes) for part in parts)
 
 
 def _waits(node: Node, classes: dict[str, ModelClass]) -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from typing_extensions import is_typeddict
 
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.operations import OPERATIONS, Operation
@@ -63,6 +65,27 @@ def test_sync_and_async_are_alike(clients: tuple[Timeweb, AsyncTimeweb], operati
     assert str(one.return_annotation).replace("Page[", "AsyncPage[", 1) == str(other.return_annotation)
     assert sync.__doc__ == asynchronous.__doc__
     assert inspect.iscoroutinefunction(asynchronous) is not operation.listing
+
+
+def test_every_parameter_with_a_place_for_a_secret_is_hidden_first(clients: tuple[Timeweb, AsyncTimeweb]) -> None:
+    """Otherwise the frame of the method would show it in a traceback with locals."""
+    secret = set()
+    for operation in OPERATIONS.values():
+        for client in clients:
+            found = method(client, operation)
+            hints = typing.get_type_hints(found)
+            hidden = set(re.findall(r"^ +(\w+) = hidden\(\1\)$", inspect.getsource(found), re.MULTILINE))
+            missing = {name for name in inspect.signature(found).parameters if has_place_for_secret(hints[name])} - hidden
+            assert missing == set(), operation.attribute
+            secret |= hidden
+    assert {"password", "secret_key", "admin", "envs"} <= secret
+
+
+def has_place_for_secret(hint: Any) -> bool:
+    inside: list[Any] = [*typing.get_args(hint)]
+    if is_typeddict(hint):
+        inside += typing.get_type_hints(hint).values()
+    return hint is SecretStr or any(map(has_place_for_secret, inside))
 
 
 def test_required_path_parameters_come_by_position_and_the_rest_by_keyword() -> None:

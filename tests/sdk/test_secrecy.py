@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import pickle
@@ -15,9 +16,10 @@ from pydantic import SecretStr
 
 from tests.sdk import stub_server as stub
 from tests.sdk.stub_server import Behaviour, StubServer, answer, error, html
-from tests.sdk.worlds import TOKEN, SkippingClock, World
+from tests.sdk.worlds import TOKEN, WORLDS, SkippingClock, World
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors
 from timeweb_sdk._core.secrets import is_secret_name, scrub
+from timeweb_sdk.operations import OPERATIONS
 
 PASSWORD = "correct-horse-battery"
 LOGGERS = ("timeweb_sdk", "httpx", "httpcore", "httpx2", "httpcore2")
@@ -187,6 +189,42 @@ def test_a_password_in_a_body_shows_in_no_frame_of_the_core(
         shown += [f"{frame.name}: {frame.locals}" for frame in frames.stack if frame.filename.endswith("sdk/client.py")]
         assert [frame for frame in shown if PASSWORD in frame] == []
         assert len(shown) >= 1
+
+
+SENDS_SECRETS: dict[str, Callable[[Any], Any]] = {
+    "databases.admins.create": lambda node: node.create(1, login="root", password=PASSWORD, privileges=["SELECT"]),
+    "storages.users.update": lambda node: node.update(1, secret_key=PASSWORD),
+    "databases.create": lambda node: node.create(name="d", type="mysql", admin={"login": "root", "password": PASSWORD}),
+    "mail.domains.batch": lambda node: node.batch("example.com", body=({"mailbox": "info", "password": PASSWORD},)),
+    "apps.update": lambda node: node.update("1", envs={"DATABASE_URL": f"mysql://root:{PASSWORD}@203.0.113.5"}),
+    "domains_requests.create": lambda node: node.create(action="transfer", fqdn="example.com", auth_code=PASSWORD),
+}
+"""By attribute: a secret as a parameter, inside an object, in an array, under a name of the caller's, under no telling name."""
+REFUSING = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("fault", ["unreachable", "reset", "500", "decode"])
+@pytest.mark.parametrize("attribute", SENDS_SECRETS)
+@pytest.mark.parametrize("world", WORLDS[:2], ids=repr)
+def test_a_secret_argument_shows_in_no_frame_of_the_library(
+    attribute: str, fault: str, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    (operation,) = (each for each in OPERATIONS.values() if each.attribute == attribute)
+    odd = {operation.data_key: {"id": ["odd"]}} if operation.data_key else {"id": ["odd"]}
+    server.play({"reset": stub.reset, "500": error(500, "internal", "no")}.get(fault, answer(200, odd)))
+
+    def call(tw: Any) -> Any:
+        return SENDS_SECRETS[attribute](functools.reduce(getattr, attribute.split(".")[:-1], tw))
+
+    with pytest.raises(errors.TimewebError) as caught:
+        world.run(call, base_url=REFUSING if fault == "unreachable" else server.url, max_retries=0, strict=True)
+
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "timeweb_sdk/_generated" in shown
+    assert PASSWORD not in _without_this_test(shown)
+    assert PASSWORD not in f"{caught.value} {vars(caught.value)}"
+    if fault != "unreachable":
+        assert PASSWORD.encode() in server.arrivals[0].body
 
 
 ECHOES = [

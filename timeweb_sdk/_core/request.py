@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from timeweb_sdk._core.call import Call
-from timeweb_sdk._core.secrets import Content, forget_frames, is_secret_name
+from timeweb_sdk._core.secrets import Content, Hidden, forget_frames, is_secret_name
 from timeweb_sdk._core.shapes import is_collection, is_mapping
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
@@ -71,6 +71,8 @@ def secrets_of(call: Call) -> set[str]:
 
 
 def _secrets_in(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Hidden):
+        value = value.value
     if isinstance(value, BaseModel):
         value = _by_alias(value)
     if isinstance(value, str) and is_secret_name(name):
@@ -156,6 +158,8 @@ def to_json(value: Any, where: str = "body") -> str:
 
 def _simplify(value: Any) -> Any:
     """Turn what has one obvious JSON form into it."""
+    if isinstance(value, Hidden):
+        value = value.value
     if isinstance(value, BaseModel):
         return _by_alias(value)
     if isinstance(value, Enum):

@@ -4,12 +4,16 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import SecretStr
 
 from timeweb_sdk._core.shapes import is_array, is_mapping
+from timeweb_sdk._core.types import NotGiven
+
+T = TypeVar("T")
 
 _SECRET_NAME = re.compile(
     r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
@@ -40,6 +44,20 @@ def mask(name: str, value: Any) -> Any:
     if is_array(value):
         return [mask(name, item) for item in value]
     return value
+
+
+@dataclass(slots=True)
+class Hidden:
+    """An argument that may hold secrets and therefore does not show in a traceback with locals."""
+
+    value: Any = field(repr=False)
+
+
+def hidden(value: T) -> T:
+    """Hide an argument that is a secret, or may hold one; encoding a request reveals it."""
+    if value is None or isinstance(value, (NotGiven, SecretStr)):
+        return value
+    return cast(T, SecretStr(value) if isinstance(value, str) else Hidden(value))
 
 
 class _Current(threading.local):

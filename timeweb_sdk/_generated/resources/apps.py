@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.apps import (
     App,
@@ -126,6 +127,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 
         API: ``POST /api/v1/apps``
         """
+        envs = hidden(envs)
         return self._call(
             "createApp",
             App,
@@ -235,6 +237,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 
         API: ``PATCH /api/v1/apps/{app_id}``
         """
+        envs = hidden(envs)
         return self._call(
             "updateAppSettings",
             App,
@@ -382,6 +385,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
 
         API: ``POST /api/v1/apps``
         """
+        envs = hidden(envs)
         return await self._call(
             "createApp",
             App,
@@ -491,6 +495,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
 
         API: ``PATCH /api/v1/apps/{app_id}``
         """
+        envs = hidden(envs)
         return await self._call(
             "updateAppSettings",
             App,
@@ -678,6 +683,8 @@ class VcsProviderResource(Resource["VcsProviderWithResponse"]):
 
         API: ``POST /api/v1/vcs-provider``
         """
+        provider_token = hidden(provider_token)
+        password = hidden(password)
         return self._call(
             "addProvider",
             VcsProvider,
@@ -770,6 +777,8 @@ class AsyncVcsProviderResource(AsyncResource["AsyncVcsProviderWithResponse"]):
 
         API: ``POST /api/v1/vcs-provider``
         """
+        provider_token = hidden(provider_token)
+        password = hidden(password)
         return await self._call(
             "addProvider",
             VcsProvider,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.balancers import (
     Balancer,
@@ -115,6 +116,7 @@ class BalancersResource(Waits[Balancer], Resource["BalancersWithResponse"]):
 
         API: ``POST /api/v1/balancers``
         """
+        certificates = hidden(certificates)
         return self._call(
             "createBalancer",
             Balancer,
@@ -207,6 +209,7 @@ class BalancersResource(Waits[Balancer], Resource["BalancersWithResponse"]):
 
         API: ``PATCH /api/v1/balancers/{balancer_id}``
         """
+        certificates = hidden(certificates)
         return self._call(
             "updateBalancer",
             Balancer,
@@ -345,6 +348,7 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource["AsyncBalancers
 
         API: ``POST /api/v1/balancers``
         """
+        certificates = hidden(certificates)
         return await self._call(
             "createBalancer",
             Balancer,
@@ -437,6 +441,7 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource["AsyncBalancers
 
         API: ``PATCH /api/v1/balancers/{balancer_id}``
         """
+        certificates = hidden(certificates)
         return await self._call(
             "updateBalancer",
             Balancer,

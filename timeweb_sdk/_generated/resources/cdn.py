@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.cdn import (
     CdnCertificate,
@@ -169,6 +170,7 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
 
         API: ``PATCH /api/v1/cdn/http-resources/{resource_id}``
         """
+        config = hidden(config)
         return self._call(
             "updateCdnResource",
             CdnHttpResource,
@@ -343,6 +345,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
 
         API: ``PATCH /api/v1/cdn/http-resources/{resource_id}``
         """
+        config = hidden(config)
         return await self._call(
             "updateCdnResource",
             CdnHttpResource,
@@ -514,6 +517,7 @@ class CdnCertificatesResource(Resource["CdnCertificatesWithResponse"]):
 
         API: ``POST /api/v1/cdn/certificates``
         """
+        private_key = hidden(private_key)
         self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key})
 
     def issue(self, *, resource_id: int) -> None:
@@ -574,6 +578,7 @@ class AsyncCdnCertificatesResource(AsyncResource["AsyncCdnCertificatesWithRespon
 
         API: ``POST /api/v1/cdn/certificates``
         """
+        private_key = hidden(private_key)
         await self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key})
 
     async def issue(self, *, resource_id: int) -> None:

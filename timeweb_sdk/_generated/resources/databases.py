@@ -14,6 +14,7 @@ from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.databases import (
     AutoBackupSettings,
@@ -122,6 +123,7 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
         API: ``POST /api/v1/databases``
         """
+        admin = hidden(admin)
         return self._call(
             "createDatabaseCluster",
             DatabaseCluster,
@@ -297,6 +299,7 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
         API: ``POST /api/v1/databases``
         """
+        admin = hidden(admin)
         return await self._call(
             "createDatabaseCluster",
             DatabaseCluster,
@@ -452,6 +455,7 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
 
         API: ``POST /api/v1/databases/{db_cluster_id}/admins``
         """
+        password = hidden(password)
         return self._call(
             "createDatabaseUser",
             DatabaseAdmin,
@@ -527,6 +531,7 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
+        password = hidden(password)
         return self._call(
             "updateDatabaseUser",
             DatabaseAdmin,
@@ -612,6 +617,7 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
 
         API: ``POST /api/v1/databases/{db_cluster_id}/admins``
         """
+        password = hidden(password)
         return await self._call(
             "createDatabaseUser",
             DatabaseAdmin,
@@ -687,6 +693,7 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/admins/{admin_id}``
         """
+        password = hidden(password)
         return await self._call(
             "updateDatabaseUser",
             DatabaseAdmin,
@@ -979,6 +986,7 @@ class DbsResource(Resource["DbsWithResponse"]):
 
         API: ``POST /api/v1/dbs``
         """
+        password = hidden(password)
         return self._call(
             "createDatabase",
             Database,
@@ -1032,6 +1040,7 @@ class DbsResource(Resource["DbsWithResponse"]):
 
         API: ``PATCH /api/v1/dbs/{db_id}``
         """
+        password = hidden(password)
         return self._call(
             "updateDatabase",
             Database,
@@ -1146,6 +1155,7 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
 
         API: ``POST /api/v1/dbs``
         """
+        password = hidden(password)
         return await self._call(
             "createDatabase",
             Database,
@@ -1199,6 +1209,7 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
 
         API: ``PATCH /api/v1/dbs/{db_id}``
         """
+        password = hidden(password)
         return await self._call(
             "updateDatabase",
             Database,

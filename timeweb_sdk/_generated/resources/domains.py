@@ -12,6 +12,7 @@ from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.domains import (
     DnsRecord,
@@ -1170,6 +1171,7 @@ class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
 
         API: ``POST /api/v1/domains-requests``
         """
+        auth_code = hidden(auth_code)
         return self._call(
             "createDomainRequest",
             DomainRequest,
@@ -1261,6 +1263,7 @@ class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
 
         API: ``PATCH /api/v1/domains-requests/{request_id}``
         """
+        auth_code = hidden(auth_code)
         return self._call(
             "updateDomainRequest",
             DomainRequest,
@@ -1354,6 +1357,7 @@ class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithRespon
 
         API: ``POST /api/v1/domains-requests``
         """
+        auth_code = hidden(auth_code)
         return await self._call(
             "createDomainRequest",
             DomainRequest,
@@ -1445,6 +1449,7 @@ class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithRespon
 
         API: ``PATCH /api/v1/domains-requests/{request_id}``
         """
+        auth_code = hidden(auth_code)
         return await self._call(
             "updateDomainRequest",
             DomainRequest,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, NotGiven
 from timeweb_sdk._generated.models.images import Image, ImageDownload, ImageDownloadAuth, ImageUpload
 from timeweb_sdk._generated.params.images import ImageDownloadAuthParams
@@ -310,6 +311,7 @@ class ImagesDownloadUrlResource(Resource["ImagesDownloadUrlWithResponse"]):
 
         API: ``POST /api/v1/images/{image_id}/download-url``
         """
+        auth = hidden(auth)
         return self._call(
             "createImageDownloadUrl",
             ImageDownload,
@@ -389,6 +391,7 @@ class AsyncImagesDownloadUrlResource(AsyncResource["AsyncImagesDownloadUrlWithRe
 
         API: ``POST /api/v1/images/{image_id}/download-url``
         """
+        auth = hidden(auth)
         return await self._call(
             "createImageDownloadUrl",
             ImageDownload,

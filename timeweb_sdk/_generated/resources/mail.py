@@ -12,6 +12,7 @@ from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, Resource, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.mail import (
     AutoreplyOff,
@@ -192,6 +193,7 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
 
         API: ``POST /api/v2/mail/domains/{domain}``
         """
+        password = hidden(password)
         return self._call(
             "createDomainMailboxV2",
             Mailbox,
@@ -216,6 +218,7 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
 
         API: ``POST /api/v2/mail/domains/{domain}/batch``
         """
+        body = hidden(body)
         return self._call("createMultipleDomainMailboxesV2", MailboxBatch, path={"domain": domain}, body=body)
 
     def list(
@@ -261,6 +264,7 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
 
         API: ``POST /api/v1/mail/domains/{domain}``
         """
+        password = hidden(password)
         return self._call(
             "createDomainMailbox",
             LegacyMailbox,
@@ -281,6 +285,7 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
 
         API: ``POST /api/v1/mail/domains/{domain}/batch``
         """
+        mailboxes = hidden(mailboxes)
         return self._list(
             "createMultipleDomainMailboxes", LegacyMailbox, path={"domain": domain}, body={"mailboxes": mailboxes}
         )
@@ -328,6 +333,7 @@ class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
 
         API: ``POST /api/v2/mail/domains/{domain}``
         """
+        password = hidden(password)
         return await self._call(
             "createDomainMailboxV2",
             Mailbox,
@@ -352,6 +358,7 @@ class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
 
         API: ``POST /api/v2/mail/domains/{domain}/batch``
         """
+        body = hidden(body)
         return await self._call("createMultipleDomainMailboxesV2", MailboxBatch, path={"domain": domain}, body=body)
 
     def list(
@@ -397,6 +404,7 @@ class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
 
         API: ``POST /api/v1/mail/domains/{domain}``
         """
+        password = hidden(password)
         return await self._call(
             "createDomainMailbox",
             LegacyMailbox,
@@ -417,6 +425,7 @@ class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
 
         API: ``POST /api/v1/mail/domains/{domain}/batch``
         """
+        mailboxes = hidden(mailboxes)
         return self._list(
             "createMultipleDomainMailboxes", LegacyMailbox, path={"domain": domain}, body={"mailboxes": mailboxes}
         )
@@ -479,6 +488,7 @@ class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"])
 
         API: ``PATCH /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
         """
+        password = hidden(password)
         return self._call(
             "updateMailboxV2",
             MailboxSettings,
@@ -566,6 +576,7 @@ class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"])
 
         API: ``PATCH /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
+        password = hidden(password)
         return self._call(
             "updateMailbox",
             LegacyMailbox,
@@ -638,6 +649,7 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
 
         API: ``PATCH /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
         """
+        password = hidden(password)
         return await self._call(
             "updateMailboxV2",
             MailboxSettings,
@@ -725,6 +737,7 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
 
         API: ``PATCH /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
+        password = hidden(password)
         return await self._call(
             "updateMailbox",
             LegacyMailbox,

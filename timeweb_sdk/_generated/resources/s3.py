@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
+from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.s3 import (
     AddedBucketSubdomain,
@@ -74,6 +75,8 @@ class StoragesResource(Resource["StoragesWithResponse"]):
 
         API: ``POST /api/v1/storages/transfer``
         """
+        access_key = hidden(access_key)
+        secret_key = hidden(secret_key)
         self._call(
             "transferStorage",
             None,
@@ -137,6 +140,8 @@ class AsyncStoragesResource(AsyncResource["AsyncStoragesWithResponse"]):
 
         API: ``POST /api/v1/storages/transfer``
         """
+        access_key = hidden(access_key)
+        secret_key = hidden(secret_key)
         await self._call(
             "transferStorage",
             None,
@@ -447,6 +452,7 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithRe
 
         API: ``PATCH /api/v1/storages/users/{user_id}``
         """
+        secret_key = hidden(secret_key)
         return self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
 
     def list(self) -> Page[StorageIamUser]:
@@ -515,6 +521,7 @@ class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource["Asyn
 
         API: ``PATCH /api/v1/storages/users/{user_id}``
         """
+        secret_key = hidden(secret_key)
         return await self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
 
     def list(self) -> AsyncPage[StorageIamUser]:
