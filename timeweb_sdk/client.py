@@ -75,14 +75,19 @@ class _Client:
 class Timeweb(_Client, Resources):
     """The synchronous client. Threads may share it.
 
-    `token`: else TIMEWEB_API_TOKEN, then TIMEWEB_CLOUD_TOKEN. `base_url`: else TIMEWEB_BASE_URL, then the public API.
-    `account`: a name for the account, where several tokens of one account shall share its rate limit.
-    `rate_limit`: see `RateLimit`. `max_retries`: how often a call is repeated at most.
-    `timeout`: seconds to wait for a reply to one attempt (to connect: at most 10).
-    `total_timeout`: seconds for a call with all its waiting, pacing and repeating; one attempt may run over it by `timeout`.
-    `read_only`: refuse every method but GET. `strict`: raise DecodeError where a reply differs from the contract.
-    `hooks`: functions that are called with an `Event` for each request, response and retry.
-    `http_client`: a client of httpx or httpx2 to use, which the caller closes; or "httpx2" to have one made.
+    Args:
+        token: Else TIMEWEB_API_TOKEN, then TIMEWEB_CLOUD_TOKEN. Without one the first call raises ConfigurationError.
+        base_url: Else TIMEWEB_BASE_URL, then the public API.
+        account: A name for the account, where several tokens of one account shall share its rate limit.
+        rate_limit: The pace; the documented limit unless given. See `RateLimit`.
+        max_retries: How often a call is repeated at most.
+        timeout: Seconds to wait for a reply to one attempt (to connect: at most 10).
+        total_timeout: Seconds for a call with all its waiting, pacing and repeating; one attempt may run over it by `timeout`.
+        read_only: Raise ReadOnlyError for every method but GET.
+        strict: Raise DecodeError where a reply differs from the contract.
+        hooks: Functions that are called with an `Event` for each request, response and retry.
+        http_client: A client of httpx or httpx2 to use, which the caller closes; or "httpx2" to have one made
+            (else TIMEWEB_HTTP_CLIENT, then "httpx").
     """
 
     def __init__(

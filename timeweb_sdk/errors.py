@@ -91,6 +91,7 @@ class WaitTimeout(TimewebError, TimeoutError):
     """The object did not reach the status in time."""
 
     last_status: str | None = None
+    """The status at the last look that succeeded, of the first id that has not arrived."""
     pending: tuple[Any, ...] = ()
     """The ids that have not arrived."""
 
@@ -99,21 +100,27 @@ class WaitFailed(TimewebError):
     """The object reached a status from which the wished one cannot come."""
 
     last_status: str | None = None
+    """The status from which the wished one cannot come; of an object that is gone, its last one."""
     failed_id: Any = None
+    """The id of the object; for `wait_for_many` the first that failed."""
 
 
 class ConfirmationRequired(TimewebError):
     """A deletion needs the code that the API has sent to the owner: call delete again with `hash` and `code`."""
 
     hash: str = ""
+    """What the second call to delete takes as `hash`."""
     response_id: str | None = None
+    """The API's id of the reply."""
 
 
 class DecodeError(TimewebError):
     """`strict=True` and the reply differs from the contract; `issues` says where, without values."""
 
     issues: tuple[tuple[str, str], ...] = ()
+    """Pairs of where (`server.networks.0.ips`) and what (`missing`)."""
     response_id: str | None = None
+    """The API's id of the reply."""
 
 
 class TransportError(TimewebError):
@@ -160,11 +167,13 @@ class APIError(TimewebError):
     """A reply with an error status."""
 
     status_code: int = 0
+    """The HTTP status."""
     error_code: str | None = None
     """The API's own code, e.g. `not_found`."""
     messages: list[str]
     """The API's texts; empty when it gave none."""
     response_id: str | None = None
+    """The API's id of the reply, which its support asks for."""
     from_edge: bool = False
     """The reply did not come from the API itself but from something before it: a proxy, a protection service."""
     retry_after: float | None = None

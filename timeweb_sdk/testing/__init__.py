@@ -1,10 +1,11 @@
 """Test code that uses Timeweb Cloud without Timeweb Cloud.
 
->>> from timeweb_sdk.testing import Emulator, demo_state
->>> emulator = Emulator(demo_state())
->>> with emulator.client() as tw:
-...     len(tw.servers.list().items)
-23
+Examples:
+    >>> from timeweb_sdk.testing import Emulator, demo_state
+    >>> emulator = Emulator(demo_state())
+    >>> with emulator.client() as tw:
+    ...     len(tw.servers.list().items)
+    23
 
 `python -m timeweb_sdk.testing --help` tells about the same thing as a server.
 """
