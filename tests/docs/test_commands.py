@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
+from datetime import datetime
 
 import pytest
 
 from crm_adapter.cli import main
+from crm_adapter.messages import fault_text
 from tests.docs.examples import PAGES, ROOT
+from tests.packaging.surface import MODULES
+from timeweb_sdk import Timeweb
+from timeweb_sdk.operations import OPERATIONS
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "CONTRIBUTING.md"]}
 EVERYTHING = "\n".join(TEXTS.values())
 SESSIONS = set(
     re.findall(r"^def (\w+)\(session: nox\.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE)
+)
+SAID = "\n".join(
+    [
+        *(path.read_text(encoding="utf-8") for path in (ROOT / "crm_adapter").rglob("*") if path.suffix in {".py", ".html"}),
+        fault_text("upstream_unavailable", fresh_until=datetime(2026, 1, 1, 15, 4)),
+    ]
 )
 CRM_COMMANDS = sorted(set(re.findall(r"\btimeweb-crm ([a-z][a-z-]*)((?: --[a-z-]+)*)", EVERYTHING)))
 
@@ -30,13 +43,46 @@ def test_crm_command_exists(command: str, options: str, capsys: pytest.CaptureFi
     assert all(option in shown for option in options.split())
 
 
-def test_troubleshooting_quotes_messages_exactly() -> None:
-    """Each message of the Russian guide is one that the code can say; N, ЧЧ:ММ and … stand for what varies."""
+@pytest.mark.parametrize("page", ["docs/crm-guide.md", "docs/crm-guide.ru.md", "docs/unattended.md", "docs/quickstart.md"])
+def test_what_stands_in_guillemets_is_in_the_code(page: str) -> None:
+    """Messages, buttons and names of sections are quoted exactly; N, a time of day and … stand for what varies."""
+    quoted = re.findall(r"«([^«»]+)»", TEXTS[page])
+    assert quoted
+    fragments = {part.strip() for text in quoted for part in re.split(r"\bN\b|ЧЧ:ММ|15:04|…", text) if part.strip()}
+    assert sorted(fragment for fragment in fragments if fragment not in SAID) == []
+
+
+def test_russian_troubleshooting_knows_every_fault_of_an_account() -> None:
     section = TEXTS["docs/crm-guide.ru.md"].split("## Если что-то не так")[1]
-    messages = re.findall(r"^\| «(.+?)»", section, re.MULTILINE)
-    assert len(messages) >= 5
-    sources = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "crm_adapter").rglob("*") if path.suffix in {".py", ".html", ".po"}
-    )
-    fragments = [part.strip() for message in messages for part in re.split(r"\bN\b.*|ЧЧ:ММ|…", message) if part.strip()]
-    assert [fragment for fragment in fragments if fragment not in sources] == []
+    untold = {
+        code
+        for code in ("unauthorized", "forbidden", "cost_unavailable", "upstream_unavailable", "bad_response", "incomplete_listing",
+                     "account_mismatch", "duplicate_account", "already_running", "not_configured", "database_rejected")
+        if fault_text(code) not in section
+    }  # fmt: skip
+    assert untold == set()
+
+
+def test_number_of_operations_is_right() -> None:
+    numbers = set(re.findall(r"\b[Aa]ll (\d+) operations", EVERYTHING))
+    assert numbers == {str(sum(operation.source == "vendor" for operation in OPERATIONS.values()))}
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS))
+def test_calls_in_running_text_exist(page: str) -> None:
+    """`tw.servers.list()` outside of blocks, which run. Of a table that tells the new from the old, the last column is ours."""
+    prose = re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.MULTILINE | re.DOTALL)
+    ours = [line.rstrip("| ").rpartition(" | ")[2] if line.startswith("|") else line for line in prose.splitlines()]
+    timeweb = Timeweb("token-of-the-docs")
+    for path in re.findall(r"`tw\.([a-z_.0-9]+)\(", "\n".join(ours)):
+        assert callable(operator.attrgetter(path)(timeweb)), path
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS))
+def test_pages_teach_public_names_only(page: str) -> None:
+    """What a page imports is in the promise of CONTRIBUTING, which the committed surface holds."""
+    for block in re.findall(r"^```python\n(.*?)^```$", TEXTS[page], re.MULTILINE | re.DOTALL):
+        for node in ast.walk(compile(block, page, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("timeweb_sdk", "crm_adapter")):
+                names = {f"{node.module}.{name.name}" for name in node.names}
+                assert all(name in MODULES or node.module in MODULES for name in names), names
