@@ -65,6 +65,14 @@ def test_the_layout_in_contributing_is_what_is_there() -> None:
     assert (own - ignored) | tests <= listed
 
 
+def test_the_paths_in_the_architecture_are_there() -> None:
+    """Of both tables: where things are, and what to open to change what."""
+    rows = re.findall(r"^\| .*\|$", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = set(re.findall(r"(?<=[` ])((?:timeweb_sdk|crm_adapter|codegen|openapi|tests|docs)/[\w./-]*)", "\n".join(rows)))
+    assert len(named) > 20
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
 def test_nothing_names_a_package_registry() -> None:
     hosts = re.compile(rb"(?<![\w.])(files\.pythonhosted\.org|pypi\.org/simple|registry\.npmjs\.org|registry\.yarnpkg\.com)")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.decode().split("\0")
