@@ -1,6 +1,6 @@
 """Timeweb Cloud in a CRM: import servers, keep rows in step, know what each earns.
 
-Functions for threads and scripts are here, the same names for asyncio in :mod:`crm_adapter.aio`.  Everything is imported
+Functions for threads and scripts are here, the same names for asyncio in ``crm_adapter.aio``.  Everything is imported
 on first touch, so that ``import crm_adapter`` is cheap and a missing extra is named by the first name that needs it.
 """
 

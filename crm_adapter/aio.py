@@ -1,6 +1,6 @@
-"""The functions of :mod:`crm_adapter` for asyncio, under the same names.
+"""The functions of ``crm_adapter`` for asyncio, under the same names.
 
-The work is that of :mod:`crm_adapter.flows`; only the driver differs.
+The work is that of ``crm_adapter.flows``; only the driver differs.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ async def sync_all(
     """Bring every row up to date with Timeweb, account by account.
 
     ``only_auto`` leaves rows with ``auto_sync`` off alone; ``import_new`` creates rows for unknown servers.  ``leases``
-    (account -> owner) are those that :func:`ensure_fresh` claimed and handed over; without it this call claims them.
+    (account -> owner) are those that ``ensure_fresh`` claimed and handed over; without it this call claims them.
     ``on_progress(done, total)`` is called after each chunk of at most 200 rows.
 
-    Raises :class:`~crm_adapter.errors.MappingError`, or SQLAlchemy's errors when the database is lost.  What happens
+    Raises ``MappingError``, or SQLAlchemy's errors when the database is lost.  What happens
     to one server or one account is data in the report.
     """
     clients = clients_of(timeweb)
@@ -83,7 +83,7 @@ async def plan(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> SyncPlan:
-    """Tell what :func:`sync_all` would do now, server by server; writes nothing and takes no lease."""
+    """Tell what ``sync_all`` would do now, server by server; writes nothing and takes no lease."""
     clients = clients_of(timeweb)
     return await drive_async(
         flows.plan(clients, only_auto=only_auto, import_new=import_new, link_policy=link_policy, model=model, fields=fields),

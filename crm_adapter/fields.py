@@ -76,7 +76,7 @@ class FieldMap:
 
 
 class Columns:
-    """The host's table seen through a :class:`FieldMap`: logical name -> ``Column``."""
+    """The host's table seen through a ``FieldMap``: logical name -> ``Column``."""
 
     def __init__(self, table: Table, by_name: dict[str, Any]) -> None:
         self.table = table
@@ -111,7 +111,7 @@ class Columns:
 def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:
     """Check that every attribute of ``fields`` is a column of ``model`` and return them.
 
-    Raises :class:`~crm_adapter.errors.MappingError` that names every mismatch at once.
+    Raises ``MappingError`` that names every mismatch at once.
     """
     found: Columns = _columns(model, fields or FieldMap())  # type: ignore[arg-type]
     return found

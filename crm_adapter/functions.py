@@ -1,4 +1,4 @@
-"""The functions of :mod:`crm_adapter` for threads and scripts; :mod:`crm_adapter.aio` has the same for asyncio."""
+"""The functions of ``crm_adapter`` for threads and scripts; ``crm_adapter.aio`` has the same for asyncio."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def sync_all(
     """Bring every row up to date with Timeweb, account by account.
 
     ``only_auto`` leaves rows with ``auto_sync`` off alone; ``import_new`` creates rows for unknown servers.  ``leases``
-    (account -> owner) are those that :func:`ensure_fresh` claimed and handed over; without it this call claims them.
+    (account -> owner) are those that ``ensure_fresh`` claimed and handed over; without it this call claims them.
     ``on_progress(done, total)`` is called after each chunk of at most 200 rows.
 
-    Raises :class:`~crm_adapter.errors.MappingError`, or SQLAlchemy's errors when the database is lost.  What happens
+    Raises ``MappingError``, or SQLAlchemy's errors when the database is lost.  What happens
     to one server or one account is data in the report.
     """
     clients = clients_of(timeweb)
@@ -79,7 +79,7 @@ def plan(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> SyncPlan:
-    """Tell what :func:`sync_all` would do now, server by server; writes nothing and takes no lease."""
+    """Tell what ``sync_all`` would do now, server by server; writes nothing and takes no lease."""
     clients = clients_of(timeweb)
     return drive(
         flows.plan(clients, only_auto=only_auto, import_new=import_new, link_policy=link_policy, model=model, fields=fields),

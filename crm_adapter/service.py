@@ -54,11 +54,11 @@ class TimewebService:
             return [plain(preset) async for preset in timeweb.presets.servers.list()]
 
     def parse_server_configuration(self, server: object) -> str:
-        """See :func:`crm_adapter.parse_server_configuration`."""
+        """See ``crm_adapter.parse_server_configuration``."""
         return parse_server_configuration(server)
 
     def get_primary_ip(self, server: object) -> str | None:
-        """See :func:`crm_adapter.get_primary_ip`."""
+        """See ``crm_adapter.get_primary_ip``."""
         return get_primary_ip(server)
 
     def _find_token(self) -> str | None:

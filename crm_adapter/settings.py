@@ -1,7 +1,7 @@
 """Configuration from the environment and from ``.env``.
 
 Every variable is optional.  Values are checked once, when they are loaded, and a wrong one raises
-:class:`SettingsError` that names the variable and the remedy; a secret value is never repeated.
+``SettingsError`` that names the variable and the remedy; a secret value is never repeated.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
 def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
     """Read and check the configuration.
 
-    ``values`` override the environment by lower-case variable name.  Raises :class:`SettingsError`.
+    ``values`` override the environment by lower-case variable name.  Raises ``SettingsError``.
     """
     arguments: dict[str, Any] = {"_env_file": env_file, **(values or {})}
     try:

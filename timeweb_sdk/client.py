@@ -51,7 +51,10 @@ class _Client:
     _account: tuple[str, str]
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
-        """Return a view of this client with other options. It shares the connections: closing one closes both."""
+        """Return a view of this client with other options. It shares the connections: closing one closes both.
+
+        It takes `rate_limit`, `max_retries`, `timeout`, `total_timeout`, `read_only`, `strict` and `hooks`; see `Timeweb`.
+        """
         view = object.__new__(type(self))
         view._session, view._token, view._account = self._session, self._token, self._account
         view._options = self._options.changed(dict(changes))
@@ -123,6 +126,12 @@ class Timeweb(_Client, Resources):
         """Call any path of the API under the same limits, retries and errors; returns the body as it came.
 
         That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
+
+        Args:
+            method: GET, HEAD, OPTIONS, POST, PUT, PATCH or DELETE. POST and PATCH are repeated only if they never left.
+            path: From its first slash on, percent-encoded, e.g. `/api/v1/servers`.
+            query: Parameters; a list repeats its name, None is left out.
+            json: The body; without it none is sent.
         """
         given = RawArguments(query or {}, json)
         del query, json  # a traceback with locals would show them
@@ -176,10 +185,7 @@ class AsyncTimeweb(_Client, AsyncResources):
         self._session = AsyncSession(url, self._token, *find_http_client(http_client, "AsyncClient"))
 
     async def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = NOT_GIVEN) -> Any:
-        """Call any path of the API under the same limits, retries and errors; returns the body as it came.
-
-        That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
-        """
+        """Call any path of the API, as `Timeweb.request` does."""
         given = RawArguments(query or {}, json)
         del query, json  # a traceback with locals would show them
         return (await self._execute(raw_call(method, path, given))).data

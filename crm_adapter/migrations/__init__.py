@@ -1,7 +1,7 @@
 """Schema of the adapter: ``timeweb-crm migrate`` and the same from Python.
 
 The history is Alembic's, in a version table of its own (``timeweb_alembic_version``), so it never meets the host's.
-A host that prefers one history calls :mod:`crm_adapter.migrations.helpers` from its own migrations instead.
+A host that prefers one history calls ``crm_adapter.migrations.helpers`` from its own migrations instead.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class MigrationReport:
 def upgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "head") -> MigrationReport:
     """Bring the schema up to ``revision``; does nothing when it is there already.
 
-    ``engine`` is a synchronous engine.  Raises :class:`MigrationError` before any change when ``table`` cannot take it.
+    ``engine`` is a synchronous engine.  Raises ``MigrationError`` before any change when ``table`` cannot take it.
     """
     with engine.connect() as connection, _exclusive(connection):
         check(connection, table=table)

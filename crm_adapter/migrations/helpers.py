@@ -79,7 +79,7 @@ class DuplicateTimewebIds(MigrationError):
 def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
     """Add the six columns and the unique index to ``table`` and create the adapter's own tables.
 
-    Creates ``table`` too where there is none.  Raises :class:`MigrationError` before any change.
+    Creates ``table`` too where there is none.  Raises ``MigrationError`` before any change.
     """
     bind = _bind(op)
     check(bind, table=table)

@@ -47,7 +47,7 @@ class AppriseSink:
         self.name = f"apprise:{hashlib.sha256(url.encode()).hexdigest()[:16]}"
 
     def __call__(self, title: str, text: str, events: Sequence[Event]) -> None:
-        """Deliver, or raise :class:`NotDelivered`."""
+        """Deliver, or raise ``NotDelivered``."""
         problem = any(event.kind in _PROBLEMS for event in events)
         # Below "info" Apprise and urllib3 tell the paths of requests, and a Telegram bot's token is part of its path.
         with _logging_from(logging.INFO):

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | None) -> Flow[DispatchReport]:
-    """See :func:`crm_adapter.dispatch_events`."""
+    """See ``crm_adapter.dispatch_events``."""
     sinks = _named(sink)
     sent = failed = dead = messages = handled = 0
     while sinks and handled < limit:

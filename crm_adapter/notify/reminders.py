@@ -33,7 +33,7 @@ def reminder(days_left: int) -> str | None:
 
 
 def payment_reminders(*, today: date | None, model: type[Any], fields: FieldMap | None) -> Flow[ReminderReport]:
-    """See :func:`crm_adapter.payment_reminders`."""
+    """See ``crm_adapter.payment_reminders``."""
     columns = validate_mapping(model, fields)
     day = today or local_today()
 

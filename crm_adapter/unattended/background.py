@@ -46,7 +46,7 @@ def thread_runner(
 
 
 class TaskRunner:
-    """A runner that syncs in tasks of the running loop, holds them strongly and ends them with :meth:`aclose`."""
+    """A runner that syncs in tasks of the running loop, holds them strongly and ends them with ``aclose``."""
 
     def __init__(
         self,

@@ -39,13 +39,13 @@ class Runner:
         return results
 
     def run(self) -> None:
-        """Work until :meth:`stop`; a round that has begun is finished."""
+        """Work until ``stop``; a round that has begun is finished."""
         while not self._stop.is_set():
             self.round()
             self._stop.wait(self.interval)
 
     def stop(self) -> None:
-        """End :meth:`run` soon; callable from signal handlers and other threads."""
+        """End ``run`` soon; callable from signal handlers and other threads."""
         self._stop.set()
 
     def __enter__(self) -> Runner:

@@ -56,8 +56,8 @@ def create_hosting_router(
     path or as a ``jinja2.Template``.  ``runner`` starts background runs (Celery: ``task.delay``).  ``trusted_origins``
     may change things from other hosts.  ``stale_after`` is in seconds.
 
-    Raises :class:`~timeweb_sdk.errors.ConfigurationError` for a router without authentication or of unknown parts, and
-    :class:`~crm_adapter.errors.MappingError` when ``model`` and ``fields`` do not fit.
+    Raises ``ConfigurationError`` for a router without authentication or of unknown parts, and
+    ``MappingError`` when ``model`` and ``fields`` do not fit.
     """
     if not dependencies:
         raise ConfigurationError(

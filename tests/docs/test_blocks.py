@@ -48,20 +48,13 @@ def of(language: str) -> list[str]:
 
 
 def test_every_block_has_a_language_that_is_checked() -> None:
-    checked = {"bash", "console", "cron", "ini", "py"} | OTHERS
+    checked = {"bash", "cron", "ini", "py"} | OTHERS
     assert {(page, language) for page, language, _ in BLOCKS if language not in checked} == set()
 
 
 @pytest.mark.parametrize("text", of("bash"))
 def test_commands(text: str) -> None:
     check_commands(text)
-
-
-@pytest.mark.parametrize("text", of("console"))
-def test_a_session_shows_a_prompt(text: str) -> None:
-    typed = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
-    assert typed
-    check_commands("\n".join(typed))
 
 
 @pytest.mark.parametrize("text", of("cron"))
