@@ -24,7 +24,9 @@ CODEGEN = {"fetch", "build", "check", "diff"}
 #: Read by the HTTP library.
 FOREIGN = {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
 SOURCES = "".join(
-    path.read_text(encoding="utf-8") for package in ("timeweb_sdk/_core", "crm_adapter") for path in (ROOT / package).rglob("*.py")
+    path.read_text(encoding="utf-8")
+    for package in ("timeweb_sdk/_core", "crm_adapter")
+    for path in (ROOT / package).rglob("*.py")
 )
 #: Checked elsewhere (python), or nothing to check (text).
 OTHERS = {"python", "text"}
