@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from dotenv import dotenv_values
 
 from crm_adapter.settings import load_settings
@@ -50,7 +51,7 @@ def of(language: str) -> list[str]:
 
 
 def test_every_block_has_a_language_that_is_checked() -> None:
-    checked = {"bash", "cron", "ini", "py"} | OTHERS
+    checked = {"bash", "cron", "ini", "py", "yaml"} | OTHERS
     assert {(page, language) for page, language, _ in BLOCKS if language not in checked} == set()
 
 
@@ -76,6 +77,19 @@ def test_settings_are_accepted(text: str, tmp_path: Path, monkeypatch: pytest.Mo
         assert name in SOURCES
     monkeypatch.chdir(tmp_path)
     assert load_settings().tokens
+
+
+@pytest.mark.parametrize("text", of("yaml"))
+def test_actions_are_such_as_the_overlay_has(text: str) -> None:
+    committed = [
+        action
+        for name in ("overlay", "english")
+        for action in yaml.safe_load((ROOT / f"openapi/{name}.yaml").read_text(encoding="utf-8"))["actions"]
+    ]
+    shapes = [set(action) for action in committed]
+    for action in yaml.safe_load(text):
+        assert set(action) in shapes
+        assert action.get("x-confidence", "live") in {"live", "documented", "inferred"}
 
 
 @pytest.mark.parametrize("text", of("py"))
