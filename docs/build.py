@@ -62,7 +62,7 @@ def notes(operation: Operation) -> str:
     if operation.paginated:
         found.append("paginated")
     if operation.retry == "unsent":
-        found.append("not repeated once sent")
+        found.append("repeated only if it never left or was refused")
     if operation.source == "overlay":
         found.append("not in the vendor's contract")
     if operation.deprecated:

@@ -128,7 +128,8 @@ class Timeweb(_Client, Resources):
         That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
 
         Args:
-            method: GET, HEAD, OPTIONS, POST, PUT, PATCH or DELETE. POST and PATCH are repeated only if they never left.
+            method: GET, HEAD, OPTIONS, POST, PUT, PATCH or DELETE. It decides what is repeated: POST and PATCH only if they
+                never left or were refused.
             path: From its first slash on, percent-encoded, e.g. `/api/v1/servers`.
             query: Parameters; a list repeats its name, None is left out.
             json: The body; without it none is sent.

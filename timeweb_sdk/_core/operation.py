@@ -9,7 +9,7 @@ class Operation:
     """One endpoint of the API.
 
     `retry` is "safe" where the method may be repeated at will (GET, PUT, DELETE) and "unsent" where it is repeated
-    only if the request provably never left (POST, PATCH).
+    only if the request provably never left or was refused (POST, PATCH).
     """
 
     id: str
