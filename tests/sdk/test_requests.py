@@ -153,6 +153,37 @@ def test_what_json_cannot_carry_is_refused_and_located_but_not_shown(value: Any)
     assert "object at" not in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [{"name": "half \ud800", "root_pass": "sesame"}, "endless"], ids=["surrogate", "endless"])
+def test_a_body_that_cannot_be_encoded_is_refused_and_not_shown(body: Any, server: StubServer) -> None:
+    if body == "endless":
+        body = {"root_pass": "sesame"}
+        body["itself"] = body
+    with Timeweb("t", base_url=server.url) as tw, pytest.raises(ConfigurationError, match=r"^POST /x: body .*: give ") as caught:
+        tw.request("POST", "/x", json=body)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert server.arrivals == []
+
+
+@pytest.mark.parametrize("value", [NOT_GIVEN, object(), float("inf"), b"x"], ids=["not given", "object", "inf", "bytes"])
+def test_what_has_no_text_reaches_neither_body_nor_query(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"body\.list\.1 is"):
+        to_json({"list": [1, value]})
+    if value is not NOT_GIVEN:
+        with pytest.raises(ConfigurationError, match="tags is a"):
+            encode_query({"tags": [1, value]})
+
+
+def test_what_is_absent_from_a_list_of_a_query_is_left_out() -> None:
+    assert encode_query({"tags": [None, 1, NOT_GIVEN]}) == [("tags", "1")]
+
+
+def test_keys_of_a_body_are_texts() -> None:
+    assert to_json({1: 2, Color.RED: 3}) == '{"1":2,"red":3}'
+    with pytest.raises(ConfigurationError, match="a key of body is a NoneType"):
+        to_json({None: 1})
+
+
 def test_query() -> None:
     given = {"flag": False, "many": ["a", 2], "when": datetime(2026, 6, 1), "amount": Decimal("1.50")}
     query = {**given, "none": None, "left_out": NOT_GIVEN}
@@ -161,17 +192,37 @@ def test_query() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", ".", "..", NOT_GIVEN, True])
+NO_IDS = [None, "", "  ", ".", "..", "1/../2", "1\n", "\ud800", NOT_GIVEN, True, -1, 1.5, float("nan"), b"1", [1], {"id": 1}]
+
+
+@pytest.mark.parametrize("value", NO_IDS, ids=repr)
 def test_a_path_without_its_id_is_refused(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="server_id="):
+    with pytest.raises(ConfigurationError, match=r"server_id(=| is a).* cannot be part of /servers/\{server_id\}: give the id"):
         fill_path("/servers/{server_id}", {"server_id": value})
+
+
+@pytest.mark.parametrize(("value", "text"), [(1, "1"), (0, "0"), (1.0, "1"), ("a@b.example", "a@b.example"), ("я", "%D1%8F")])
+def test_ids_in_a_path(value: Any, text: str) -> None:
+    assert fill_path("/servers/{server_id}", {"server_id": value}) == f"/servers/{text}"
+
+
+def test_an_object_in_place_of_its_id_is_refused_and_not_shown(server: StubServer) -> None:
+    class Machine(Model):
+        id: int
+        root_pass: SecretStr
+
+    machine: Any = Machine(id=1, root_pass=SecretStr("sesame"))
+    with Timeweb("t", base_url=server.url) as tw, pytest.raises(ConfigurationError, match="server_id is a Machine") as caught:
+        tw.servers.get(machine)
+    assert "sesame" not in str(caught.value)
+    assert server.arrivals == []
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip() and text not in (".", "..")))
 def test_no_id_escapes_its_segment(value: str) -> None:
     try:
         path = fill_path("/servers/{id}/disks", {"id": value})
-    except UnicodeEncodeError:
+    except ConfigurationError:
         return
     assert path.count("/") == 3
     assert "?" not in path
@@ -182,8 +233,8 @@ def test_no_id_escapes_its_segment(value: str) -> None:
 def test_an_id_with_a_slash_stays_in_its_place() -> None:
     route = respx.get(url__startswith=URL).respond(json={"server": {"id": 1}})
     with Timeweb("t") as tw:
-        tw.servers.get("../../account/finances")  # type: ignore[arg-type]
-    assert route.calls.last.request.url.raw_path == b"/api/v1/servers/..%2F..%2Faccount%2Ffinances"
+        tw.servers.get("1/disks?a#b")  # type: ignore[arg-type]
+    assert route.calls.last.request.url.raw_path == b"/api/v1/servers/1%2Fdisks%3Fa%23b"
 
 
 @pytest.mark.parametrize(

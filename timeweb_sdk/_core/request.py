@@ -24,6 +24,8 @@ from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and halves of surrogate pairs."""
 _AS_TEXT = (UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network, IPv4Interface, IPv6Interface, PurePath)
 
 
@@ -55,13 +57,28 @@ def _build(call: Call) -> Request:
     params = encode_query(call.query) if call.query else []
     body = call.body
     if call.files is not NOT_GIVEN:
-        fields = None if body is NOT_GIVEN else {name: _text(item) for name, item in body.items() if item is not NOT_GIVEN}
+        fields = None if body is NOT_GIVEN else {name: _text(name, item) for name, item in body.items() if not _is_absent(item)}
         return Request(call.operation.method, path, params, fields=fields, files=_parts(call.files))
     if body is NOT_GIVEN:
         return Request(call.operation.method, path, params)
     if call.operation.body == "binary":
         return Request(call.operation.method, path, params, _binary(body), "application/octet-stream")
-    return Request(call.operation.method, path, params, Content(to_json(body).encode()), "application/json")
+    return Request(call.operation.method, path, params, _json_content(body), "application/json")
+
+
+def _json_content(body: Any) -> Content:
+    try:
+        return Content(to_json(body).encode())
+    except UnicodeEncodeError:
+        fault = "holds half of a surrogate pair, which UTF-8 cannot carry: give whole characters"
+    except RecursionError:
+        fault = "is nested too deeply or holds itself: give an object with an end"
+    # Out here the error has no context, which would hold the body.
+    raise ConfigurationError(f"body {fault}")
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value is NOT_GIVEN
 
 
 def secrets_of(call: Call) -> set[str]:
@@ -113,24 +130,34 @@ def _parts_of(template: str) -> list[str]:
 
 
 def _segment(template: str, name: str, value: Any) -> str:
-    if value.__class__ is int:
+    if value.__class__ is int and value >= 0:
         return str(value)
-    text = "" if value is None or value is NOT_GIVEN else _text(value)
-    if not text.strip() or text in (".", "..") or isinstance(value, bool):
-        raise ConfigurationError(f"{name}={value!r} cannot be part of {template}: give the id")
+    text = _id_of(value)
+    # Servers may decode a slash before they resolve the dots around it.
+    if not text.strip() or _UNSPEAKABLE.search(text) or {".", ".."} & {*text.split("/")}:
+        shown = f"={value!r}" if _is_absent(value) or isinstance(value, (str, int, float)) else f" is a {type(value).__name__} and"
+        raise ConfigurationError(f"{name}{shown} cannot be part of {template}: give the id")
     return quote(text, safe=":,@")
+
+
+def _id_of(value: Any) -> str:
+    """Write an id; an empty text for what is none. An object must not do: the text of one may hold passwords."""
+    value = _simplify(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int):
+        return "" if isinstance(value, bool) or value < 0 else str(value)
+    return value if isinstance(value, str) else ""
 
 
 def encode_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Flatten to pairs: what is absent or None is left out, a list repeats its name."""
     pairs: list[tuple[str, str]] = []
     for name, value in query.items():
-        if value is NOT_GIVEN or value is None:
+        if _is_absent(value):
             continue
-        if is_collection(value):
-            pairs.extend((name, _text(item)) for item in value)
-        else:
-            pairs.append((name, _text(value)))
+        items = value if is_collection(value) else [value]
+        pairs.extend((name, _text(name, item)) for item in items if not _is_absent(item))
     return pairs
 
 
@@ -147,7 +174,11 @@ def to_json(value: Any, where: str = "body") -> str:
         return format(value, "f") if isinstance(value, Decimal) else float.__repr__(value)
     if is_mapping(value):
         items = value.items()
-        pairs = (f"{json.dumps(str(key))}:{to_json(item, f'{where}.{key}')}" for key, item in items if item is not NOT_GIVEN)
+        pairs = (
+            f"{json.dumps(_text(f'a key of {where}', key))}:{to_json(item, f'{where}.{key}')}"
+            for key, item in items
+            if item is not NOT_GIVEN
+        )
         return "{" + ",".join(pairs) + "}"
     if is_collection(value):
         return "[" + ",".join(to_json(item, f"{where}.{number}") for number, item in enumerate(value)) + "]"
@@ -162,7 +193,7 @@ def _simplify(value: Any) -> Any:
         value = value.value
     if isinstance(value, BaseModel):
         return _by_alias(value)
-    if isinstance(value, Enum):
+    if isinstance(value, Enum) and value is not NOT_GIVEN:
         return value.value
     if isinstance(value, (SecretStr, SecretBytes)):
         secret = value.get_secret_value()
@@ -189,8 +220,8 @@ def iso(moment: datetime) -> str:
     return aware.isoformat().replace("+00:00", "Z")
 
 
-def _text(value: Any) -> str:
-    """Write a value of a path, a query or a form."""
+def _text(name: str, value: Any) -> str:
+    """Write the value `name` of a query or a form."""
     if value.__class__ in (int, str):
         return str(value)
     value = _simplify(value)
@@ -200,13 +231,13 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, Decimal):
-        return format(value, "f")
+    if isinstance(value, (int, float, Decimal)) and math.isfinite(value):
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
     if is_collection(value):
-        return ",".join(_text(item) for item in value)
+        return ",".join(_text(name, item) for item in value)
     if is_mapping(value):
-        return to_json(value)
-    return str(value)
+        return to_json(value, name)
+    raise ConfigurationError(f"{name} is a {type(value).__name__}: give a str, a finite number, a date or a list of them")
 
 
 def _binary(body: Any) -> Content:
