@@ -124,8 +124,11 @@ def _hide_values(text: str) -> str:
     """Hide what follows a name like `password` and a colon or an equals sign."""
     shown, at = "", 0
     for found in _NAME.finditer(text):
+        # The value may be the rest of a long text: it is looked at only where it is hidden.
+        if found.start() < at or not is_secret_name(found["name"]):
+            continue
         value = _VALUE.match(text, found.end())
-        if found.start() >= at and value and value[0] and is_secret_name(found["name"]):
+        if value and value[0]:
             shown += text[at : found.end()] + _STARS
             at = value.end()
     return shown + text[at:]
@@ -134,7 +137,7 @@ def _hide_values(text: str) -> str:
 def redact(name: str, value: Any, hide: Callable[[str], str]) -> Any:
     """Return `value`, which came in the field `name`, as it may be shown and kept: its texts pass `hide`."""
     if is_mapping(value):
-        return {key: redact(name if is_secret_name(name) else str(key), item, hide) for key, item in value.items()}
+        return {hide(str(key)): redact(name if is_secret_name(name) else str(key), item, hide) for key, item in value.items()}
     if is_array(value):
         return [redact(name, item, hide) for item in value]
     if value is not None and not isinstance(value, bool) and is_secret_name(name):
