@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from timeweb_sdk import errors
@@ -97,6 +98,18 @@ def test_retry_after_as_a_date() -> None:
     assert retry_after({}, now) is None
 
 
+def test_a_date_without_a_zone_is_in_gmt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        for value in ("Mon, 01 Jun 2026 12:00:10 -0000", "Mon Jun  1 12:00:10 2026", "Mon, 01 Jun 2026 15:00:10 +0300"):
+            assert retry_after({"Retry-After": value}, datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()) == 10
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@example(f"Mon, 01 Jun 2026 12:00:10 +{'9' * 20}")
 @given(st.text(max_size=40))
 def test_no_retry_after_header_raises(value: str) -> None:
     seconds = retry_after({"Retry-After": value}, 0)

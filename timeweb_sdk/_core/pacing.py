@@ -13,6 +13,9 @@ from timeweb_sdk.limits import Rate, RateLimit
 
 Steps = Generator[Command, Any, None]
 
+_LONGEST_BLOCK = 3600.0
+"""Seconds. A `Retry-After` of years, from a clock that is wrong, shall not close an endpoint for the life of a process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -23,6 +26,7 @@ class Gate:
 
     def penalise(self, now: float, wait: float, deadline: float) -> Steps:
         """Make everybody at this gate wait, and go slower for a while."""
+        wait = min(wait, _LONGEST_BLOCK)
         self.local.penalise(now, wait)
         if self.shared is not None:
             shared = self.shared
