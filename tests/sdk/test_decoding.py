@@ -321,3 +321,49 @@ def test_no_body_of_json_ever_raises(body: Any) -> None:
     with suppress(NotPromised):
         decode(ONE, Machine, json.dumps(body).encode())
     decode(LIST, list[Machine], json.dumps({"machines": body}).encode())
+
+
+@pytest.mark.parametrize("total", ["1e400", "-1e400", '"' + "9" * 5000 + '"', "-1", "true", '"many"', "[1]", "null"])
+def test_a_total_that_is_no_number_is_none(total: str) -> None:
+    decoded = decode(KEYS, list[str], f'{{"ssh_keys": ["k"], "meta": {{"total": {total}}}}}'.encode())
+    assert (decoded.data, decoded.total) == (["k"], None)
+
+
+DAMAGED = [
+    (b"caf\xe9", "caf\N{REPLACEMENT CHARACTER}"),
+    (b"half \\ud800", "half ?"),
+    (b"a\x01b", "a\x01b"),
+]
+
+
+@pytest.mark.parametrize(("name", "kept"), DAMAGED, ids=["no UTF-8", "lone surrogate", "control"])
+def test_a_bad_character_costs_nothing_but_itself(name: bytes, kept: str) -> None:
+    machines = [machine(), machine(id=2, name="DAMAGED"), machine(id=3)]
+    content = json.dumps({"machines": machines, "meta": {"total": 3}}).encode().replace(b"DAMAGED", name)
+    decoded = decode(LIST, list[Machine], content)
+    assert [(one.id, one.name, one.decode_issues) for one in decoded.data] == [
+        (1, "web-1", ()),
+        (2, kept, ()),
+        (3, "web-1", ()),
+    ]
+    assert decoded.issues == (("machines", "json_invalid"),)
+    assert json.loads(decoded.data[1].model_dump_json())["name"] == kept
+    with pytest.raises(Mismatch):
+        decode(LIST, list[Machine], content, strict=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_json_in_another_encoding_is_read(encoding: str) -> None:
+    content = json.dumps({"machine": machine(name="имя")}, ensure_ascii=False).encode(encoding)
+    assert decode(ONE, Machine, content).data.name == "имя"
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 5000])
+def test_a_body_nested_without_end_is_kept_or_refused(depth: int) -> None:
+    content = json.dumps({"machine": machine(brand_new="DEEP")}).encode()
+    content = content.replace(b'"DEEP"', b"[" * depth + b"]" * depth)
+    if depth > 500:
+        with pytest.raises(NotPromised):
+            decode(ONE, Machine, content)
+    else:
+        assert decode(ONE, Machine, content).data.brand_new is not None

@@ -163,3 +163,34 @@ def test_a_decode_error_has_no_context_that_holds_the_body(world: World, server:
     with pytest.raises(errors.DecodeError) as caught:
         world.run(lambda tw: tw.servers.get(1), base_url=server.url, strict=True)
     assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+
+
+ENVELOPE = '{"error_code": "not_found", "message": "нет", "response_id": "r"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbf" + ENVELOPE.encode(), ENVELOPE.encode("utf-16"), ENVELOPE.encode().replace("нет".encode(), b"\xd0")],
+    ids=["BOM", "UTF-16", "half a character"],
+)
+def test_an_odd_encoding_does_not_hide_who_speaks(content: bytes, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(404, content))
+    with pytest.raises(errors.NotFoundError, match="not_found") as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url)
+    assert caught.value.response_id == "r"
+
+
+@pytest.mark.parametrize("key", ["message", "details"])
+def test_an_error_nested_without_end_is_told_without_it(key: str, server: StubServer, clock: SkippingClock) -> None:
+    nested = "[" * 900 + "]" * 900
+    server.play(answer(409, f'{{"error_code": "conflict", "{key}": {nested}}}'.encode()))
+    with pytest.raises(errors.ConflictError, match="409 conflict"):
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url)
+
+
+def test_no_part_of_an_error_holds_the_token(server: StubServer, clock: SkippingClock) -> None:
+    body = {"error_code": TOKEN, "message": TOKEN, "response_id": TOKEN, TOKEN: {TOKEN: TOKEN}}
+    server.play(answer(400, body))
+    with pytest.raises(errors.BadRequestError) as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url)
+    assert TOKEN not in f"{caught.value!r} {vars(caught.value)}"

@@ -7,6 +7,7 @@ contract takes the other path, which keeps what came and says where it was odd.
 import json
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, NotRequired, get_origin
@@ -57,7 +58,9 @@ def decode(operation: Operation, returns: Any, content: bytes, *, strict: bool =
         envelope = _envelope(operation.data_key, returns).validate_json(content)
         return Decoded(envelope["data"], _total(envelope.get("meta")), _text(envelope.get("response_id")))
     except ValidationError:
-        return _decode_leniently(operation, returns, content, strict)
+        with suppress(RecursionError):
+            return _decode_leniently(operation, returns, content, strict)
+    raise NotPromised
 
 
 def _unwrapped(data: Any) -> Decoded:
@@ -69,10 +72,12 @@ def _unwrapped(data: Any) -> Decoded:
 
 
 def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict: bool) -> Decoded:
-    body = parse(content)
+    body, is_sound = _parse(content)
     meta = body if is_object(body) else {}
     total, response_id = _total(meta.get("meta")), _text(meta.get("response_id"))
     leniency = Leniency()
+    if not is_sound:
+        leniency.note(operation.data_key or "", "json_invalid")
     key, payload = _find_payload(operation.data_key, body, returns)
     if not _is_promised(returns, body, found=payload is not _ABSENT or strict):
         raise NotPromised
@@ -97,13 +102,24 @@ def _is_promised(returns: Any, body: Any, *, found: bool) -> bool:
 
 def parse(content: bytes) -> Any:
     """Parse JSON with whole numbers of any size; raises NotPromised."""
+    return _parse(content)[0]
+
+
+def _parse(content: bytes) -> tuple[Any, bool]:
+    """Return what the JSON holds and whether it is sound; raises NotPromised.
+
+    One bad character does not cost the whole reply: what is no UTF-8, and halves of surrogate pairs, which no text
+    in UTF-8 can hold, are replaced.
+    """
     try:
-        return from_json(content)
+        return from_json(content), True
     except ValueError:
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise NotPromised from error
+        pass
+    try:
+        body = json.loads(content.decode(json.detect_encoding(content), "replace"), strict=False)
+        return json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")), False
+    except (ValueError, RecursionError) as error:
+        raise NotPromised from error
 
 
 def _find_payload(data_key: str | None, body: Any, returns: Any) -> tuple[str | None, Any]:
@@ -137,9 +153,13 @@ def _envelope(data_key: str, returns: Any) -> TypeAdapter[dict[str, Any]]:
 
 def _total(meta: Any) -> int | None:
     total = meta.get("total") if is_object(meta) else None
-    if isinstance(total, str) and total.isdecimal():
-        return int(total)
-    return int(total) if isinstance(total, (int, float)) and not isinstance(total, bool) and total >= 0 else None
+    if isinstance(total, bool) or not isinstance(total, (int, float, str)):
+        return None
+    try:
+        number = int(total)
+    except (ValueError, OverflowError):  # a text, or infinite
+        return None
+    return number if number >= 0 else None
 
 
 def _text(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
 from math import isfinite
@@ -78,15 +79,21 @@ def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] =
     else:
         kind = EdgeError
     hide = partial(scrub, token=token, sent=sent)
-    messages = _messages(body.get("message"), hide)
-    error = kind(_summary(reply, code if canonical else None, messages), delivery="answered")
+    code = hide(code) if canonical else None
+    messages: list[str] = []
+    details: dict[str, Any] = {}
+    with suppress(RecursionError):  # an object nested without end tells nobody anything
+        messages = _messages(body.get("message"), hide)
+        details = redact("", {key: value for key, value in body.items() if key not in _ENVELOPE}, hide)
+    error = kind(_summary(reply, code, messages), delivery="answered")
     error.status_code = reply.status
-    error.error_code = code if canonical else None
+    error.error_code = code
     error.messages = messages
-    error.response_id = _response_id(body)
+    response_id = _response_id(body)
+    error.response_id = hide(response_id) if response_id is not None else None
     error.from_edge = not canonical
     error.retry_after = retry_after(reply.headers, now)
-    error.details = {key: redact(key, value, hide) for key, value in body.items() if key not in _ENVELOPE} or None
+    error.details = details or None
     return error
 
 
@@ -160,8 +167,6 @@ def _raw(reply: Reply, now: float) -> Decoded:
 
 def _envelope(reply: Reply) -> dict[str, Any]:
     """Return the body if it is a JSON object, else an empty one."""
-    if reply.content.lstrip()[:1] != b"{":
-        return {}
     try:
         body = parse(reply.content)
     except NotPromised:
@@ -192,7 +197,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
-        except ValueError:
+            date = parsedate_to_datetime(value)
+            # A date of HTTP is in GMT, also where it does not say so.
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+        except (ValueError, OverflowError):
             return None
     return max(seconds, 0.0) if isfinite(seconds) else None
