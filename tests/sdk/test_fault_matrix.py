@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
 from tests.sdk import stub_server as stub
@@ -203,3 +205,30 @@ def test_redirect_never_takes_the_token_elsewhere(world: World, server: StubServ
         with pytest.raises(errors.EdgeError, match="redirect"):
             world.run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
         assert elsewhere.accepted == 0
+
+
+@pytest.mark.parametrize("location", ["mailto:x", "javascript:x", "http://x/\x01"])
+def test_a_redirect_to_no_address_was_sent_all_the_same(
+    location: str, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(answer(302, headers={"Location": location}))
+    with pytest.raises(errors.ProtocolError) as caught:
+        world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url)
+    assert caught.value.delivery == "unknown"
+    assert len(server.arrivals) == 1
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_broken_record_of_tls_is_a_broken_connection(asynchronous: bool, clock: SkippingClock) -> None:
+    asked: list[httpx.Request] = []
+
+    def break_off(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise ssl.SSLError("decryption failed or bad record mac")  # as the backend of httpx.AsyncClient lets it pass
+
+    kind = httpx.AsyncClient if asynchronous else httpx.Client
+    client = kind(transport=httpx.MockTransport(break_off))
+    with pytest.raises(errors.ReadError, match="bad record mac") as caught:
+        World(asynchronous, "httpx").run(lambda tw: tw.servers.get(1), http_client=client, max_retries=2)
+    assert caught.value.delivery == "unknown"
+    assert len(asked) == 3

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -173,3 +175,37 @@ def test_a_documented_429_envelope_is_told(server: StubServer, clock: SkippingCl
     with pytest.raises(RateLimitError, match="slow down") as caught:
         World(False, "httpx").run(lambda tw: tw.request("GET", "/x"), base_url=server.url, max_retries=0)
     assert caught.value.error_code == "rate_limit_exceeded"
+
+
+def test_an_upload_that_trickles_ends_with_the_deadline() -> None:
+    """Were each piece given the whole timeout, this would go on for minutes: the timeout of every test fails it."""
+    reading = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=sip, args=(listener, reading), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(DeadlineExceeded) as caught:
+            World(False, "httpx").run(lambda tw: tw.request("POST", "/x", json="x" * 50_000_000), base_url=url, total_timeout=1)
+    assert reading.is_set()
+    assert caught.value.delivery == "unknown"
+
+
+def sip(listener: socket.socket, reading: threading.Event) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        while connection.recv(16384):
+            reading.set()
+            time.sleep(0.1)
+
+
+def test_no_reply_closes_an_endpoint_for_ever(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(429, headers={"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}), answer(200, {}))
+
+    def use(tw: Timeweb) -> None:
+        with pytest.raises(DeadlineExceeded):
+            tw.request("GET", "/x")
+        with pytest.raises(DeadlineExceeded):
+            tw.request("GET", "/x")
+        clock.sleep(3600)
+        assert tw.request("GET", "/x") == {}
+
+    World(False, "httpx").run(use, base_url=server.url)

@@ -1,7 +1,7 @@
-"""Reads that end with the deadline of a synchronous call.
+"""Reads and writes that end with the deadline of a synchronous call.
 
 The HTTP library bounds each single read, and a reply that trickles takes any number of them. So each read of a
-connection is given no more time than the call has left. Tasks need none of this: they are cancelled.
+connection is given no more time than the call has left, and each write. Tasks need none of this: they are cancelled.
 
 Connections of our own pool are bounded as they are made. Those of other clients are handed over by the documented
 `trace` extension, which costs some 15 microseconds a call.
@@ -13,10 +13,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from timeweb_sdk.errors import ReadTimeout
+from timeweb_sdk.errors import ReadTimeout, WriteTimeout
 
 _LEAST = 0.001
 """Seconds; a timeout of 0 would mean not to wait at all."""
+_PIECE = 64 * 1024
+"""Bytes."""
 
 
 class _Current(threading.local):
@@ -60,6 +62,7 @@ class _Backend:
 def _bound(stream: Any) -> Any:
     with suppress(AttributeError):  # a stream of somebody's own may not allow it
         stream.read = partial(_read, stream.read)
+        stream.write = partial(_write, stream.write)
         stream.start_tls = partial(_start_tls, stream.start_tls)
     return stream
 
@@ -75,3 +78,15 @@ def _read(read: Callable[[int, float | None], bytes], max_bytes: int, timeout: f
     if left <= 0:
         raise ReadTimeout("the reply was still coming when the deadline passed", delivery="unknown")
     return read(max_bytes, max(left if timeout is None else min(left, timeout), _LEAST))
+
+
+def _write(write: Callable[[bytes, float | None], None], buffer: bytes, timeout: float | None = None) -> None:
+    """Write piece by piece: the HTTP library bounds each piece that the network takes, not all of them."""
+    if current.left is None:
+        return write(buffer, timeout)
+    for begin in range(0, len(buffer), _PIECE):
+        left = current.left()
+        if left <= 0:
+            raise WriteTimeout("the request was still being written when the deadline passed", delivery="unknown")
+        write(buffer[begin : begin + _PIECE], max(left if timeout is None else min(left, timeout), _LEAST))
+    return None

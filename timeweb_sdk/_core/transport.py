@@ -50,7 +50,6 @@ _MEANING: dict[str, tuple[type[TransportError], Delivery]] = {
     "LocalProtocolError": (errors.ProtocolError, "unknown"),
     "TransportError": (TransportError, "unknown"),
 }
-_UNUSABLE = {"UnsupportedProtocol", "InvalidURL"}
 _BAN = (
     "no connection within {seconds:g} s. If this follows a burst of calls, the protection in front of the API has probably "
     "banned this address: wait some minutes, then use rate_limit=RateLimit.gentle()"
@@ -94,17 +93,24 @@ class Session:
 
     def _build(self, client: Any, request: Request, timeouts: Timeouts) -> "httpx.Request":
         limits = {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": timeouts.read}
-        built: httpx.Request = client.build_request(
-            request.method,
-            _parsed(client.base_url.__class__, self._base_url + request.path),
-            params=request.params or None,
-            headers=self._headers(request),
-            content=request.content,
-            data=request.fields,
-            files=request.files,
-            extensions={"timeout": limits, **self._extensions},
-        )
-        return built
+        try:
+            built: httpx.Request = client.build_request(
+                request.method,
+                _parsed(client.base_url.__class__, self._base_url + request.path),
+                params=request.params or None,
+                headers=self._headers(request),
+                content=request.content,
+                data=request.fields,
+                files=request.files,
+                extensions={"timeout": limits, **self._extensions},
+            )
+        except Exception as error:
+            if type(error).__name__ != "InvalidURL":
+                raise
+            fault = ConfigurationError(f"the request cannot be sent: {error}")
+        else:
+            return built
+        raise fault
 
     def _headers(self, request: Request) -> dict[str, str] | None:
         """Return what the HTTP client does not send by itself; a client that was passed in knows none of ours."""
@@ -319,12 +325,17 @@ def translate(error: Exception, timeouts: Timeouts) -> Exception:
     for cls in type(error).__mro__:
         if cls.__module__.partition(".")[0] not in ("httpx", "httpx2"):
             continue
-        if cls.__name__ in _UNUSABLE:
+        if cls.__name__ == "UnsupportedProtocol":
             return ConfigurationError(f"the request cannot be sent: {error}")
+        if cls.__name__ == "InvalidURL":
+            # Not of the request, which was built by then: the library looks at where a reply redirects, followed or not.
+            return errors.ProtocolError("the reply redirects to what is no address", delivery="unknown")
         if cls.__name__ in _MEANING:
             kind, delivery = _MEANING[cls.__name__]
             text = _BAN.format(seconds=timeouts.connect) if kind is errors.ConnectTimeout else _describe(error, kind)
             return kind(text, delivery=delivery)
+    if isinstance(error, ssl.SSLError):  # the asynchronous client lets those pass that come after the handshake
+        return errors.ReadError(_describe(error, errors.ReadError), delivery="unknown")
     return error
 
 
