@@ -7,6 +7,7 @@ import gc
 import inspect
 import logging
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -104,7 +105,20 @@ def test_a_token_that_cannot_be_one_is_refused_but_not_shown(token: str) -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["api.timeweb.cloud", "ftp://example.com", "https://", "https://user:sesame@example.com", "http://x/?a=1"]
+    "url",
+    [
+        "api.timeweb.cloud",
+        "ftp://example.com",
+        "https://",
+        "https://user:sesame@example.com",
+        "http://x/?a=1",
+        "http://[x",
+        "http://x:sesame@[",
+        "http://x:99999",
+        "http://x:port",
+        "http://x y",
+        "http://x/\x00",
+    ],  # fmt: skip
 )
 def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url") as caught:
@@ -112,10 +126,33 @@ def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     assert "sesame" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"max_retries": -1}, {"timeout": 0}, {"total_timeout": -5}, {"http_client": "aiohttp"}])
+@pytest.mark.parametrize("url", ["HTTPS://Example.com/", " https://example.com\n"])
+def test_certificates_are_checked_however_the_address_is_written(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(
+        httpx, "HTTPTransport", lambda *, verify: made.append(verify) or httpx.MockTransport(reply_with_a_server)
+    )
+    with Timeweb("t", base_url=url) as tw:
+        tw.servers.get(1)
+    assert [type(verify) for verify in made] == [ssl.SSLContext]
+
+
+def reply_with_a_server(request: httpx.Request) -> httpx.Response:
+    assert request.url.host == "example.com"
+    return httpx.Response(200, json={"server": {"id": 1}})
+
+
+IMPOSSIBLE: list[dict[str, Any]] = [
+    {"max_retries": -1}, {"max_retries": None}, {"timeout": 0}, {"timeout": None}, {"timeout": float("inf")},
+    {"total_timeout": -5}, {"total_timeout": "60"}, {"rate_limit": None}, {"http_client": "aiohttp"}, {"token": b"sesame"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", IMPOSSIBLE, ids=str)
 def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(options))):
-        Timeweb("t", **options)
+    with pytest.raises(ConfigurationError, match=rf"^{next(iter(options))}.*: give ") as caught:
+        Timeweb(**{"token": "t", **options})
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_client_of_the_wrong_kind_is_refused() -> None:

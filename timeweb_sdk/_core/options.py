@@ -1,6 +1,7 @@
 """What can be set for a client, and changed for a view of it."""
 
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Any
 
 from timeweb_sdk._core.events import Hook
@@ -21,11 +22,16 @@ class Options:
     hooks: tuple[Hook, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0:
-            raise ConfigurationError(f"max_retries={self.max_retries}: give 0 to never repeat a call, or more")
+        given: Any = self.max_retries
+        if not isinstance(given, int) or given < 0:
+            raise ConfigurationError(f"max_retries={given!r}: give 0 to never repeat a call, or more")
         for name in ("timeout", "total_timeout"):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name}={getattr(self, name)}: give a positive number of seconds")
+            given = getattr(self, name)
+            if not isinstance(given, (int, float)) or not 0 < given < inf:
+                raise ConfigurationError(f"{name}={given!r}: give a positive number of seconds")
+        given = self.rate_limit
+        if not isinstance(given, RateLimit):
+            raise ConfigurationError(f"rate_limit={given!r}: give a RateLimit; RateLimit.off() is none")
 
     def changed(self, changes: dict[str, Any]) -> "Options":
         unknown = changes.keys() - {field.name for field in fields(self)}

@@ -29,7 +29,9 @@ def find_token(token: str | SecretStr | None) -> SecretStr | None:
 
 
 def _stripped(token: str | SecretStr | None) -> SecretStr | None:
-    text = token.get_secret_value() if isinstance(token, SecretStr) else token or ""
+    text = token.get_secret_value() if isinstance(token, SecretStr) else "" if token is None else token
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers are not all type-checked
+        raise ConfigurationError(f"token is a {type(text).__name__}: give a str or a SecretStr")
     return SecretStr(text.strip()) if text.strip() else None
 
 
@@ -50,14 +52,24 @@ def _fault_of(token: str) -> str | None:
 
 
 def find_base_url(base_url: str | None) -> str:
-    url = base_url or os.environ.get("TIMEWEB_BASE_URL") or _HOST
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ConfigurationError(
-            f"base_url {parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()!r}: "
-            f"give scheme and host, e.g. {_HOST} or http://127.0.0.1:8099"
-        )
-    return url.rstrip("/")
+    """Return the address with its scheme in small letters: whether certificates are checked is read from it."""
+    url = (base_url or os.environ.get("TIMEWEB_BASE_URL") or _HOST).strip()
+    if not _is_address(url):
+        scheme, _, rest = url.rpartition("://")
+        shown = f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
+        raise ConfigurationError(f"base_url {shown!r}: give scheme and host, e.g. {_HOST} or http://127.0.0.1:8099")
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    is_clean = url.isprintable() and " " not in url and not (parts.query or parts.fragment or parts.username)
+    return is_clean and parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
 
 
 def fingerprint(token: SecretStr | None) -> str:
