@@ -89,6 +89,12 @@ def test_many_at_once_by_one_list(world: World, server: StubServer, clock: Skipp
     assert len(server.arrivals) == 3
 
 
+def test_an_id_as_text_is_that_id(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(many(s1="on", s2="on"))
+    arrived = world.run(lambda tw: tw.servers.wait_for_many(["2", "1"], status="on", timeout=20), base_url=server.url)
+    assert [item.id for item in arrived] == [2, 1]
+
+
 def test_many_tell_who_is_missing(world: World, server: StubServer, clock: SkippingClock) -> None:
     server.play(many(s1="on", s2="installing"))
     with pytest.raises(WaitTimeout) as caught:

@@ -149,10 +149,11 @@ def _take_all(wait: "Wait[Any]", node: Any, page: Any, items: Iterable[Any], fau
     wait.count(node, fault)
     if fault is not None:
         return
-    found = {getattr(item, "id", None): item for item in items}
+    # As texts: an id that was read from a file or a form is one, and `get` takes it too.
+    found = {str(getattr(item, "id", None)): item for item in items}
     for ident in list(wait.pending):
-        if ident in found:
-            wait.see(ident, found[ident], clock.current().monotonic())
+        if str(ident) in found:
+            wait.see(ident, found[str(ident)], clock.current().monotonic())
         elif page.complete:
             # Objects that were just made may not be in the list yet: only the timeout ends the wait for them.
             wait.miss(ident)
