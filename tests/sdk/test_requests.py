@@ -158,7 +158,10 @@ def test_a_body_that_cannot_be_encoded_is_refused_and_not_shown(body: Any, serve
     if body == "endless":
         body = {"root_pass": "sesame"}
         body["itself"] = body
-    with Timeweb("t", base_url=server.url) as tw, pytest.raises(ConfigurationError, match=r"^POST /x: body .*: give ") as caught:
+    with (
+        Timeweb("t", base_url=server.url) as tw,
+        pytest.raises(ConfigurationError, match=r"^POST /x: body .*: give ") as caught,
+    ):
         tw.request("POST", "/x", json=body)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None

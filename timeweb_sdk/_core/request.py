@@ -135,7 +135,9 @@ def _segment(template: str, name: str, value: Any) -> str:
     text = _id_of(value)
     # Servers may decode a slash before they resolve the dots around it.
     if not text.strip() or _UNSPEAKABLE.search(text) or {".", ".."} & {*text.split("/")}:
-        shown = f"={value!r}" if _is_absent(value) or isinstance(value, (str, int, float)) else f" is a {type(value).__name__} and"
+        shown = (
+            f"={value!r}" if _is_absent(value) or isinstance(value, (str, int, float)) else f" is a {type(value).__name__} and"
+        )
         raise ConfigurationError(f"{name}{shown} cannot be part of {template}: give the id")
     return quote(text, safe=":,@")
 
