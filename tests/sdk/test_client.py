@@ -118,7 +118,7 @@ def test_a_token_that_cannot_be_one_is_refused_but_not_shown(token: str) -> None
         "http://x:port",
         "http://x y",
         "http://x/\x00",
-    ],  # fmt: skip
+    ],
 )
 def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url") as caught:
@@ -129,9 +129,12 @@ def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
 @pytest.mark.parametrize("url", ["HTTPS://Example.com/", " https://example.com\n"])
 def test_certificates_are_checked_however_the_address_is_written(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    monkeypatch.setattr(
-        httpx, "HTTPTransport", lambda *, verify: made.append(verify) or httpx.MockTransport(reply_with_a_server)
-    )
+
+    def transport(*, verify: Any) -> httpx.MockTransport:
+        made.append(verify)
+        return httpx.MockTransport(reply_with_a_server)
+
+    monkeypatch.setattr(httpx, "HTTPTransport", transport)
     with Timeweb("t", base_url=url) as tw:
         tw.servers.get(1)
     assert [type(verify) for verify in made] == [ssl.SSLContext]
