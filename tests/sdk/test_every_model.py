@@ -44,6 +44,17 @@ def test_every_field_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(getattr(got, name) is None for name in required)
 
 
+def test_what_the_contract_calls_secret_is_so_by_name_and_no_number_is() -> None:
+    """What is hidden by name only (echoes in errors, cassettes) is hidden as the types hide it, and numbers stay numbers."""
+    for model in MODELS:
+        model.model_rebuild()
+        for name, field in model.model_fields.items():
+            if "SecretStr" in str(field.annotation):
+                assert is_secret_name(field.alias or name), f"{model.__name__}.{name}"
+            if field.annotation in (int, int | None):
+                assert not is_secret_name(field.alias or name), f"{model.__name__}.{name}"
+
+
 def test_no_model_shows_a_secret_that_came_under_a_secret_name() -> None:
     for model in MODELS:
         model.model_rebuild()

@@ -95,6 +95,17 @@ def assert_clean(text: str, token: str) -> None:
             {"a": {"root_pass": SCRUBBED, "n": [{"secret_key": SCRUBBED}]}},
         ),
         (b'{"root_pass": null, "name": "x", "hash": "h"}', {"root_pass": None, "name": "x", "hash": SCRUBBED}),
+        (
+            b'{"key_data": "k", "auth_code": "c", "envs": {"DB": "u"}, "tokens_used": 5, "token_packages": [{"name": "n"}]}',
+            {
+                "key_data": SCRUBBED,
+                "auth_code": SCRUBBED,
+                "envs": {"DB": SCRUBBED},
+                "tokens_used": 5,
+                "token_packages": [{"name": "n"}],
+            },
+        ),
+        (b'{"message": ["root_pass=hunter2 is weak", "ok"]}', {"message": [f"root_pass={SCRUBBED}", "ok"]}),
         (b'{"is_password_set": true, "tokens": ["a", "b"]}', {"is_password_set": True, "tokens": [SCRUBBED, SCRUBBED]}),
     ],
 )

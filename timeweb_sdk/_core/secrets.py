@@ -16,14 +16,16 @@ from timeweb_sdk._core.types import NotGiven
 T = TypeVar("T")
 
 _SECRET_NAME = re.compile(
-    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|api_?key|access_?key|token|kube_?config|credential",
+    r"pass(?!ed|ive|port|enger|age|_through|through)|secret|private_?key|key_?data|api_?key|access_?key"
+    r"|auth_?code|token|kube_?config|credential",
     re.IGNORECASE,
 )
 _NOT_SECRET = re.compile(
     r"^(is|has|can|use|needs?|should|require)_"
     r"|_(id|ids|count|method|policy|at|expires?|length|type|status|enabled|name)$"
     # Quantities, as language models are billed by.
-    r"|^(max|min|total|used|free|remaining|input|output|prompt|completion)_tokens$"
+    r"|^(max|min|total|used|free|remaining|input|output|ingoing|outgoing|prompt|completion)_tokens$"
+    r"|^tokens?_(used|estimated|amount|packages)$"
 )
 
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from timeweb_sdk._core.secrets import is_secret_name
+from pydantic import SecretStr
+
+from timeweb_sdk._core.secrets import is_secret_name, scrub
 from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.errors import ConfigurationError
 
@@ -25,8 +27,10 @@ SCRUBBED = "**********"
 """What stands in a cassette instead of a secret."""
 _HOST = "https://api.timeweb.cloud"
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"}
-# Beyond what is named like a secret: start-up scripts carry passwords, confirmations let servers be deleted.
-_SECRET_KEYS = {"cloud_init", "hash", "code"}
+# Beyond what is named like a secret: start-up scripts and the environment of apps carry passwords, confirmations let
+# servers be deleted, and who has an upload address may upload.
+_SECRET_KEYS = {"cloud_init", "envs", "hash", "code", "upload_url"}
+_NO_TOKEN = SecretStr("")
 
 
 def timeweb_vcr(library_dir: str | Path, **options: Any) -> Any:
@@ -87,7 +91,8 @@ def _scrub(value: Any) -> Any:
         return {key: _hide(item) if _is_secret(key) else _scrub(item) for key, item in value.items()}
     if is_array(value):
         return [_scrub(item) for item in value]
-    return value
+    # Error texts echo requests.
+    return scrub(value, _NO_TOKEN) if isinstance(value, str) else value
 
 
 def _hide(value: Any) -> Any:
