@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.testing.conftest import Wire
 
 
@@ -63,6 +65,27 @@ def test_a_broken_state_file_is_named_in_one_line(tmp_path: Path) -> None:
     assert finished.returncode == 2
     assert str(path) in finished.stderr
     assert "state['servers'] must be a list" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "99999"], "cannot listen on 127.0.0.1 port 99999"),
+        (["--port", "0", "--state", "no/such/state.json"], "cannot write no/such/state.json: No such file or directory"),
+        (["--port", "0", "--state", "bytes.json"], "bytes.json: 'utf-8' codec can't decode"),
+        (["--max-limit", "0"], "--max-limit: '0': give a whole number of items"),
+        (["--install-seconds", "nan"], "--install-seconds: 'nan': give a number of seconds"),
+        (["--action-seconds", "-1"], "--action-seconds: '-1': give a number of seconds"),
+    ],
+    ids=lambda value: "",
+)
+def test_a_mistaken_argument_is_named(arguments: list[str], complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "bytes.json").write_bytes(b"\xff")
+    command = [sys.executable, "-m", "timeweb_sdk.testing", *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert complaint in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -128,9 +130,18 @@ def test_every_profile_loads_and_is_repeatable(name: str) -> None:
         ({"operation": "getServer5"}, "no operation 'getServer5'"),
         ({"times": "two"}, "times must be a whole number"),
         ({"profile": "rain"}, "unknown fault profile 'rain'"),
+        ({"times": -1}, "times must not be negative"),
+        ({"times": True}, "times must be a whole number"),
+        ({"probability": 2}, "probability must be between 0 and 1"),
+        ({"probability": float("nan")}, "probability must be a number"),
+        ({"delay_ms": float("inf")}, "delay_ms must be a number"),
+        ({"status": 100}, "status must be the HTTP status of a reply"),
+        ({"headers": {"X": "a\r\nY: b"}}, "headers must be an object of texts in Latin-1"),
+        ({"headers": {"X": "ж"}}, "headers must be an object of texts in Latin-1"),
+        (5, "a fault must be an object, not int"),
     ],
 )
-def test_a_mistaken_fault_is_named(wire: Wire, fault: dict[str, Any], complaint: str) -> None:
+def test_a_mistaken_fault_is_named(wire: Wire, fault: Any, complaint: str) -> None:
     reply = wire("POST", "/_emulator/faults", fault, token=None)
     assert reply.status == 400
     assert complaint in reply.json()["error"]
@@ -169,14 +180,28 @@ def test_the_state_is_read_replaced_and_patched(wire: Wire) -> None:
     assert wire("GET", "/api/v1/servers").json()["meta"]["total"] == 2
     refused = wire("PUT", "/_emulator/state", {"servers": 5}, token=None)
     assert (refused.status, refused.json()["error"]) == (400, "state['servers'] must be a list of objects")
+    for odd in ([], 5, "state", json.loads("[" * 500 + "]" * 500)):
+        refused = wire("PUT", "/_emulator/state", odd, token=None)
+        assert (refused.status, "the state must be a JSON object" in refused.json()["error"]) == (400, True)
     assert wire("GET", "/api/v1/servers").json()["meta"]["total"] == 2
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Length: -5", "Content-Length: 99999999999999", "Content-Length: x", "Transfer-Encoding: chunked"]
+)
+def test_a_body_of_no_length_is_refused(head: str, emulator: Emulator) -> None:
+    with EmulatorServer(emulator) as server, socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as client:
+        client.sendall(f"POST /api/v1/servers HTTP/1.1\r\n{head}\r\n\r\nzz\r\n".encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def test_the_clock_advances_over_the_control_api(wire: Wire) -> None:
     before = wire("GET", "/_emulator/clock", token=None).json()["now"]
     after = wire("POST", "/_emulator/clock", {"advance": 86400}, token=None).json()["now"]
     assert (before, after) == ("2026-06-01T12:00:00.000Z", "2026-06-02T12:00:00.000Z")
-    assert wire("POST", "/_emulator/clock", {"advance": -1}, token=None).status == 400
+    for seconds in (-1, float("inf"), 1e18, True, None):
+        assert wire("POST", "/_emulator/clock", {"advance": seconds}, token=None).status == 400
+    assert wire("GET", "/_emulator/clock", token=None).json()["now"] == after
 
 
 def test_parallel_requests_are_all_answered(emulator: Emulator) -> None:

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from types import FrameType
 
@@ -59,15 +60,31 @@ def _parser() -> argparse.ArgumentParser:
     manners.add_argument("--faults", choices=sorted(PROFILES), action="append", default=[], help="misbehave; may be repeated")
     manners.add_argument("--no-rate-limit", action="store_true", help="answer more than 20 requests a second per endpoint")
     manners.add_argument("--confirm-delete", action="store_true", help="deleting takes a hash and the code 123456")
-    manners.add_argument("--max-limit", type=int, metavar="N", help="give no more items per page, whatever is asked for")
+    manners.add_argument("--max-limit", type=_page_size, metavar="N", help="give no more items per page, whatever is asked for")
     manners.add_argument("--empty-401", action="store_true", help="answer a bad token with an empty body")
     manners.add_argument(
-        "--install-seconds", type=float, default=10, metavar="S", help="how long installing takes (default: 10)"
+        "--install-seconds", type=_seconds, default=10, metavar="S", help="how long installing takes (default: 10)"
     )
     manners.add_argument(
-        "--action-seconds", type=float, default=3, metavar="S", help="how long start and stop take (default: 3)"
+        "--action-seconds", type=_seconds, default=3, metavar="S", help="how long start and stop take (default: 3)"
     )
     return parser
+
+
+def _page_size(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number of items, 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds, 0 or more")
+    return seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ def control(emulator: Emulator, request: Request) -> Response:
     try:
         body: Any = json.loads(request.body) if request.body.strip() else {}
         return json_response(200, action(emulator, body))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         return json_response(400, {"error": str(error)})
 
 
@@ -60,6 +60,8 @@ def _post_faults(emulator: Emulator, body: Any) -> Any:
         emulator.add_profile(str(body["profile"]))
     else:
         for fault in body if is_array(body) else [body]:
+            if not is_object(fault):
+                raise ValueError(f"a fault must be an object, not {type(fault).__name__}")
             emulator.add_fault(fault)
     return _get_faults(emulator, None)
 
@@ -85,8 +87,8 @@ def _get_clock(emulator: Emulator, _: Any) -> Any:
 
 def _post_clock(emulator: Emulator, body: Any) -> Any:
     seconds: Any = body.get("advance") if is_object(body) else None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
-        raise ValueError('the clock takes {"advance": SECONDS} with a non-negative number')
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 1e9:
+        raise ValueError('the clock takes {"advance": SECONDS} with a number from 0 to 1e9')
     emulator.advance(seconds)
     return _get_clock(emulator, None)
 

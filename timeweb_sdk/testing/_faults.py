@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import Any
 
@@ -62,18 +63,25 @@ class Fault:
         if unknown:
             raise ValueError(f"unknown fault field {unknown[0]!r}; known: {', '.join(sorted(_FIELDS))}")
         for name in ("skip", "times", "status", "shift"):
-            if not isinstance(raw.get(name, 0), int) and (name, raw.get(name)) not in (("times", None), ("status", None)):
-                raise ValueError(f"{name} must be a whole number, not {raw[name]!r}")
+            value = raw.get(name, 0)
+            if value is None and name in ("times", "status"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError(f"{name} must be a whole number, not {value!r}")
+            if value < 0 and name in ("skip", "times"):
+                raise ValueError(f"{name} must not be negative, but is {value!r}")
         for name in ("delay_ms", "jitter_ms", "probability"):
             value = raw.get(name, 0)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < inf:
                 raise ValueError(f"{name} must be a number that is not negative, not {value!r}")
+        if raw.get("probability", 1) > 1:
+            raise ValueError(f"probability must be between 0 and 1, not {raw['probability']!r}")
         status = raw.get("status")
-        if status is not None and not 100 <= status <= 599:
-            raise ValueError(f"status must be an HTTP status, not {status!r}")
+        if status is not None and not 200 <= status <= 599:
+            raise ValueError(f"status must be the HTTP status of a reply, 200 to 599, not {status!r}")
         headers: Any = raw.get("headers") or {}
-        if not is_object(headers) or not all(isinstance(value, (str, int)) for value in headers.values()):
-            raise ValueError(f"headers must be an object of texts, not {headers!r}")
+        if not is_object(headers) or not all(_is_header(name, value) for name, value in headers.items()):
+            raise ValueError(f"headers must be an object of texts in Latin-1, each of one line, not {headers!r}")
         fault = cls(**raw)
         fault.headers = {str(name): str(value) for name, value in headers.items()}
         if fault.drop not in (None, "before", "after"):
@@ -149,6 +157,11 @@ class Faults:
             fault.hits += 1
             return fault, (fault.delay_ms + self._random.uniform(0, fault.jitter_ms)) / 1000
         return None
+
+
+def _is_header(name: Any, value: Any) -> bool:
+    text = f"{name}{value}"
+    return isinstance(value, (str, int)) and bool(name) and max(map(ord, text)) < 256 and not {"\r", "\n", "\0"} & {*text}
 
 
 def _edge(status: int) -> Response:

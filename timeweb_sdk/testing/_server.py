@@ -15,6 +15,9 @@ from timeweb_sdk.testing._http import Request, Response
 from timeweb_sdk.testing._statefile import StateFile
 from timeweb_sdk.testing.emulator import Emulator
 
+_LARGEST = 2**30
+"""Bytes of a body."""
+
 
 class EmulatorServer:
     """Serves an emulator at `url`; a context manager that starts a thread and stops it.
@@ -26,8 +29,14 @@ class EmulatorServer:
         self.emulator = emulator
         try:
             self._http = _HTTPServer((host, port), emulator, StateFile(state_file, emulator) if state_file else None)
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise OSError(f"cannot listen on {host} port {port}: {reason or error}") from None
+        try:
+            self._http.save(now=True)
         except OSError as error:
-            raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+            self._http.server_close()
+            raise OSError(f"cannot write {state_file}: {error.strerror or error}") from None
         self._thread: Thread | None = None
         bound = self._http.server_address[1]
         self.url: str = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
@@ -70,7 +79,6 @@ class _HTTPServer(ThreadingHTTPServer):
         self._state_file = state_file
         self._file_lock = Lock()
         super().__init__(address, _Handler)
-        self.save(now=True)
 
     def answer(self, request: Request) -> Response:
         if self._state_file is None:
@@ -125,18 +133,22 @@ class _Handler(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def _read_body(self) -> bytes | None:
-        if "chunked" in self.headers.get("transfer-encoding", "").lower():
-            return self._read_chunks()
         try:
+            if "chunked" in self.headers.get("transfer-encoding", "").lower():
+                return self._read_chunks()
             length = int(self.headers.get("content-length", 0))
+            if 0 <= length <= _LARGEST:
+                return self.rfile.read(length)
         except ValueError:
-            self.send_error(400)
-            return None
-        return self.rfile.read(length)
+            pass
+        self.send_error(400)
+        return None
 
     def _read_chunks(self) -> bytes:
         chunks: list[bytes] = []
         while size := int(self.rfile.readline().split(b";")[0], 16):
+            if not 0 < size <= _LARGEST:
+                raise ValueError("no size of a chunk")
             chunks.append(self.rfile.read(size))
             self.rfile.readline()
         while self.rfile.readline() not in (b"\r\n", b"\n", b""):

@@ -31,13 +31,11 @@ class StateFile:
     def read(path: Path) -> State | None:
         """The document, None when there is no file; raises ValueError naming the file when it is not a state."""
         try:
-            text = path.read_text(encoding="utf-8")
+            state = json.loads(path.read_text(encoding="utf-8"))
+            check_state(state)
         except FileNotFoundError:
             return None
-        try:
-            state = json.loads(text)
-            check_state(state)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from None
         return dict(state)
 

@@ -23,7 +23,7 @@ from timeweb_sdk.testing import _domains as _domains
 from timeweb_sdk.testing import _keys as _keys
 from timeweb_sdk.testing import _payments as _payments
 from timeweb_sdk.testing import _projects as _projects
-from timeweb_sdk.testing._account import Account, State, dump
+from timeweb_sdk.testing._account import Account, State, check_state, dump
 from timeweb_sdk.testing._billing import charge, with_figures, without_figures
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
 from timeweb_sdk.testing._clock import Clock, RealClock
@@ -106,6 +106,7 @@ class Emulator:
 
     def load(self, state: State) -> None:
         """Replace the state; raises ValueError when the document has another shape."""
+        check_state(state)
         with self.lock:
             self.account.load(without_figures(json.loads(json.dumps(state))))
 
