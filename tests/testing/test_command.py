@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ def running(*arguments: str) -> Iterator[Wire]:
         yield Wire(address[0])
     finally:
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)  # impatience changes nothing
         assert process.wait(10) == 0
         process.stdout.close()
 
@@ -66,6 +68,18 @@ def test_a_broken_state_file_is_named_in_one_line(tmp_path: Path) -> None:
     assert str(path) in finished.stderr
     assert "state['servers'] must be a list" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_state_that_cannot_be_kept_any_more_does_not_end_the_emulator(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with running("--state", str(folder / "state.json"), "--token", "T") as wire:
+        (folder / "state.json").chmod(0o640)
+        assert wire("POST", "/api/v1/projects", {"name": "kept"}, token="T").status == 201
+        assert (folder / "state.json").stat().st_mode & 0o777 == 0o640
+        shutil.rmtree(folder)
+        for name in ("one", "two"):
+            assert wire("POST", "/api/v1/projects", {"name": name}, token="T").status == 201
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = EmulatorServer(emulator, options.host, options.port, state_file=options.state)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
-    signal.signal(signal.SIGTERM, _stop)
-    print(f"Timeweb emulator with {len(emulator.state['servers'])} servers listening on {server.url}", flush=True)
     try:
+        signal.signal(signal.SIGTERM, _stop)
+        print(f"Timeweb emulator with {len(emulator.state['servers'])} servers listening on {server.url}", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         pass
@@ -120,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
+    # A second signal shall not interrupt the writing of the state.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -33,7 +33,7 @@ class EmulatorServer:
             reason = error.strerror if isinstance(error, OSError) else None
             raise OSError(f"cannot listen on {host} port {port}: {reason or error}") from None
         try:
-            self._http.save(now=True)
+            self._http.save_state()
         except OSError as error:
             self._http.server_close()
             raise OSError(f"cannot write {state_file}: {error.strerror or error}") from None
@@ -52,7 +52,7 @@ class EmulatorServer:
         """Stop listening, let hanging replies go, write the state."""
         self._http.closing.set()
         self._http.server_close()
-        self._http.save(now=True)
+        self._http.keep_state(now=True)
 
     def __enter__(self) -> EmulatorServer:
         serve = self._http.serve_forever
@@ -86,16 +86,21 @@ class _HTTPServer(ThreadingHTTPServer):
         with self._file_lock:
             self._state_file.reload()
             response = self.emulator.handle(request)
-            self._state_file.save()
+            self._state_file.keep()
         return response
 
-    def save(self, *, now: bool = False) -> None:
+    def save_state(self) -> None:
         if self._state_file is not None:
             with self._file_lock:
-                self._state_file.save(now=now)
+                self._state_file.save(now=True)
+
+    def keep_state(self, *, now: bool = False) -> None:
+        if self._state_file is not None:
+            with self._file_lock:
+                self._state_file.keep(now=now)
 
     def service_actions(self) -> None:
-        self.save()
+        self.keep_state()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is no event; anything else is printed as usual."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from timeweb_sdk.testing._account import State, check_state
 from timeweb_sdk.testing.emulator import Emulator
 
+_log = logging.getLogger("timeweb_sdk.testing")
 _QUICK = 0.05
 """Writes that take longer than this many seconds are spaced out: 10,000 servers must not be rewritten on every request."""
 _SPACING = 20
@@ -61,12 +64,26 @@ class StateFile:
             return
         text = self._emulator.dump()
         handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(self._path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            if self._path.exists():
+                shutil.copymode(self._path, temporary)
+            Path(temporary).replace(self._path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
         self._written, self._stamp = version, self._look()
         took = time.monotonic() - started
         self._not_before = 0.0 if took < _QUICK else time.monotonic() + took * _SPACING
+
+    def keep(self, *, now: bool = False) -> None:
+        """As `save`, but where it cannot be written the account goes on in memory, and a warning is logged now and then."""
+        try:
+            self.save(now=now)
+        except OSError as error:
+            self._not_before = time.monotonic() + _SPACING
+            _log.warning("cannot write %s: %s", self._path, error.strerror or error)
 
     def _look(self) -> tuple[int, int] | None:
         try:
