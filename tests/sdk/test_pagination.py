@@ -114,6 +114,21 @@ def test_items_without_a_key_are_told_apart_by_what_they_are() -> None:
     assert list(listed) == ["a", "b", "c"]
 
 
+def test_equal_lines_of_a_log_are_all_there(world: World, server: StubServer, clock: SkippingClock) -> None:
+    lines = ["GET / 200", "GET / 200", "GET / 500", "GET / 200"]
+    server.play(answer(200, {"app_logs": lines}))
+
+    def sync(tw: Any) -> Any:
+        page = tw.apps.logs.list("a-1")
+        return list(page), page.complete
+
+    async def asynchronous(tw: Any) -> Any:
+        page = tw.apps.logs.list("a-1")
+        return [line async for line in page], page.complete
+
+    assert world.run(asynchronous if world.asynchronous else sync, base_url=server.url) == (lines, True)
+
+
 @given(st.lists(st.tuples(st.lists(st.integers(0, 30), max_size=12), st.none() | st.integers(0, 60)), min_size=1, max_size=12))
 @settings(deadline=None)
 def test_any_sequence_of_replies_is_walked_in_bounded_time_and_told_truthfully(

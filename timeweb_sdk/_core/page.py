@@ -73,6 +73,8 @@ class Walk(Generic[T]):
             before = len(self._seen)
             self._seen.add(key)
             return len(self._seen) > before
+        if not self._listing.paginated:
+            return True  # one reply holds them all, and two equal lines of a log are two
         if item in self._seen_without_key:
             return False
         self._seen_without_key.append(item)
