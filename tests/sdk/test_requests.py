@@ -241,9 +241,26 @@ def test_an_id_with_a_slash_stays_in_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["https://elsewhere.example.com/x", "//elsewhere.example.com/x", "api/v1/x", "/a/../b", "/a/%2e%2e/b"]
+    "path",
+    [
+        "https://elsewhere.example.com/x",
+        "//elsewhere.example.com/x",
+        "///elsewhere.example.com/x",
+        "api/v1/x",
+        "/a/../b",
+        "/a/%2e%2e/b",
+        "/a/..%2Fb",
+        "/a\r\nb",
+        "/a\tb",
+        "/a#b",
+        "/\ud800",
+        "",
+        None,
+        b"/a",
+    ],
+    ids=repr,
 )
-def test_request_takes_paths_only(path: str) -> None:
+def test_request_takes_paths_only(path: Any) -> None:
     with Timeweb("t") as tw, pytest.raises(ConfigurationError, match="path"):
         tw.request("GET", path)
 

@@ -180,6 +180,7 @@ def test_the_state_is_read_replaced_and_patched(wire: Wire) -> None:
     assert wire("GET", "/api/v1/servers").json()["meta"]["total"] == 2
     refused = wire("PUT", "/_emulator/state", {"servers": 5}, token=None)
     assert (refused.status, refused.json()["error"]) == (400, "state['servers'] must be a list of objects")
+    odd: Any
     for odd in ([], 5, "state", json.loads("[" * 500 + "]" * 500)):
         refused = wire("PUT", "/_emulator/state", odd, token=None)
         assert (refused.status, "the state must be a JSON object" in refused.json()["error"]) == (400, True)

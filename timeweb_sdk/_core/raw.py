@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.operation import Operation
 from timeweb_sdk._core.replies import RawBody
+from timeweb_sdk._core.request import UNSPEAKABLE
 from timeweb_sdk._core.table import table
 from timeweb_sdk.errors import ConfigurationError
 
@@ -26,13 +27,11 @@ class RawArguments:
 
 def raw_call(method: str, path: str, given: RawArguments) -> Call:
     """Build a call to any path of the API; raises ConfigurationError for what is no path of it."""
-    method = method.upper()
-    if method not in _METHODS:
+    if str(method).upper() not in _METHODS:
         raise ConfigurationError(f"method {method!r}: give one of {', '.join(_METHODS)}")
-    parts = urlsplit(path)
-    segments = [unquote(segment) for segment in parts.path.split("/")]
-    if parts.scheme or parts.netloc or not path.startswith("/") or {".", ".."} & {*segments}:
+    if not _is_path(path):
         raise ConfigurationError(f"path {path!r}: give a path of the API, from its first slash on, e.g. /api/v1/servers")
+    method, parts = method.upper(), urlsplit(path)
     operation = Operation(
         id=f"{method} {parts.path}",
         method=method,
@@ -47,6 +46,14 @@ def raw_call(method: str, path: str, given: RawArguments) -> Call:
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         in_path.setdefault(name, []).append(value)
     return Call(operation, RawBody, query={**in_path, **given.query}, body=given.body, literal_path=parts.path)
+
+
+def _is_path(path: Any) -> bool:
+    """Tell whether a path may be sent as it stands: what `urlsplit` would drop from it, and ways out of it, may not."""
+    if not isinstance(path, str) or not path.startswith("/") or path.startswith("//") or "#" in path:
+        return False
+    # Servers may decode a slash before they resolve the dots around it.
+    return UNSPEAKABLE.search(path) is None and not {".", ".."} & {*unquote(path.partition("?")[0]).split("/")}
 
 
 @lru_cache(maxsize=1024)

@@ -70,16 +70,16 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
 def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] = ()) -> APIError:
     """Return the error that a reply with an error status stands for; a redirect is one, as it is never followed."""
     body = _envelope(reply)
-    code = body.get("error_code")
-    canonical = isinstance(code, str) and bool(code)
+    hide = partial(scrub, token=token, sent=sent)
+    given = body.get("error_code")
+    code = hide(given) if isinstance(given, str) and given else None
+    canonical = code is not None
     if reply.status >= 500:
         kind: type[APIError] = ServerError
     elif reply.status in _WHATEVER_THE_BODY or (canonical and reply.status >= 400):
         kind = _BY_STATUS.get(reply.status, APIError)
     else:
         kind = EdgeError
-    hide = partial(scrub, token=token, sent=sent)
-    code = hide(code) if canonical else None
     messages: list[str] = []
     details: dict[str, Any] = {}
     with suppress(RecursionError):  # an object nested without end tells nobody anything

@@ -24,7 +24,7 @@ from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters and halves of surrogate pairs."""
 _AS_TEXT = (UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network, IPv4Interface, IPv6Interface, PurePath)
 
@@ -134,7 +134,7 @@ def _segment(template: str, name: str, value: Any) -> str:
         return str(value)
     text = _id_of(value)
     # Servers may decode a slash before they resolve the dots around it.
-    if not text.strip() or _UNSPEAKABLE.search(text) or {".", ".."} & {*text.split("/")}:
+    if not text.strip() or UNSPEAKABLE.search(text) or {".", ".."} & {*text.split("/")}:
         shown = (
             f"={value!r}" if _is_absent(value) or isinstance(value, (str, int, float)) else f" is a {type(value).__name__} and"
         )

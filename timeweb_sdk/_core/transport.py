@@ -340,7 +340,7 @@ def translate(error: Exception, timeouts: Timeouts) -> Exception:
 
 
 def _describe(error: Exception, kind: type[TransportError]) -> str:
-    summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+    summary = (kind.__doc__ or kind.__name__).partition("\n")[0].rstrip(".")
     text = _QUOTATION.sub("", str(error))
     return f"{summary}: {text}" if text else summary
 
