@@ -260,6 +260,11 @@ def test_echoes_of_secrets_are_hidden(secret: str, echo: Any, server: StubServer
         assert "horse" not in shown
 
 
+def test_a_password_in_an_address_is_hidden() -> None:
+    text = "cannot reach postgres://user:sesame@db.example:5432/x, nor https://db.example:5432/a@b"
+    assert scrub(text, SecretStr(TOKEN)) == text.replace("sesame", "**********")
+
+
 def test_texts_about_secrets_that_hold_none_stay_readable() -> None:
     text = "property root_pass should not exist; name: web-1, preset_id=5; at least 8 characters in the password"
     assert scrub(text, SecretStr(TOKEN)) == text

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from timeweb_sdk import AsyncTimeweb, Timeweb
+from tests.sdk.stub_server import answer, stub_server
+from timeweb_sdk import AsyncTimeweb, EdgeError, Timeweb
 from timeweb_sdk.testing import Emulator, FakeClock, demo_state
 from timeweb_sdk.testing.vcr import SCRUBBED, scrub_body, timeweb_vcr
 
@@ -67,6 +68,25 @@ def test_recording_leaves_no_secret_behind(tmp_path: Path, timeweb_server: str) 
     with timeweb_vcr(tmp_path).use_cassette("new.yaml"), Timeweb(token, base_url=timeweb_server) as tw:
         use_account(tw)
     assert_clean((tmp_path / "new.yaml").read_text(), token)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"message": "no such token: TOKEN"}', "TOKEN", '{"url": "postgres://user:hunter2@db.example/x"}', '{"TOKEN": ["TOKEN"]}'],
+)
+def test_what_a_reply_echoes_is_not_recorded(body: str, tmp_path: Path) -> None:
+    headers = {"X-Auth-Token": TOKEN, "Location": f"https://example.com/?t={TOKEN}"}
+    echoing = answer(400, body.replace("TOKEN", TOKEN).encode(), headers=headers)
+    with (
+        stub_server(echoing) as server,
+        timeweb_vcr(tmp_path).use_cassette("echo.yaml"),
+        Timeweb(TOKEN, base_url=server.url, max_retries=0) as tw,
+        pytest.raises(EdgeError),
+    ):
+        tw.servers.get(1)
+    recorded = (tmp_path / "echo.yaml").read_text()
+    assert "/api/v1/servers/1" in recorded
+    assert [secret for secret in (TOKEN, "hunter2") if secret in recorded] == []
 
 
 def test_committed_cassettes_hold_no_secret() -> None:

@@ -95,6 +95,7 @@ class Content(bytes):
 _STARS = "**********"
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_USERINFO = re.compile(r"(://[^\s/:@]*+:)[^\s/@]++(?=@)")
 _ELEMENT = re.compile(r"<(?P<name>[\w-]++)(?P<rest>[^<>]*>)[^<]*")
 _NAME = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)\\*["']?\s*[:=]\s*""")
 # What may follow a name: a text in quotes, which may be escaped; a list or an object; else all up to a delimiter.
@@ -109,7 +110,7 @@ def scrub(text: str, token: SecretStr, sent: Iterable[str] = ()) -> str:
     for secret in sorted({token.get_secret_value(), *sent}, key=len, reverse=True):
         if len(secret) >= _LEAST_SECRET:
             text = text.replace(secret, _STARS).replace(json.dumps(secret)[1:-1], _STARS)
-    text = _BEARER.sub(rf"\1{_STARS}", _PEM.sub(_STARS, text))
+    text = _USERINFO.sub(rf"\1{_STARS}", _BEARER.sub(rf"\1{_STARS}", _PEM.sub(_STARS, text)))
     return _hide_values(_ELEMENT.sub(_hide_element, text))
 
 

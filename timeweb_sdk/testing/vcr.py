@@ -26,7 +26,10 @@ from timeweb_sdk.errors import ConfigurationError
 SCRUBBED = "**********"
 """What stands in a cassette instead of a secret."""
 _HOST = "https://api.timeweb.cloud"
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"}
+# A redirect is of no use to a test, and its address may carry what the request did.
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "location"}
+_LEAST_TOKEN = 8
+"""Characters. Nothing shorter is a token, and replacing it would spoil the body."""
 # Beyond what is named like a secret: start-up scripts and the environment of apps carry passwords, confirmations let
 # servers be deleted, and who has an upload address may upload.
 _SECRET_KEYS = {"cloud_init", "envs", "hash", "code", "upload_url"}
@@ -43,14 +46,36 @@ def timeweb_vcr(library_dir: str | Path, **options: Any) -> Any:
         vcr = import_module("vcr")
     except ImportError:
         raise ConfigurationError('cassettes need VCR.py: pip install "timeweb-sdk[testing]"') from None
+    tokens: set[str] = set()
+
+    def before_request(request: Any) -> Any:
+        tokens.update(_tokens_of(request))
+        return scrub_request(request)
+
+    def before_response(response: dict[str, Any]) -> dict[str, Any]:
+        return scrub_response(_without(tokens, response))
+
     settings = {
         "cassette_library_dir": str(library_dir),
         "match_on": ("method", "path", "query"),
-        "before_record_request": scrub_request,
-        "before_record_response": scrub_response,
+        "before_record_request": before_request,
+        "before_record_response": before_response,
         "decode_compressed_response": True,
     }
     return vcr.VCR(**{**settings, **options})
+
+
+def _tokens_of(request: Any) -> set[str]:
+    """The token that a request carries: a reply may echo it anywhere."""
+    values = [str(value) for name, value in request.headers.items() if name.lower() == "authorization"]
+    return {token for value in values if len(token := value.rpartition(" ")[2]) >= _LEAST_TOKEN}
+
+
+def _without(tokens: set[str], response: dict[str, Any]) -> dict[str, Any]:
+    body = response["body"].get("string") or b""
+    for token in tokens:
+        body = body.replace(token, SCRUBBED) if isinstance(body, str) else body.replace(token.encode(), SCRUBBED.encode())
+    return {**response, "body": {**response["body"], "string": body}}
 
 
 def scrub_request(request: Any) -> Any:
@@ -58,8 +83,8 @@ def scrub_request(request: Any) -> Any:
     parts = urlsplit(str(request.uri))
     query = [(name, SCRUBBED if _is_secret(name) else value) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
     request.uri = f"{_HOST}{parts.path}" + (f"?{urlencode(query)}" if query else "")
-    hidden = _SECRET_HEADERS | {"host"}
-    request.headers = {name: value for name, value in request.headers.items() if name.lower() not in hidden}
+    kept = (name for name in request.headers if name.lower() != "host" and not _is_secret_header(name))
+    request.headers = {name: request.headers[name] for name in kept}
     if request.body:
         request.body = scrub_body(bytes(request.body))
     return request
@@ -67,7 +92,7 @@ def scrub_request(request: Any) -> Any:
 
 def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
     """Take secrets out of a response of VCR.py: headers and body."""
-    headers = {name: value for name, value in response["headers"].items() if name.lower() not in _SECRET_HEADERS}
+    headers = {name: value for name, value in response["headers"].items() if not _is_secret_header(name)}
     body = response["body"].get("string") or b""
     text = scrub_body(body.encode() if isinstance(body, str) else body)
     if text != body:
@@ -102,6 +127,10 @@ def _hide(value: Any) -> Any:
     if is_array(value):
         return [_hide(item) for item in value]
     return SCRUBBED if isinstance(value, str) and value else value
+
+
+def _is_secret_header(name: str) -> bool:
+    return name.lower() in _SECRET_HEADERS or is_secret_name(name)
 
 
 def _is_secret(name: str) -> bool:
