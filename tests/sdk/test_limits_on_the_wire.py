@@ -16,7 +16,7 @@ import pytest
 from tests.sdk.stub_server import StubServer, answer, error, trickle
 from tests.sdk.test_limiter import most_in_a_window
 from tests.sdk.worlds import TOKEN, SkippingClock, World
-from timeweb_sdk import AsyncTimeweb, DeadlineExceeded, Rate, RateLimit, RateLimitError, Timeweb
+from timeweb_sdk import AsyncTimeweb, DeadlineExceeded, Rate, RateLimit, RateLimitError, Timeweb, WriteTimeout
 from timeweb_sdk._core import clock as clocks
 
 FAST = RateLimit(Rate(5, 0.2), Rate(5, 0.2))
@@ -178,24 +178,24 @@ def test_a_documented_429_envelope_is_told(server: StubServer, clock: SkippingCl
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_an_upload_that_trickles_ends_with_the_deadline(library: str) -> None:
-    """Were each piece given the whole timeout, this would go on for minutes: the timeout of every test fails it."""
-    reading = threading.Event()
+def test_an_upload_ends_with_the_deadline(library: str, clock: SkippingClock) -> None:
+    """However willingly the server goes on reading."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=sip, args=(listener, reading), daemon=True).start()
+        threading.Thread(target=read_when_it_is_late, args=(listener, clock), daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(DeadlineExceeded) as caught:
-            World(False, library).run(lambda tw: tw.request("POST", "/x", json="x" * 20_000_000), base_url=url, total_timeout=3)
-    assert reading.is_set()
+            World(False, library).run(lambda tw: tw.request("POST", "/x", json="x" * 30_000_000), base_url=url)
+    assert isinstance(caught.value.__cause__, WriteTimeout)
     assert caught.value.delivery == "unknown"
 
 
-def sip(listener: socket.socket, reading: threading.Event) -> None:
+def read_when_it_is_late(listener: socket.socket, clock: SkippingClock) -> None:
     connection, _ = listener.accept()
     with connection, suppress(OSError):
-        while connection.recv(16384):
-            reading.set()
-            time.sleep(0.2)
+        connection.recv(1)
+        clock.sleep(1000)
+        while connection.recv(1_000_000):
+            pass
 
 
 def test_no_reply_closes_an_endpoint_for_ever(server: StubServer, clock: SkippingClock) -> None:
