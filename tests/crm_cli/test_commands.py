@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_the_demo_shows_servers_and_both_runs_and_can_be_repeated(capfd: pytest.
     assert "203.0.113." in out
     assert "serve --demo" in out
     assert "TIMEWEB_API_TOKEN" in out
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT COUNT(*), COUNT(DISTINCT timeweb_id) FROM hosting_servers").fetchone() == (23, 23)
 
     code, document = run_json(capfd, "demo", "--database", path)
@@ -194,7 +195,7 @@ def test_a_database_that_does_not_answer(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_duplicates_stop_a_migration_and_are_named(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "crm.sqlite3") as connection:
+    with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as connection, connection:
         connection.execute("CREATE TABLE hosting_servers (id INTEGER PRIMARY KEY, timeweb_id BIGINT)")
         connection.execute("INSERT INTO hosting_servers VALUES (1, 77), (2, 77)")
     code, document = run_json(capfd, "migrate")
@@ -232,7 +233,7 @@ def test_doctor_names_a_missing_token_and_a_dead_redis(
 
 def test_a_name_cannot_act_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     main(["migrate"])
-    with sqlite3.connect("crm.sqlite3") as connection:
+    with closing(sqlite3.connect("crm.sqlite3")) as connection, connection:
         connection.execute(
             "INSERT INTO hosting_servers (client_name, server_name, start_date, next_payment_date, payment_period, status)"
             " VALUES ('x', '[red]\x1b[31m\u202eevil', '2026-01-01 00:00:00', '2026-01-01 00:00:00', 'monthly', 'active')"
