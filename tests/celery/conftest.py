@@ -49,9 +49,9 @@ class Stack:
     def call(self, name: str, *arguments: Any) -> dict[str, Any]:
         return cast("dict[str, Any]", self.send(name, *arguments).get(timeout=30))
 
-    def start(self, name: str, *, queue: str | None = None, **environment: str) -> Worker:
+    def start(self, name: str, *options: str, queue: str | None = None, **environment: str) -> Worker:
         """Start a worker; one with a queue of its own gets only what is sent there."""
-        worker = Worker(name, self.directory, self.environment | environment, queue or self.queue)
+        worker = Worker(name, self.directory, self.environment | environment, queue or self.queue, *options)
         self.workers.append(worker)
         return worker
 
@@ -156,7 +156,7 @@ def _drop(admin: Engine, name: str) -> None:
 def _delete_queue(celery: Any, name: str) -> None:
     if celery.conf.broker_url.startswith("amqp"):
         with celery.connection_for_write() as connection:
-            for queue in (name, f"{name}.victim", f"{name}.early"):
+            for queue in (name, f"{name}.victim", f"{name}.early", f"{name}.beat"):
                 connection.default_channel.queue_delete(queue)
                 connection.default_channel.exchange_delete(queue)
 
@@ -165,7 +165,7 @@ def _delete_keys(redis_url: str, name: str) -> None:
     from redis import Redis
 
     with Redis.from_url(redis_url) as redis:
-        if keys := list(redis.scan_iter(f"{name}:*", count=1000)):
+        if keys := list(redis.scan_iter(f"{name}*", count=1000)):
             redis.delete(*keys)
 
 

@@ -74,11 +74,12 @@ class Post:
 class Worker:
     """``celery worker`` in a process group of its own, with one child."""
 
-    def __init__(self, name: str, directory: Path, environment: Mapping[str, str], queue: str) -> None:
+    def __init__(self, name: str, directory: Path, environment: Mapping[str, str], queue: str, *options: str) -> None:
         self.log_path = directory / f"{name}.log"
         command = [
             sys.executable, "-m", "celery", "-A", "tests.celery.worker_app", "worker", "--concurrency=1", "--loglevel=INFO",
             f"--hostname={name}@{queue}", f"--queues={queue}", "--without-gossip", "--without-mingle", "--without-heartbeat",
+            *options,
         ]  # fmt: skip
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

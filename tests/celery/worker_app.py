@@ -1,6 +1,6 @@
 """The shipped application with a queue and keys of the test's own: ``celery -A tests.celery.worker_app worker``.
 
-The pace of calls is off: it has tests of its own, and here it would only cost time.
+The pace of calls is off: it has tests of its own, and here it would only cost time.  ``TEST_TICK`` shortens beat's minute.
 ``TEST_CLOCK`` names a file with an instant: tasks live then, whatever the time is.  ``TEST_DONE`` names a file that gets a
 line for each task that ended.
 """
@@ -16,6 +16,7 @@ import time_machine
 from celery.signals import task_postrun, task_prerun
 
 from crm_adapter import configured
+from crm_adapter.tasks import beat_schedule
 from crm_adapter.tasks.app import app
 from tests.celery.support import unpaced
 
@@ -30,6 +31,9 @@ app.conf.update(
 )
 if app.conf.broker_url.startswith("redis"):
     app.conf.broker_transport_options = {"global_keyprefix": f"{name}:"}
+
+if tick := os.environ.get("TEST_TICK"):
+    app.conf.beat_schedule = beat_schedule(every=float(tick))
 
 if ahead := float(os.environ.get("TEST_CLOCK_AHEAD", "0")):
     time_machine.travel(time.time() + ahead, tick=True).start()
