@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from fastapi.testclient import TestClient
 
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
@@ -43,9 +42,3 @@ def test_the_example_runs_behind_its_own_login(monkeypatch: pytest.MonkeyPatch, 
             assert "gitlab" in page
             added = client.post("/admin/hosting/api/server", json={"server_name": "by-hand"}).json()["server"]["id"]
             assert "Анна" in client.get(f"/admin/hosting/servers/{added}/history").text
-
-
-def test_the_compose_file_has_page_worker_and_both_stores() -> None:
-    services = yaml.safe_load((EXAMPLE / "compose.yaml").read_text("utf-8"))["services"]
-    assert set(services) == {"page", "worker", "postgres", "redis"}
-    assert "crm_adapter.tasks.app" in services["worker"]["command"]
