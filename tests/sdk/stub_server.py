@@ -68,6 +68,12 @@ def hang_up(connection: socket.socket) -> None:
     raise Hangup
 
 
+def silence(connection: socket.socket) -> None:
+    """Answer nothing until the client goes away."""
+    connection.recv(1)
+    raise Hangup
+
+
 def reset(connection: socket.socket) -> None:
     """End with RST in place of FIN."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
