@@ -130,6 +130,14 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def highest(session: nox.Session) -> None:
+    """Run the tests with the newest versions of everything, whatever constraints.txt holds."""
+    requirements = nox.project.dependency_groups(PYPROJECT, "tests")
+    session.install("--upgrade", "--editable", f".[{ALL_EXTRAS}]", *requirements)
+    session.run(*PYTEST, *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build sdist and wheel into dist/, twice: same bytes, size within budget, nothing missing."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
