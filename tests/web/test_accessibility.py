@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tarfile
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -15,21 +12,9 @@ from tests.web.conftest import PREFIX, Section, Sit, too_wide
 
 
 @pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, from npm at test time."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed, and axe-core comes from npm")
-    folder = tmp_path_factory.mktemp("axe")
-    command = [npm, "pack", "axe-core@4.10.3", "--fetch-retries=0", "--fetch-timeout=15000"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
-    archives = list(Path(folder).glob("*.tgz"))
-    if done.returncode != 0 or not archives:
-        pytest.skip(f"npm could not fetch axe-core: {done.stderr[-200:]}")
-    with tarfile.open(archives[0]) as tar:
-        source = tar.extractfile("package/axe.min.js")
-        assert source is not None
-        return source.read().decode("utf-8")
+def axe() -> str:
+    """The source of axe-core, which a package for Playwright carries."""
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 
 
 def violations(page: Page, axe: str) -> list[str]:
