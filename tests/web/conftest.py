@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.testclient import TestClient
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
@@ -30,6 +30,9 @@ from timeweb_sdk.testing import Emulator, demo_state
 
 TOKEN = "token-of-the-studio"
 PREFIX = "/admin/hosting"
+#: Milliseconds in which what must come comes on a busy machine too.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 
 
 def require_admin(authorization: str = Header(default="")) -> str:
@@ -196,7 +199,7 @@ class Desk:
         """A new page, logged in; collects console errors and requests to elsewhere."""
         settings: dict[str, Any] = {"locale": "ru-RU", "viewport": {"width": 1280, "height": 900}} | options
         context = self.browser.new_context(extra_http_headers={"Authorization": "Bearer admin"}, **settings)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("console", lambda message: self.seen.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: self.seen.append(str(error)))
