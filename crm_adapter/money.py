@@ -15,6 +15,7 @@ __all__ = [
     "add_months",
     "as_midnight",
     "exact_or_none",
+    "known_cost",
     "local_today",
     "margin",
     "money_or_none",
@@ -44,6 +45,16 @@ def money_or_none(value: object) -> Decimal | None:
     """A quantised amount, or None for what is no finite number below 10 billion."""
     number = exact_or_none(value)
     return None if number is None else to_money(number)
+
+
+def known_cost(amount: object, source: str | None) -> Decimal | None:
+    """A row's cost in RUB per month, None where nobody knows it.
+
+    The host's column is NOT NULL, so an unknown cost is stored as 0 there; ``source`` (``cost_source``, None where there
+    is no state of ours) tells it from a 0 that is a price.  Any other amount is one: somebody typed it past us.
+    """
+    cost = money_or_none(amount)
+    return cost if cost or source not in {None, "unknown"} else None
 
 
 def monthly_income(client_price: object, service_fee: object, period: str | None) -> Decimal | None:

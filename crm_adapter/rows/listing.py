@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.fields import Columns
 from crm_adapter.models import UNKNOWN_CLIENT, AccountState, TimewebServerState
-from crm_adapter.money import MONTHS, as_midnight, margin, monthly_income, percent, to_money
+from crm_adapter.money import MONTHS, as_midnight, known_cost, margin, monthly_income, percent, to_money
 from crm_adapter.results import Totals, to_plain
 from crm_adapter.rows.reading import sum_up
 from crm_adapter.sync.mapping import PROBLEM_STATUSES
@@ -197,7 +197,8 @@ def read_totals(session: Session, columns: Columns, today: date) -> Totals:
         "status", "client_price", "service_fee", "payment_period", "cost_price", "client_name", "client_id",
         "next_payment_date",
     )  # fmt: skip
-    wanted: list[Any] = [*columns.select(*names), _STATE.removed_at.label("state_removed_at")]
+    wanted: list[Any] = [*columns.select(*names)]
+    wanted += [_STATE[name].label(f"state_{name}") for name in ("removed_at", "cost_source")]
     rows: Any = session.execute(sa.select(*wanted).select_from(_joined(columns))).mappings()
     accounts = session.execute(sa.select(AccountState.other_costs, AccountState.balance, AccountState.hours_left))
     return sum_up(rows, [(other, balance, hours) for other, balance, hours in accounts], today)
@@ -253,13 +254,15 @@ def _select(columns: Columns) -> sa.Select[Any]:
 
 def _row(record: sa.RowMapping) -> Row:
     values: dict[str, Any] = {item.name: record.get(item.name) for item in fields(Row)}
-    source = values["cost_source"] or ("manual" if values["cost_price"] else "unknown")
-    for name in ("cost_price", "client_price", "service_fee", "balance", "cost_gross"):
+    cost, source = known_cost(values["cost_price"], values["cost_source"]), values["cost_source"]
+    if source in {None, "unknown"}:
+        source = "unknown" if cost is None else "manual"
+    for name in ("client_price", "service_fee", "balance", "cost_gross"):
         values[name] = None if values[name] is None else to_money(values[name])
-    # The host's columns are NOT NULL, so "not known" and "not set" are stored as 0 there.
-    values["cost_price"] = values["cost_price"] or None
+    # The host's column is NOT NULL, so "not set" is stored as 0 there.
     values["client_price"] = values["client_price"] or None
     values.update(
+        cost_price=cost,
         cost_source=source,
         cost_stale=bool(values["cost_stale"]),
         auto_sync=bool(values["auto_sync"]),
@@ -288,7 +291,9 @@ def _income(columns: Columns) -> sa.ColumnElement[Any]:
 
 
 def _cost(columns: Columns) -> sa.ColumnElement[Any]:
-    return sa.func.nullif(columns["cost_price"], 0)
+    """:func:`crm_adapter.money.known_cost` for an ORDER BY."""
+    cost = columns["cost_price"]
+    return sa.case((sa.or_(cost != 0, _STATE.cost_source != "unknown"), cost), else_=None)
 
 
 def _is_billable(columns: Columns) -> sa.ColumnElement[bool]:

@@ -20,7 +20,7 @@ from crm_adapter.flow import Flow, transaction
 from crm_adapter.models import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, utcnow
 from crm_adapter.money import add_months, as_midnight, local_today, money_or_none, next_payment
 from crm_adapter.results import EditResult
-from crm_adapter.rows.reading import payment_day, read_server
+from crm_adapter.rows.reading import cost_of, payment_day, read_server
 from crm_adapter.rows.values import Invalid, check_values, parse_money
 from crm_adapter.sync.snapshot import BORN, State, born_text, shared_value
 from crm_adapter.sync.store import bind, read_rows
@@ -82,7 +82,7 @@ def update_manual(
         state = target.state
         for name in back:
             state = _hand_back(target.row, state, name)
-        if "cost_price" in checked and not _same(target.row["cost_price"], checked["cost_price"]):
+        if "cost_price" in checked and not _same(cost_of(target.row), checked["cost_price"]):
             state = _keep_from_sync(state, "cost_price")
         anchor = checked["next_payment_date"].day if "next_payment_date" in checked else None
         return _Edit(checked, state, anchor)
@@ -159,7 +159,7 @@ def unlink(crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap
         if target.timeweb_id is None:
             raise _Refused("not_linked")
         cleared: dict[str, Any] = dict.fromkeys(("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"))
-        source = "manual" if money_or_none(target.row["cost_price"]) else "unknown"
+        source = "unknown" if cost_of(target.row) is None else "manual"
         created = target.row.get("created_at")
         born = "{}" if created is None else json.dumps({BORN: born_text(created)})
         return _Edit(cleared, State(unlinked_from=target.timeweb_id, cost_source=source, sync_base=born))
@@ -230,7 +230,7 @@ def _edit(
         host = {
             name: value
             for name, value in made.host.items()
-            if name in columns and (name == "timeweb_data" or not _same(row.get(name), value))
+            if name in columns and (name == "timeweb_data" or not _same(_current(row, name), value))
         }
         if "timeweb_id" in host and host["timeweb_id"] is not None:
             _must_be_free(session, columns, host["timeweb_id"])
@@ -239,7 +239,7 @@ def _edit(
         if host:
             _update_host(session, columns, crm_id, host)
         _write_state(session, crm_id, made.state, version=version + 1, anchor=made.anchor or row["state_payment_anchor_day"])
-        shown = {name: (row.get(name), value) for name, value in host.items() if name != "timeweb_data"}
+        shown = {name: (_current(row, name), value) for name, value in host.items() if name != "timeweb_data"}
         _log(session, crm_id, made.state.timeweb_id, actor, shown)
         after = read_server(session, columns, crm_id)
         return EditResult(True, crm_id, changes=tuple(shown), edit_version=version + 1, server=after)
@@ -258,8 +258,13 @@ def _edit(
         return EditResult(False, crm_id, code, messages.fault_text("database_rejected"))
 
 
+def _current(row: Mapping[str, Any], name: str) -> Any:
+    """What people see in a column: an unknown cost is none, and a 0 typed over it is an edit."""
+    return cost_of(row) if name == "cost_price" else row.get(name)
+
+
 def _source(row: Mapping[str, Any]) -> str:
-    return "manual" if money_or_none(row["cost_price"]) else "unknown"
+    return "unknown" if cost_of(row) is None else "manual"
 
 
 def _hand_back(row: Mapping[str, Any], state: State, column: str) -> State:

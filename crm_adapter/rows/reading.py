@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from crm_adapter.fields import Columns, FieldMap, validate_mapping
 from crm_adapter.flow import Flow, db
 from crm_adapter.models import AccountState, ChangeLog, SyncLease, SyncRun, TimewebServerState
-from crm_adapter.money import local_today, margin, money_or_none, monthly_income, percent
+from crm_adapter.money import known_cost, local_today, margin, money_or_none, monthly_income, percent
 from crm_adapter.payload import as_dict
 from crm_adapter.results import Change, RunInfo, Totals
 
-__all__ = ["changes", "known_cost", "read_server", "runs", "server_rows", "totals"]
+__all__ = ["changes", "cost_of", "read_server", "runs", "server_rows", "totals"]
 
 _STATE = (
     "account", "project_id", "location", "ip_all", "cost_gross", "cost_source", "cost_stale", "cost_components", "currency",
@@ -47,10 +47,9 @@ def read_server(session: Session, columns: Columns, crm_id: int) -> dict[str, An
     return next(iter(server_rows(session, columns, columns["id"] == crm_id)), None)
 
 
-def known_cost(row: Mapping[str, Any]) -> Decimal | None:
-    """The row's cost per month, None when unknown: a 0 that nobody typed and Timeweb did not tell is no price."""
-    cost = money_or_none(row["cost_price"])
-    return cost if cost or row.get("state_cost_source") == "manual" else None
+def cost_of(row: Mapping[str, Any]) -> Decimal | None:
+    """The cost of a row of :func:`server_rows`, None when unknown."""
+    return known_cost(row["cost_price"], row["state_cost_source"])
 
 
 def totals(*, today: date | None, model: type[Any], fields: FieldMap | None) -> Flow[Totals]:
@@ -72,7 +71,7 @@ def sum_up(
     """Totals of rows that are neither closed nor removed; pure."""
     live = [row for row in rows if row["status"] != "closed" and row["state_removed_at"] is None]
     incomes = [monthly_income(row["client_price"], row.get("service_fee"), row["payment_period"]) for row in live]
-    costs = [known_cost(row) for row in live]
+    costs = [cost_of(row) for row in live]
     margins = [margin(income, cost) for income, cost in zip(incomes, costs, strict=True)]
     income_of_margins = _total(income for income, gain in zip(incomes, margins, strict=True) if gain is not None)
     profit = _total(margins)

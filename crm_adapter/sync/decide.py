@@ -20,11 +20,6 @@ __all__ = ["Decision", "EventDraft", "Rules", "Seen", "create", "decide", "mark_
 
 Action = Literal["create", "update", "unchanged", "link", "restore", "remove", "missing"]
 _SHARED: Final = ("server_name", "cost_price", "status")
-_EMPTY: Final[Mapping[str, frozenset[Any]]] = {
-    "server_name": frozenset({""}),
-    "cost_price": frozenset({None, "0.00"}),
-    "status": frozenset({""}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +193,7 @@ def _shared_changes(
         if row.state is None or row.state.fingerprint is None:
             # Never written by sync: an empty value is nobody's, an equal one costs nothing to adopt, the rest is a human's.
             agreed = values.status if column == "status" else new
-            mine = current in _EMPTY[column] or current == agreed
+            mine = _is_empty(row, column) or current == agreed
         else:
             mine = column in base and base[column] == current
         if not mine:
@@ -208,6 +203,10 @@ def _shared_changes(
             changes[column] = wanted[column]
         base[column] = current if new is None else new
     return changes, base, owned
+
+
+def _is_empty(row: Row, column: str) -> bool:
+    return row.known_cost is None if column == "cost_price" else not getattr(row, column)
 
 
 def _timeweb_changes(row: Row, values: HostingValues) -> dict[str, Any]:
@@ -268,8 +267,8 @@ def _value_events(row: Row, host: Mapping[str, Any]) -> list[EventDraft]:
             events.append(EventDraft(kind, {"name": row.server_name, "old": old, "new": host[column]}))
     if "cost_price" not in host:
         return events
-    old_cost, new_cost = row.cost_price or None, money_or_none(host["cost_price"])
-    if old_cost and new_cost is not None:
+    old_cost, new_cost = row.known_cost, money_or_none(host["cost_price"])
+    if old_cost is not None and new_cost is not None:
         difference = abs(new_cost - old_cost)
         if difference >= 100 or difference * 10 >= old_cost:
             events.append(EventDraft("cost_changed", {"name": row.server_name, "old": old_cost, "new": new_cost}))
@@ -281,4 +280,7 @@ def _value_events(row: Row, host: Mapping[str, Any]) -> list[EventDraft]:
 
 
 def _shown(row: Row, column: str) -> Any:
+    """The value that a column had, for the log: an unknown cost is none, whatever stands for it in the host's table."""
+    if column == "cost_price":
+        return row.known_cost
     return getattr(row, column) if column in Row.__dataclass_fields__ else None

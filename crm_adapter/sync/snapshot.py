@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from crm_adapter.money import money_or_none
+from crm_adapter.money import known_cost, money_or_none
 from crm_adapter.payload import as_dict, as_text
 from crm_adapter.sync.costs import Cost
 
@@ -83,6 +83,11 @@ class Row:
     payment_period: str | None = None
     state: State | None = None
     """None: nothing of ours; a state without a fingerprint is of a row that sync has never written."""
+
+    @property
+    def known_cost(self) -> Decimal | None:
+        """The cost, None when nobody knows it."""
+        return known_cost(self.cost_price, self.state.cost_source if self.state else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from babel.dates import format_date
 
 from crm_adapter.models import ChangeLog
 from crm_adapter.money import add_months, margin, money_or_none, monthly_income
-from crm_adapter.rows.reading import server_rows
+from crm_adapter.rows.reading import cost_of, server_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Month:
 
 def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
     """The last twelve months, oldest first, without those in which there was no server."""
-    rows: dict[int, dict[str, Any]] = {row["id"]: dict(row) for row in server_rows(session, columns)}
+    rows: dict[int, dict[str, Any]] = {row["id"]: {**row, "cost_price": cost_of(row)} for row in server_rows(session, columns)}
     first = date(today.year, today.month, 1)
     starts = [add_months(first, -back) for back in range(_MONTHS)]
     log = _changes(session, datetime.combine(starts[-1], time(), zone))
@@ -87,7 +87,7 @@ def _sum(start: date, rows: Mapping[int, Mapping[str, Any]]) -> Month:
     incomes = [
         monthly_income(as_amount(row["client_price"]), as_amount(row.get("service_fee")), row["payment_period"]) for row in live
     ]
-    costs = [as_amount(row["cost_price"]) or None for row in live]
+    costs = [as_amount(row["cost_price"]) for row in live]
     margins = [margin(income, cost) for income, cost in zip(incomes, costs, strict=True)]
     caption = format_date(start, "LLL yy", locale="ru")
     return Month(caption, _total(incomes), _total(costs), _total(margins))

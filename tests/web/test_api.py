@@ -152,6 +152,8 @@ def test_rows_carry_their_sums_and_null_for_what_is_unknown(synced: Section, ope
     assert {"active_servers", "profit_month", "overdue_count", "overdue_sum"} <= stats.keys()
     assert (stats["profit_month"], stats["overdue_count"]) == (pytest.approx(1583.5), 0)
     synced.execute("UPDATE hosting_servers SET cost_price = 0 WHERE id = :id", id=row)
+    assert get(client, f"{API}/server/{row}")["server"]["profit_amount"] == 3100  # the source says that it costs nothing
+    synced.execute("UPDATE timeweb_server_state SET cost_source = 'unknown' WHERE server_id = :id", id=row)
     server = get(client, f"{API}/server/{row}")["server"]
     assert (server["cost_price"], server["profit_amount"]) == (None, None)
     assert get(client, f"{API}/stats")["profit_month"] is None
@@ -223,6 +225,7 @@ def test_the_csv_is_for_spreadsheets_and_executes_nothing(synced: Section, open_
     synced.execute(
         "UPDATE hosting_servers SET notes = ' +1;2' || char(10) || '@x', cost_price = 0 WHERE server_name = 'gitlab'"
     )
+    synced.execute("UPDATE timeweb_server_state SET cost_source = 'unknown'")
     reply = open_client(synced.app()).get(f"{PREFIX}/export.csv?q=gitlab")
     assert reply.headers["content-type"].startswith("text/csv")
     assert reply.content.startswith("\ufeff".encode())

@@ -37,6 +37,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[sa.URL]:
         connection.exec_driver_sql("UPDATE hosting_servers SET client_name = 'ООО «Ёлка»', client_price = 3000 WHERE id = 17")
         connection.exec_driver_sql("UPDATE hosting_servers SET next_payment_date = '2020-01-31 00:00:00' WHERE id = 17")
         connection.exec_driver_sql("UPDATE hosting_servers SET cost_price = 0 WHERE id = 3")
+        connection.exec_driver_sql("UPDATE timeweb_server_state SET cost_source = 'unknown' WHERE server_id = 3")
     engine.dispose()
     yield url
     with admin.connect() as connection:

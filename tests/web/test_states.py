@@ -109,6 +109,7 @@ def test_messages_that_could_not_be_delivered(synced: Section, open_client: Open
 
 def test_an_unknown_number_is_a_dash(synced: Section, open_client: Open) -> None:
     synced.execute("UPDATE hosting_servers SET cost_price = 0")
+    synced.execute("UPDATE timeweb_server_state SET cost_source = 'unknown'")
     page = open_client(synced.app()).get(PREFIX).text
     assert "0,00\u00a0₽</dd>" not in page.partition("Просрочено")[0]
     assert "не известна: 23" in page
