@@ -85,7 +85,12 @@ def upgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "h
 def downgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "base") -> MigrationReport:
     """Take the schema back to ``revision``: the host's table gets its former column list, our tables go."""
     with engine.connect() as connection, _exclusive(connection):
-        return _run(connection, table, lambda config: command.downgrade(config, revision))
+        report = _run(connection, table, lambda config: command.downgrade(config, revision))
+        if report.after is None:
+            # Alembic leaves its version table behind, empty.
+            connection.execute(sa.schema.DropTable(sa.Table(VERSION_TABLE, sa.MetaData()), if_exists=True))
+            connection.commit()
+        return report
 
 
 def current_revision(engine: sa.Engine) -> str | None:
