@@ -216,7 +216,7 @@ class SyncLease(AdapterBase):
 
 
 class SyncRun(AdapterBase):
-    """One call of ``sync_all`` (all of its accounts) or of an import."""
+    """One call of ``sync_all`` (all of its accounts).  Imports and single syncs are in the change log alone."""
 
     __tablename__ = "timeweb_sync_run"
 

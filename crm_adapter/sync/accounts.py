@@ -63,7 +63,6 @@ def claim_accounts(
     accounts: list[str],
     *,
     actor: str | None,
-    kind: str = "sync",
     handed: Mapping[str, str] | None = None,
     ttl: float = leases.TTL_SECONDS,
 ) -> Claims:
@@ -81,7 +80,7 @@ def claim_accounts(
         else:
             busy[account] = claim.run_id
     if owners and run_id is None:
-        run = SyncRun(kind=kind, actor=actor, status="running", started_at=utcnow())
+        run = SyncRun(actor=actor, status="running", started_at=utcnow())
         session.add(run)
         session.flush()
         run_id = run.id
