@@ -163,6 +163,8 @@ class Settings(BaseSettings):
     timeweb_link_policy: Literal["ip", "suggest", "off"] = "ip"
     hosting_notify_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_notify_urls)] = ()
     timeweb_redis_url: SecretStr | None = None
+    #: Days that finished runs and sent events are kept.  Keys of reminders name a day: a month bars it from coming again.
+    hosting_keep_days: Annotated[int, Field(ge=31, le=36_500)] = 400
 
     @field_validator("timeweb_base_url")
     @classmethod
@@ -249,9 +251,11 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
 def _russian(kind: str, context: Mapping[str, Any], english: str) -> str:
     match kind:
         case "int_parsing" | "int_type" | "int_from_float":
-            return "ожидается целое число секунд"
+            return "ожидается целое число"
         case "greater_than_equal":
             return f"значение должно быть не меньше {context.get('ge')}"
+        case "less_than_equal":
+            return f"значение должно быть не больше {context.get('le')}"
         case "bool_parsing" | "bool_type":
             return "ожидается true или false"
         case "literal_error":

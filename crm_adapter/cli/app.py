@@ -252,11 +252,19 @@ def notify(database: Database = None, as_json: Json = False) -> int:
 
 
 @app.command()
+def prune(database: Database = None, as_json: Json = False) -> int:
+    """Удалить запуски и отправленные уведомления старше HOSTING_KEEP_DAYS дней; для cron."""
+    from crm_adapter.cli import unattended
+
+    return unattended.prune(settings_of(database), Output(as_json=as_json))
+
+
+@app.command()
 def worker(
     interval: Annotated[float, typer.Option(min=1, help="Секунд между обходами.")] = 60,
     database: Database = None,
 ) -> int:
-    """Работать по расписанию без очереди: синхронизация, напоминания, уведомления.  Журнал — JSON в stderr."""
+    """Работать по расписанию без очереди: синхронизация, напоминания, уведомления, уборка.  Журнал — JSON в stderr."""
     from crm_adapter.cli import unattended
 
     return unattended.worker(settings_of(database), partial(read_settings, database), interval)

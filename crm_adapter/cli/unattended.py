@@ -1,4 +1,4 @@
-"""``timeweb-crm notify`` and ``timeweb-crm worker``: what cron and containers call."""
+"""``timeweb-crm notify``, ``prune`` and ``worker``: what cron and containers call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from crm_adapter.settings import Settings
 
-__all__ = ["notify", "worker"]
+__all__ = ["notify", "prune", "worker"]
 
 
 def notify(settings: Settings, output: Output) -> int:
@@ -42,6 +42,14 @@ def notify(settings: Settings, output: Output) -> int:
     line = f"Напоминаний: {reminders}, отправлено сообщений: {sent['messages']}, не отправлено событий: {sent['failed']}"
     output.result({"success": not sent["failed"], "reminders": queued, "dispatch": sent}, line)
     return FAILED if sent["failed"] else DONE
+
+
+def prune(settings: Settings, output: Output) -> int:
+    """Delete what is older than ``HOSTING_KEEP_DAYS``, once."""
+    with database(settings) as db:
+        pruned = Jobs(lambda: settings, db=db).prune()
+    output.result({"success": True, **pruned}, f"Удалено запусков: {pruned['runs']}, отправленных событий: {pruned['events']}")
+    return DONE
 
 
 def worker(settings: Settings, reload: Callable[[], Settings], interval: float) -> int:

@@ -22,7 +22,7 @@ except ImportError as error:
 
 from crm_adapter.unattended.jobs import Jobs
 
-__all__ = ["beat_schedule", "dispatch_events", "payment_reminders", "sync_account", "sync_all_accounts", "use"]
+__all__ = ["beat_schedule", "dispatch_events", "payment_reminders", "prune", "sync_account", "sync_all_accounts", "use"]
 
 _PREFIX = "timeweb_crm"
 _jobs = Jobs()
@@ -73,11 +73,17 @@ def payment_reminders() -> dict[str, Any]:
     return _jobs.payment_reminders()
 
 
+@_task
+def prune() -> dict[str, Any]:
+    """Delete runs and sent events that are older than ``HOSTING_KEEP_DAYS``."""
+    return _jobs.prune()
+
+
 def beat_schedule(*, every: float = 60.0) -> dict[str, dict[str, Any]]:
     """Entries for ``beat_schedule``: look every ``every`` seconds.
 
     How old data may get is ``TIMEWEB_SYNC_STALE_AFTER``; a tick that finds it fresh costs one query.  Ticks do not expire:
     that would be judged by the clocks of two machines, and a worker whose clock is ahead would drop them all.
     """
-    ticks = {"sync_all_accounts": every, "dispatch_events": every, "payment_reminders": every * 10}
+    ticks = {"sync_all_accounts": every, "dispatch_events": every, "payment_reminders": every * 10, "prune": every * 60}
     return {f"{_PREFIX}.{name}": {"task": f"{_PREFIX}.{name}", "schedule": seconds} for name, seconds in ticks.items()}

@@ -1,4 +1,4 @@
-"""What runs unattended: sync, dispatch of events, payment reminders.  Celery and the in-process runner call the same.
+"""What runs unattended: sync, dispatch of events, payment reminders, pruning.  Celery and the in-process runner call the same.
 
 Every job may be called at any time, twice, or by many processes at once: the database decides whether there is
 something to do (age of the data, backoff, lease, outbox), not the schedule and not the queue.
@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Engine
@@ -19,10 +19,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import functions, telemetry
 from crm_adapter.configured import AccountClients, open_engine
 from crm_adapter.fields import FieldMap
+from crm_adapter.flow import drive
 from crm_adapter.models import HostingServer
 from crm_adapter.notify import Sink, apprise_sinks
 from crm_adapter.results import SyncReport
 from crm_adapter.settings import Settings, load_settings
+from crm_adapter.unattended import retention
 from timeweb_sdk import Timeweb
 
 __all__ = ["REMINDER_HOUR", "Jobs"]
@@ -108,6 +110,14 @@ class Jobs:
         report = functions.payment_reminders(self._db(), today=local.date(), **self._mapping)
         if report.due or report.overdue:
             telemetry.log(logger, "payment reminders queued", **report.to_dict())
+        return report.to_dict()
+
+    def prune(self) -> dict[str, Any]:
+        """Delete runs and sent events that are older than ``HOSTING_KEEP_DAYS``."""
+        keep = timedelta(days=self._settings().hosting_keep_days)
+        report = drive(retention.prune(keep), self._db(), {})
+        if report.runs or report.events:
+            telemetry.log(logger, "old rows deleted", **report.to_dict())
         return report.to_dict()
 
     def close(self) -> None:

@@ -30,12 +30,13 @@ class Runner:
         self._thread: threading.Thread | None = None
 
     def round(self) -> dict[str, Any]:
-        """Everything once: sync each account, queue reminders, send what waits.  Returns results by job, None for a failure."""
+        """Everything once: sync each account, queue reminders, send what waits, prune; results by job, None for a failure."""
         results: dict[str, Any] = {}
         for account in _guarded("accounts", self.jobs.accounts) or ():
             results[f"sync:{account}"] = _guarded("sync_account", self.jobs.sync_account, account)
         results["payment_reminders"] = _guarded("payment_reminders", self.jobs.payment_reminders)
         results["dispatch_events"] = _guarded("dispatch_events", self.jobs.dispatch_events)
+        results["prune"] = _guarded("prune", self.jobs.prune)
         return results
 
     def run(self) -> None:

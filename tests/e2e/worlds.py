@@ -41,11 +41,12 @@ class Queue:
 
     def tick(self, at: datetime) -> None:
         (self.directory / "clock").write_text(str(at.timestamp()))
-        sync, dispatch, reminders = (entry["task"] for entry in beat_schedule().values())
+        sync, dispatch, reminders, prune = (entry["task"] for entry in beat_schedule().values())
         self._do(sync, {sync: 1, "timeweb_crm.sync_account": len(TOKENS)})
         self._do(reminders, {reminders: 2}, times=2)
         # Both workers at once: still every message once.
         self._do(dispatch, {dispatch: 2}, times=2)
+        self._do(prune, {prune: 1})
 
     def _do(self, task: str, expected: dict[str, int], *, times: int = 1) -> None:
         done = self.directory / "done"
