@@ -48,8 +48,8 @@ __all__ = [
 
 UNKNOWN_CLIENT = "Не указан"
 
-#: Raw JSON of a server or of a run outgrows MariaDB's TEXT (65 535 bytes).
-LongText = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+#: Raw JSON of a server or of a run outgrows MariaDB's TEXT (65 535 bytes), and old databases there take no emoji.
+LongText = Text().with_variant(MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 #: Order of change rows and outbox events within a second matters; MariaDB's DATETIME keeps no fraction by default.
 Instant = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 #: MariaDB's FLOAT is single precision and rounds 12345.67; the others' Float is a double.
@@ -103,6 +103,7 @@ class AdapterBase(DeclarativeBase):
     """Metadata of the adapter's own tables."""
 
     metadata = MetaData()
+    __table_args__ = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}  # noqa: RUF012 - SQLAlchemy's own protocol
 
 
 class HostingServer(HostBase):

@@ -7,8 +7,10 @@ from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 
 __all__ = ["hosting_table", "integration_columns", "own_tables", "unique_index_name"]
 
+#: Databases that were created long ago take no emoji.
+_CHARSET = "utf8mb4"
 #: MariaDB's TEXT ends at 65,535 bytes, and the description of a large server is longer.
-_LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+_LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(charset=_CHARSET), "mysql", "mariadb")
 _INSTANT = sa.DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 #: A BigInteger primary key does not autoincrement on SQLite.
 _AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -92,6 +94,8 @@ def own_tables() -> list[sa.Table]:
         sa.Column("edit_version", sa.Integer, nullable=False),
         sa.Column("payment_anchor_day", sa.Integer),
         sa.Column("unlinked_from", sa.BigInteger),
+        mysql_charset=_CHARSET,
+        mariadb_charset=_CHARSET,
     )
     sa.Table(
         "timeweb_account_state",
@@ -119,6 +123,8 @@ def own_tables() -> list[sa.Table]:
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("retry_at", _INSTANT),
         sa.Column("balance_alerted", sa.Boolean, nullable=False),
+        mysql_charset=_CHARSET,
+        mariadb_charset=_CHARSET,
     )
     sa.Table(
         "timeweb_sync_lease",
@@ -129,6 +135,8 @@ def own_tables() -> list[sa.Table]:
         sa.Column("expires_ms", sa.BigInteger, nullable=False),
         sa.Column("progress", sa.Integer, nullable=False),
         sa.Column("total", sa.Integer, nullable=False),
+        mysql_charset=_CHARSET,
+        mariadb_charset=_CHARSET,
     )
     sa.Table(
         "timeweb_sync_run",
@@ -141,6 +149,8 @@ def own_tables() -> list[sa.Table]:
         sa.Column("started_at", _INSTANT, nullable=False, index=True),
         sa.Column("finished_at", _INSTANT),
         sa.Column("report", _LONG_TEXT),
+        mysql_charset=_CHARSET,
+        mariadb_charset=_CHARSET,
     )
     sa.Table(
         "timeweb_change_log",
@@ -155,6 +165,8 @@ def own_tables() -> list[sa.Table]:
         sa.Column("field", sa.String(64), nullable=False),
         sa.Column("old", _LONG_TEXT),
         sa.Column("new", _LONG_TEXT),
+        mysql_charset=_CHARSET,
+        mariadb_charset=_CHARSET,
     )
     sa.Table(
         "timeweb_event_outbox",
@@ -174,5 +186,7 @@ def own_tables() -> list[sa.Table]:
         sa.Column("dead_at", _INSTANT),
         sa.Column("last_error", sa.String(255)),
         sa.Column("taken_by", _LONG_TEXT),
+        mysql_charset=_CHARSET,
+        mariadb_charset=_CHARSET,
     )
     return list(metadata.tables.values())
