@@ -77,7 +77,7 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
         if account in held:
             running.append(held[account])
             continue
-        retry_at = _retry_at(state, client, age) if state is not None else None
+        retry_at = _retry_at(state, client, now, age) if state is not None else None
         if retry_at is not None and retry_at > now:
             waiting.append(retry_at)
         else:
@@ -95,14 +95,17 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
 
 def _is_fresh(state: AccountState, now: datetime, age: timedelta) -> bool:
     """Young data, unless the last run was cut short: then ``retry_at`` says when to go on, be it sooner or later."""
-    return state.retry_at is None and state.last_success_at is not None and now - state.last_success_at < age
+    # An instant that lies ahead was written by a clock that was wrong, and is as old as it is far.
+    return state.retry_at is None and state.last_success_at is not None and abs(now - state.last_success_at) < age
 
 
-def _retry_at(state: AccountState, client: object, age: timedelta) -> Any:
+def _retry_at(state: AccountState, client: object, now: datetime, age: timedelta) -> Any:
     """When the account may be asked again after a failure; a new token may be tried at once."""
     token = token_fingerprint(client)
     if state.error_code == "unauthorized" and token is not None and token != state.token_fingerprint:
         return None
+    if state.last_attempt_at is not None and state.last_attempt_at - now > age:
+        return None  # counted from a clock that was ahead
     if state.retry_at is not None:
         return state.retry_at
     # Partial without fresh data: nothing usable was listed.

@@ -107,7 +107,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
 
 
 def _stale_identity(info: AccountInfo, rules: Rules, caller: Caller) -> bool:
-    if info.identity_checked_at is None or rules.now - info.identity_checked_at > _DAY:
+    if info.identity_checked_at is None or abs(rules.now - info.identity_checked_at) > _DAY:
         return True
     return caller.token is not None and info.token_fingerprint is not None and caller.token != info.token_fingerprint
 
@@ -174,7 +174,7 @@ def _fetch_presets(
 ) -> Flow[tuple[Fetched, Mapping[int, Decimal]]]:
     if not needs_presets(fetched, snapshot):
         return fetched, {}
-    if info.presets is not None and info.presets_at is not None and now - info.presets_at < _DAY:
+    if info.presets is not None and info.presets_at is not None and abs(now - info.presets_at) < _DAY:
         return fetched, info.presets
     if fetched.error_code in _GIVE_UP:
         return fetched, info.presets or {}

@@ -155,3 +155,24 @@ async def test_the_async_runner_is_a_task_that_can_be_cancelled() -> None:
     assert [run.status for run in await aio.runs(db)] == ["crashed", "success"]
     assert (await aio.ensure_fresh(db, client(fake), max_age=-1, runner=Runner())).status == "started"
     await db.kw["bind"].dispose()
+
+
+def test_a_clock_that_was_ahead_holds_nothing_back(db: Db) -> None:
+    """Given a machine whose clock was a year ahead for one run; when it is right again, data is old and no wait holds."""
+    fake, runner = world(1), Runner()
+    sync_all(db, client(fake))
+    age(db, -31_536_000)
+    assert ensure_fresh(db, client(fake), runner=runner).status == "started"
+    sync_all(db, client(fake), leases=runner.handed[0])
+    fake.faults["servers.list"] = [UnauthorizedError("no", status_code=401)]
+    sync_all(db, client(fake))
+    assert ensure_fresh(db, client(fake), runner=runner).status == "backoff"
+    age(db, -31_536_000)
+    assert ensure_fresh(db, client(fake), runner=runner).status == "started"
+
+
+def test_the_clock_of_another_machine_may_be_a_little_ahead(db: Db) -> None:
+    fake, runner = world(1), Runner()
+    sync_all(db, client(fake))
+    age(db, -20)
+    assert ensure_fresh(db, client(fake), runner=runner).status == "fresh"
