@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Float, Table, type_coerce
+from sqlalchemy import BigInteger, Enum, Float, String, Table, type_coerce
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.compiler import compiles
@@ -70,8 +70,10 @@ def _mysql_stored(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 def as_stored(column: Any) -> Any:
-    """The column for a SELECT that must tell what is stored; only a Float needs anything."""
+    """The column for a SELECT that must tell what is stored: a Float at full precision, an Enum as its word."""
     kind: object = column.type
+    if isinstance(kind, Enum):
+        return type_coerce(column, String())
     return type_coerce(_Stored(column), column.type) if isinstance(kind, Float) else column
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from crm_adapter.errors import MappingError
 
 try:
-    from sqlalchemy import BigInteger, Integer, SmallInteger, Table
+    from sqlalchemy import BigInteger, Enum, Integer, SmallInteger, Table
     from sqlalchemy import inspect as sa_inspect
     from sqlalchemy.exc import NoInspectionAvailable
     from sqlalchemy.orm import Mapper
@@ -40,6 +40,10 @@ _OPTIONAL: Final = frozenset({
     "project_id", "client_id", "client_company", "client_telegram_id", "service_fee", "balance", "balance_last_updated",
     "notes", "created_at", "updated_at",
 })  # fmt: skip
+#: Texts of Timeweb whose length in the host's table is the host's choice.
+_FITTED: Final = ("server_name", "configuration", "ip_address")
+#: Words that sync writes itself.
+_WORDS: Final = {"status": {"active", "suspended"}, "payment_period": {"monthly"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,10 @@ class Columns:
         return name in self.by_name
 
     @property
-    def name_length(self) -> int:
-        """Characters that the host's ``server_name`` holds."""
-        return getattr(self.by_name["server_name"].type, "length", None) or 255
+    def lengths(self) -> dict[str, int]:
+        """Characters that the host's columns for Timeweb's texts hold, where they are limited."""
+        found = {name: getattr(self.by_name[name].type, "length", None) for name in _FITTED}
+        return {name: length for name, length in found.items() if length}
 
     def holds(self, name: str, number: int) -> bool:
         """Whether a whole number fits the column: PostgreSQL raises for one that does not, SQLite takes anything."""
@@ -137,6 +142,7 @@ def _columns(model: type[Any], fields: FieldMap) -> Columns:
             problems.append(f"{model.__name__} has no mapped column {attribute!r} for {field.name}; {remedy}")
             continue
         by_name[field.name] = prop.columns[0]
+    problems += _unusable(model, by_name)
     table: Any = mapper.local_table
     is_table = isinstance(mapper.local_table, Table)
     if not is_table:
@@ -156,3 +162,18 @@ def _columns(model: type[Any], fields: FieldMap) -> Columns:
     if problems:
         raise MappingError(tuple(problems))
     return Columns(table, by_name)
+
+
+def _unusable(model: type[Any], by_name: dict[str, Any]) -> list[str]:
+    """Columns that would take what sync writes for something else."""
+    problems: list[str] = []
+    for name, words in _WORDS.items():
+        kind = by_name[name].type if name in by_name else None
+        if isinstance(kind, Enum) and (missing := words.difference(kind.enums)):
+            problems.append(
+                f"{model.__name__}: the Enum of {name} does not store {', '.join(sorted(missing))}; let it store these words, "
+                "for a Python enum by values_callable=lambda kind: [item.value for item in kind]"
+            )
+    if "cost_price" in by_name and isinstance(by_name["cost_price"].type, Integer):
+        problems.append(f"{model.__name__}: cost_price is an integer and would lose kopecks; make it Numeric(12, 2)")
+    return problems

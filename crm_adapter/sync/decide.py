@@ -42,8 +42,15 @@ class Rules:
     factor: Decimal = Decimal(1)
     presets: Mapping[int, Decimal] = field(default_factory=dict[int, Decimal])
     currency: str | None = None
-    name_length: int = 255
-    """What the host's column holds; a longer name that was compared uncut would differ at every run."""
+    lengths: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the host's columns hold; a longer text that was compared uncut would differ at every run."""
+
+    def fit(self, column: str, text: str | None) -> str | None:
+        """A text cut to the host's column; half an address is none."""
+        limit = self.lengths.get(column)
+        if text is None or limit is None or len(text) <= limit:
+            return text
+        return None if column == "ip_address" else text[:limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +83,14 @@ class Decision:
 def create(seen: Seen, rules: Rules) -> Decision:
     """A new row: no client, no price, first payment in one period."""
     values, cost = seen.values, _cost(seen, rules, None)
-    name = (values.server_name or f"server-{values.timeweb_id}")[: rules.name_length]
+    name = rules.fit("server_name", values.server_name or f"server-{values.timeweb_id}") or ""
     net = cost.net if cost.net is not None else Decimal(0)
     shared = {"server_name": name, "cost_price": net, "status": values.status}
     state = _state(State(), seen, rules, cost, base={column: shared_value(column, value) for column, value in shared.items()})
     host = shared | {
         "client_name": UNKNOWN_CLIENT,
-        "configuration": values.configuration,
-        "ip_address": values.ip_address,
+        "configuration": rules.fit("configuration", values.configuration),
+        "ip_address": rules.fit("ip_address", values.ip_address),
         "client_price": Decimal(0),
         "service_fee": Decimal(0),
         "balance": Decimal(0),
@@ -111,12 +118,12 @@ def decide(row: Row, seen: Seen, rules: Rules, *, linking: bool = False) -> Deci
     old_state = row.state or State()
     cost = _cost(seen, rules, row)
     wanted: dict[str, Any] = {
-        "server_name": values.server_name[: rules.name_length] if values.server_name else None,
+        "server_name": rules.fit("server_name", values.server_name),
         "cost_price": cost.net,
         "status": _wanted_status(row, values),
     }
     host, base, owned = _shared_changes(row, wanted, values)
-    host |= _timeweb_changes(row, values)
+    host |= _timeweb_changes(row, values, rules)
     if old_state.fingerprint != values.fingerprint or row.state is None:
         host["timeweb_data"] = values.timeweb_data
     if linking:
@@ -209,12 +216,12 @@ def _is_empty(row: Row, column: str) -> bool:
     return row.known_cost is None if column == "cost_price" else not getattr(row, column)
 
 
-def _timeweb_changes(row: Row, values: HostingValues) -> dict[str, Any]:
+def _timeweb_changes(row: Row, values: HostingValues, rules: Rules) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if values.configuration and values.configuration != row.configuration:
-        changes["configuration"] = values.configuration
-    if values.ip_address and values.ip_address != row.ip_address:
-        changes["ip_address"] = values.ip_address
+    for column in ("configuration", "ip_address"):
+        text = rules.fit(column, getattr(values, column))
+        if text and text != getattr(row, column):
+            changes[column] = text
     if values.timeweb_status and values.timeweb_status != row.timeweb_status:
         changes["timeweb_status"] = values.timeweb_status
     # A server sized by a configurator has no preset: only then is None an answer.

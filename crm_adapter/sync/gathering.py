@@ -58,7 +58,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     """Fetch one account: identity, servers, costs, finances, presets if needed, removal checks."""
     account = caller.account
     now = utcnow()
-    rules = Rules(account, now, local_today(), name_length=work.columns.name_length)
+    rules = Rules(account, now, local_today(), lengths=work.columns.lengths)
     info, has_rows = yield from db(lambda s: accounts.load_account(s, account))
 
     def fatal(fault: Fault, snapshot: Snapshot | None = None) -> Gathered:

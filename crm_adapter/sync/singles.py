@@ -181,7 +181,7 @@ def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -
         factor=discount.factor,
         presets=prices,
         currency=finances.currency if finances else None,
-        name_length=columns.name_length,
+        lengths=columns.lengths,
     )
     seen = (Seen(values, costs.servers.get(values.timeweb_id) if costs else None) for values in servers)
     return _Prices(tuple(seen), rules, snapshot)

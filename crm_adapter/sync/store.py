@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select, update
@@ -79,6 +79,8 @@ def bind(column: Any, value: Any) -> Any:
     except NotImplementedError:
         return value
     if isinstance(value, Decimal):
+        if kind is int:
+            return int(value.to_integral_value(ROUND_HALF_UP))
         return float(value) if kind is float else value
     if isinstance(value, datetime):
         if kind is date:

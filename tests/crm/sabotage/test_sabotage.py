@@ -55,8 +55,8 @@ def shared_columns_follow_timeweb_always(patch: Patch) -> None:
 def sync_writes_the_notes(patch: Patch) -> None:
     patch.setattr(store, "HUMAN", frozenset())
 
-    def with_notes(original: Any, row: Any, values: Any) -> Any:
-        return original(row, values) | {"notes": "Себестоимость изменилась"}
+    def with_notes(original: Any, *given: Any) -> Any:
+        return original(*given) | {"notes": "Себестоимость изменилась"}
 
     wrap(patch, decide, "_timeweb_changes", with_notes)
     patch.setattr(decide, "_shown", lambda row, column: getattr(row, column, None))
@@ -168,7 +168,7 @@ def no_address_means_none(patch: Patch) -> None:
         patch,
         decide,
         "_timeweb_changes",
-        lambda original, row, values: original(row, values) | {"ip_address": values.ip_address},
+        lambda original, row, values, rules: original(row, values, rules) | {"ip_address": values.ip_address},
     )
 
 
@@ -219,9 +219,9 @@ def a_sync_counts_as_an_edit(patch: Patch) -> None:
 def unknown_statuses_become_unknown(patch: Patch) -> None:
     known = mapping.BUSY_STATUSES | mapping.PROBLEM_STATUSES | {"on"}
 
-    def forget(original: Any, row: Any, values: Any) -> Any:
+    def forget(original: Any, row: Any, values: Any, rules: Any) -> Any:
         status = values.timeweb_status if values.timeweb_status in known else "unknown"
-        return original(row, replace(values, timeweb_status=status))
+        return original(row, replace(values, timeweb_status=status), rules)
 
     wrap(patch, decide, "_timeweb_changes", forget)
 
