@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -16,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from crm_adapter.narrow import is_list
 from timeweb_sdk.errors import ConfigurationError
 
 try:
@@ -38,6 +40,11 @@ _DRIVERS = {
     "mysql": ("mysql+pymysql", "mysql+asyncmy"),
     "mariadb": ("mariadb+pymysql", "mariadb+asyncmy"),
 }
+#: Drivers that serve one side only; a CRM's own URL often names the one for asyncio.
+_ASYNC_ONLY = frozenset({"aiomysql", "aiosqlite", "asyncmy", "asyncpg", "psycopg_async"})
+_BOTH = frozenset({"psycopg"})
+#: What the column of an account's name holds.
+_ACCOUNT_LENGTH = 100
 
 
 class Problem(NamedTuple):
@@ -102,6 +109,14 @@ def _tokens(value: object) -> object:
     tokens = {str(name).strip(): _token(token) for name, token in given.items()}
     if not all(name and token for name, token in tokens.items()):
         raise _wrong("an account name or a token is empty", "имя аккаунта или токен пусты")
+    if any(len(name) > _ACCOUNT_LENGTH or not name.isprintable() for name in tokens):
+        raise _wrong(
+            f"an account name has more than {_ACCOUNT_LENGTH} characters or unprintable ones",
+            f"имя аккаунта длиннее {_ACCOUNT_LENGTH} символов или содержит непечатаемые",
+        )
+    # MariaDB takes names that differ in case only for one.
+    if len({name.casefold() for name in {DEFAULT_ACCOUNT, *tokens}}) < len({DEFAULT_ACCOUNT, *tokens}):
+        raise _wrong("two account names differ in case only", "имена двух аккаунтов различаются только регистром букв")
     return tokens
 
 
@@ -111,10 +126,13 @@ def _database_url(value: object) -> object:
     else:
         try:
             url = make_url(str(value).strip())
-        except ArgumentError:
+        except (ArgumentError, ValueError):
+            # The text of a ValueError repeats what stands where a port should, which may be a part of the password.
             raise _wrong(
-                "not a database URL; write it as sqlite:///hosting.sqlite3 or postgresql://user@host/name",
-                "это не адрес базы данных; пример: sqlite:///hosting.sqlite3 или postgresql://user@host/name",
+                "not a database URL; write it as sqlite:///hosting.sqlite3 or postgresql://user:password@host:5432/name, "
+                "and special characters of the password percent-encoded",
+                "это не адрес базы данных; пример: sqlite:///hosting.sqlite3 или postgresql://user:password@host:5432/name; "
+                "особые символы пароля записываются через %",
             ) from None
     if url.get_backend_name() not in _DRIVERS:
         known = ", ".join(_DRIVERS)
@@ -132,10 +150,24 @@ def _notify_urls(value: object) -> object:
     text = value.strip()
     if text.startswith("["):
         try:
-            return json.loads(text)
+            urls: object = json.loads(text)
         except ValueError:
-            raise _wrong("not a valid JSON list", "некорректный JSON-список") from None
+            urls = None
+        if not is_list(urls) or not all(isinstance(url, str) for url in urls):
+            raise _wrong("not a valid JSON list of addresses", "некорректный JSON-список адресов")
+        return urls
     return [part for part in re.split(r"\s*,\s*(?=\w+://)|\s+", text) if part]
+
+
+def _is_http_address(value: str) -> bool:
+    """Scheme, host and perhaps a port and a path; names and passwords have no place in it."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
+    odd = parts.username or parts.query or parts.fragment or re.search(r"\s", value)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not odd
 
 
 class Settings(BaseSettings):
@@ -169,8 +201,12 @@ class Settings(BaseSettings):
     @field_validator("timeweb_base_url")
     @classmethod
     def _check_base_url(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^/\s]+", value):
-            raise _wrong(f"{value!r} is not an http(s) address", f"«{value}» — не адрес http(s)")
+        if value is not None and not _is_http_address(value):
+            shown = re.sub(r"//.*@", "//", value)
+            raise _wrong(
+                f"{shown!r} is not an http(s) address; write it as https://api.timeweb.cloud",
+                f"«{shown}» — не адрес http(s); пример: https://api.timeweb.cloud",
+            )
         return value.rstrip("/") if value else None
 
     @field_validator("hosting_tz")
@@ -221,11 +257,11 @@ class Settings(BaseSettings):
     def _with_driver(self, position: int) -> URL:
         url = self.hosting_database_url
         backend = url.get_backend_name()
-        sync_driver, async_driver = _DRIVERS[backend]
+        chosen = url.drivername.partition("+")[2]
         # A driver that the host chose stays, unless it cannot serve this side.
-        if "+" in url.drivername and url.drivername not in {sync_driver, async_driver}:
+        if chosen and (chosen in _BOTH or (chosen in _ASYNC_ONLY) == bool(position)):
             return url
-        return url.set(drivername=(sync_driver, async_driver)[position])
+        return url.set(drivername=_DRIVERS[backend][position])
 
 
 def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
@@ -239,6 +275,19 @@ def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | No
     except ValidationError as error:
         problems = tuple(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
         raise SettingsError(problems) from None
+    except UnicodeDecodeError:
+        raise SettingsError(
+            (Problem(str(env_file), "not in UTF-8; save it as UTF-8", "сохраните файл в кодировке UTF-8"),)
+        ) from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(
+            (
+                Problem(
+                    str(env_file), f"cannot be read ({reason}); allow it", f"файл не читается ({reason}); дайте право на чтение"
+                ),
+            )
+        ) from None
 
 
 def _problem(detail: Mapping[str, Any]) -> Problem:

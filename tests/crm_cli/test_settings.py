@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,11 @@ def test_a_change_of_the_file_is_seen_without_a_restart() -> None:
         ("postgresql://u:p@example.com/crm", "postgresql+psycopg", "postgresql+psycopg"),
         ("mysql://u:p@example.com/crm", "mysql+pymysql", "mysql+asyncmy"),
         ("mariadb+asyncmy://u:p@example.com/crm", "mariadb+pymysql", "mariadb+asyncmy"),
-        ("postgresql+psycopg2://u:p@example.com/crm", "postgresql+psycopg2", "postgresql+psycopg2"),
+        ("postgresql+psycopg2://u:p@example.com/crm", "postgresql+psycopg2", "postgresql+psycopg"),
+        ("postgresql+asyncpg://u:p@example.com/crm", "postgresql+psycopg", "postgresql+asyncpg"),
+        ("mysql+aiomysql://u:p@example.com/crm", "mysql+pymysql", "mysql+aiomysql"),
+        ("mysql+mysqldb://u:p@example.com/crm", "mysql+mysqldb", "mysql+asyncmy"),
+        ("sqlite+aiosqlite:///x.sqlite3", "sqlite", "sqlite+aiosqlite"),
     ],
 )
 def test_drivers_follow_from_the_database(url: str, sync_driver: str, async_driver: str) -> None:
@@ -111,6 +116,14 @@ def test_no_secret_shows() -> None:
         ("TIMEWEB_API_TOKENS", '{"shop": ""}', "empty", "пусты"),
         ("TIMEWEB_API_TOKEN", "two words", "spaces", "пробелы"),
         ("TIMEWEB_BASE_URL", "ftp://example.com", "'ftp://example.com' is not", "«ftp://example.com» — не адрес"),
+        ("TIMEWEB_BASE_URL", "https://u:secret@example.com", "'https://example.com' is not", "«https://example.com» — не"),
+        ("TIMEWEB_BASE_URL", "http://two words", "is not an http(s)", "не адрес http(s)"),
+        ("TIMEWEB_BASE_URL", "http://127.0.0.1:port", "is not an http(s)", "не адрес http(s)"),
+        ("TIMEWEB_API_TOKENS", '{"Main": "a", "main": "b"}', "differ in case only", "только регистром"),
+        ("TIMEWEB_API_TOKENS", '{"DEFAULT": "a"}', "differ in case only", "только регистром"),
+        ("TIMEWEB_API_TOKENS", f'{{"{"a" * 101}": "b"}}', "more than 100", "длиннее 100"),
+        ("TIMEWEB_API_TOKENS", '{"a\\u0000b": "b"}', "unprintable", "непечатаемые"),
+        ("HOSTING_DATABASE_URL", "postgresql://crm:secret/crm", "percent-encoded", "через %"),
         ("HOSTING_DATABASE_URL", "oracle://example.com", "'oracle' is not supported", "«oracle» не поддерживается"),
         ("HOSTING_DATABASE_URL", "crm.db", "not a database URL", "не адрес базы"),
         ("HOSTING_TZ", "Moscow", "'Moscow' is not an IANA", "«Moscow» — не часовой"),
@@ -119,6 +132,7 @@ def test_no_secret_shows() -> None:
         ("TIMEWEB_AUTO_IMPORT", "maybe", "boolean", "true или false"),
         ("TIMEWEB_LINK_POLICY", "name", "'ip', 'suggest' or 'off'", "'ip', 'suggest' или 'off'"),
         ("HOSTING_NOTIFY_URLS", "[oops", "JSON list", "JSON-список"),
+        ("HOSTING_NOTIFY_URLS", '["a://b", 1]', "JSON list", "JSON-список"),
         ("TIMEWEB_REDIS_URL", "http://example.com", "redis://", "redis://"),
     ],
 )
@@ -131,6 +145,7 @@ def test_a_wrong_value_is_named_with_the_remedy(
     assert [problem.variable for problem in caught.value.problems] == [variable]
     assert english in str(caught.value)
     assert russian in caught.value.russian
+    assert "secret" not in str(caught.value) + caught.value.russian
     assert str(pickle.loads(pickle.dumps(copy.copy(caught.value)))) == str(caught.value)
 
 
@@ -144,3 +159,20 @@ def test_all_problems_are_told_at_once_and_no_secret_with_them(monkeypatch: pyte
     assert len(caught.value.problems) == 4
     assert "secret" not in str(caught.value) + repr(caught.value) + caught.value.russian
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("content", ["# привет".encode("cp1251"), "TIMEWEB_API_TOKEN=x".encode("utf-16")])
+def test_a_file_in_another_encoding_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match="save it as UTF-8"):
+        load_settings(env_file=str(file))
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)  # the superuser, as whom tests may run, reads everything
+    with pytest.raises(SettingsError, match=r"cannot be read \(Permission denied\)"):
+        load_settings(env_file=str(tmp_path / ".env"))
