@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "run"]
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="timeweb-crm",
     help="Серверы Timeweb Cloud в CRM: импорт, синхронизация, страница «Хостинг».",
@@ -58,8 +60,7 @@ def run(arguments: list[str]) -> int:
         output.error(error)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        output.error(CommandError("interrupted", "Прервано"))
-        return 130
+        code = _INTERRUPTED
     except Exception as error:
         # Usage errors of typer; its class moved between versions, its method did not.
         describe = getattr(error, "format_message", None)
@@ -68,6 +69,9 @@ def run(arguments: list[str]) -> int:
         hint = "Справка: timeweb-crm --help"
         output.error(CommandError("usage", f"Неверная команда: {describe()}", hint=hint))
         return USAGE
+    # Typer keeps Ctrl+C to itself and returns what a shell calls it.
+    if code == _INTERRUPTED:
+        output.error(CommandError("interrupted", "Прервано"))
     return int(code or DONE)
 
 

@@ -99,6 +99,8 @@ def explained() -> Generator[None]:
         raise CommandError("duplicate_timeweb_id", message, hint=hint) from error
     except migrations.MigrationError as error:
         raise CommandError("migration", f"Миграция невозможна: {error}") from error
+    except ConfigurationError as error:
+        raise CommandError("configuration", f"Ошибка настройки. {error}") from error
     except DBAPIError as error:
         lost = isinstance(error, OperationalError | InterfaceError)
         reason = str(error.orig).strip().partition("\n")[0]

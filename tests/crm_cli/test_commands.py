@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from crm_adapter.cli import main
 from crm_adapter.settings import Settings
+from tests.celery.support import until
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
 TOKEN = "token-of-the-studio"
@@ -265,3 +267,26 @@ def test_a_missing_extra_names_itself(module: str, extra: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert f"timeweb-sdk[{extra}]" in done.stdout, done.stderr
     assert done.stdout.endswith("2\n")
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("as_json", [True, False])
+def test_ctrl_c_frees_the_lease_and_is_told(account: EmulatorServer, tmp_path: Path, as_json: bool) -> None:
+    assert main(["migrate"]) == 0
+    account.emulator.add_fault(operation="getFinances", delay_ms=5_000, times=1)
+    command = [sys.executable, "-c", "import sys; from crm_adapter.cli import main; sys.exit(main())", "sync"]
+    process = subprocess.Popen(
+        [*command, "--json"] if as_json else command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    with process, closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
+        until(lambda: database.execute("SELECT * FROM timeweb_sync_run").fetchall(), 60)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert database.execute("SELECT status FROM timeweb_sync_run").fetchall() == [("crashed",)]
+        assert database.execute("SELECT owner FROM timeweb_sync_lease").fetchall() == [(None,)]
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    if as_json:
+        assert json.loads(out) == {"success": False, "code": "interrupted", "error": "Прервано"}
+    else:
+        assert "Прервано" in err
