@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from crm_adapter.migrations.helpers import HOSTING_TABLE, DuplicateTimewebIds, MigrationError, check
+from crm_adapter.migrations import helpers
+from crm_adapter.migrations.helpers import HOSTING_TABLE, DuplicateTimewebIds, MigrationError, check, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -56,7 +58,7 @@ class MigrationReport:
     @property
     def changed(self) -> bool:
         """Whether the schema moved at all."""
-        return self.before != self.after
+        return self.before != self.after or self.created_table or bool(self.added_columns)
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -74,12 +76,19 @@ class MigrationReport:
 def upgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "head") -> MigrationReport:
     """Bring the schema up to ``revision``; does nothing when it is there already.
 
-    ``engine`` is a synchronous engine.  Raises ``MigrationError`` before any change when ``table`` cannot take it.
+    ``engine`` is a synchronous engine.  ``table`` may name a schema.  Raises ``MigrationError`` before any change when
+    ``table`` cannot take it.
     """
+
+    def action(config: Config) -> None:
+        command.upgrade(config, revision)
+        # The version is that of the database: it was there already if another table was prepared before this one.
+        helpers.upgrade(Operations(MigrationContext.configure(connection)), table=table)
+
     with engine.connect() as connection, _exclusive(connection):
         check(connection, table=table)
         # Alembic creates its version table before the first migration looks: refused databases must stay untouched.
-        return _run(connection, table, lambda config: command.upgrade(config, revision))
+        return _run(connection, table, action)
 
 
 def downgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "base") -> MigrationReport:
@@ -129,8 +138,8 @@ def _current(connection: sa.Connection) -> str | None:
 
 
 def _columns(connection: sa.Connection, table: str) -> tuple[str, ...]:
-    inspector = sa.inspect(connection)
-    return tuple(column["name"] for column in inspector.get_columns(table)) if inspector.has_table(table) else ()
+    inspector, where = sa.inspect(connection), split(table)
+    return tuple(column["name"] for column in inspector.get_columns(*where)) if inspector.has_table(*where) else ()
 
 
 def _config() -> Config:

@@ -39,7 +39,7 @@ def integration_columns() -> list[sa.Column[object]]:
     ]
 
 
-def hosting_table(name: str) -> sa.Table:
+def hosting_table(name: str, schema: str | None = None) -> sa.Table:
     """The CRM's table without the six columns, for a database that has none."""
     return sa.Table(
         name,
@@ -65,6 +65,7 @@ def hosting_table(name: str) -> sa.Table:
         sa.Column("notes", sa.Text),
         sa.Column("created_at", sa.DateTime),
         sa.Column("updated_at", sa.DateTime),
+        schema=schema,
     )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from alembic.operations import Operations
 
-__all__ = ["HOSTING_TABLE", "DuplicateTimewebIds", "MigrationError", "check", "downgrade", "upgrade"]
+__all__ = ["HOSTING_TABLE", "DuplicateTimewebIds", "MigrationError", "check", "downgrade", "split", "upgrade"]
 
 HOSTING_TABLE = "hosting_servers"
 
@@ -79,14 +79,16 @@ class DuplicateTimewebIds(MigrationError):
 def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
     """Add the six columns and the unique index to ``table`` and create the adapter's own tables.
 
+    ``table`` may name a schema (``crm.hosting_servers``); the adapter's own tables are in the default one.
     Creates ``table`` too where there is none.  Raises ``MigrationError`` before any change.
     """
     bind = _bind(op)
     check(bind, table=table)
     _LEDGER.create(bind, checkfirst=True)
-    if not sa.inspect(bind).has_table(table):
+    name, schema = split(table)
+    if not sa.inspect(bind).has_table(name, schema):
         _record(bind, table, "table")
-        baseline.hosting_table(table).create(bind)
+        baseline.hosting_table(name, schema).create(bind)
     _add_columns(op, bind, table)
     _add_unique_index(op, bind, table)
     for own in baseline.own_tables():
@@ -104,23 +106,33 @@ def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> Non
     for own in reversed(baseline.own_tables()):
         if inspector.has_table(own.name):
             op.drop_table(own.name)
-    if inspector.has_table(table):
+    name, schema = split(table)
+    if inspector.has_table(name, schema):
         if added.get(table) == "table" and _is_empty(bind, table):
-            op.drop_table(table)
+            op.drop_table(name, schema=schema)
         else:
             _drop_added(op, bind, table, added)
     if inspector.has_table(_LEDGER.name):
         op.drop_table(_LEDGER.name)
 
 
+def split(table: str) -> tuple[str, str | None]:
+    """``crm.hosting_servers`` as name and schema; without a dot the connection's default schema."""
+    schema, _, name = table.rpartition(".")
+    return name, schema or None
+
+
 def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
     """Refuse an existing ``table`` that cannot take the columns: duplicates, wrong types, no primary key."""
     inspector = sa.inspect(bind)
-    if not inspector.has_table(table):
+    name, schema = split(table)
+    if schema is not None and schema not in inspector.get_schema_names():
+        raise MigrationError(f"{table}: there is no schema {schema!r}; create it first; nothing was changed.")
+    if not inspector.has_table(name, schema):
         return
-    if not inspector.get_pk_constraint(table)["constrained_columns"]:
+    if not inspector.get_pk_constraint(name, schema)["constrained_columns"]:
         raise MigrationError(f"{table} has no primary key; add one, since every row needs an address; nothing was changed.")
-    for column in inspector.get_columns(table):
+    for column in inspector.get_columns(name, schema):
         accepted = _ACCEPTED.get(column["name"])
         if accepted is not None and not isinstance(column["type"], accepted):
             raise MigrationError(
@@ -134,9 +146,10 @@ def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
 def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dict[int, list[object]]:
     if "timeweb_id" not in _column_names(inspector, table):
         return {}
-    keys = inspector.get_pk_constraint(table)["constrained_columns"]
+    name, schema = split(table)
+    keys = inspector.get_pk_constraint(name, schema)["constrained_columns"]
     own: list[Any] = [sa.column(key) for key in keys]
-    rows = sa.table(table, sa.column("timeweb_id"), *own)
+    rows = sa.table(name, sa.column("timeweb_id"), *own, schema=schema)
     repeated = (
         sa.select(rows.c.timeweb_id)
         .where(rows.c.timeweb_id.is_not(None))
@@ -152,33 +165,36 @@ def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dic
 
 def _add_columns(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
     present = _column_names(sa.inspect(bind), table)
+    name, schema = split(table)
     for column in baseline.integration_columns():
         if column.name not in present:
             _record(bind, f"{table}.{column.name}", "column")
-            op.add_column(table, column)
+            op.add_column(name, column, schema=schema)
 
 
 def _add_unique_index(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
     inspector = sa.inspect(bind)
-    keys: list[Any] = [list(index["column_names"]) for index in inspector.get_indexes(table) if index["unique"]]
-    keys += [list(constraint["column_names"]) for constraint in inspector.get_unique_constraints(table)]
+    name, schema = split(table)
+    keys: list[Any] = [list(index["column_names"]) for index in inspector.get_indexes(name, schema) if index["unique"]]
+    keys += [list(constraint["column_names"]) for constraint in inspector.get_unique_constraints(name, schema)]
     if ["timeweb_id"] in keys:
         return
-    name = baseline.unique_index_name(table)
-    _record(bind, f"{table}.{name}", "index")
-    op.create_index(name, table, ["timeweb_id"], unique=True)
+    index = baseline.unique_index_name(name)
+    _record(bind, f"{table}.{index}", "index")
+    op.create_index(index, name, ["timeweb_id"], unique=True, schema=schema)
 
 
 def _drop_added(op: Operations | ModuleType, bind: sa.Connection, table: str, added: Mapping[str, str]) -> None:
     inspector = sa.inspect(bind)
     whole = added.get(table) == "table"
-    name = baseline.unique_index_name(table)
-    if (whole or f"{table}.{name}" in added) and name in {index["name"] for index in inspector.get_indexes(table)}:
-        op.drop_index(name, table_name=table)
+    name, schema = split(table)
+    unique = baseline.unique_index_name(name)
+    if (whole or f"{table}.{unique}" in added) and unique in {index["name"] for index in inspector.get_indexes(name, schema)}:
+        op.drop_index(unique, table_name=name, schema=schema)
     present = _column_names(inspector, table)
     for column in reversed(baseline.integration_columns()):
         if column.name in present and (whole or f"{table}.{column.name}" in added):
-            op.drop_column(table, column.name)
+            op.drop_column(name, column.name, schema=schema)
 
 
 def _bind(op: Operations | ModuleType) -> sa.Connection:
@@ -191,11 +207,12 @@ def _bind(op: Operations | ModuleType) -> sa.Connection:
 
 
 def _column_names(inspector: sa.Inspector, table: str) -> set[str]:
-    return {column["name"] for column in inspector.get_columns(table)}
+    return {column["name"] for column in inspector.get_columns(*split(table))}
 
 
 def _is_empty(bind: sa.Connection, table: str) -> bool:
-    return bind.execute(sa.select(sa.literal(1)).select_from(sa.table(table)).limit(1)).first() is None
+    name, schema = split(table)
+    return bind.execute(sa.select(sa.literal(1)).select_from(sa.table(name, schema=schema)).limit(1)).first() is None
 
 
 def _record(bind: sa.Connection, name: str, kind: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -277,3 +278,45 @@ def test_workers_that_start_together_migrate_once(engine: sa.Engine) -> None:
     for thread in threads:
         thread.join()
     assert sorted(report.changed for report in reports) == [False, False, False, True]
+
+
+def test_a_second_table_is_prepared_though_the_version_is_there_already(engine: sa.Engine) -> None:
+    """Given a first run under the default name; when the CRM's table is called otherwise; then it gets its columns."""
+    migrations.upgrade(engine)
+    run(engine, "CREATE TABLE servers (id INTEGER PRIMARY KEY, name VARCHAR(50))")
+    report = migrations.upgrade(engine, table="servers")
+    assert (report.changed, report.created_table, report.added_columns) == (True, False, tuple(SIX))
+    assert columns(engine, "servers") == ["id", "name", *SIX]
+    assert not migrations.upgrade(engine, table="servers").changed
+
+
+def test_a_table_in_a_schema_of_its_own(postgres_url: str) -> None:
+    name = f"test_migrations_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine = sa.create_engine(sa.make_url(postgres_url).set(database=name))
+    try:
+        run(engine, "CREATE SCHEMA crm", "CREATE TABLE crm.servers (id INTEGER PRIMARY KEY, name VARCHAR(50))")
+        assert migrations.upgrade(engine, table="crm.servers").added_columns == tuple(SIX)
+        run(engine, "INSERT INTO crm.servers (id, timeweb_id) VALUES (1, 5)")
+        with pytest.raises(sa.exc.IntegrityError):
+            run(engine, "INSERT INTO crm.servers (id, timeweb_id) VALUES (2, 5)")
+        assert not migrations.upgrade(engine, table="crm.servers").changed
+        assert migrations.downgrade(engine, table="crm.servers").dropped_columns == tuple(SIX)
+        inspector = sa.inspect(engine)
+        assert (inspector.get_table_names(), inspector.get_table_names("crm")) == ([], ["servers"])
+        assert migrations.upgrade(engine, table="crm.hosting_servers").created_table
+        migrations.downgrade(engine, table="crm.hosting_servers")
+        assert sa.inspect(engine).get_table_names("crm") == ["servers"]
+    finally:
+        engine.dispose()
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+        admin.dispose()
+
+
+def test_a_schema_that_does_not_exist_is_refused(engine: sa.Engine) -> None:
+    with pytest.raises(migrations.MigrationError, match="no schema 'nowhere'"):
+        migrations.upgrade(engine, table="nowhere.hosting_servers")
+    assert tables(engine) == set()
