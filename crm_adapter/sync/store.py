@@ -165,6 +165,8 @@ class Writer:
             row = rows.get(planned.crm_id) if planned else None
             if planned is None or row is None or row.timeweb_id != planned.timeweb_id:
                 continue  # deleted, linked or unlinked by a human meanwhile: the next run sees it
+            if planned.auto_sync and not row.auto_sync:
+                continue  # a human took it out of the sync meanwhile
             if row == planned:
                 kept.append(decision)
             elif decision.seen is not None and decision.action != "remove":

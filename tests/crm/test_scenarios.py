@@ -439,3 +439,13 @@ def test_a_status_removed_in_the_listing_counts_as_confirmed(db: Db) -> None:
     assert counts(sync(db, fake)) == {"missing": 1, "unchanged": 1}
     assert counts(sync(db, fake)) == {"unchanged": 1, "skipped": 1}
     assert counts(sync(db, FakeTimeweb([server(9, status="removed")], account_id="cp00001"), import_new=True))["skipped"] == 1
+
+
+def test_a_row_taken_out_of_the_sync_while_it_runs_is_left_alone(db: Db) -> None:
+    fake = world(2)
+    sync(db, fake)
+    for item in fake.servers_:
+        item["name"] = "new"
+    fake.faults["finances.get"] = [lambda: edit(db, 1, auto_sync=False)]
+    assert counts(sync(db, fake)) == {"updated": 1}
+    assert [item["server_name"] for item in rows(db)] == ["web-1", "new"]
