@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, and_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.dialects import begin_write, insert_ignore
+from crm_adapter.fields import Columns
 from crm_adapter.models import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import to_money
 from crm_adapter.narrow import is_list
@@ -102,13 +103,14 @@ def lease_seconds(clients: Iterable[object]) -> float:
     return max([leases.TTL_SECONDS, *(seconds + 120.0 for seconds in longest)])
 
 
-def load_account(session: Session, account: str) -> tuple[AccountInfo, bool]:
-    """The account's state, and whether it has rows in the CRM."""
-    state = session.get(AccountState, account)
+def load_account(session: Session, account: str, columns: Columns) -> tuple[AccountInfo, bool]:
+    """The account's state, and whether it has rows in the CRM; what a deleted row left behind is none."""
+    state, beside = session.get(AccountState, account), TimewebServerState
+    same_row = and_(columns["id"] == beside.server_id, columns["timeweb_id"] == beside.timeweb_id)
     has_rows = session.scalar(
-        select(TimewebServerState.server_id)
-        .where(TimewebServerState.account == account, TimewebServerState.removed_at.is_(None))
-        .where(TimewebServerState.timeweb_id.is_not(None))
+        select(beside.server_id)
+        .join(columns.table, same_row)
+        .where(beside.account == account, beside.removed_at.is_(None))
         .limit(1)
     )
     if state is None:

@@ -59,7 +59,7 @@ def gather(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Gather
     account = caller.account
     now = utcnow()
     rules = Rules(account, now, local_today(), lengths=work.columns.lengths)
-    info, has_rows = yield from db(lambda s: accounts.load_account(s, account))
+    info, has_rows = yield from db(lambda s: accounts.load_account(s, account, work.columns))
 
     def fatal(fault: Fault, snapshot: Snapshot | None = None) -> Gathered:
         return Gathered(_kept_wait(_fatal(account, fault, caller.calls), info), snapshot or Snapshot(), info, rules)

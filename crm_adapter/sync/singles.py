@@ -163,7 +163,7 @@ def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValue
 def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> Flow[_Prices]:
     """Costs for a few servers; what cannot be read leaves them unknown (or as they were)."""
     now = utcnow()
-    info, _ = yield from db(lambda s: accounts.load_account(s, caller.account))
+    info, _ = yield from db(lambda s: accounts.load_account(s, caller.account, columns))
     costs, _ = yield from fetch.costs(caller)
     finances = None
     if costs is not None:
