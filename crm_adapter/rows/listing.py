@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.fields import Columns
-from crm_adapter.models import UNKNOWN_CLIENT, AccountState, TimewebServerState
+from crm_adapter.models import UNKNOWN_CLIENT, TimewebServerState
 from crm_adapter.money import MONTHS, as_midnight, known_cost, margin, monthly_income, percent, to_money
 from crm_adapter.results import Totals, to_plain
-from crm_adapter.rows.reading import sum_up
+from crm_adapter.rows.reading import account_money, sum_up
 from crm_adapter.sync.mapping import PROBLEM_STATUSES
 
 if TYPE_CHECKING:
@@ -200,8 +200,7 @@ def read_totals(session: Session, columns: Columns, today: date) -> Totals:
     wanted: list[Any] = [*columns.select(*names)]
     wanted += [_STATE[name].label(f"state_{name}") for name in ("removed_at", "cost_source")]
     rows: Any = session.execute(sa.select(*wanted).select_from(_joined(columns))).mappings()
-    accounts = session.execute(sa.select(AccountState.other_costs, AccountState.balance, AccountState.hours_left))
-    return sum_up(rows, [(other, balance, hours) for other, balance, hours in accounts], today)
+    return sum_up(rows, account_money(session), today)
 
 
 def get_row(session: Session, columns: Columns, row_id: int) -> Row | None:

@@ -18,7 +18,7 @@ from crm_adapter.money import known_cost, local_today, margin, money_or_none, mo
 from crm_adapter.payload import as_dict
 from crm_adapter.results import Change, RunInfo, Totals
 
-__all__ = ["changes", "cost_of", "read_server", "runs", "server_rows", "totals"]
+__all__ = ["account_money", "changes", "cost_of", "read_server", "runs", "server_rows", "totals"]
 
 _STATE = (
     "account", "project_id", "location", "ip_all", "cost_gross", "cost_source", "cost_stale", "cost_components", "currency",
@@ -56,13 +56,15 @@ def totals(*, today: date | None, model: type[Any], fields: FieldMap | None) -> 
     """See :func:`crm_adapter.totals`."""
     columns = validate_mapping(model, fields)
     rows = yield from db(lambda s: server_rows(s, columns))
-    accounts = yield from db(_account_money)
+    accounts = yield from db(account_money)
     return sum_up(rows, accounts, today or local_today())
 
 
-def _account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:
-    statement = select(AccountState.other_costs, AccountState.balance, AccountState.hours_left)
-    return [(record.other_costs, record.balance, record.hours_left) for record in session.execute(statement)]
+def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:
+    """Other costs, balance and hours left of each account; a balance in another currency is none to add up."""
+    state = AccountState
+    found = session.execute(select(state.other_costs, state.balance, state.hours_left, state.currency))
+    return [(other, balance if currency in {None, "RUB"} else None, hours) for other, balance, hours, currency in found]
 
 
 def sum_up(

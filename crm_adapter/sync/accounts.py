@@ -124,6 +124,7 @@ def load_account(session: Session, account: str, columns: Columns) -> tuple[Acco
         account_id=state.account_id,
         identity_checked_at=state.identity_checked_at,
         token_fingerprint=state.token_fingerprint,
+        currency=state.currency,
         cost_basis=state.cost_basis,
         cost_factor=as_decimal(state.cost_factor),
         presets=presets,
@@ -212,7 +213,11 @@ def close_account(
             "monthly_fee": money.monthly_fee, "hours_left": money.hours_left, "finances_at": now, "balance_alerted": low,
         }  # fmt: skip
         if low and not info.balance_alerted:
-            left = {"account": rules.account, "balance": money.balance, "hours_left": money.hours_left}
+            left = {
+                "account": rules.account,
+                "balance": None if fetched.foreign else money.balance,
+                "hours_left": money.hours_left,
+            }
             drafts.append(EventDraft("balance_low", left, f"{rules.account}:{run_id}"))
     save_account(session, rules.account, values)
     add_events(session, rules, run_id, [(draft, None) for draft in drafts])

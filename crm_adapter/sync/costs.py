@@ -16,6 +16,7 @@ __all__ = [
     "CostTable",
     "Discount",
     "Finances",
+    "is_foreign",
     "read_costs",
     "read_finances",
     "read_presets",
@@ -119,6 +120,11 @@ def read_finances(item: object) -> Finances:
         monthly_fee=exact_or_none(data.get("monthly_fee")),
         hours_left=as_int(data.get("hours_left"), bits=32),
     )
+
+
+def is_foreign(finances: Finances | None, stored: str | None) -> bool:
+    """Whether the account's amounts are no roubles; ``stored`` is its currency as last told."""
+    return (finances.currency if finances else stored) not in {None, "RUB"}
 
 
 def read_presets(items: Iterable[object]) -> dict[int, Decimal]:

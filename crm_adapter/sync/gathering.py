@@ -15,7 +15,7 @@ from crm_adapter.models import utcnow
 from crm_adapter.money import local_today
 from crm_adapter.results import ServerError, Warning_
 from crm_adapter.sync import accounts, fetch
-from crm_adapter.sync.costs import Discount, reconcile
+from crm_adapter.sync.costs import Discount, is_foreign, reconcile
 from crm_adapter.sync.decide import Decision, Rules
 from crm_adapter.sync.fetch import Caller, Fault
 from crm_adapter.sync.planner import Fetched, Options, foresee, needs_presets, removal_candidates
@@ -166,13 +166,15 @@ def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> Flow[Fe
     discount: Discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
     if not discount.reconciled:
         fetched = _warn(fetched, "cost_unreconciled")
+    if is_foreign(finances, info.currency):
+        fetched, costs = _warn(replace(fetched, foreign=True), "foreign_currency"), None
     return replace(fetched, costs=costs, finances=finances, discount=discount)
 
 
 def _fetch_presets(
     caller: Caller, fetched: Fetched, info: AccountInfo, snapshot: Snapshot, now: datetime, *, write: bool
 ) -> Flow[tuple[Fetched, Mapping[int, Decimal]]]:
-    if not needs_presets(fetched, snapshot):
+    if fetched.foreign or not needs_presets(fetched, snapshot):
         return fetched, {}
     if info.presets is not None and info.presets_at is not None and abs(now - info.presets_at) < _DAY:
         return fetched, info.presets

@@ -45,6 +45,8 @@ class Fetched:
     retry_after: float | None = None
     fatal: bool = False
     """Nothing usable came: the run writes nothing for this account."""
+    foreign: bool = False
+    """The account's amounts are no roubles: nothing of it may become a cost."""
     costs: CostTable | None = None
     finances: Finances | None = None
     discount: Discount = field(default_factory=lambda: Discount(None, Decimal(1)))

@@ -18,7 +18,7 @@ from crm_adapter.money import local_today
 from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ServerSyncResult, Warning_
 from crm_adapter.rows.reading import read_server
 from crm_adapter.sync import accounts, fetch
-from crm_adapter.sync.costs import reconcile
+from crm_adapter.sync.costs import is_foreign, reconcile
 from crm_adapter.sync.decide import Decision, Rules, Seen, create, decide
 from crm_adapter.sync.fetch import Caller, Fault
 from crm_adapter.sync.linking import LinkPolicy, match
@@ -169,10 +169,13 @@ def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -
     if costs is not None:
         finances, _ = yield from fetch.finances(caller)
     discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
+    foreign = is_foreign(finances, info.currency)
+    if foreign:
+        costs = None
     snapshot = yield from db(lambda s: read_snapshot(s, columns))
     fetched = Fetched(caller.account, tuple(servers), costs=costs)
-    prices: Mapping[int, Decimal] = info.presets or {}
-    if needs_presets(fetched, snapshot) and not prices:
+    prices: Mapping[int, Decimal] = {} if foreign else info.presets or {}
+    if not foreign and needs_presets(fetched, snapshot) and not prices:
         prices = (yield from fetch.presets(caller))[0] or {}
     rules = Rules(
         account=caller.account,

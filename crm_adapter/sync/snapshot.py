@@ -98,6 +98,7 @@ class AccountInfo:
     account_id: str | None = None
     identity_checked_at: datetime | None = None
     token_fingerprint: str | None = None
+    currency: str | None = None
     cost_basis: str | None = None
     cost_factor: Decimal | None = None
     presets: Mapping[int, Decimal] | None = None

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import add_manual, link, set_cost, sync_all, totals, unlink, update_manual
+from crm_adapter import add_manual, link, set_cost, sync_all, sync_server, totals, unlink, update_manual
 from crm_adapter.cli.tables import cost_text
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import ChangeLog, HostingServer
@@ -19,6 +19,7 @@ from crm_adapter.rows.listing import Filters, Row, get_row, list_rows, read_tota
 from crm_adapter.web import charts
 from crm_adapter.web.export import to_csv
 from tests.crm.support import FakeTimeweb, changed, client, cost, edit, events, rows, server, state, typed, world
+from timeweb_sdk.errors import ForbiddenError
 
 Db = sessionmaker[Session]
 _COLUMNS = validate_mapping(HostingServer)
@@ -166,3 +167,20 @@ def test_a_zero_typed_over_an_unknown_cost_is_an_edit(db: Db) -> None:
     assert (made.changes, listed(db)[0].cost_price, listed(db)[0].cost_source) == (("cost_price",), _ZERO, "manual")
     assert (crm_id, "cost_price", None, "0.00") in changed(db)
     assert update_manual(db, crm_id, {"cost_price": "0"}).changes == ()
+
+
+def test_amounts_in_another_currency_are_no_roubles(db: Db) -> None:
+    fake = world(1, finances_={"currency": "KZT", "hours_left": 5})
+    report = sync_all(db, client(fake))
+    assert (report.status, [warning.code for warning in report.warnings]) == ("success", ["foreign_currency"])
+    assert ("presets.list" in fake.names, listed(db)[0].cost_price, totals(db).balance) == (False, None, None)
+    (low,) = events(db, "balance_low")
+    assert '"balance": null' in low.payload
+    # Not even when the currency cannot be asked for, and not for one server alone.
+    fake.faults["finances.get"] = [ForbiddenError("no", status_code=403)] * 2
+    sync_all(db, client(fake))
+    assert sync_server(db, client(fake), 1).success
+    assert listed(db)[0].cost_price is None
+    fake.finances_ = {}
+    sync_all(db, client(fake))
+    assert (listed(db)[0].cost_price, totals(db).balance) == (Decimal("500.00"), Decimal("7378.30"))
