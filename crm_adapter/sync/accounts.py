@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.dialects import begin_write, insert_ignore
 from crm_adapter.fields import Columns
 from crm_adapter.models import AccountState, SyncRun, TimewebServerState, utcnow
-from crm_adapter.money import to_money
+from crm_adapter.money import money_or_none
 from crm_adapter.narrow import is_list
 from crm_adapter.payload import as_decimal, as_int
 from crm_adapter.results import AccountReport, SyncReport
@@ -45,6 +45,8 @@ __all__ = [
 BALANCE_LOW_HOURS: Final = 72
 #: An unauthorized token is tried again after this many seconds unless it is replaced.
 _UNAUTHORIZED_RETRY: Final = 900.0
+#: No answer keeps an account waiting for longer; a Retry-After beyond it is a fault of whoever sent it.
+_LONGEST_WAIT: Final = 86_400.0
 #: Entries of each list that the run history keeps; all of them are in the change log.
 _SHOWN: Final = 200
 
@@ -163,7 +165,7 @@ def retry_delay(code: str | None, failures: int, retry_after: float | None) -> f
     if code == "unauthorized":
         return _UNAUTHORIZED_RETRY
     if code in {"rate_limited", "upstream_unavailable"}:
-        return max(retry_after or 0.0, min(60.0 * float(1 << min(failures, 10)), 900.0))
+        return max(min(retry_after or 0.0, _LONGEST_WAIT), min(60.0 * float(1 << min(failures, 10)), 900.0))
     return None
 
 
@@ -204,7 +206,7 @@ def close_account(
     if fetched.discount.basis is not None:
         values |= {"cost_basis": fetched.discount.basis, "cost_factor": str(fetched.discount.factor)[:40]}
     if fetched.costs is not None:
-        values["other_costs"] = to_money(_other(fetched, snapshot) * fetched.discount.factor)
+        values["other_costs"] = money_or_none(_other(fetched, snapshot) * fetched.discount.factor)
     if fetched.finances is not None:
         money = fetched.finances
         low = money.hours_left is not None and money.hours_left < BALANCE_LOW_HOURS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import ensure_fresh, sync_all
+from crm_adapter import ensure_fresh, sync_all, totals
 from crm_adapter.models import AccountState
 from tests.crm.support import (
     FakeTimeweb,
@@ -205,3 +205,22 @@ def test_an_account_does_not_take_a_row_that_its_owner_still_lists(db: Db) -> No
     report = sync_all(db, {"thief": client(thief)})
     assert (counts(report), report.warnings[0].code) == ({"skipped": 1}, "other_account")
     assert (row(db, 1001)["cost_price"], state(db, 1).account) == (500, "first")
+
+
+@pytest.mark.parametrize("asked", [1e12, 1e300, 251_606_666_338.0])
+def test_no_answer_keeps_an_account_waiting_for_more_than_a_day(db: Db, asked: float) -> None:
+    fake = world(1)
+    fake.faults = {"servers.list": [RateLimitError("slow", status_code=429, retry_after=asked)]}
+    report = sync_all(db, client(fake))
+    assert (report.status, report.accounts[0].retry_after) == ("partial", 86_400)
+    with db() as session:
+        (account,) = session.scalars(select(AccountState))
+    assert account.retry_at is not None and account.last_attempt_at is not None
+    assert account.retry_at - account.last_attempt_at < timedelta(hours=25)
+
+
+def test_a_sum_that_no_column_holds_is_unknown(db: Db) -> None:
+    fake = world(1)
+    fake.costs += [{"type": "database", "service_id": number, "total_cost": 9e9} for number in range(3)]
+    assert sync_all(db, client(fake)).status == "success"
+    assert totals(db).other_costs is None
