@@ -42,7 +42,10 @@ class Month:
 
 def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
     """The last twelve months, oldest first, without those in which there was no server."""
-    rows: dict[int, dict[str, Any]] = {row["id"]: {**row, "cost_price": cost_of(row)} for row in server_rows(session, columns)}
+    rows: dict[int, dict[str, Any]] = {
+        row["id"]: {**row, "cost_price": cost_of(row), "created_at": _instant(row.get("created_at"))}
+        for row in server_rows(session, columns)
+    }
     first = date(today.year, today.month, 1)
     starts = [add_months(first, -back) for back in range(_MONTHS)]
     log = _changes(session, datetime.combine(starts[-1], time(), zone))
@@ -78,8 +81,13 @@ def _undo_until(rows: dict[int, dict[str, Any]], log: list[ChangeLog], instant: 
                 row["state_removed_at"] = change.at
             case field:
                 row[field] = change.old
-    for key in [key for key, row in rows.items() if row.get("created_at") is not None and row["created_at"] >= instant]:
+    for key in [key for key, row in rows.items() if row["created_at"] is not None and row["created_at"] >= instant]:
         del rows[key]
+
+
+def _instant(moment: datetime | None) -> datetime | None:
+    """A host's moment as the log has its own: naive UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
 
 
 def _sum(start: date, rows: Mapping[int, Mapping[str, Any]]) -> Month:

@@ -7,24 +7,26 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import BigInteger, Boolean, DateTime, Enum, Float, Integer, String, Text, create_engine, make_url, text
+from sqlalchemy import BigInteger, Boolean, DateTime, Enum, Float, Integer, String, Text, create_engine, delete, make_url, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter import FieldMap, migrations, sync_all, totals, update_manual
 from crm_adapter.errors import MappingError
 from crm_adapter.fields import validate_mapping
-from crm_adapter.models import AdapterBase
+from crm_adapter.models import AdapterBase, ChangeLog
 from crm_adapter.money import local_today
 from crm_adapter.rows.listing import Filters, list_rows
+from crm_adapter.web import charts
 from tests.crm.support import changed, client, events, rows, server, world
 
 Db = sessionmaker[Session]
 NARROW = FieldMap(
     project_id=None, client_id=None, client_company=None, client_telegram_id=None, service_fee=None, balance=None,
-    balance_last_updated=None, notes=None, created_at=None, updated_at=None,
+    balance_last_updated=None, notes=None, updated_at=None,
 )  # fmt: skip
 
 
@@ -52,7 +54,8 @@ class _Host:
     timeweb_preset_id: Mapped[int | None] = mapped_column(Integer)
     timeweb_data: Mapped[str | None] = mapped_column(Text)
     auto_sync: Mapped[bool | None] = mapped_column(Boolean)
-    last_sync_at: Mapped[datetime | None] = mapped_column(DateTime)
+    last_sync_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class Base(DeclarativeBase):
@@ -120,6 +123,14 @@ def test_a_short_column_is_no_news_at_every_run_and_holds_no_half_address(host_d
     sync_all(host_db, client(fake), **OPTIONS)
     assert rows(host_db, Host)[1]["ip_address"] == "203.0.113.2"
     assert events(host_db, "ip_changed") == []
+
+
+def test_moments_with_a_zone_are_charted(host_db: Db) -> None:
+    sync_all(host_db, client(world(1)), **OPTIONS)
+    with host_db() as session, session.begin():
+        session.execute(delete(ChangeLog))  # a row that was there before the adapter is in no log
+        months = charts.months(session, validate_mapping(Host, NARROW), local_today(), ZoneInfo("Europe/Moscow"))
+    assert [month.cost for month in months] == [500]
 
 
 def test_columns_that_would_change_what_sync_writes_are_named() -> None:
