@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from alembic.operations import Operations
 
-__all__ = ["HOSTING_TABLE", "DuplicateTimewebIds", "MigrationError", "check", "downgrade", "split", "upgrade"]
+__all__ = ["HOSTING_TABLE", "DuplicateTimewebIds", "MigrationError", "check", "downgrade", "upgrade"]
 
 HOSTING_TABLE = "hosting_servers"
 
