@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -115,10 +116,17 @@ async def _finish(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-def drive(flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, Any]) -> T:
-    """Run a flow with blocking IO."""
+def drive(
+    flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, Any], *, stop: threading.Event | None = None
+) -> T:
+    """Run a flow with blocking IO.  ``stop`` cancels it between two steps, as a task of asyncio is cancelled."""
+    told = False
 
     def perform(step: Step) -> Any:
+        nonlocal told
+        if stop is not None and stop.is_set() and not told:
+            told = True
+            raise asyncio.CancelledError
         if isinstance(step, Api):
             return step.call(clients[step.account])
         if isinstance(step, Db):
@@ -138,12 +146,17 @@ def drive(flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, 
                 step = flow.throw(error)
             else:
                 step = flow.send(result)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]
 
 
 async def drive_async(flow: Flow[T], database: async_sessionmaker[AsyncSession], clients: Mapping[str, Any]) -> T:
-    """Run a flow on the event loop; the DB half is the same code through ``AsyncSession.run_sync``."""
+    """Run a flow on the event loop; the DB half is the same code through ``AsyncSession.run_sync``.
+
+    A transaction that has begun ends before a cancellation is heard: torn out of the middle of a statement, a connection
+    is lost to its pool, and SQLite keeps the lock that it held.  Cancelled twice, it does not wait.
+    """
+    cancelled: asyncio.CancelledError | None = None
 
     async def perform(step: Step) -> Any:
         if isinstance(step, Api):
@@ -164,10 +177,35 @@ async def drive_async(flow: Flow[T], database: async_sessionmaker[AsyncSession],
         step = next(flow)
         while True:
             try:
-                result = await perform(step)
+                if cancelled is not None:
+                    heard = cancelled
+                    cancelled = None
+                    raise heard
+                if isinstance(step, Db):
+                    done, cancelled = await _whole(perform(step))
+                    result = done.result()
+                else:
+                    result = await perform(step)
             except BaseException as error:
                 step = flow.throw(error)
             else:
                 step = flow.send(result)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+    except StopIteration as ended:
+        if cancelled is not None:
+            raise cancelled from None
+        return ended.value  # type: ignore[no-any-return]
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> tuple[asyncio.Task[T], asyncio.CancelledError | None]:
+    """Wait until ``work`` is done; returns it with the cancellation that arrived meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError as error:
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return task, error
+    return task, None

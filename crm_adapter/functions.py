@@ -138,13 +138,13 @@ def ensure_fresh(
     The leases are claimed here and handed to ``runner`` as a mapping account -> owner (plain JSON, so a Celery task's
     ``.delay`` will do), which must call ``sync_all(..., leases=...)``.  The default runner is one named thread.
     """
-    from crm_adapter.unattended.background import thread_runner
+    from crm_adapter.unattended.background import ThreadRunner
 
     clients = clients_of(timeweb)
     start = drive(flows.ensure_fresh(clients, max_age=max_age), db, clients)
     if start.freshness.status == "started":
         try:
-            (runner or thread_runner(db, timeweb, model=model, fields=fields))(start.handed)
+            (runner or ThreadRunner(db, timeweb, model=model, fields=fields))(start.handed)
         except BaseException:
             drive(flows.give_back(start.handed), db, clients)
             raise

@@ -18,8 +18,9 @@ from crm_adapter.results import Freshness
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint
 
-__all__ = ["Start", "ensure_fresh", "give_back"]
+__all__ = ["ACTOR", "Start", "ensure_fresh", "give_back"]
 
+#: Who a run is that nobody asked for.
 ACTOR: Final = "auto"
 
 
@@ -43,13 +44,12 @@ def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Flow[Start]:
 
 
 def give_back(handed: Mapping[str, str]) -> Flow[None]:
-    """The runner could not be started: free the leases."""
+    """The runner was not started, or ended before it used the leases: free those that nobody has spent."""
 
     def free(session: Session) -> None:
         for account, owner in handed.items():
             run_id = leases.holder(session, account)
-            leases.release(session, account, owner)
-            if run_id is not None:
+            if leases.release(session, account, owner) and run_id is not None:
                 accounts.crash_run(session, run_id)
 
     yield from transaction(free)

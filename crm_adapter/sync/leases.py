@@ -88,9 +88,10 @@ def renew(
     _must_own(_execute(session, _mine(account, owner).values(values)))
 
 
-def release(session: Session, account: str, owner: str) -> None:
-    """Free the lease if it is still ours."""
-    session.execute(_mine(account, owner).values(owner=None, run_id=None, expires_ms=0, progress=0, total=0))
+def release(session: Session, account: str, owner: str) -> bool:
+    """Free the lease if it is still ours, and tell whether it was."""
+    freed = _mine(account, owner).values(owner=None, run_id=None, expires_ms=0, progress=0, total=0)
+    return _execute(session, freed) == 1
 
 
 def holder(session: Session, account: str) -> int | None:

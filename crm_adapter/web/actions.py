@@ -47,11 +47,9 @@ def _add_sync(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     async def sync(request: Request, who: Actor = actor) -> Response:
         """Start a run and go on watching it; a quick one is told at once."""
         hosting.require_timeweb()
-        task = hosting.start(
-            hosting.backend.sync_all(actor=who, import_new=hosting.import_new, link_policy=hosting.link_policy)
-        )
-        await asyncio.wait({task}, timeout=_SHORT_WAIT)
-        report: SyncReport | None = task.result() if task.done() else None
+        run = hosting.start(who)
+        await asyncio.wait({run}, timeout=_SHORT_WAIT)
+        report = run.result() if run.done() else None
         if not is_htmx(request):
             key = "already_running" if report is not None and report.status == "running" else "started"
             return pages.done(request, key, "", **({"run": report.run_id} if report is not None and report.run_id else {}))

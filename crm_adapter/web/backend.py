@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from crm_adapter import aio, functions
 from crm_adapter.fields import Columns, FieldMap, validate_mapping
 from crm_adapter.flow import clients_of
-from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult, SyncReport
+from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult
+from crm_adapter.unattended.background import TaskRunner, ThreadRunner
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
@@ -71,26 +72,22 @@ class Backend:
 
         return await asyncio.to_thread(in_thread)
 
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Run writing code in a transaction of its own."""
+        if self.is_async:
+            async with self.db() as session, session.begin():
+                return await session.run_sync(work)  # type: ignore[no-any-return]
+
+        def in_thread() -> T:
+            with self.db() as session, session.begin():
+                return work(session)
+
+        return await asyncio.to_thread(in_thread)
+
     async def ask(self, call: Callable[[Any], Any], account: str) -> Any:
         """Call Timeweb once."""
         client = self.clients[account]
         return await call(client) if self.is_async else await asyncio.to_thread(call, client)
-
-    async def sync_all(
-        self, *, actor: str | None, import_new: bool, link_policy: str, leases: Mapping[str, str] | None = None
-    ) -> SyncReport:
-        """Synchronise every row; under ``leases`` that ``ensure_fresh`` claimed only those with ``auto_sync``."""
-        return await self._call(
-            SyncReport,
-            "sync_all",
-            self.timeweb,
-            only_auto=leases is not None,
-            import_new=import_new,
-            actor=actor,
-            link_policy=link_policy,
-            leases=leases,
-            **self._mapping,
-        )
 
     async def sync_server(self, row_id: int, *, actor: str | None) -> ServerSyncResult:
         """Synchronise one row."""
@@ -99,6 +96,11 @@ class Backend:
     async def import_servers(self, ids: list[int], *, link: Any, actor: str | None) -> ImportResult:
         """Import or link servers."""
         return await self._call(ImportResult, "import_servers", self.timeweb, ids, link=link, actor=actor, **self._mapping)
+
+    def own_runner(self, **options: Any) -> TaskRunner | ThreadRunner:
+        """What runs syncs beside the requests of this process."""
+        runner = TaskRunner if self.is_async else ThreadRunner
+        return runner(self.db, self.timeweb, **self._mapping, **options)
 
     async def ensure_fresh(self, max_age: float, runner: Runner) -> Freshness:
         """Start at most one background run: the host's runner, else ``runner``."""

@@ -151,7 +151,7 @@ async def test_the_async_runner_is_a_task_that_can_be_cancelled() -> None:
     runner = TaskRunner(db, client(slow), model=HostingServer)
     assert (await aio.ensure_fresh(db, client(slow), max_age=-1, runner=runner)).status == "started"
     await waiting.wait()
-    await runner.aclose()
+    await runner.close()
     assert [run.status for run in await aio.runs(db)] == ["crashed", "success"]
     assert (await aio.ensure_fresh(db, client(fake), max_age=-1, runner=Runner())).status == "started"
     await db.kw["bind"].dispose()

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,28 @@ class Section:
 
     def client(self) -> AsyncTimeweb:
         return AsyncTimeweb(TOKEN, http_client=self.emulator.async_http_client(), rate_limit=RateLimit.off(), max_retries=0)
+
+
+@contextmanager
+def own_database(server: str) -> Iterator[sa.URL]:
+    """A database of its own on a server, migrated and filled with the demonstration; dropped afterwards."""
+    name, url = f"test_web_{uuid.uuid4().hex[:12]}", sa.make_url(server)
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine = sa.create_engine(url.set(database=name))
+    migrations.upgrade(engine)
+    emulator = Emulator(demo_state(), token=TOKEN, rate_limit=False)
+    with Timeweb(TOKEN, http_client=emulator.http_client(), rate_limit=RateLimit.off()) as client:
+        assert functions.sync_all(sessionmaker(engine), client, only_auto=False).created_count == 23
+    engine.dispose()
+    try:
+        yield engine.url
+    finally:
+        with admin.connect() as connection:
+            force = " WITH (FORCE)" if url.get_backend_name() == "postgresql" else ""
+            connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+        admin.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.orm import sessionmaker
 
-from crm_adapter import functions, migrations
 from crm_adapter.web import create_hosting_router
-from tests.web.conftest import PREFIX, TOKEN, Open, Section, require_admin
-from timeweb_sdk import RateLimit, Timeweb
-from timeweb_sdk.testing import Emulator, demo_state
+from tests.web.conftest import PREFIX, Open, Section, own_database, require_admin
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def url(request: pytest.FixtureRequest) -> Iterator[sa.URL]:
     """A database of its own, migrated and filled."""
-    fixture = "postgres_url" if request.param == "postgresql" else "mariadb_url"
-    server = sa.make_url(str(request.getfixturevalue(fixture)))
-    name = f"test_web_{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    url = server.set(database=name)
-    engine = sa.create_engine(url)
-    migrations.upgrade(engine)
-    emulator = Emulator(demo_state(), token=TOKEN, rate_limit=False)
-    with Timeweb(TOKEN, http_client=emulator.http_client(), rate_limit=RateLimit.off()) as client:
-        assert functions.sync_all(sessionmaker(engine), client, only_auto=False).created_count == 23
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE hosting_servers SET client_name = 'ООО «Ёлка»', client_price = 3000 WHERE id = 17")
-        connection.exec_driver_sql("UPDATE hosting_servers SET next_payment_date = '2020-01-31 00:00:00' WHERE id = 17")
-        connection.exec_driver_sql("UPDATE hosting_servers SET cost_price = 0 WHERE id = 3")
-        connection.exec_driver_sql("UPDATE timeweb_server_state SET cost_source = 'unknown' WHERE server_id = 3")
-    engine.dispose()
-    yield url
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name}{' WITH (FORCE)' if request.param == 'postgresql' else ''}")
-    admin.dispose()
+    server = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mariadb_url")
+    with own_database(server) as url:
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE hosting_servers SET client_name = 'ООО «Ёлка»', client_price = 3000 WHERE id = 17"
+            )
+            connection.exec_driver_sql("UPDATE hosting_servers SET next_payment_date = '2020-01-31 00:00:00' WHERE id = 17")
+            connection.exec_driver_sql("UPDATE hosting_servers SET cost_price = 0 WHERE id = 3")
+            connection.exec_driver_sql("UPDATE timeweb_server_state SET cost_source = 'unknown' WHERE server_id = 3")
+        engine.dispose()
+        yield url
 
 
 def test_lists_filters_sorts_edits_and_charts(url: sa.URL, section: Section, open_client: Open) -> None:
@@ -61,7 +46,7 @@ def test_lists_filters_sorts_edits_and_charts(url: sa.URL, section: Section, ope
     def names(query: str) -> list[str]:
         return [row["server_name"] for row in client.get(f"{PREFIX}/api/servers?{query}").json()["servers"]]
 
-    assert names("q=ёлка") == names("q=4100113") == names("view=overdue") == ["gitlab"]
+    assert names("q=ёлка") == names("q=ёЛк") == names("q=4100113") == names("view=overdue") == ["gitlab"]
     assert names("q=100%25") == []
     assert len(names("view=unpriced")) == 22
     for sort in ("attention", "name", "status", "configuration", "ip", "client", "project", "cost", "price", "margin", "date"):

@@ -261,7 +261,7 @@ def the_caller_syncs_itself(patch: Patch) -> None:
     def at_once(db: Any, timeweb: Any, **named: Any) -> Any:
         return lambda handed: functions.sync_all(db, timeweb, leases=handed)
 
-    patch.setattr(background, "thread_runner", at_once)
+    patch.setattr(background, "ThreadRunner", at_once)
 
 
 @breaks(17)
