@@ -11,14 +11,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from crm_adapter.rows.listing import VIEWS, Filters, list_rows, projects, read_totals
-from crm_adapter.web import actions, charts, labels
+from crm_adapter.sync.freshness import ACTOR
+from crm_adapter.web import actions, charts, labels, undelivered
 from crm_adapter.web.api_crm import filters_of
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.formats import UNKNOWN, day, instant, money
 from crm_adapter.web.pages import PageRoute, Pages, is_htmx
 from crm_adapter.web.render import STATIC, Renderer, asset_version
-from crm_adapter.web.summary import finished, latest_run, read_summary
+from crm_adapter.web.summary import finished, latest_run, read_summary, tone
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +38,8 @@ _DONE = {
     "synced": "Сервер синхронизирован",
     "started": "Синхронизация запущена",
     "already_running": "Синхронизация уже выполняется",
+    "imported": "Серверы импортированы",
+    "requeued": "Уведомления снова в очереди, они уйдут при следующей отправке",
 }
 
 _HEADERS = (
@@ -50,6 +53,7 @@ _HEADERS = (
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], renderer: Renderer, *, has_csv: bool) -> APIRouter:
     """The page at ``prefix`` and everything below it."""
     pages = Pages(hosting, renderer)
+    files = frozenset(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("[!.]*") if path.is_file())
     api = APIRouter(prefix=prefix, dependencies=guards, route_class=PageRoute.of(pages), include_in_schema=False)
 
     @api.get("" if prefix else "/", name=hosting.home)
@@ -59,9 +63,9 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
             await hosting.freshen()
         context = await _page_context(hosting, base, filters)
         context.update(has_csv=has_csv, message=_DONE.get(done, ""), message_tone="good")
-        if run:
-            latest = context["latest"]
-            context["message"] = finished(latest) if latest and latest.run_id == run else ""
+        latest = context["latest"]
+        if latest is not None and latest.run_id == run and not context["summary"].running:
+            context.update(message=finished(latest), message_tone=tone(latest))
         return pages.reply(request, "page.html", context, part="main.html")
 
     @api.get("/state")
@@ -71,8 +75,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
         context = await state_context(hosting)
         headers: dict[str, str] = {}
         if watching and not context["summary"].running:
-            failed = context["latest"] is not None and context["latest"].status == "failed"
-            context.update(message=finished(context["latest"]), message_tone="bad" if failed else "good")
+            context.update(message=finished(context["latest"]), message_tone=tone(context["latest"]))
             headers["HX-Trigger"] = "hosting:refresh"
         return pages.fragment(
             "state_reply.html", {"base": base, "message": "", "message_tone": "good", **context}, headers=headers
@@ -97,13 +100,13 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
 
     @api.get("/static/{name:path}")
     async def static(name: str, v: str = "") -> FileResponse:
-        path = (STATIC / name).resolve()
-        if not path.is_relative_to(STATIC.resolve()) or not path.is_file() or path.name.startswith("."):
+        if name not in files:
             raise HostingError(404, "not_found", "Такого файла нет")
         cache = "private, max-age=31536000, immutable" if v and v == asset_version(name) else "private, max-age=300"
-        return FileResponse(path, headers={"Cache-Control": cache, "X-Content-Type-Options": "nosniff"})
+        return FileResponse(STATIC / name, headers={"Cache-Control": cache, "X-Content-Type-Options": "nosniff"})
 
     actions.add_routes(api, hosting, actor, pages)
+    undelivered.add_routes(api, hosting, pages)
     return api
 
 
@@ -136,7 +139,7 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
         "today": today,
         "many_accounts": len(summary.accounts) > 1,
         "views": [
-            {"caption": caption, "url": _address(base, shown, view=key, page=1), "current": shown.view == key}
+            {"caption": caption, "url": _address(base, shown, view=key, page=1), "current": shown.view == key, "key": key}
             for key, caption in VIEWS.items()
         ],
         "headers": [_header(base, shown, *header) for header in _HEADERS],
@@ -186,7 +189,7 @@ def _header(base: str, filters: Filters, key: str, caption: str, number: bool) -
     active = bool(key) and filters.sort == key
     url = _address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
     direction = ("descending" if filters.descending else "ascending") if active else None
-    return {"caption": caption, "number": number, "url": url, "direction": direction}
+    return {"key": key, "caption": caption, "number": number, "url": url, "direction": direction}
 
 
 #: Changes that say nothing to people: the raw snapshot moves with every detail.
@@ -196,7 +199,7 @@ _SILENT = frozenset({"timeweb_data"})
 def shown_change(change: Change, hosting: Hosting) -> dict[str, str]:
     return {
         "at": instant(change.at, hosting.zone_info),
-        "actor": change.actor or "синхронизация",
+        "actor": "синхронизация" if change.actor is None or change.actor == ACTOR else change.actor,
         "field": labels.COLUMNS.get(change.field, change.field),
         "old": _shown(change.field, change.old),
         "new": _shown(change.field, change.new),

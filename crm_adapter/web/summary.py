@@ -14,7 +14,7 @@ from crm_adapter.rows.reading import read_runs
 from crm_adapter.web.formats import UNKNOWN, ago, count, instant, money, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from decimal import Decimal
     from zoneinfo import ZoneInfo
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from crm_adapter.results import RunInfo
 
-__all__ = ["Account", "Notice", "Summary", "finished", "latest_run", "read_summary"]
+__all__ = ["Account", "Notice", "Summary", "finished", "latest_run", "read_summary", "tone"]
+
+_NAMED = 3
+_CRASHED = "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message above the table."""
+    """A message above the table; ``path`` below the page's address leads on."""
 
     tone: str
     text: str
+    path: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ class Summary:
         text = f"баланс {money(sum(balances)) if balances else UNKNOWN}"
         hours = [account.hours_left for account in self.accounts if account.hours_left is not None]
         if hours:
-            text += f", хватит на {min(hours) // 24} дн."
+            days = min(hours) // 24
+            text += f", хватит на {days} дн." if days else ", хватит меньше чем на день"
         return " · ".join([*parts, text])
 
     def notices(self, zone: ZoneInfo, latest: RunInfo | None) -> list[Notice]:
@@ -108,14 +114,21 @@ class Summary:
         told = {account.error_code for account in self.accounts}
         found += [Notice("warn", str(item["message"])) for item in report.get("warnings", ()) if item["code"] not in told]
         if latest is not None and latest.status == "crashed" and not self.running:
-            found.append(Notice("warn", "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."))
+            found.append(Notice("warn", _CRASHED))
         if errors := report.get("error_count"):
             found.append(
-                Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. Подробности — в ответе синхронизации.")
+                Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. {_named(report.get('errors', ()))}")
             )
         if self.dead_events:
-            found.append(Notice("bad", f"Не доставлено уведомлений: {self.dead_events}. Проверьте HOSTING_NOTIFY_URLS."))
+            text = f"Не доставлено уведомлений: {self.dead_events}. Проверьте HOSTING_NOTIFY_URLS."
+            found.append(Notice("bad", text, "undelivered", "Посмотреть и отправить ещё раз"))
         return found
+
+
+def _named(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The first servers that failed, each with its reason."""
+    told = [f"{error.get('server_name') or error.get('server_id')}: {error['error']}" for error in errors[:_NAMED]]
+    return "; ".join(told) + ("…" if len(errors) > _NAMED else "")
 
 
 def _account_notice(account: Account, message: str | None, zone: ZoneInfo, *, many: bool) -> Notice:
@@ -156,6 +169,8 @@ def finished(latest: RunInfo | None) -> str:
     """What a toast says about the last run."""
     if latest is None:
         return ""
+    if latest.status in {"running", "crashed"}:
+        return _CRASHED  # nobody works on it any more, or the caller would not ask
     report = latest.report or {}
     if latest.status == "failed":
         reasons = [str(item["message"]) for item in report.get("accounts", ()) if item.get("message")]
@@ -166,3 +181,8 @@ def finished(latest: RunInfo | None) -> str:
     if errors := int(report.get("error_count", 0)):
         parts.append(f"{errors} {plural(errors, 'error')}")
     return f"Синхронизация завершена: {', '.join(parts)}"
+
+
+def tone(latest: RunInfo | None) -> str:
+    """Whether the end of a run is good news."""
+    return "bad" if latest is not None and latest.status in {"failed", "running", "crashed"} else "good"

@@ -1,0 +1,47 @@
+"""Notifications that nobody got: what they said, and a button that puts them back into the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from crm_adapter.dialects import begin_write
+from crm_adapter.notify import dead_letters, retry_dead_letters
+from crm_adapter.web.formats import count, instant
+from crm_adapter.web.pages import Pages
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from crm_adapter.web.context import Hosting
+
+__all__ = ["add_routes"]
+
+_SHOWN = 100
+
+
+def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
+    """Add the list and its button."""
+
+    @api.get("/undelivered")
+    async def show(request: Request) -> Response:
+        letters = await hosting.backend.read(lambda session: dead_letters(session, limit=_SHOWN + 1))
+        shown = [
+            {"at": instant(letter.created_at, hosting.zone_info), "text": letter.text, "error": letter.error or ""}
+            for letter in letters[:_SHOWN]
+        ]
+        context = {"title": "Недоставленные уведомления", "letters": shown, "more": len(letters) > _SHOWN}
+        return pages.reply(request, "undelivered.html", context)
+
+    @api.post("/undelivered")
+    async def retry(request: Request) -> Response:
+        """Queue all of them again; they go out with the next dispatch."""
+        queued = await hosting.backend.write(_retry)
+        return pages.done(request, "requeued", f"Снова в очереди: {count(queued, 'notification')}")
+
+
+def _retry(session: Session) -> int:
+    begin_write(session)
+    return retry_dead_letters(session)
