@@ -16,7 +16,7 @@ from crm_adapter.web.api_timeweb import outcome
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.dependencies import Actor
 from crm_adapter.web.errors import HostingError
-from crm_adapter.web.formats import UNKNOWN
+from crm_adapter.web.formats import UNKNOWN, count
 from crm_adapter.web.live import LiveServer, list_live
 from crm_adapter.web.pages import Pages, is_htmx
 from crm_adapter.web.summary import read_summary
@@ -31,6 +31,9 @@ __all__ = ["add_routes"]
 
 #: How long the button waits for a run to end before the page watches it, in seconds.
 _SHORT_WAIT = 0.3
+
+#: A tick and a choice for each of the 10,000 servers that one import may name.
+_MAX_FIELDS = 20_000
 
 
 def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
@@ -180,9 +183,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         before, typed = forms.shown(row), forms.typed(await request.form())
         version = typed.pop("edit_version", "")
         changed = {name: value or None for name, value in typed.items() if name in before and value != before[name]}
-        result = await hosting.backend.update(
-            row_id, forms.for_edit(changed), version=int(version) if version.isdigit() else None, actor=who
-        )
+        result = await hosting.backend.update(row_id, forms.for_edit(changed), version=forms.number(version), actor=who)
         if result.success:
             after = await hosting.row(row_id)
             if field in forms.INLINE and is_htmx(request):
@@ -268,16 +269,16 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
     @api.post("/import")
     async def import_servers(request: Request, who: Actor = actor) -> Response:
         hosting.require_timeweb()
-        form = await request.form()
-        ids = [int(value) for value in form.getlist("server_ids") if isinstance(value, str) and value.isdigit()]
+        form = await request.form(max_fields=_MAX_FIELDS)
+        ids = [number for value in form.getlist("server_ids") if (number := forms.number(value)) is not None]
         if not ids:
             return await show(request, problem="Отметьте хотя бы один сервер")
-        links = {key: int(value) for key in ids if isinstance(value := form.get(f"link_{key}", ""), str) and value.isdigit()}
+        links = {key: row for key in ids if (row := forms.number(form.get(f"link_{key}"))) is not None}
         result = await hosting.backend.import_servers(ids, link=links or "off", actor=who)
         if not result.errors:
-            return pages.done(request, "saved", f"Импортировано: {result.imported_count}")
+            return pages.done(request, "imported", f"Импортировано: {count(result.imported_count, 'server')}")
         lines = [f"{item.name}: {'связан' if item.linked else 'импортирован'}" for item in result.imported]
-        lines += [f"{item.server_id}: {item.error}" for item in result.errors]
+        lines += [f"Сервер {item.server_id}: {item.error}" for item in result.errors]
         return await show(request, results=lines)
 
 
@@ -304,9 +305,9 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         row = await hosting.row(row_id)
         target = (await request.form()).get("target")
         number, _, account = target.partition("@") if isinstance(target, str) else ("", "", "")
-        if not number.isdigit():
+        if (timeweb_id := forms.number(number)) is None:
             return await show(request, row, "Выберите сервер")
-        result = await hosting.backend.link(row_id, int(number), account=account or None, actor=who)
+        result = await hosting.backend.link(row_id, timeweb_id, account=account or None, actor=who)
         if not result.success:
             return await show(request, row, result.error or fault_text(result.code or ""))
         # The next sync would fill the columns; people expect to see them now.

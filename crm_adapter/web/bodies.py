@@ -78,6 +78,11 @@ _PROBLEMS = {
     "list_type": "ожидается список",
     "too_long": "не больше {max_length} элементов",
     "json_invalid": "некорректный JSON",
+    "model_attributes_type": "ожидается объект",
+    "dict_type": "ожидается объект",
+    "finite_number": "сумма записана неверно",
+    "decimal_parsing": "сумма записана неверно",
+    "decimal_type": "сумма записана неверно",
 }
 
 

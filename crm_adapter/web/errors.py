@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
 
 from crm_adapter.messages import fault_text
 from crm_adapter.web.bodies import explain
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from crm_adapter.results import EditResult
 
-__all__ = ["HostingError", "HostingRoute", "edit_error", "upstream_error"]
+__all__ = ["UNREADABLE", "HostingError", "HostingRoute", "edit_error", "upstream_error"]
 
 logger = logging.getLogger("crm_adapter.web")
 
@@ -56,6 +57,10 @@ def upstream_error(error: TimewebError) -> HostingError:
     return HostingError(502, code, fault_text(code))
 
 
+#: A body that is no JSON and no form.
+UNREADABLE = HostingError(400, "validation", "Тело запроса не читается")
+
+
 class HostingRoute(APIRoute):
     """Answers errors in our form without exception handlers, which belong to the host's application."""
 
@@ -65,7 +70,14 @@ class HostingRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                return await handle(request)
+                response = await handle(request)
+                response.headers.setdefault("Cache-Control", "no-store")
+                return response
+            except HTTPException as error:
+                # FastAPI's own word for a body that it cannot read; 401 and 403 are the host's.
+                if error.status_code != 400:
+                    raise
+                return UNREADABLE.reply()
             except HostingError as error:
                 return error.reply()
             except RequestValidationError as error:

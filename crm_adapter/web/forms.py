@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from crm_adapter.rows.listing import Row
     from crm_adapter.web.context import Hosting
 
-__all__ = ["INLINE", "NEW", "blank", "day", "fields_of", "for_edit", "names", "problem", "projects", "shown", "typed"]
+__all__ = ["INLINE", "NEW", "blank", "day", "fields_of", "for_edit", "names", "number", "problem", "projects", "shown", "typed"]
 
 #: What is edited in its cell.
 INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date")
 
 _MONEY: Final = ("cost_price", "client_price", "service_fee")
 _DATES: Final = ("start_date", "next_payment_date")
-_HINTS: Final = {"cost_price": "₽ в месяц", "client_price": "₽ за период", "service_fee": "₽ за период"}
+_HINTS: Final = {
+    "cost_price": "₽ в месяц",
+    "client_price": "₽ за период",
+    "service_fee": "₽ за период",
+    "client_telegram_id": "номер",
+}
 _COMMON: Final = (
     "client_name", "client_company", "client_telegram_id", "project_id", "client_price", "service_fee", "payment_period",
     "next_payment_date", "start_date", "cost_price", "status",
@@ -59,7 +64,7 @@ async def names(hosting: Hosting) -> dict[str, Any]:
     known = await hosting.backend.read(lambda session: projects(session, columns, named_only=True))
     choices: dict[str, dict[str, str]] = {
         "status": {code: badge.word for code, badge in labels.STATUSES.items()},
-        "payment_period": {code: labels.PERIODS[code] for code in MONTHS},
+        "payment_period": {code: f"раз {labels.PERIODS[code]}" for code in MONTHS},
     }
     if known:
         choices["project_id"] = {"": "—"} | {str(number): name for number, name in known.items()}
@@ -81,6 +86,11 @@ def problem(text: str) -> tuple[str, str]:
     """Split ``column: what is wrong``; the column is empty when the text names none."""
     name, colon, rest = text.partition(": ")
     return (name, rest) if colon and name in NEW else ("", text)
+
+
+def number(value: object) -> int | None:
+    """A field's id; None for what no id can be, since people and programs send anything."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 def day(value: object) -> date | None:

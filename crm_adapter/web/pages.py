@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
 
 from crm_adapter.rows.listing import read_totals
-from crm_adapter.web.errors import HostingError
+from crm_adapter.web.errors import UNREADABLE, HostingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -40,6 +41,8 @@ class Pages:
     def __init__(self, hosting: Hosting, renderer: Renderer) -> None:
         self.hosting = hosting
         self.renderer = renderer
+        # Another site that shows the page in a frame could trick people into clicking its buttons.
+        self.headers = _OURS if hosting.trusts_others else {**_OURS, "X-Frame-Options": "SAMEORIGIN"}
 
     def reply(
         self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200, part: str | None = None
@@ -48,13 +51,15 @@ class Pages:
         whole = {"base": self.hosting.base(request), "request": request, **context}
         if is_htmx(request):
             return self.fragment(part or template, whole, status=status)
-        return HTMLResponse(self.renderer.page(template, whole), status, headers=_OURS)
+        return HTMLResponse(self.renderer.page(template, whole), status, headers=self.headers)
 
     def fragment(
         self, template: str, context: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> HTMLResponse:
         """A part of a page."""
-        return HTMLResponse(self.renderer.fragment(template, dict(context)), status, headers={**_OURS, **(headers or {})})
+        return HTMLResponse(
+            self.renderer.fragment(template, dict(context)), status, headers={**self.headers, **(headers or {})}
+        )
 
     def done(self, request: Request, key: str, message: str, **query: int) -> Response:
         """The end of a form: without htmx a redirect to the page; in a dialog close it and re-read the table."""
@@ -101,6 +106,10 @@ class PageRoute(APIRoute):
         async def handler(request: Request) -> Response:
             try:
                 return await handle(request)
+            except HTTPException as error:
+                if error.status_code != 400:
+                    raise
+                return self.pages.error(request, UNREADABLE)
             except HostingError as error:
                 return self.pages.error(request, error)
             except RequestValidationError:
