@@ -69,3 +69,64 @@ def test_nothing_sticks_out_at_any_width(busy: Section, sit: Sit) -> None:
         for width in (320, 375, 480, 600, 719, 768, 1024, 1279, 1280, 1440, 1920):
             page.set_viewport_size({"width": width, "height": 900})
             assert too_wide(page) == [], width
+
+
+SUSPICIOUS = (
+    '{"total_processed": 0, "accounts": [{"account": "default", "error_code": "suspicious_disappearance",'
+    ' "message": "Timeweb вернул 5 серверов вместо 23, пропало 18. Ничего не удалено. Проверьте токен"}]}'
+)
+STATES: dict[str, tuple[str, ...]] = {
+    "running": ("UPDATE timeweb_sync_lease SET owner = 'x', expires_ms = 99999999999999, progress = 12, total = 23",),
+    "suspicious": (
+        "UPDATE timeweb_account_state SET error_code = 'suspicious_disappearance'",
+        f"UPDATE timeweb_sync_run SET status = 'partial', report = '{SUSPICIOUS}'",
+    ),
+    "crashed": ("UPDATE timeweb_sync_run SET status = 'crashed', report = NULL",),
+    "undelivered": ("UPDATE timeweb_event_outbox SET dead_at = '2026-01-01 00:00:00.000000', last_error = 'NotDelivered'",),
+    "first run": (
+        "DELETE FROM hosting_servers",
+        "UPDATE timeweb_sync_lease SET owner = 'x', expires_ms = 99999999999999, progress = 0, total = 0",
+    ),
+    "empty": ("DELETE FROM hosting_servers",),
+    "no database": ("DROP TABLE hosting_servers",),
+}
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
+@pytest.mark.parametrize("state", [*STATES, "no token", "no token and no rows"])
+def test_axe_finds_nothing_in_any_state(synced: Section, sit: Sit, axe: str, state: str, theme: Any, width: int) -> None:
+    for statement in STATES.get(state, STATES["empty"] if state.endswith("no rows") else ()):
+        synced.execute(statement)
+    with sit(synced.app(stale_after=10**9, timeweb="token" not in state)) as desk:
+        page = desk.open(color_scheme=theme, viewport={"width": width, "height": 900})
+        assert violations(page, axe) == []
+        assert too_wide(page) == []
+        if state == "undelivered":
+            page.get_by_role("link", name="Посмотреть и отправить ещё раз").click()
+            expect(page.get_by_role("dialog").get_by_role("heading")).to_be_focused()
+            assert violations(page, axe) == []
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
+def test_axe_finds_nothing_in_the_dialogs_of_a_row(busy: Section, sit: Sit, axe: str, theme: Any, width: int) -> None:
+    busy.execute("UPDATE hosting_servers SET timeweb_id = NULL WHERE id = 2")
+    busy.execute("UPDATE timeweb_server_state SET timeweb_id = NULL WHERE server_id = 2")
+    with sit(busy.app(stale_after=10**9)) as desk:
+        page = desk.open(color_scheme=theme, viewport={"width": width, "height": 900})
+        dialog = page.get_by_role("dialog")
+        for number, name in ((4, "Изменить…"), (4, "История"), (2, "Связать с Timeweb…")):
+            page.locator(f"#server-{number} summary").click()
+            page.locator(f"#server-{number}").get_by_role("link", name=name).click()
+            expect(dialog.get_by_role("heading")).to_be_focused()
+            assert violations(page, axe) == [], name
+            page.keyboard.press("Escape")
+        page.locator("#edit-4-client_name").click()
+        page.get_by_label("Имя клиента").fill("Анна")
+        busy.execute("UPDATE timeweb_server_state SET edit_version = 99 WHERE server_id = 4")
+        page.get_by_role("button", name="Сохранить").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert violations(page, axe) == []
+        for path in ("/new", "/import", "/servers/4/edit", "/servers/999/edit"):
+            page.goto(f"{desk.address}{PREFIX}{path}")
+            assert violations(page, axe) == [], path
+            assert too_wide(page) == [], path

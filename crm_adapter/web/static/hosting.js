@@ -20,11 +20,15 @@
     for (const change of changes) {
       for (const node of change.addedNodes) {
         if (node.nodeType !== Node.ELEMENT_NODE) continue;
+        if (isLast(node)) node.previousElementSibling.remove();
         const leave = () => (toasts.matches(":hover") ? setTimeout(leave, 1000) : node.remove());
         setTimeout(leave, 8000);
       }
     }
   }).observe(toasts, { childList: true });
+
+  // The same message again, as from a page that polls a database which is away, does not pile up.
+  const isLast = (node) => node.previousElementSibling?.textContent === node.textContent;
 
   const closeMenus = (except) => {
     for (const menu of root.querySelectorAll("details.menu[open]")) if (menu !== except) menu.open = false;
@@ -69,7 +73,68 @@
   // The server says when a form in the dialog is done.
   document.body.addEventListener("hosting:close", () => dialog.close());
 
+  // What somebody is typing is theirs: nothing replaces it, and only one cell is edited at a time.
+  const fields = "input:not([type=hidden]), select";
+  const editor = () => root.querySelector(".cell-form");
+  const isDirty = (form) =>
+    [...form.querySelectorAll(fields)].some((field) =>
+      field.options ? [...field.options].some((option) => option.selected !== option.defaultSelected) : field.value !== field.defaultValue
+    );
+  const shown = new WeakMap();
+  let refreshLater = false;
+
+  const isBusy = () => editor() !== null || root.querySelector("details.menu[open]") !== null;
+  const catchUp = () => {
+    if (!refreshLater || isBusy()) return;
+    refreshLater = false;
+    htmx.trigger(document.body, "hosting:refresh");
+  };
+
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    const { elt, target } = event.detail;
+    const form = editor();
+    if (elt.id === "hosting-main" && isBusy()) {
+      event.preventDefault();
+      refreshLater = true;
+      return;
+    }
+    if (form === null || form.contains(elt)) return;
+    const opensAnother = elt.matches("a.edit");
+    if (isDirty(form) && (opensAnother || target.contains(form))) {
+      event.preventDefault();
+      say("Сначала сохраните или отмените изменение", "bad");
+      form.querySelector(fields).focus();
+    } else if (opensAnother) {
+      const cell = form.closest("td");
+      cell.replaceChildren(...(shown.get(cell) ?? []));
+      htmx.process(cell);
+    }
+  });
+
+  document.addEventListener("toggle", catchUp, true);
+
+  // A swap, or a button that is disabled while it works, must not send the keyboard back to the top of the page.
+  let focused = null;
+  let focusedRow = null;
+  root.addEventListener("focusin", (event) => {
+    focused = event.target;
+    focusedRow = focused.closest("tbody tr")?.id ?? null;
+  });
+  const keepFocus = () => {
+    if (focused === null || document.activeElement !== document.body || dialog.open) return;
+    const row = focusedRow === null ? null : document.getElementById(focusedRow);
+    const place = focused.isConnected ? focused : row?.querySelector("summary") ?? document.getElementById("hosting-main");
+    place?.focus({ preventScroll: true });
+  };
+  for (const name of ["htmx:afterSettle", "htmx:afterRequest"]) {
+    document.body.addEventListener(name, () => {
+      catchUp();
+      setTimeout(keepFocus, 50);
+    });
+  }
+
   document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.requestConfig.elt.matches("a.edit")) shown.set(event.detail.target, [...event.detail.target.childNodes]);
     // A page that is not ours is the host's login after the session has ended.
     if (event.detail.shouldSwap && event.detail.xhr.getResponseHeader("X-Hosting") === null) {
       event.detail.shouldSwap = false;
