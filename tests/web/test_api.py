@@ -248,6 +248,49 @@ def test_the_csv_shows_what_would_turn_text_around_as_the_page_does(synced: Sect
     assert (cells["Имя клиента"], cells["Заметки"]) == ("\ufffdgnp.exe\ufffd", "первая\nвторая")
 
 
+COLUMNS = {
+    "id", "project_id", "client_id", "client_name", "client_company", "client_telegram_id", "server_name", "configuration",
+    "ip_address", "cost_price", "client_price", "service_fee", "balance", "balance_last_updated", "start_date",
+    "next_payment_date", "payment_period", "status", "timeweb_id", "timeweb_status", "timeweb_preset_id", "auto_sync",
+    "last_sync_at", "notes", "created_at", "updated_at",
+}  # fmt: skip
+SUMS = {"total_price", "profit_amount", "profit_percent"}
+
+
+def test_every_reply_of_a_row_has_the_columns_and_the_sums(synced: Section, open_client: Open) -> None:
+    client, row = open_client(synced.app()), synced.id_of("gitlab")
+    wanted = COLUMNS | SUMS
+    rows = get(client, f"{API}/servers")["servers"]
+    assert all(wanted <= found.keys() for found in rows)
+    for reply in (
+        get(client, f"{API}/server/{row}"),
+        post(client, f"{API}/server/{row}", {"notes": "x"}, method="PATCH"),
+        post(client, f"{API}/server", {"server_name": "by-hand"}),
+        post(client, f"{API}/server/{row}/sync"),
+    ):
+        assert reply["success"] is True
+        assert wanted <= reply["server"].keys()
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("account=default", 23),
+        ("account=other", 0),
+        ("status=suspended", 4),
+        ("status=closed", 0),
+        ("project=7", 1),
+        ("project=8", 0),
+    ],
+)
+def test_lists_are_narrowed_by_status_project_and_account(synced: Section, open_client: Open, query: str, count: int) -> None:
+    synced.execute("UPDATE hosting_servers SET project_id = 7 WHERE server_name = 'gitlab'")
+    client = open_client(synced.app())
+    assert get(client, f"{API}/servers?{query}")["total"] == count
+    exported = client.get(f"{PREFIX}/export.csv?{query}").content.decode("utf-8-sig")
+    assert len(list(csv.reader(io.StringIO(exported), delimiter=";"))) == count + 1
+
+
 # Who may call -----------------------------------------------------------------------------------------------------------
 
 
