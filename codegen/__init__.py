@@ -2,7 +2,7 @@
 
 The pipeline is one straight line, one module per step::
 
-    distil -> overlay -> normalise -> names -> models -> resources
+    distil -> overlay -> normalise -> operations -> models -> resources
 
 ``python -m codegen --help`` lists the commands. Nothing of this package is in the wheel.
 """

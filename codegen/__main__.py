@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from codegen import build as pipeline
+from codegen.documents import BUNDLE, NAMES_LOCK
 from codegen.errors import CodegenError
 
 _SHOWN = 20
@@ -65,7 +66,7 @@ def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> i
     if source is not None and out is None:
         raise CodegenError("--from needs --out: the checkout is built from openapi/bundle.json (see `python -m codegen fetch`)")
     started = time.perf_counter()
-    result = pipeline.run(pipeline.read_bundle(source or pipeline.OPENAPI / "bundle.json"), allow_unmatched=allow_unmatched)
+    result = pipeline.run(pipeline.read_bundle(source or BUNDLE), allow_unmatched=allow_unmatched)
     package = pipeline.PACKAGE
     if out is not None:
         package = out / pipeline.PACKAGE.name
@@ -74,7 +75,7 @@ def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> i
         )
     pipeline.write(result, package)
     if out is None:
-        result.names.write(pipeline.OPENAPI / "names.lock")
+        result.names.write(NAMES_LOCK)
     for action in result.unmatched[:_SHOWN]:
         print(f"codegen: matched nothing: {action}", file=sys.stderr)
     if len(result.unmatched) > _SHOWN:
@@ -87,12 +88,12 @@ def _check() -> int:
     """Build into a temporary folder, compare byte by byte with what is committed, and hold the English texts to their rules."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / pipeline.PACKAGE.name
-        result = pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json"))
+        result = pipeline.run(pipeline.read_bundle(BUNDLE))
         pipeline.write(result, fresh)
         stale = _differences(pipeline.PACKAGE / pipeline.GENERATED, fresh / pipeline.GENERATED)
         lock = Path(folder) / "names.lock"
         result.names.write(lock)
-        if lock.read_bytes() != (pipeline.OPENAPI / "names.lock").read_bytes():
+        if lock.read_bytes() != (NAMES_LOCK).read_bytes():
             stale.append("openapi/names.lock")
     for problem in result.texts:
         print(f"codegen: openapi/english.yaml: {problem}", file=sys.stderr)

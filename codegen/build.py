@@ -9,21 +9,18 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from codegen import english, overlay
 from codegen.distil import distil
+from codegen.documents import NAMES_LOCK, OPENAPI, ROOT, read_json
 from codegen.errors import CodegenError
 from codegen.models import generate_models, generate_params, modules, request_classes
 from codegen.names import Names
 from codegen.normalise import Normaliser
 from codegen.operations import Operation, read_operations
 from codegen.resources import render
+from codegen.tree import Json
 
-Json = dict[str, Any]
-
-ROOT = Path(__file__).resolve().parent.parent
-OPENAPI = ROOT / "openapi"
 PACKAGE = ROOT / "timeweb_sdk"
 GENERATED = "_generated"
 
@@ -44,11 +41,7 @@ class Build:
 
 def read_bundle(path: Path) -> Json:
     """Read an OpenAPI document and distil it; a distilled one passes through unchanged."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CodegenError(f"{path}: not a readable JSON document: {error}") from error
-    return distil(document)
+    return distil(read_json(path))
 
 
 def correct(bundle: Json, *, allow_unmatched: bool = False) -> tuple[Json, Json, list[str]]:
@@ -65,7 +58,7 @@ def correct(bundle: Json, *, allow_unmatched: bool = False) -> tuple[Json, Json,
 def run(bundle: Json, *, allow_unmatched: bool = False) -> Build:
     """Run every step in memory."""
     contract, described, unmatched = correct(bundle, allow_unmatched=allow_unmatched)
-    names = Names.read(OPENAPI / "names.lock")
+    names = Names.read(NAMES_LOCK)
     normaliser = Normaliser(described, names)
     operations = read_operations(normaliser)
     classes = normaliser.classes

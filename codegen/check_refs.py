@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from codegen.errors import at
-from codegen.tree import Json, Where, is_array, is_object
+from codegen.tree import Json, Where, follow, is_array, is_object
 
 _VALUES = frozenset({"default", "enum", "example"})
 """Keys whose value is data, in which a property may be called ``$ref``."""
@@ -19,8 +19,10 @@ def check_refs(document: Json) -> None:
         if ref not in known:
             if not ref.startswith("#/"):
                 raise at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported")
-            if not _exists(document, ref):
-                raise at(where, f"the reference {ref!r} leads nowhere")
+            try:
+                follow(document, ref)
+            except LookupError:
+                raise at(where, f"the reference {ref!r} leads nowhere") from None
             known.add(ref)
 
 
@@ -35,16 +37,3 @@ def _references(node: Any, where: Where) -> Iterator[tuple[Where, str]]:
     elif is_array(node):
         for index, child in enumerate(node):
             yield from _references(child, (*where, index))
-
-
-def _exists(document: Json, ref: str) -> bool:
-    node: Any = document
-    for part in ref.removeprefix("#/").split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
-        if is_object(node) and key in node:
-            node = node[key]
-        elif is_array(node) and key.isdecimal() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            return False
-    return True

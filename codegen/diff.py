@@ -8,18 +8,15 @@ generated enums are open.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codegen.distil import distil
-from codegen.errors import CodegenError
+from codegen.documents import NAMES_LOCK, read_json
 from codegen.facts import LOWER, UPPER, Facts, Field, Fields, Operation, components, read
 from codegen.public_names import PublicNames
 from codegen.report import FORMATS, Change, breaking
-
-LOCK = Path(__file__).resolve().parent.parent / "openapi" / "names.lock"
 
 
 def main(args: list[str]) -> int:
@@ -29,7 +26,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("new", type=Path)
     parser.add_argument("--fail-on", choices=["breaking"], help="exit with 1 if a change breaks callers or readers")
     parser.add_argument("--format", choices=sorted(FORMATS), default="text")
-    parser.add_argument("--names", type=Path, default=LOCK, help="the names.lock of NEW (default: openapi/names.lock)")
+    parser.add_argument("--names", type=Path, default=NAMES_LOCK, help="the names.lock of NEW (default: openapi/names.lock)")
     parser.add_argument("--old-names", type=Path, help="the names.lock of OLD, if names have changed too")
     options = parser.parse_args(args)
     changes = compare_files(options.old, options.new, options.names, options.old_names or options.names)
@@ -37,16 +34,13 @@ def main(args: list[str]) -> int:
     return 1 if options.fail_on and any(breaking(change) for change in changes) else 0
 
 
-def compare_files(old: Path, new: Path, names: Path = LOCK, old_names: Path = LOCK) -> list[Change]:
+def compare_files(old: Path, new: Path, names: Path = NAMES_LOCK, old_names: Path = NAMES_LOCK) -> list[Change]:
     """Compare two bundles on disk."""
-    return compare(_read(old), _read(new), PublicNames.read(old_names), PublicNames.read(names))
+    return compare(_facts(old), _facts(new), PublicNames.read(old_names), PublicNames.read(names))
 
 
-def _read(path: Path) -> Facts:
-    try:
-        return read(distil(json.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError) as error:
-        raise CodegenError(f"{path}: not a readable JSON document: {error}") from error
+def _facts(path: Path) -> Facts:
+    return read(distil(read_json(path)))
 
 
 def compare(old: Facts, new: Facts, old_names: PublicNames, new_names: PublicNames) -> list[Change]:

@@ -12,9 +12,7 @@ from typing import Any
 
 from codegen.check_refs import check_refs
 from codegen.errors import at
-
-Json = dict[str, Any]
-Where = tuple[str | int, ...]
+from codegen.tree import Json, Where
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from codegen.distil import METHODS
 from codegen.names import words
 from codegen.normalise import ModelClass
 from codegen.operations import Operation
-
-Json = dict[str, Any]
+from codegen.tree import Json
 
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
 _FILLER = frozenset({"a", "an", "the", "of", "in", "on", "to", "for", "by", "with", "and", "or", "its", "all", "one"}) | {

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.distil import METHODS
-from codegen.errors import pointer
-from codegen.tree import Json, Where, is_array, is_object
+from codegen.tree import Json, Where, follow, is_array, is_object, pointer
 
 
 @dataclass(frozen=True)
@@ -152,11 +151,7 @@ def _content(document: Json, node: Json, where: Where, *, through: bool = False)
 def _resolved(document: Json, node: Json, where: Where) -> tuple[Json, Where]:
     """Follow references and merge ``allOf``."""
     while "$ref" in node:
-        where = tuple(part.replace("~1", "/").replace("~0", "~") for part in node["$ref"].removeprefix("#/").split("/"))
-        target: Any = document
-        for part in where:
-            target = target[part]
-        node = target
+        node, where = follow(document, node["$ref"])
     if "allOf" not in node:
         return node, where
     parts = [_resolved(document, part, (*where, "allOf", i)) for i, part in enumerate(node["allOf"])]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from codegen import diff
 from codegen.distil import METHODS, distil
+from codegen.documents import OPENAPI, read_json
 from codegen.errors import CodegenError
 from codegen.facts import read
 from codegen.public_names import PublicNames
@@ -20,8 +21,6 @@ from codegen.tree import Json
 
 BUNDLE_URL = "https://timeweb.cloud/api-docs-data/bundle.json"
 """Where the vendor's documentation page reads its contract from; found in RAprogramm/timeweb-rs, openapi/normalize_spec.py."""
-
-OPENAPI = Path(__file__).resolve().parent.parent / "openapi"
 
 _TIMEOUT = 60.0
 _MOST = 64 * 1024 * 1024
@@ -53,7 +52,7 @@ def store(raw: bytes, folder: Path, *, fetched: date) -> list[Change]:
     committed = folder / "bundle.json"
     changes: list[Change] = []
     if committed.exists():
-        before = json.loads(committed.read_text(encoding="utf-8"))
+        before = read_json(committed)
         if before == distilled:
             return changes
         names = PublicNames.read(folder / "names.lock")

@@ -17,8 +17,7 @@ from datamodel_code_generator.parser import LiteralType
 
 from codegen.normalise import ModelClass, referenced
 from codegen.operations import Operation
-
-Json = dict[str, Any]
+from codegen.tree import Json
 
 SHARED = "shared"
 BASE_CLASS = "timeweb_sdk._core.model.Model"

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from codegen.documents import read_lock
 from codegen.errors import CodegenError
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
@@ -71,7 +72,7 @@ class Names:
     @classmethod
     def read(cls, path: Path) -> Names:
         """Read the lock; a missing file is an empty lock."""
-        return cls(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+        return cls(read_lock(path))
 
     def write(self, path: Path) -> None:
         """Write the names in use, sorted by pointer: a pointer that left the contract leaves the lock too."""

@@ -17,11 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen.errors import at, pointer
+from codegen.errors import at
 from codegen.names import Names, pascal, singular
-
-Json = dict[str, Any]
-Where = tuple[str | int, ...]
+from codegen.tree import Json, Where, follow, pointer
 
 FORMATS = frozenset({"date-time", "decimal", "password", "binary"})
 """Formats that change the Python type: datetime, Decimal, SecretStr, bytes."""
@@ -84,13 +82,10 @@ class Normaliser:
     def _target(self, ref: str, where: Where) -> tuple[Json, Where]:
         if not ref.startswith("#/"):
             raise at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported")
-        parts = tuple(part.replace("~1", "/").replace("~0", "~") for part in ref[2:].split("/"))
-        node: Any = self.contract
-        for part in parts:
-            if not isinstance(node, dict) or part not in node:
-                raise at(where, f"the reference {ref!r} points to nothing")
-            node = node[part]
-        return node, parts
+        try:
+            return follow(self.contract, ref)
+        except LookupError:
+            raise at(where, f"the reference {ref!r} points to nothing") from None
 
     def plain(self, node: Any, where: Where, hint: str) -> Json:
         """Return ``node`` in plain form; ``hint`` is the name that an inline object found here would get."""

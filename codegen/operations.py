@@ -8,12 +8,10 @@ from typing import Any
 
 from codegen.attributes import Endpoint, attributes, split
 from codegen.distil import METHODS
-from codegen.errors import at, pointer
+from codegen.errors import at
 from codegen.names import pascal, singular, snake
 from codegen.normalise import Normaliser
-
-Json = dict[str, Any]
-Where = tuple[str | int, ...]
+from codegen.tree import Json, Where, pointer
 
 ENVELOPE_KEYS = frozenset({"response_id", "meta"})
 _CYRILLIC = re.compile("[\u0400-\u04ff]")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from codegen.errors import CodegenError, pointer
+from codegen.documents import read_lock
 from codegen.facts import Field
 from codegen.names import snake
+from codegen.tree import parts_of, pointer
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,7 @@ class PublicNames:
     @classmethod
     def read(cls, path: Path) -> PublicNames:
         """Read a lock; a missing file is an empty one."""
-        try:
-            return cls(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
-        except ValueError as error:
-            raise CodegenError(f"{path}: not a readable JSON document: {error}") from error
+        return cls(read_lock(path))
 
     def attribute(self, key: str) -> str:
         """``GET /api/v1/servers`` -> ``servers.list``."""
@@ -47,7 +44,7 @@ class PublicNames:
         if operation is not None:
             attributes = [self.lock.get(operation[1], "")]
         else:
-            component = found.owner.split("/")[3].replace("~1", "/").replace("~0", "~")
+            component = parts_of(found.owner)[2]
             attributes = [self.attribute(key) for key in bodies.get(component, [])]
         if "/responses/" in found.owner or not argument:
             return tuple(attribute for attribute in attributes if attribute)

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.operations import Argument, Operation
-
-Json = dict[str, Any]
+from codegen.tree import Json
 
 WIDTH = 128
 

@@ -14,7 +14,8 @@ from codegen.errors import CodegenError
 from codegen.names import pascal
 from codegen.normalise import ModelClass, referenced
 from codegen.operations import Argument, Operation
-from codegen.render import WIDTH, Json, Types, call, docstring, merged_body, signature
+from codegen.render import WIDTH, Types, call, docstring, merged_body, signature
+from codegen.tree import Json
 
 NAMESPACES = "namespaces"
 """Module of the nodes without operations of their own whose children belong to several tags."""

@@ -1,4 +1,4 @@
-"""Parsed JSON, with tests that a type checker understands."""
+"""Parsed JSON: tests that a type checker understands, and JSON pointers (RFC 6901) to places in it."""
 
 from __future__ import annotations
 
@@ -16,3 +16,27 @@ def is_object(node: object) -> TypeGuard[Json]:
 def is_array(node: object) -> TypeGuard[list[Any]]:
     """Tell whether ``node`` is a JSON array."""
     return isinstance(node, list)
+
+
+def pointer(*parts: str | int) -> str:
+    """Join the parts into a JSON pointer."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def parts_of(pointer: str) -> list[str]:
+    """Split a JSON pointer, or a reference such as ``#/components/schemas/vds``, into its parts."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.partition("/")[2].split("/")]
+
+
+def follow(document: Json, ref: str) -> tuple[Any, Where]:
+    """Return the node that a reference inside ``document`` leads to, and its place; raises LookupError if there is none."""
+    node: Any = document
+    where: Where = ()
+    for part in parts_of(ref):
+        if is_object(node):
+            node, where = node[part], (*where, part)
+        elif is_array(node) and part.isdecimal():
+            node, where = node[int(part)], (*where, int(part))
+        else:
+            raise KeyError(part)
+    return node, where

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from codegen.check_refs import check_refs
 from codegen.distil import METHODS
-from codegen.errors import CodegenError, pointer
-from codegen.tree import Json, Where, is_object
+from codegen.documents import read_json
+from codegen.tree import Json, Where, follow, is_object, pointer
 
 
 class Body(NamedTuple):
@@ -45,10 +45,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--snapshot", type=Path, help="the issues that are known; a missing file is written")
     parser.add_argument("--update", action="store_true", help="rewrite the snapshot")
     options = parser.parse_args(args)
-    try:
-        bundle = json.loads(options.source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CodegenError(f"{options.source}: not a readable JSON document: {error}") from error
+    bundle = read_json(options.source)
     check_refs(bundle)
     found = list(bodies(bundle))
     issues = verify(found)
@@ -111,11 +108,7 @@ def _of_response(bundle: Json, operation: str, response: Json, where: Where) -> 
 
 def _resolved(bundle: Json, node: Json, where: Where) -> tuple[Json, Where]:
     while "$ref" in node:
-        where = tuple(part.replace("~1", "/").replace("~0", "~") for part in node["$ref"].removeprefix("#/").split("/"))
-        target: Any = bundle
-        for part in where:
-            target = target[part]
-        node = target
+        node, where = follow(bundle, node["$ref"])
     return node, where
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-Json = dict[str, Any]
+from codegen.tree import Json
 
 
 def operation(operation_id: str | None = None, *, tag: str = "Things", reply: Json | None = None, **more: Any) -> Json:

@@ -6,15 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from codegen import build as pipeline
 from codegen.__main__ import main
+from codegen.documents import BUNDLE
+from codegen.tree import Json
 from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, operation
-
-Json = dict[str, Any]
 
 
 def bundle(tmp_path: Path, document: Json) -> Path:
@@ -38,9 +37,9 @@ def test_the_committed_code_is_what_the_contract_gives(capsys: pytest.CaptureFix
 
 
 def test_every_vendor_operation_comes_out() -> None:
-    document = json.loads((pipeline.OPENAPI / "bundle.json").read_text(encoding="utf-8"))
+    document = json.loads(BUNDLE.read_text(encoding="utf-8"))
     vendor = {node["operationId"] for item in document["paths"].values() for node in item.values()}
-    result = pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json"))
+    result = pipeline.run(pipeline.read_bundle(BUNDLE))
     assert {operation.id for operation in result.operations if operation.source == "vendor"} == vendor
     assert len(vendor) == 336
 
@@ -59,7 +58,7 @@ def test_another_bundle_builds_an_importable_package_and_leaves_the_checkout_alo
 
 
 def test_the_own_contract_without_operation_ids_and_english_tags_builds(tmp_path: Path) -> None:
-    document = json.loads((pipeline.OPENAPI / "bundle.json").read_text(encoding="utf-8"))
+    document = json.loads(BUNDLE.read_text(encoding="utf-8"))
     for i, item in enumerate(document["paths"].values()):
         for node in item.values():
             node["tags"] = ["Ярлык " + node["tags"][0][::-1].translate(str.maketrans("abcdefgh", "абвгдежз"))]
@@ -124,7 +123,7 @@ def test_check_names_what_is_out_of_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package = tmp_path / "timeweb_sdk"
-    pipeline.write(pipeline.run(pipeline.read_bundle(pipeline.OPENAPI / "bundle.json")), package)
+    pipeline.write(pipeline.run(pipeline.read_bundle(BUNDLE)), package)
     edited = package / pipeline.GENERATED / "models" / "servers.py"
     edited.write_text(edited.read_text(encoding="utf-8") + "\nHACK = 1\n", encoding="utf-8")
     monkeypatch.setattr(pipeline, "PACKAGE", package)

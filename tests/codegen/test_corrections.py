@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonpath
 import pytest
 
+from codegen.documents import OPENAPI
 from codegen.errors import CodegenError
 from codegen.overlay import apply, load
 
-OPENAPI = Path(__file__).parents[2] / "openapi"
 METHODS = {"get", "post", "put", "patch", "delete"}
 PUBLIC = re.compile(
     r"""[\w-]+/[\w-]+\ (@\ [0-9a-f]{7}|pull\ request|issue)   # a repository and a place in it

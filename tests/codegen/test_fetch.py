@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from codegen import fetch
+from codegen.documents import OPENAPI
 from codegen.errors import CodegenError
-
-OPENAPI = Path(__file__).parents[2] / "openapi"
 
 
 def bundle(*properties: str) -> dict[str, Any]:

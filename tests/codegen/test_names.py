@@ -78,6 +78,13 @@ def test_names_that_collide_are_told_apart_without_numbers() -> None:
     assert not any(name[-1].isdigit() for name in given_names)
 
 
+def test_a_lock_that_is_no_json_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / "names.lock"
+    lock.write_text("<<<<<<< HEAD\n{}", encoding="utf-8")
+    with pytest.raises(CodegenError, match=r"names\.lock: not a readable JSON document"):
+        Names.read(lock)
+
+
 def test_a_name_locked_twice_is_refused() -> None:
     names = Names({"/components/schemas/a": "Same", "/components/schemas/b": "Same"})
     names.class_name("/components/schemas/a", "A")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from codegen.errors import CodegenError
 from codegen.names import Names
 from codegen.normalise import Normaliser
+from codegen.tree import Json
 from tests.codegen.contracts import NUMBER, STRING, contract, obj
-
-Json = dict[str, Any]
 
 
 def normaliser(schemas: Json, names: dict[str, str] | None = None) -> Normaliser:

@@ -10,9 +10,8 @@ from codegen.errors import CodegenError
 from codegen.names import Names
 from codegen.normalise import Normaliser
 from codegen.operations import Operation, read_operations
+from codegen.tree import Json
 from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, operation
-
-Json = dict[str, Any]
 
 
 def read(paths: Json, schemas: Json | None = None, **more: Any) -> list[Operation]:
