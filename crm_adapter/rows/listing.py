@@ -50,8 +50,9 @@ _STATE_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One server.  Money is RUB; an unknown amount is None, never 0.  Equal rows have equal hashes: the page remembers
-    how it drew them.
+    """One server.  Money is RUB; an unknown amount is None, never 0.
+
+    Equal rows have equal hashes: the page remembers how it drew them.
     """
 
     id: int

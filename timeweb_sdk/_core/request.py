@@ -116,7 +116,6 @@ def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
     """Put the values into the template, percent-encoded, so that none of them can reach another path."""
-
     parts = _parts_of(template)
     if len(parts) == 1:
         return template
