@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -22,7 +23,7 @@ import httpx
 import httpx2
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
-from tests.benchmarks import _window, _wire
+from tests.benchmarks import _wire
 from timeweb_sdk import AsyncTimeweb, RateLimit, RedisStore, Timeweb
 from timeweb_sdk._core.decode import decode
 from timeweb_sdk._core.model import Model
@@ -32,6 +33,7 @@ from timeweb_sdk.testing import demo_state
 
 TOKEN = {"Authorization": "Bearer token"}
 CALLS = 200
+LIMIT = 20
 LIBRARIES: tuple[Any, ...] = (httpx, httpx2)
 
 
@@ -195,11 +197,11 @@ def _sync_calls(url: str, library: Any) -> dict[str, float]:
         return turns({"bare": partial(each, bare), "ours": partial(each, partial(tw.servers.get, 1))}, 5)
 
 
-def _serving_one() -> Any:
+def _serving_one(*, per_second: int = 0, delay: tuple[float, float] = (0, 0)) -> AbstractContextManager[str]:
     sample = {**demo_state()["servers"][0], "id": 1}
     file = Path(tempfile.mkdtemp(), "bodies.json")
     file.write_text(json.dumps({"/api/v1/servers/1": json.dumps({"server": sample, "response_id": None})}), encoding="utf-8")
-    return _wire.serving(file)
+    return _wire.serving(file, per_second, delay)
 
 
 def _ours(url: str, library: str) -> Timeweb:
@@ -272,12 +274,12 @@ async def _rates(url: str, library: Any) -> dict[str, float]:
 def pacing() -> Iterator[Row]:
     """200 calls on one endpoint against a strict sliding window of 20 a second; the best possible is 9.0 s."""
     for what, low, high, budget in (("steady", 0, 0, 9.5), ("25 + 0..50 ms each way", 25, 75, 10.4), ("5..300 ms", 5, 300, 14)):
-        with _window.serving(low, high) as url:
+        with _serving_one(per_second=LIMIT, delay=(low, high)) as url:
             failed, seconds = _saturate(url)
             yield _paced(f"200 calls, {what}", url, failed, seconds, f"{budget} s, 0 errors, 2 x 429")
     store = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
-    with _window.serving(0, 0) as url:
+    with _serving_one(per_second=LIMIT) as url:
         together = time.time() + 4
         command = [sys.executable, "-m", "tests.benchmarks.budgets", "worker", url, store, prefix, str(together)]
         workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]

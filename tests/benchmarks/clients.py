@@ -109,7 +109,7 @@ def bodies() -> dict[str, str]:
 
 
 @contextmanager
-def wire(per_second: int | None = None) -> Iterator[str]:
+def wire(per_second: int = 0) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "bodies.json")
         file.write_text(json.dumps(bodies()), encoding="utf-8")
