@@ -13,19 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import sync_all
 from crm_adapter.models import create_all
 from crm_adapter.results import SyncReport
+from tests.databases import own_database
 from timeweb_sdk import RateLimit, Timeweb
 from timeweb_sdk.testing import Emulator, demo_state
 
@@ -105,16 +105,8 @@ def database(kind: str) -> Iterator[str]:
             yield f"sqlite:///{Path(folder) / 'crm.sqlite3'}"
         return
     server = POSTGRES if kind == "PostgreSQL" else MARIADB
-    name = f"crm_bench_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))
-        admin.dispose()
+    with own_database(server) as url:
+        yield url.render_as_string(hide_password=False)
 
 
 def main() -> int:

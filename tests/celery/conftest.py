@@ -14,12 +14,12 @@ from typing import Any, cast
 
 import pytest
 from celery import Celery
-from sqlalchemy import Engine, create_engine, make_url, select, text, update
+from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool
 
 from crm_adapter.models import AccountState, HostingServer, SyncLease, SyncRun, create_all
 from tests.celery.support import ROOT, Accounts, Post, Worker
+from tests.databases import own_database
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
 MAIN, SECOND = "token-of-main", "token-of-second"
@@ -103,13 +103,6 @@ def broker(request: pytest.FixtureRequest) -> str:
 def stack(broker: str, redis_url: str, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     name = f"crm_celery_{uuid.uuid4().hex[:12]}"
     directory = tmp_path_factory.mktemp("celery")
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(postgres_url).set(database=name)
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        create_all(connection)
     celery = Celery("tests", broker=broker, backend=redis_url, set_as_current=False)
     celery.conf.update(task_default_queue=name, result_backend_transport_options={"global_keyprefix": f"{name}:"})
     if broker.startswith("redis"):
@@ -117,8 +110,11 @@ def stack(broker: str, redis_url: str, postgres_url: str, tmp_path_factory: pyte
     main, second = account(MAIN, 12, 0), account(SECOND, 5, 1)
     accounts = Accounts({MAIN: main, SECOND: second})
     with ExitStack() as cleanup:
-        cleanup.callback(_drop, admin, name)
+        url = cleanup.enter_context(own_database(postgres_url))
+        engine = create_engine(url)
         cleanup.callback(engine.dispose)
+        with engine.begin() as connection:
+            create_all(connection)
         cleanup.callback(_disconnect, celery)
         cleanup.callback(_delete_keys, redis_url, name)
         cleanup.callback(_delete_queue, celery, name)
@@ -146,11 +142,6 @@ def _disconnect(celery: Any) -> None:
     celery.backend.result_consumer.stop()
     celery.backend.client.close()
     celery.close()
-
-
-def _drop(admin: Engine, name: str) -> None:
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def _delete_queue(celery: Any, name: str) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.models import AdapterBase, HostBase, create_all
 from tests.crm.support import dispose_memory, memory_database
+from tests.databases import own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 
@@ -32,22 +31,14 @@ def db() -> sessionmaker[Session]:
 
 @pytest.fixture(scope="session")
 def postgres_database(postgres_url: str) -> Iterator[str]:
-    yield from _own_database(postgres_url, "DROP DATABASE {} WITH (FORCE)")
+    with own_database(postgres_url) as url:
+        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
 def mariadb_database(mariadb_url: str) -> Iterator[str]:
-    yield from _own_database(mariadb_url, "DROP DATABASE {}")
-
-
-def _own_database(server_url: str, drop: str) -> Iterator[str]:
-    name = f"crm_test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    engine = create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(drop.format(name)))
+    with own_database(mariadb_url) as url:
+        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(params=DATABASES)

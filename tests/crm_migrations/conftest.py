@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
+from tests.databases import own_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
@@ -18,14 +19,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
         engine.dispose()
         return
     fixture = "postgres_url" if request.param == "postgresql" else "mariadb_url"
-    server = sa.make_url(str(request.getfixturevalue(fixture)))
-    name = f"test_migrations_{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine = sa.create_engine(server.set(database=name))
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name}")
-    admin.dispose()
+    with own_database(request.getfixturevalue(fixture)) as url:
+        engine = sa.create_engine(url)
+        yield engine
+        engine.dispose()

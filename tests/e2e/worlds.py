@@ -15,9 +15,8 @@ from typing import Any
 import time_machine
 from celery import Celery
 from redis import Redis
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool
 
 from crm_adapter import migrations
 from crm_adapter.settings import load_settings
@@ -25,6 +24,7 @@ from crm_adapter.tasks import beat_schedule
 from crm_adapter.unattended.jobs import Jobs
 from crm_adapter.unattended.runner import Runner
 from tests.celery.support import ROOT, Post, Worker, until
+from tests.databases import own_database
 from tests.e2e.day import TOKENS
 
 
@@ -62,11 +62,8 @@ class Queue:
 @contextmanager
 def queue(directory: Path, postgres_url: str, redis_url: str, timeweb_url: str) -> Iterator[Queue]:
     name = f"crm_e2e_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    url = make_url(postgres_url).set(database=name)
     with ExitStack() as cleanup:
-        _execute(admin, f"CREATE DATABASE {name}")
-        cleanup.callback(_execute, admin, f"DROP DATABASE {name} WITH (FORCE)")
+        url = cleanup.enter_context(own_database(postgres_url))
         engine = create_engine(url)
         cleanup.callback(engine.dispose)
         migrations.upgrade(engine)
@@ -130,11 +127,6 @@ def _environment(timeweb_url: str, database_url: str, post: Post) -> dict[str, s
         "HOSTING_DATABASE_URL": database_url,
         "HOSTING_NOTIFY_URLS": json.dumps([post.url]),
     } | dict.fromkeys(("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "TIMEWEB_API_TOKENS"), "")
-
-
-def _execute(admin: Any, statement: str) -> None:
-    with admin.connect() as connection:
-        connection.execute(text(statement))
 
 
 def _forget(redis_url: str, name: str) -> None:
