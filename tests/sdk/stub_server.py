@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import socket
 import struct
@@ -93,10 +92,6 @@ def half_the_headers(connection: socket.socket) -> None:
 def broken_gzip(connection: socket.socket) -> None:
     body = b"\x1f\x8b" + b"\x00" * 40
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-
-
-def whole_gzip(body: Any) -> Behaviour:
-    return answer(200, gzip.compress(json.dumps(body).encode()), headers={"Content-Encoding": "gzip"})
 
 
 def trickle(connection: socket.socket) -> None:

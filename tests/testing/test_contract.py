@@ -14,7 +14,7 @@ from timeweb_sdk._generated.operation_table import TABLE
 from timeweb_sdk.testing import Emulator, FakeClock, Request, State, demo_state
 
 HEADERS = {"Authorization": "Bearer emulator-token"}
-SERVER, DISK, SPARE_DISK, BACKUP = 4100001, 1, 90, 91
+SERVER, SPARE_DISK, BACKUP = 4100001, 90, 91
 DOMAIN, RECORD = "example.com", 71
 BODIES: dict[str, Any] = {
     "createServer": {"name": "new", "preset_id": 2453, "os_id": 99},
