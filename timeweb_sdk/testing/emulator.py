@@ -15,8 +15,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
-# Imported for their registration of handlers.
 from timeweb_sdk._core.shapes import is_array
+
+# The modules of handlers register what they handle when they are imported.
 from timeweb_sdk.testing import _addresses as _addresses
 from timeweb_sdk.testing import _disks, _servers
 from timeweb_sdk.testing import _domains as _domains
