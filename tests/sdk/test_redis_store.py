@@ -151,3 +151,8 @@ def test_a_redis_that_hangs_does_not_outlast_the_deadline(server: StubServer, ca
                 world.run(lambda tw: tw.request("GET", "/x"), base_url=server.url, rate_limit=limit, total_timeout=0.2)
             assert time.monotonic() - began < 2
     assert server.arrivals == []
+
+
+def test_limits_take_a_store_afterwards() -> None:
+    store = RedisStore("redis://127.0.0.1:1/0")
+    assert RateLimit.gentle().with_store(store) == RateLimit.gentle(store=store)
