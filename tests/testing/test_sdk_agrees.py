@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.testing.test_contract import body_of, concrete_path, parameters, prepared
+from tests.testing.every_operation import body_of, concrete_path, parameters, prepared
 from timeweb_sdk.operations import OPERATIONS
 from timeweb_sdk.testing._contract import contract
 
