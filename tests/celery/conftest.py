@@ -18,8 +18,9 @@ from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter.models import AccountState, HostingServer, SyncLease, SyncRun, create_all
-from tests.celery.support import ROOT, Accounts, Post, Worker
+from tests.celery.workers import ROOT, Accounts, Worker
 from tests.databases import own_database
+from tests.notify.service import NotificationService
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
 MAIN, SECOND = "token-of-main", "token-of-second"
@@ -34,7 +35,7 @@ class Stack:
     accounts: Accounts
     main: Emulator
     second: Emulator
-    post: Post
+    post: NotificationService
     db: sessionmaker[Session]
     celery: Celery
     workers: list[Worker] = field(default_factory=list[Worker])
@@ -119,7 +120,7 @@ def stack(broker: str, redis_url: str, postgres_url: str, tmp_path_factory: pyte
         cleanup.callback(_delete_keys, redis_url, name)
         cleanup.callback(_delete_queue, celery, name)
         server = cleanup.enter_context(EmulatorServer(accounts))
-        post = cleanup.enter_context(Post().serving())
+        post = cleanup.enter_context(NotificationService().serving())
         environment = {
             "PYTHONPATH": str(ROOT),
             "CELERY_BROKER_URL": broker,
@@ -168,7 +169,7 @@ def fresh(stack: Stack) -> None:
         emulator.faults.clear()
         emulator.requests.clear()
     stack.post.messages.clear()
-    stack.post.down = False
+    stack.post.status = 200
     with stack.db() as session, session.begin():
         for table in ("hosting_servers", *sorted(_own_tables())):
             session.execute(text(f"TRUNCATE {table}"))

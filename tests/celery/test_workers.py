@@ -12,7 +12,7 @@ from crm_adapter import add_manual, runs
 from crm_adapter.models import ChangeLog, EventOutbox, HostingServer, SyncLease, utcnow
 from crm_adapter.money import local_today
 from tests.celery.conftest import MAIN, SECOND, Stack
-from tests.celery.support import until
+from tests.waiting import until
 from timeweb_sdk.testing import Emulator
 
 
@@ -50,7 +50,7 @@ def test_beat_alone_keeps_an_installation_going(stack: Stack) -> None:
     schedule = f"--schedule={stack.directory / 'schedule'}"
     beat = stack.start("beat", "--beat", schedule, queue=queue, TEST_QUEUE=queue, TEST_TICK="0.3")
     until(lambda: [run.status for run in stack.runs()] == ["success", "success"], 60, lambda: beat.log)
-    until(lambda: sum(message["text"].count("Новый сервер") for message in stack.post.messages) == 17, 60, lambda: beat.log)
+    until(lambda: sum(message["message"].count("Новый сервер") for message in stack.post.messages) == 17, 60, lambda: beat.log)
     until(lambda: "Task timeweb_crm.payment_reminders[" in beat.log, 60, lambda: beat.log)
     beat.kill()
 
@@ -155,7 +155,7 @@ def test_every_message_is_sent_once(stack: Stack) -> None:
         result.get(timeout=30)
     stack.call("dispatch_events")
 
-    lines = [line for message in stack.post.messages for line in message["text"].splitlines()]
+    lines = [line for message in stack.post.messages for line in message["message"].splitlines()]
     assert len(lines) == len(set(lines))
     assert sum("просрочена" in line for line in lines) == (6 if _after_nine() else 0)
     assert sum(line.startswith("Новый сервер") for line in lines) == 12
@@ -176,7 +176,7 @@ def _unsent(session: Session) -> int:
 
 
 def test_a_notifier_that_is_down_fails_no_task(stack: Stack) -> None:
-    stack.post.down = True
+    stack.post.status = 503
     stack.call("sync_account", "main")
     assert stack.call("dispatch_events") == {"sinks": 1, "sent": 0, "failed": 12, "dead": 0, "messages": 0}
     assert stack.call("sync_account", "main")["status"] == "fresh"

@@ -18,7 +18,7 @@ from celery.signals import task_postrun, task_prerun
 from crm_adapter import configured
 from crm_adapter.tasks import beat_schedule
 from crm_adapter.tasks.app import app
-from tests.celery.support import unpaced
+from tests.celery.workers import unpaced
 
 configured.rate_limit = unpaced
 

@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import mark_paid, set_cost, totals, update_manual
 from crm_adapter.models import ChangeLog, HostingServer, SyncRun
 from crm_adapter.results import Totals
-from tests.celery.support import Accounts, Post
+from tests.celery.workers import Accounts
 from tests.crm.support import cost, server
+from tests.notify.service import NotificationService
 from timeweb_sdk.testing import Emulator
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -34,7 +35,7 @@ class World(Protocol):
 
     directory: Path
     db: sessionmaker[Session]
-    post: Post
+    post: NotificationService
 
     def tick(self, at: datetime) -> None: ...
 
@@ -137,7 +138,7 @@ def live(world: World, studio: Studio) -> Ledger:
     def tick(moment: datetime) -> list[str]:
         before = len(world.post.messages)
         world.tick(moment)
-        told = sorted(message["text"] for message in world.post.messages[before:])
+        told = sorted(message["message"] for message in world.post.messages[before:])
         ledger.messages.append(told)
         return told
 

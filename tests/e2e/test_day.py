@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from crm_adapter import configured
 from crm_adapter.money import next_payment
 from crm_adapter.web.standalone import PREFIX, create_app
-from tests.celery.support import unpaced
+from tests.celery.workers import unpaced
 from tests.e2e.day import Ledger, Studio, first_day, live
 from tests.e2e.worlds import OneProcess, Queue, one_process, queue
 from timeweb_sdk import AsyncTimeweb

@@ -23,9 +23,11 @@ from crm_adapter.settings import load_settings
 from crm_adapter.tasks import beat_schedule
 from crm_adapter.unattended.jobs import Jobs
 from crm_adapter.unattended.runner import Runner
-from tests.celery.support import ROOT, Post, Worker, until
+from tests.celery.workers import ROOT, Worker
 from tests.databases import own_database
 from tests.e2e.day import TOKENS
+from tests.notify.service import NotificationService
+from tests.waiting import until
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Queue:
 
     directory: Path
     db: sessionmaker[Session]
-    post: Post
+    post: NotificationService
     database_url: str
     celery: Celery
     workers: list[Worker]
@@ -67,7 +69,7 @@ def queue(directory: Path, postgres_url: str, redis_url: str, timeweb_url: str) 
         engine = create_engine(url)
         cleanup.callback(engine.dispose)
         migrations.upgrade(engine)
-        post = cleanup.enter_context(Post().serving())
+        post = cleanup.enter_context(NotificationService().serving())
         celery = Celery("day", broker=redis_url, set_as_current=False)
         celery.conf.update(task_default_queue=name, broker_transport_options={"global_keyprefix": f"{name}:"})
         cleanup.callback(_forget, redis_url, name)
@@ -92,7 +94,7 @@ class OneProcess:
 
     directory: Path
     db: sessionmaker[Session]
-    post: Post
+    post: NotificationService
     database_url: str
     runner: Runner
 
@@ -109,7 +111,7 @@ def one_process(directory: Path, timeweb_url: str) -> Iterator[OneProcess]:
         engine = create_engine(url)
         cleanup.callback(engine.dispose)
         migrations.upgrade(engine)
-        post = cleanup.enter_context(Post().serving())
+        post = cleanup.enter_context(NotificationService().serving())
         environment = _environment(timeweb_url, url, post)
         values: dict[str, Any] = {
             "timeweb_base_url": environment["TIMEWEB_BASE_URL"],
@@ -121,7 +123,7 @@ def one_process(directory: Path, timeweb_url: str) -> Iterator[OneProcess]:
         yield OneProcess(directory, sessionmaker(engine), post, url, Runner(jobs))
 
 
-def _environment(timeweb_url: str, database_url: str, post: Post) -> dict[str, str]:
+def _environment(timeweb_url: str, database_url: str, post: NotificationService) -> dict[str, str]:
     return {
         "TIMEWEB_BASE_URL": timeweb_url,
         "HOSTING_DATABASE_URL": database_url,

@@ -17,7 +17,7 @@ from crm_adapter.models import EventOutbox, utcnow
 from crm_adapter.notify import dead_letters, retry_dead_letters
 from crm_adapter.notify.outbox import MAX_TRIES
 from crm_adapter.results import DispatchReport, Event
-from tests.notify.support import NOW, Inbox, close_run, later, open_run, put, rows
+from tests.notify.outbox import NOW, Inbox, close_run, later, open_run, put, rows
 
 Db = sessionmaker[Session]
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import add_manual, dispatch_events, mark_paid, payment_reminders
 from crm_adapter.models import HostingServer
 from crm_adapter.results import ReminderReport
-from tests.notify.support import Inbox, rows
+from tests.notify.outbox import Inbox, rows
 
 Db = sessionmaker[Session]
 

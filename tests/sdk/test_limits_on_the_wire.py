@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.celery.support import until
 from tests.sdk.stub_server import StubServer, answer, error, trickle
 from tests.sdk.test_limiter import most_in_a_window
 from tests.sdk.worlds import TOKEN, SkippingClock, World
+from tests.waiting import until
 from timeweb_sdk import AsyncTimeweb, DeadlineExceeded, Rate, RateLimit, RateLimitError, Timeweb, WriteTimeout
 from timeweb_sdk._core import clock as clocks
 

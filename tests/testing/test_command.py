@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.celery.support import until
 from tests.testing.conftest import Wire
+from tests.waiting import until
 
 
 @contextmanager

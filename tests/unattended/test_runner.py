@@ -23,8 +23,10 @@ from crm_adapter.settings import load_settings
 from crm_adapter.telemetry import JsonFormatter
 from crm_adapter.unattended.jobs import Jobs
 from crm_adapter.unattended.runner import Runner
-from tests.celery.support import ROOT, Post, until
-from tests.notify.support import Inbox
+from tests.celery.workers import ROOT
+from tests.notify.outbox import Inbox
+from tests.notify.service import NotificationService
+from tests.waiting import until
 from timeweb_sdk.testing import Emulator
 
 #: Apprise imports every plugin it has, and one of them a module that Python 3.13 drops.
@@ -102,7 +104,7 @@ def test_notify_command(installation: Path, monkeypatch: pytest.MonkeyPatch, cap
     jobs = Jobs()
     jobs.sync_account("default")
     jobs.close()
-    with Post().serving() as post:
+    with NotificationService().serving() as post:
         monkeypatch.setenv("HOSTING_NOTIFY_URLS", post.url)
         assert main(["notify", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["dispatch"]["messages"] == 1
@@ -116,7 +118,7 @@ def test_notify_command(installation: Path, monkeypatch: pytest.MonkeyPatch, cap
 
 def test_worker_command(installation: Path) -> None:
     log = installation / "worker.log"
-    with Post().serving() as post, log.open("wb") as file:
+    with NotificationService().serving() as post, log.open("wb") as file:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOSTING_NOTIFY_URLS": post.url}
         command = [sys.executable, "-c", "import sys; from crm_adapter.cli import main; sys.exit(main())", "worker"]
         process = subprocess.Popen(command, env=environment, stderr=file)

@@ -12,8 +12,9 @@ import pytest
 from celery import Celery
 
 from crm_adapter import tasks
-from tests.celery.support import ROOT, until
+from tests.celery.workers import ROOT
 from tests.unattended.conftest import TOKEN
+from tests.waiting import until
 from timeweb_sdk.testing import Emulator
 
 

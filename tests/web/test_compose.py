@@ -25,7 +25,7 @@ from redis import Redis
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from tests.celery.support import until
+from tests.waiting import until
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "crm"

@@ -1,21 +1,16 @@
-"""Several accounts behind one address, notifications over HTTP, and worker processes that can be killed."""
+"""Worker processes that can be killed, and several accounts behind one address for them to work on."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from crm_adapter.settings import Settings
+from tests.waiting import until
 from timeweb_sdk import RateLimit
 from timeweb_sdk.testing import Emulator, Request, Response
 
@@ -32,43 +27,6 @@ class Accounts(Emulator):
     def handle(self, request: Request) -> Response:
         emulator = self.by_token.get(request.headers.get("authorization", "").removeprefix("Bearer "))
         return emulator.handle(request) if emulator else super().handle(request)
-
-
-class Post:
-    """A notification service: what was posted to it; ``down`` makes it refuse."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.refused = 0
-        self.down = False
-        post = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                if post.down:
-                    post.refused += 1
-                else:
-                    post.messages.append({"title": body["title"], "text": body["message"]})
-                self.send_response(503 if post.down else 200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://user:hunter2@127.0.0.1:{self.http.server_address[1]}/hook"
-
-    @contextmanager
-    def serving(self) -> Iterator[Post]:
-        thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.http.shutdown()
-            thread.join()
-            self.http.server_close()
 
 
 class Worker:
@@ -102,14 +60,6 @@ class Worker:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.kill()
-
-
-def until(condition: Callable[[], object], seconds: float = 30, tell: Callable[[], str] = lambda: "") -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {seconds} s\n{tell()}"
-        time.sleep(0.02)
 
 
 def unpaced(settings: Settings, *, gentle: bool = True) -> RateLimit:
