@@ -16,7 +16,6 @@ from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 __all__ = ["database_url", "db", "mariadb_database", "postgres_database", "real_db"]
 
 TOKEN = "token-of-the-studio"
-_UNSET = ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "TIMEWEB_API_TOKENS", "HOSTING_NOTIFY_URLS", "TIMEWEB_REDIS_URL")
 
 
 @pytest.fixture

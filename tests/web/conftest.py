@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,8 @@ from sqlalchemy.orm import sessionmaker
 from crm_adapter import functions, migrations
 from crm_adapter.web import create_hosting_router
 from crm_adapter.web.security import CONTENT_SECURITY_POLICY
+from tests.databases import own_database
+from tests.waiting import until
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
 from timeweb_sdk.testing import Emulator, demo_state
 
@@ -105,25 +105,16 @@ class Section:
 
 
 @contextmanager
-def own_database(server: str) -> Iterator[sa.URL]:
-    """A database of its own on a server, migrated and filled with the demonstration; dropped afterwards."""
-    name, url = f"test_web_{uuid.uuid4().hex[:12]}", sa.make_url(server)
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine = sa.create_engine(url.set(database=name))
-    migrations.upgrade(engine)
-    emulator = Emulator(demo_state(), token=TOKEN, rate_limit=False)
-    with Timeweb(TOKEN, http_client=emulator.http_client(), rate_limit=RateLimit.off()) as client:
-        assert functions.sync_all(sessionmaker(engine), client, only_auto=False).created_count == 23
-    engine.dispose()
-    try:
-        yield engine.url
-    finally:
-        with admin.connect() as connection:
-            force = " WITH (FORCE)" if url.get_backend_name() == "postgresql" else ""
-            connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
-        admin.dispose()
+def filled_database(server_url: str) -> Iterator[sa.URL]:
+    """A database of one's own, migrated and filled with the demonstration."""
+    with own_database(server_url) as url:
+        engine = sa.create_engine(url)
+        migrations.upgrade(engine)
+        emulator = Emulator(demo_state(), token=TOKEN, rate_limit=False)
+        with Timeweb(TOKEN, http_client=emulator.http_client(), rate_limit=RateLimit.off()) as client:
+            assert functions.sync_all(sessionmaker(engine), client, only_auto=False).created_count == 23
+        engine.dispose()
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -183,10 +174,7 @@ def serving(app: FastAPI) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.started, "the application did not start"
+    until(lambda: server.started, 20)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(timeout=10)

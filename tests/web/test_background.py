@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +20,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter.web import create_hosting_router
-from tests.web.conftest import PREFIX, TOKEN, Open, Section, own_database, require_admin
+from tests.waiting import until
+from tests.web.conftest import PREFIX, TOKEN, Open, Section, filled_database, require_admin
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
@@ -137,7 +137,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[tuple[sa.URL, sa.URL]]:
         section: Section = request.getfixturevalue("synced")
         yield section.url, section.url.set(drivername="sqlite")
     else:
-        with own_database(request.getfixturevalue("postgres_url")) as url:
+        with filled_database(request.getfixturevalue("postgres_url")) as url:
             yield url, url
 
 
@@ -161,9 +161,7 @@ def test_many_tabs_of_many_workers_start_one_run(shared: tuple[sa.URL, sa.URL]) 
 
     with EmulatorServer(emulator) as account, workers(shared[0], account.url, 3) as addresses:
         assert asyncio.run(open_all(addresses)) == [200] * 24
-        deadline = time.monotonic() + 60
-        while runs()[-1] == "running" and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: runs()[-1] != "running", 60)
         assert runs() == ["success", "success"], "the one that filled the database, and one for all tabs"
         listings = [request for request in emulator.requests if request["operation"] == "getServers"]
         assert len(listings) == 1

@@ -10,14 +10,14 @@ from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from crm_adapter.web import create_hosting_router
-from tests.web.conftest import PREFIX, Open, Section, own_database, require_admin
+from tests.web.conftest import PREFIX, Open, Section, filled_database, require_admin
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def url(request: pytest.FixtureRequest) -> Iterator[sa.URL]:
     """A database of its own, migrated and filled."""
     server = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mariadb_url")
-    with own_database(server) as url:
+    with filled_database(server) as url:
         engine = sa.create_engine(url)
         with engine.begin() as connection:
             connection.exec_driver_sql(
