@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.models import AdapterBase, HostBase, create_all
-from tests.crm.support import dispose_memory, memory_database
+from tests.crm.database import dispose_memory, memory_database
 from tests.databases import own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")

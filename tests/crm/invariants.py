@@ -21,20 +21,9 @@ from crm_adapter.models import utcnow
 from crm_adapter.money import local_today, money_or_none
 from crm_adapter.sync.mapping import map_server
 from crm_adapter.sync.snapshot import shared_value
+from tests.crm.database import everything, file_database, memory_database, rows, state
+from tests.crm.fake_timeweb import FakeTimeweb, Page, client, cost, server, world
 from tests.crm.lives import CERTAIN, LIVES, Op, Step, live
-from tests.crm.support import (
-    FakeTimeweb,
-    Page,
-    client,
-    cost,
-    everything,
-    file_database,
-    memory_database,
-    rows,
-    server,
-    state,
-    world,
-)
 from timeweb_sdk import RateLimit, Timeweb
 from timeweb_sdk.errors import EdgeError
 from timeweb_sdk.testing import Emulator, demo_state

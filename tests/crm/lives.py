@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import sync_all
 from crm_adapter.models import TimewebServerState
 from crm_adapter.results import SyncReport
-from tests.crm.support import FakeTimeweb, Json, changed, client, cost, edit, memory_database, rows, server, state, typed, world
+from tests.crm.database import changed, edit, memory_database, rows, state, typed
+from tests.crm.fake_timeweb import FakeTimeweb, Json, client, cost, server, world
 from timeweb_sdk.errors import EdgeError, ForbiddenError, RateLimitError, ServerError
 
 Op = tuple[Any, ...]

@@ -15,7 +15,8 @@ from crm_adapter.models import HostingServer
 from crm_adapter.results import EditResult
 from crm_adapter.rows.listing import get_row
 from crm_adapter.web.bodies import explain
-from tests.crm.support import FakeTimeweb, client, rows, typed
+from tests.crm.database import rows, typed
+from tests.crm.fake_timeweb import FakeTimeweb, client
 
 Db = sessionmaker[Session]
 

@@ -14,7 +14,8 @@ from crm_adapter import runs, sync_all
 from crm_adapter.models import SyncLease
 from crm_adapter.sync import leases
 from crm_adapter.sync.accounts import claim_accounts, lease_seconds
-from tests.crm.support import changed, client, events, rows, world
+from tests.crm.database import changed, events, rows
+from tests.crm.fake_timeweb import client, world
 from tests.crm.workers import import_one, in_processes, kill_at, sync_repeatedly
 
 

@@ -33,7 +33,8 @@ from crm_adapter import FieldMap, aio, changes, import_servers, mark_paid, runs,
 from crm_adapter.errors import MappingError
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import AdapterBase, HostingServer
-from tests.crm.support import client, cost, edit, events, rows, server, state, statements, typed, world
+from tests.crm.database import edit, events, rows, state, statements, typed
+from tests.crm.fake_timeweb import client, cost, server, world
 from timeweb_sdk import AsyncTimeweb, RateLimit
 from timeweb_sdk.testing import Emulator, demo_state
 

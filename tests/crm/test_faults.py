@@ -11,21 +11,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import ensure_fresh, sync_all, totals
 from crm_adapter.models import AccountState
-from tests.crm.support import (
-    FakeTimeweb,
-    Page,
-    changed,
-    client,
-    cost,
-    counts,
-    events,
-    row,
-    rows,
-    server,
-    state,
-    sync,
-    world,
-)
+from tests.crm.database import changed, counts, events, row, rows, state, sync
+from tests.crm.fake_timeweb import FakeTimeweb, Page, client, cost, server, world
 from timeweb_sdk.errors import (
     ConnectTimeout,
     EdgeError,

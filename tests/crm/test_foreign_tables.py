@@ -21,7 +21,8 @@ from crm_adapter.models import AdapterBase, ChangeLog
 from crm_adapter.money import local_today
 from crm_adapter.rows.listing import Filters, list_rows
 from crm_adapter.web import charts
-from tests.crm.support import changed, client, events, rows, server, world
+from tests.crm.database import changed, events, rows
+from tests.crm.fake_timeweb import client, server, world
 
 Db = sessionmaker[Session]
 NARROW = FieldMap(

@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 from crm_adapter import aio, ensure_fresh, runs, sync_all
 from crm_adapter.models import AccountState, HostingServer, create_all
 from crm_adapter.unattended.background import TaskRunner
-from tests.crm.support import FakeTimeweb, client, world
+from tests.crm.fake_timeweb import FakeTimeweb, client, world
 from timeweb_sdk.errors import RateLimitError, UnauthorizedError
 
 Db = sessionmaker[Session]

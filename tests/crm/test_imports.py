@@ -9,22 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import import_servers, plan, sync_all, sync_server
 from crm_adapter.models import AccountState
-from tests.crm.support import (
-    FakeTimeweb,
-    client,
-    cost,
-    counts,
-    edit,
-    events,
-    everything,
-    row,
-    rows,
-    server,
-    state,
-    sync,
-    typed,
-    world,
-)
+from tests.crm.database import counts, edit, events, everything, row, rows, state, sync, typed
+from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
 from timeweb_sdk.errors import (
     ConnectTimeout,
     ForbiddenError,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.crm.database import dispose_memory
 from tests.crm.invariants import INVARIANTS, RECORDED, record_lives
-from tests.crm.support import dispose_memory
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,7 +18,8 @@ from crm_adapter.money import add_months, as_midnight, known_cost, local_today
 from crm_adapter.rows.listing import Filters, Row, get_row, list_rows, read_totals
 from crm_adapter.web import charts
 from crm_adapter.web.export import to_csv
-from tests.crm.support import FakeTimeweb, changed, client, cost, edit, events, rows, server, state, typed, world
+from tests.crm.database import changed, edit, events, rows, state, typed
+from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
 from timeweb_sdk.errors import ForbiddenError
 
 Db = sessionmaker[Session]

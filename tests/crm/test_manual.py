@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, changes, link, mark_paid, set_cost, sync_all, totals, unlink, update_manual
 from crm_adapter.models import HostingServer
-from tests.crm.support import FakeTimeweb, changed, client, edit, rows, server, state, typed, world
+from tests.crm.database import changed, edit, rows, state, typed
+from tests.crm.fake_timeweb import FakeTimeweb, client, server, world
 
 Db = sessionmaker[Session]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crm_adapter import get_primary_ip, map_server, parse_server_configuration
 from crm_adapter.payload import plain
-from tests.crm.support import server
+from tests.crm.fake_timeweb import server
 from timeweb_sdk.models import Server
 
 

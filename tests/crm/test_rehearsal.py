@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import plan, sync_all
-from tests.crm.support import FakeTimeweb, client, cost, counts, rows, server, typed, world
+from tests.crm.database import counts, rows, typed
+from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
 
 Db = sessionmaker[Session]
 Accounts = tuple[FakeTimeweb, FakeTimeweb]

@@ -13,23 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import import_servers, link, sync_all, totals, unlink
 from crm_adapter.money import local_today
-from tests.crm.support import (
-    FakeTimeweb,
-    Page,
-    changed,
-    client,
-    cost,
-    counts,
-    edit,
-    events,
-    row,
-    rows,
-    server,
-    state,
-    sync,
-    typed,
-    world,
-)
+from tests.crm.database import changed, counts, edit, events, row, rows, state, sync, typed
+from tests.crm.fake_timeweb import FakeTimeweb, Page, client, cost, server, world
 from timeweb_sdk.errors import (
     ConnectTimeout,
     EdgeError,

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import link, sync_all, sync_server
 from crm_adapter.models import AccountState, HostingServer
-from tests.crm.support import FakeTimeweb, client, server, typed, world
+from tests.crm.database import typed
+from tests.crm.fake_timeweb import FakeTimeweb, client, server, world
 from timeweb_sdk.errors import NotFoundError, UnauthorizedError
 
 

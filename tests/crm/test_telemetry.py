@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import sync_all, telemetry
-from tests.crm.support import client, world
+from tests.crm.fake_timeweb import client, world
 from timeweb_sdk.errors import ServerError
 
 

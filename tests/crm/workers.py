@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from crm_adapter import import_servers, sync_all
 from crm_adapter.sync import applying, store
-from tests.crm.support import FakeTimeweb, client, world
+from tests.crm.fake_timeweb import FakeTimeweb, client, world
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])

@@ -17,7 +17,7 @@ import pytest
 
 from crm_adapter.cli import main
 from crm_adapter.settings import Settings
-from tests.celery.support import until
+from tests.waiting import until
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
 TOKEN = "token-of-the-studio"

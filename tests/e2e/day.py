@@ -22,7 +22,7 @@ from crm_adapter import mark_paid, set_cost, totals, update_manual
 from crm_adapter.models import ChangeLog, HostingServer, SyncRun
 from crm_adapter.results import Totals
 from tests.celery.workers import Accounts
-from tests.crm.support import cost, server
+from tests.crm.fake_timeweb import cost, server
 from tests.notify.service import NotificationService
 from timeweb_sdk.testing import Emulator
 

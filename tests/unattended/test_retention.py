@@ -21,7 +21,8 @@ from crm_adapter.settings import SettingsError, load_settings
 from crm_adapter.unattended import retention
 from crm_adapter.unattended.jobs import Jobs
 from crm_adapter.unattended.retention import PruneReport
-from tests.crm.support import client, statements, world
+from tests.crm.database import statements
+from tests.crm.fake_timeweb import client, world
 
 Db = sessionmaker[Session]
 NOW = utcnow()

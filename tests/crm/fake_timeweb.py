@@ -1,20 +1,12 @@
-"""A Timeweb account in a dict, databases, and shorthand for reading what a sync did."""
+"""A Timeweb account in a dict, in place of the SDK's client."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, create_engine, event, select, update
-from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool, StaticPool
-
-from crm_adapter import sync_all
-from crm_adapter.models import AdapterBase, ChangeLog, EventOutbox, HostBase, HostingServer, TimewebServerState, create_all
-from crm_adapter.results import SyncReport
 from timeweb_sdk.errors import NotFoundError
 
 Json = dict[str, Any]
@@ -210,125 +202,3 @@ def world(count: int, total: float = 500, **settings: Any) -> FakeTimeweb:
 def client(fake: FakeTimeweb) -> Any:
     """The fake where a Timeweb is expected."""
     return fake
-
-
-_opened: list[Engine] = []
-
-
-def dispose_memory() -> None:
-    """Close every database in memory that was opened since the last call."""
-    while _opened:
-        _opened.pop().dispose()
-
-
-def memory_database() -> sessionmaker[Session]:
-    """An empty SQLite in memory, one connection."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    _opened.append(engine)
-    with engine.begin() as connection:
-        create_all(connection)
-    return sessionmaker(engine)
-
-
-def file_database(folder: str) -> sessionmaker[Session]:
-    """An empty SQLite in a file, for threads."""
-    engine = create_engine(f"sqlite:///{folder}/crm.sqlite3", poolclass=NullPool)
-    with engine.begin() as connection:
-        create_all(connection)
-    return sessionmaker(engine)
-
-
-def engine_of(db: sessionmaker[Session]) -> Engine:
-    bound = db.kw["bind"]
-    assert isinstance(bound, Engine)
-    return bound
-
-
-def rows(db: sessionmaker[Session], model: type[Any] = HostingServer) -> list[Json]:
-    """All host rows as dicts, by id."""
-    table = model.__table__
-    with db() as session:
-        return [dict(record) for record in session.execute(select(table).order_by(*table.primary_key)).mappings()]
-
-
-def row(db: sessionmaker[Session], timeweb_id: int) -> Json:
-    (found,) = [item for item in rows(db) if item["timeweb_id"] == timeweb_id]
-    return found
-
-
-def state(db: sessionmaker[Session], crm_id: int) -> TimewebServerState:
-    with db() as session:
-        found = session.get(TimewebServerState, crm_id)
-        assert found is not None
-        return found
-
-
-def changed(db: sessionmaker[Session], run_id: int | None = None) -> list[tuple[int, str, str | None, str | None]]:
-    """The change log: (server id, field, old, new), oldest first."""
-    with db() as session:
-        statement = select(ChangeLog).order_by(ChangeLog.id)
-        if run_id is not None:
-            statement = statement.where(ChangeLog.run_id == run_id)
-        return [(entry.server_id, entry.field, entry.old, entry.new) for entry in session.scalars(statement)]
-
-
-def events(db: sessionmaker[Session], kind: str | None = None) -> list[EventOutbox]:
-    with db() as session:
-        statement = select(EventOutbox).order_by(EventOutbox.id)
-        return list(session.scalars(statement if kind is None else statement.where(EventOutbox.kind == kind)))
-
-
-def edit(db: sessionmaker[Session], crm_id: int, **values: Any) -> None:
-    """Change a row as the host's own code would, past the adapter."""
-    with db() as session, session.begin():
-        session.execute(update(HostingServer).where(HostingServer.id == crm_id).values(**values))
-
-
-def typed(db: sessionmaker[Session], **values: Any) -> int:
-    """A row typed by hand, past the adapter."""
-    from datetime import datetime
-
-    defaults: Json = {"server_name": "old-vps", "next_payment_date": datetime(2026, 12, 1), "client_price": 900}
-    with db() as session, session.begin():
-        item = HostingServer(**(defaults | values))
-        session.add(item)
-        session.flush()
-        return item.id
-
-
-def everything(db: sessionmaker[Session]) -> str:
-    """All text of all tables, to search for what must not be there."""
-    found: list[str] = []
-    metadata: list[MetaData] = [HostBase.metadata, AdapterBase.metadata]
-    with db() as session:
-        for tables in metadata:
-            for table in tables.sorted_tables:
-                found += [str(tuple(record)) for record in session.execute(select(table))]
-    return "\n".join(found)
-
-
-@contextmanager
-def statements(db: sessionmaker[Session]) -> Iterator[list[str]]:
-    """Statements as the cursor gets them."""
-    seen: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        seen.append(statement)
-
-    engine = engine_of(db)
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-
-
-def counts(report: SyncReport) -> dict[str, int]:
-    """The counts that are not zero."""
-    data = report.to_dict()
-    names = ("created", "updated", "unchanged", "linked", "missing", "restored", "skipped", "error")
-    return {name: data[f"{name}_count"] for name in names if data[f"{name}_count"]}
-
-
-def sync(db: sessionmaker[Session], fake: FakeTimeweb, **options: Any) -> SyncReport:
-    return sync_all(db, client(fake), **options)
