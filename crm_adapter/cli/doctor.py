@@ -16,8 +16,9 @@ from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import functions, migrations
 from crm_adapter.cli.output import CommandError
-from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, NO_TOKEN, engine_of, missing_schema
+from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, engine_of, missing_schema
 from crm_adapter.configured import build_clients
+from crm_adapter.messages import NOT_CONFIGURED
 from crm_adapter.models import AccountState, EventOutbox, SyncLease
 from crm_adapter.web import labels
 from crm_adapter.web.formats import ago, count, instant
@@ -70,7 +71,7 @@ def lines(checks: list[Check]) -> list[Text]:
 
 def _timeweb(settings: Settings) -> Iterator[Check]:
     if not settings.is_configured:
-        yield Check("token", "Токен", "bad", NO_TOKEN, HOW_TO_SET_TOKEN)
+        yield Check("token", "Токен", "bad", NOT_CONFIGURED, HOW_TO_SET_TOKEN)
         return
     for name, client in build_clients(settings, Timeweb, gentle=False).items():
         with client:

@@ -14,6 +14,7 @@ from crm_adapter.cli.output import FAILED, CommandError
 from crm_adapter.configured import build_clients, open_engine
 from crm_adapter.errors import NotConfigured
 from crm_adapter.fields import INTEGRATION
+from crm_adapter.messages import NOT_CONFIGURED
 from crm_adapter.settings import Settings, SettingsError, load_settings
 from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ConfigurationError
@@ -21,9 +22,8 @@ from timeweb_sdk.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["HOW_TO_SET_TOKEN", "NO_TOKEN", "clients", "database", "engine_of", "explained", "read_settings", "settings_of"]
+__all__ = ["HOW_TO_SET_TOKEN", "clients", "database", "engine_of", "explained", "read_settings", "settings_of"]
 
-NO_TOKEN = "Timeweb API token не настроен"
 HOW_TO_SET_TOKEN = (
     "Создайте токен в панели Timeweb Cloud (раздел «API и Terraform») и задайте его переменной окружения\n"
     "    export TIMEWEB_API_TOKEN=…\n"
@@ -80,7 +80,7 @@ def missing_schema(engine: sa.Engine) -> str:
 def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
     """Account -> client, at a pace that Timeweb never punishes; read-only, because the adapter changes nothing there."""
     if not settings.is_configured:
-        raise CommandError("not_configured", NO_TOKEN, hint=HOW_TO_SET_TOKEN)
+        raise CommandError("not_configured", NOT_CONFIGURED, hint=HOW_TO_SET_TOKEN)
     with ExitStack() as stack:
         yield {name: stack.enter_context(client) for name, client in build_clients(settings, Timeweb).items()}
 
@@ -91,7 +91,7 @@ def explained() -> Generator[None]:
     try:
         yield
     except NotConfigured as error:
-        raise CommandError("not_configured", NO_TOKEN, hint=HOW_TO_SET_TOKEN) from error
+        raise CommandError("not_configured", NOT_CONFIGURED, hint=HOW_TO_SET_TOKEN) from error
     except migrations.DuplicateTimewebIds as error:
         rows = "; ".join(f"{key} — строки {', '.join(map(str, ids))}" for key, ids in error.duplicates.items())
         message = f"В таблице {error.table} повторяется timeweb_id: {rows}. Ничего не изменено."

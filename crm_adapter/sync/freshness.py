@@ -61,12 +61,12 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
     states = {
         state.account: state for state in session.scalars(select(AccountState).where(AccountState.account.in_(list(clients))))
     }
-    leases = session.execute(
+    live = session.execute(
         select(SyncLease.account, SyncLease.run_id).where(
             SyncLease.account.in_(list(clients)), SyncLease.owner.is_not(None), SyncLease.expires_ms >= db_now_ms()
         )
     )
-    held = {account: run_id for account, run_id in leases}  # noqa: C416 - a Result with keys() is no pairs to dict()
+    held = {account: run_id for account, run_id in live}  # noqa: C416 - a Result with keys() is no pairs to dict()
     due: list[str] = []
     waiting: list[Any] = []
     running: list[int | None] = []

@@ -13,8 +13,7 @@ from crm_adapter.results import EditResult
 from crm_adapter.web import forms
 from crm_adapter.web.api_crm import sync_error
 from crm_adapter.web.api_timeweb import outcome
-from crm_adapter.web.context import Hosting
-from crm_adapter.web.dependencies import Actor
+from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.formats import UNKNOWN, count
 from crm_adapter.web.live import LiveServer, list_live

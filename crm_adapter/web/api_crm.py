@@ -13,8 +13,7 @@ from crm_adapter.messages import fault_text
 from crm_adapter.results import to_plain
 from crm_adapter.rows.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
 from crm_adapter.web.bodies import NewServer, ServerEdit
-from crm_adapter.web.context import Hosting
-from crm_adapter.web.dependencies import Actor
+from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
 from crm_adapter.web.export import to_csv
 

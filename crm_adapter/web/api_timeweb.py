@@ -10,8 +10,7 @@ from fastapi import APIRouter
 from crm_adapter.messages import NOT_CONFIGURED, fault_text, sync_done
 from crm_adapter.results import SyncReport
 from crm_adapter.web.bodies import ImportBody
-from crm_adapter.web.context import Hosting
-from crm_adapter.web.dependencies import Actor
+from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
 from crm_adapter.web.live import list_live
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from crm_adapter.results import Freshness, SyncReport
     from crm_adapter.web.backend import Backend
 
-__all__ = ["Hosting"]
+__all__ = ["Actor", "Hosting"]
+
+#: Who is at work, as the host names them; goes into the change log.
+Actor = str | None
 
 #: How long a request waits for a sync that it started, in seconds; browsers and proxies give up soon after.
 SYNC_WAIT = 25.0
