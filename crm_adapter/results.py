@@ -59,7 +59,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types."""
-        return {item.name: to_plain(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        return {item.name: to_plain(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

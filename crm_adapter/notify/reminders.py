@@ -45,7 +45,7 @@ def payment_reminders(*, today: date | None, model: type[Any], fields: FieldMap 
         fresh = [record for record in records if record["dedupe_key"] not in known]
         if fresh:
             # Another worker may have claimed the same key since: the unique index decides.
-            table: Table = EventOutbox.__table__  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+            table: Table = EventOutbox.__table__  # type: ignore[assignment]
             session.execute(insert_ignore(session, table), fresh)
         kinds = [record["kind"] for record in fresh]
         return ReminderReport(kinds.count("payment_due"), kinds.count("payment_overdue"))

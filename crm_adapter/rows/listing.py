@@ -279,7 +279,7 @@ def _row(record: sa.RowMapping) -> Row:
 
 def _json_list(text: str | None) -> list[Any]:
     value: Any = json.loads(text) if text else []
-    return list(value) if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return list(value) if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _months(columns: Columns) -> sa.ColumnElement[Any]:

@@ -305,7 +305,7 @@ def _write_state(session: Session, crm_id: int, state: State, *, version: int, a
     names = (*State.__dataclass_fields__, "edit_version", "payment_anchor_day")
     record = {name: getattr(state, name) for name in State.__dataclass_fields__}
     record |= {"server_id": crm_id, "edit_version": version, "payment_anchor_day": anchor}
-    session.execute(upsert(session, TimewebServerState.__table__, key="server_id", columns=names), record)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    session.execute(upsert(session, TimewebServerState.__table__, key="server_id", columns=names), record)  # type: ignore[arg-type]
 
 
 def _log(

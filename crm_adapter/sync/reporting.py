@@ -66,7 +66,7 @@ def not_configured() -> SyncReport:
 def _status(reports: Sequence[AccountReport]) -> RunStatus:
     states = {report.status for report in reports}
     if len(states) == 1:
-        return states.pop()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return states.pop()  # type: ignore[return-value]
     return "partial"
 
 

@@ -124,7 +124,7 @@ def import_servers(
             prices = yield from _price(caller, columns, found)
             for seen in prices.seen:
                 done = yield from _import_one(columns, prices, seen, link, actor, dry_run)
-                (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
             pending = [timeweb_id for timeweb_id in pending if timeweb_id not in {values.timeweb_id for values in found}]
         calls += caller.calls
     errors += [_error(timeweb_id, faults.get(timeweb_id, Fault("not_found")).code) for timeweb_id in pending]

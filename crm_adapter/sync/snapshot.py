@@ -61,7 +61,7 @@ class State:
     @property
     def cost(self) -> Cost:
         """The cost that is known, for :func:`crm_adapter.sync.costs.resolve`."""
-        return Cost(None, self.cost_gross, self.cost_source, self.cost_stale)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        return Cost(None, self.cost_gross, self.cost_source, self.cost_stale)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
