@@ -24,6 +24,7 @@ from crm_adapter.models import HostingServer
 from crm_adapter.notify import Sink, apprise_sinks
 from crm_adapter.results import SyncReport
 from crm_adapter.settings import Settings, load_settings
+from crm_adapter.sync.freshness import ACTOR
 from crm_adapter.unattended import retention
 from timeweb_sdk import Timeweb
 
@@ -132,7 +133,7 @@ class Jobs:
 
     def _sync(self, clients: Mapping[str, Timeweb], leases: Mapping[str, str], settings: Settings) -> SyncReport:
         return functions.sync_all(
-            self._db(), clients, only_auto=True, import_new=settings.timeweb_auto_import, actor="auto",
+            self._db(), clients, only_auto=True, import_new=settings.timeweb_auto_import, actor=ACTOR,
             link_policy=settings.timeweb_link_policy, leases=leases, **self._mapping,
         )  # fmt: skip
 
