@@ -10,32 +10,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crm_adapter.errors import MappingError as MappingError
-    from crm_adapter.errors import NotConfigured as NotConfigured
-    from crm_adapter.fields import FieldMap as FieldMap
-    from crm_adapter.fields import validate_mapping as validate_mapping
-    from crm_adapter.functions import add_manual as add_manual
-    from crm_adapter.functions import changes as changes
-    from crm_adapter.functions import dispatch_events as dispatch_events
-    from crm_adapter.functions import ensure_fresh as ensure_fresh
-    from crm_adapter.functions import import_servers as import_servers
-    from crm_adapter.functions import link as link
-    from crm_adapter.functions import mark_paid as mark_paid
-    from crm_adapter.functions import payment_reminders as payment_reminders
-    from crm_adapter.functions import plan as plan
-    from crm_adapter.functions import runs as runs
-    from crm_adapter.functions import set_cost as set_cost
-    from crm_adapter.functions import sync_all as sync_all
-    from crm_adapter.functions import sync_server as sync_server
-    from crm_adapter.functions import totals as totals
-    from crm_adapter.functions import unlink as unlink
-    from crm_adapter.functions import update_manual as update_manual
+    from crm_adapter.errors import MappingError as MappingError, NotConfigured as NotConfigured
+    from crm_adapter.fields import FieldMap as FieldMap, validate_mapping as validate_mapping
+    from crm_adapter.functions import (
+        add_manual as add_manual,
+        changes as changes,
+        dispatch_events as dispatch_events,
+        ensure_fresh as ensure_fresh,
+        import_servers as import_servers,
+        link as link,
+        mark_paid as mark_paid,
+        payment_reminders as payment_reminders,
+        plan as plan,
+        runs as runs,
+        set_cost as set_cost,
+        sync_all as sync_all,
+        sync_server as sync_server,
+        totals as totals,
+        unlink as unlink,
+        update_manual as update_manual,
+    )
     from crm_adapter.models import HostingServer as HostingServer
-    from crm_adapter.service import TimewebService as TimewebService
-    from crm_adapter.service import timeweb_service as timeweb_service
-    from crm_adapter.sync.mapping import get_primary_ip as get_primary_ip
-    from crm_adapter.sync.mapping import map_server as map_server
-    from crm_adapter.sync.mapping import parse_server_configuration as parse_server_configuration
+    from crm_adapter.service import TimewebService as TimewebService, timeweb_service as timeweb_service
+    from crm_adapter.sync.mapping import (
+        get_primary_ip as get_primary_ip,
+        map_server as map_server,
+        parse_server_configuration as parse_server_configuration,
+    )
 
 _HOMES = {
     "MappingError": "errors",

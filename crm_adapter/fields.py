@@ -5,16 +5,14 @@ Ownership is data: the planner and the store look it up here and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass, fields as dataclass_fields
 from functools import lru_cache
 from typing import Any, Final
 
 from crm_adapter.errors import MappingError
 
 try:
-    from sqlalchemy import BigInteger, Enum, Integer, SmallInteger, Table
-    from sqlalchemy import inspect as sa_inspect
+    from sqlalchemy import BigInteger, Enum, Integer, SmallInteger, Table, inspect as sa_inspect
     from sqlalchemy.exc import NoInspectionAvailable
     from sqlalchemy.orm import Mapper
 

@@ -13,102 +13,42 @@ from timeweb_sdk._core.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from timeweb_sdk._core.events import Event as Event
-    from timeweb_sdk._core.model import DecodeIssue as DecodeIssue
-    from timeweb_sdk._core.model import Model as Model
-    from timeweb_sdk._core.page import AsyncPage as AsyncPage
-    from timeweb_sdk._core.page import Page as Page
+    from timeweb_sdk._core.model import DecodeIssue as DecodeIssue, Model as Model
+    from timeweb_sdk._core.page import AsyncPage as AsyncPage, Page as Page
     from timeweb_sdk._core.response import Response as Response
-    from timeweb_sdk._core.types import NOT_GIVEN as NOT_GIVEN
-    from timeweb_sdk._core.types import NotGiven as NotGiven
-    from timeweb_sdk.client import AsyncTimeweb as AsyncTimeweb
-    from timeweb_sdk.client import Timeweb as Timeweb
+    from timeweb_sdk._core.types import NOT_GIVEN as NOT_GIVEN, NotGiven as NotGiven
+    from timeweb_sdk.client import AsyncTimeweb as AsyncTimeweb, Timeweb as Timeweb
     from timeweb_sdk.errors import (
         APIError as APIError,
-    )
-    from timeweb_sdk.errors import (
         BadRequestError as BadRequestError,
-    )
-    from timeweb_sdk.errors import (
         ConfigurationError as ConfigurationError,
-    )
-    from timeweb_sdk.errors import (
         ConfirmationRequired as ConfirmationRequired,
-    )
-    from timeweb_sdk.errors import (
         ConflictError as ConflictError,
-    )
-    from timeweb_sdk.errors import (
         ConnectError as ConnectError,
-    )
-    from timeweb_sdk.errors import (
         ConnectTimeout as ConnectTimeout,
-    )
-    from timeweb_sdk.errors import (
         DeadlineExceeded as DeadlineExceeded,
-    )
-    from timeweb_sdk.errors import (
         DecodeError as DecodeError,
-    )
-    from timeweb_sdk.errors import (
         EdgeError as EdgeError,
-    )
-    from timeweb_sdk.errors import (
         ForbiddenError as ForbiddenError,
-    )
-    from timeweb_sdk.errors import (
         LockedError as LockedError,
-    )
-    from timeweb_sdk.errors import (
         NotFoundError as NotFoundError,
-    )
-    from timeweb_sdk.errors import (
         PoolTimeout as PoolTimeout,
-    )
-    from timeweb_sdk.errors import (
         ProtocolError as ProtocolError,
-    )
-    from timeweb_sdk.errors import (
         ProxyError as ProxyError,
-    )
-    from timeweb_sdk.errors import (
         RateLimitError as RateLimitError,
-    )
-    from timeweb_sdk.errors import (
         ReadError as ReadError,
-    )
-    from timeweb_sdk.errors import (
         ReadOnlyError as ReadOnlyError,
-    )
-    from timeweb_sdk.errors import (
         ReadTimeout as ReadTimeout,
-    )
-    from timeweb_sdk.errors import (
         ServerError as ServerError,
-    )
-    from timeweb_sdk.errors import (
         TimewebError as TimewebError,
-    )
-    from timeweb_sdk.errors import (
         TransportError as TransportError,
-    )
-    from timeweb_sdk.errors import (
         UnauthorizedError as UnauthorizedError,
-    )
-    from timeweb_sdk.errors import (
         WaitFailed as WaitFailed,
-    )
-    from timeweb_sdk.errors import (
         WaitTimeout as WaitTimeout,
-    )
-    from timeweb_sdk.errors import (
         WriteError as WriteError,
-    )
-    from timeweb_sdk.errors import (
         WriteTimeout as WriteTimeout,
     )
-    from timeweb_sdk.limits import Rate as Rate
-    from timeweb_sdk.limits import RateLimit as RateLimit
-    from timeweb_sdk.limits import RedisStore as RedisStore
+    from timeweb_sdk.limits import Rate as Rate, RateLimit as RateLimit, RedisStore as RedisStore
 
 __all__ = [
     "NOT_GIVEN",

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crm_adapter import functions, migrations
-from crm_adapter.cli import demo as demo_command
-from crm_adapter.cli import doctor as doctor_command
-from crm_adapter.cli import tables
+from crm_adapter.cli import demo as demo_command, doctor as doctor_command, tables
 from crm_adapter.cli.output import DONE, FAILED, USAGE, CommandError, Output
-from crm_adapter.cli.runtime import clients, engine_of, explained, read_settings, settings_of
-from crm_adapter.cli.runtime import database as open_database
+from crm_adapter.cli.runtime import clients, database as open_database, engine_of, explained, read_settings, settings_of
 from crm_adapter.fields import validate_mapping
 from crm_adapter.models import HostingServer
 from crm_adapter.money import local_today

@@ -24,12 +24,10 @@ from timeweb_sdk.errors import (
     NotFoundError,
     RateLimitError,
     ReadOnlyError,
+    ServerError as UpstreamError,
     TimewebError,
     TransportError,
     UnauthorizedError,
-)
-from timeweb_sdk.errors import (
-    ServerError as UpstreamError,
 )
 
 __all__ = ["Caller", "Fault", "Listing", "confirm_removals", "fault_of", "get_server", "identity", "list_servers", "try_call"]

@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from crm_adapter import get_primary_ip, map_server, parse_server_configuration
 from crm_adapter.payload import plain

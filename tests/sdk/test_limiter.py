@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from timeweb_sdk import ConfigurationError, Rate, RateLimit
 from timeweb_sdk._core.limiter import SLOW_FOR, Bucket, Ticket, bucket, swap_registry

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.sdk.stub_server import Behaviour, StubServer, answer
 from tests.sdk.worlds import SkippingClock, World

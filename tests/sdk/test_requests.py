@@ -14,8 +14,7 @@ from uuid import UUID
 import httpx
 import pytest
 import respx
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import Field, SecretStr
 
 from tests.sdk.stub_server import StubServer

@@ -8,8 +8,7 @@ from email.utils import formatdate
 from typing import Literal
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from timeweb_sdk import errors
 from timeweb_sdk._core.replies import retry_after

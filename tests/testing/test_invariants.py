@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from timeweb_sdk.testing import Emulator, FakeClock, Request, demo_state

@@ -18,12 +18,15 @@ from uuid import UUID
 from timeweb_sdk._core.shapes import is_array
 
 # The modules of handlers register what they handle when they are imported.
-from timeweb_sdk.testing import _addresses as _addresses
-from timeweb_sdk.testing import _disks, _servers
-from timeweb_sdk.testing import _domains as _domains
-from timeweb_sdk.testing import _keys as _keys
-from timeweb_sdk.testing import _payments as _payments
-from timeweb_sdk.testing import _projects as _projects
+from timeweb_sdk.testing import (
+    _addresses as _addresses,
+    _disks,
+    _domains as _domains,
+    _keys as _keys,
+    _payments as _payments,
+    _projects as _projects,
+    _servers,
+)
 from timeweb_sdk.testing._account import Account, State, check_state, dump
 from timeweb_sdk.testing._billing import charge, with_figures, without_figures
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings

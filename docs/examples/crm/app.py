@@ -63,8 +63,10 @@ def background_runner() -> object:
     """With a queue, background syncs are the workers' work; without one this process does them."""
     if not os.environ.get("CELERY_BROKER_URL"):
         return None
-    from crm_adapter.tasks import app as _configured  # noqa: F401 - connects the tasks to the broker
-    from crm_adapter.tasks import sync_all_accounts
+    from crm_adapter.tasks import (
+        app as _configured,  # noqa: F401 - connects the tasks to the broker
+        sync_all_accounts,
+    )
 
     return sync_all_accounts.delay
 
