@@ -1,4 +1,4 @@
-"""The text of a digest, in Russian: what is broken first, at most 20 lines and 4,096 characters."""
+"""The text of a digest, in Russian: what is broken first, at most 20 lines and 4,096 UTF-16 units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crm_adapter.results import Event
 __all__ = ["MAX_CHARACTERS", "MAX_LINES", "digest", "line"]
 
 MAX_LINES: Final = 20
-#: Telegram's limit for one message.
+#: Telegram's limit for one message, in UTF-16 units.
 MAX_CHARACTERS: Final = 4096
 _MAX_LINE: Final = 300
 
