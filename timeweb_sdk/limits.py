@@ -11,7 +11,10 @@ __all__ = ["Rate", "RateLimit", "RedisStore"]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in any window of `seconds`, as they arrive at the server."""
+    """At most `requests` in any window of `seconds`, as they arrive at the server.
+
+    Raises ConfigurationError for a rate that lets nothing through.
+    """
 
     requests: int
     seconds: float = 1.0
