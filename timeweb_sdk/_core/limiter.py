@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SLOW_FOR = 60.0
 """Seconds during which an endpoint goes at half its rate after a 429."""
 _SLOWDOWN = 2.0
-# Timers and scheduling are not exact; two requests a hair less than a window apart would be one too many.
-_MARGIN = 0.002
+MARGIN = 0.002
+"""Seconds. Timers and scheduling are not exact; two requests a hair less than a window apart would be one too many."""
 
 
 class Ticket:
@@ -47,7 +47,7 @@ class Bucket:
     """The slots of one limit. Knows no clock: every method is told the time."""
 
     def __init__(self, rate: "Rate") -> None:
-        self.window = rate.seconds + _MARGIN
+        self.window = rate.seconds + MARGIN
         self._lock = threading.Lock()
         self._free: list[float] = [float("-inf")] * rate.requests
         self._queue: deque[Ticket] = deque()

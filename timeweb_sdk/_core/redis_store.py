@@ -12,6 +12,7 @@ import uuid
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from timeweb_sdk._core.limiter import MARGIN, SLOW_FOR
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,16 +60,17 @@ elseif action == 'give_back' then
   end
 elseif action == 'block' then
   if extra > redis.call('PTTL', block) then redis.call('SET', block, 1, 'PX', math.ceil(extra)) end
-  redis.call('SET', slow, 1, 'PX', 60000)
+  redis.call('SET', slow, 1, 'PX', SLOW_FOR)
 end
 return '0'
-"""
+""".replace("SLOW_FOR", f"{SLOW_FOR * 1000:.0f}")
 
 
 class RedisStore:
     """Shares a rate limit between processes through Redis; needs the extra `timeweb-sdk[redis]`.
 
-    When Redis is away, one warning is logged and each process keeps the limit by itself until it is back.
+    When Redis is away, one warning is logged and each process keeps the limit by itself until it is back. Raises
+    ConfigurationError without the package redis, and for a URL that it cannot use.
     """
 
     def __init__(self, url: str, *, prefix: str = "timeweb_sdk") -> None:
@@ -144,7 +146,7 @@ class RedisBucket:
         self._run("block", "", max(wait, 0.001))
 
     def _run(self, action: str, member: str, extra: float = 0.0) -> float | None:
-        milliseconds = [self._rate.seconds * 1000 + 2, _LEASE * 1000, extra * 1000]
+        milliseconds = [(self._rate.seconds + MARGIN) * 1000, _LEASE * 1000, extra * 1000]
         return self._store.run(self._keys, [action, member, self._rate.requests, *milliseconds])
 
 
