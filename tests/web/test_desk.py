@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi import Depends, Header
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.web.conftest import PREFIX, Open, Section, Sit, too_wide
 
@@ -344,4 +344,59 @@ def test_a_sync_that_ends_does_not_close_a_menu(synced: Section, sit: Sit) -> No
         page.keyboard.press("Escape")
         expect(page.get_by_text("gitlab-2")).to_be_visible()
         expect(page.locator(f"#server-{number} summary")).to_be_focused()
+        desk.assert_quiet()
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the keyboard is there; a person would give up long before the limit."""
+    for _ in range(80):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not reach {target}")
+
+
+def test_every_dialog_works_by_the_keyboard_alone(synced: Section, sit: Sit) -> None:
+    synced.execute("DELETE FROM hosting_servers WHERE server_name IN ('gitlab', 'staging')")
+    with sit(synced.app()) as desk:
+        page = desk.open()
+        dialog = page.get_by_role("dialog")
+
+        importing = page.get_by_role("link", name="Импорт из Timeweb")
+        tab_to(page, importing)
+        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("heading", name="Импорт из Timeweb")).to_be_focused()
+        tick = dialog.get_by_label("gitlab")
+        tab_to(page, tick)
+        page.keyboard.press("Space")
+        expect(tick).not_to_be_checked()
+        tab_to(page, dialog.get_by_role("button", name="Импортировать отмеченные"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Импортировано: 1")).to_be_visible()
+        expect(importing).to_be_focused()
+
+        adding = page.get_by_role("link", name="Добавить сервер")
+        tab_to(page, adding)
+        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("heading", name="Добавить сервер")).to_be_focused()
+        tab_to(page, dialog.get_by_label("Сервер", exact=True))
+        page.keyboard.type("git")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Сервер добавлен")).to_be_visible()
+        expect(dialog).to_be_hidden()
+        expect(adding).to_be_focused()
+
+        line = page.locator(f"#server-{synced.id_of('git')}")
+        tab_to(page, page.get_by_label("Поиск"))
+        page.keyboard.type("git")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        tab_to(page, line.get_by_label("Действия"))
+        page.keyboard.press("Enter")
+        tab_to(page, line.get_by_role("link", name="Связать с Timeweb…"))
+        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("heading")).to_be_focused()
+        tab_to(page, dialog.get_by_role("button", name="Связать"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Сервер связан с Timeweb")).to_be_visible()
+        assert synced.query("SELECT count(*) FROM hosting_servers WHERE timeweb_id IS NULL") == [(0,)]
         desk.assert_quiet()
