@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
+from python_multipart.exceptions import FormParserError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
@@ -109,6 +110,8 @@ class PageRoute(APIRoute):
             except HTTPException as error:
                 if error.status_code != 400:
                     raise
+                return self.pages.error(request, UNREADABLE)
+            except FormParserError:  # older releases of Starlette let it pass
                 return self.pages.error(request, UNREADABLE)
             except HostingError as error:
                 return self.pages.error(request, error)

@@ -274,7 +274,9 @@ def test_a_missing_extra_names_itself(module: str, extra: str) -> None:
 def test_ctrl_c_frees_the_lease_and_is_told(account: EmulatorServer, tmp_path: Path, as_json: bool) -> None:
     assert main(["migrate"]) == 0
     account.emulator.add_fault(operation="getFinances", delay_ms=5_000, times=1)
-    command = [sys.executable, "-c", "import sys; from crm_adapter.cli import main; sys.exit(main())", "sync"]
+    # A shell starts its background jobs with SIGINT ignored, and what they start inherits that.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; import sys; from crm_adapter.cli import main; sys.exit(main())", "sync"]
     process = subprocess.Popen(
         [*command, "--json"] if as_json else command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip

@@ -70,6 +70,7 @@ def test_one_cell_is_edited_at_a_time(synced: Section, sit: Sit) -> None:
         expect(price).to_be_focused()
         expect(page.locator(".cell-form")).to_have_count(1)
         price.press("Escape")
+        expect(page.locator(f"#edit-{number}-client_price")).to_be_focused()
         page.locator(f"#edit-{number}-client_name").click()
         expect(page.get_by_label("Имя клиента")).to_be_focused()
         page.get_by_label("Поиск").focus()
