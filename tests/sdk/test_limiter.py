@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from timeweb_sdk import ConfigurationError, Rate, RateLimit
-from timeweb_sdk._core.limiter import SLOW_FOR, Bucket, Ticket, bucket, swap_registry
+from timeweb_sdk._core.limiter import SLOW_FOR, Bucket, Ticket, bucket, swap_buckets
 from timeweb_sdk._core.pacing import gates_of
 
 delays = st.floats(0.001, 3.0)
@@ -156,7 +156,7 @@ def test_threads_do_not_lose_slots() -> None:
 
 
 def test_clients_of_one_account_share_a_bucket_and_others_do_not() -> None:
-    before = swap_registry({})
+    before = swap_buckets({})
     try:
         assert bucket(("a",), Rate(20)) is bucket(("a",), Rate(20))
         assert bucket(("a",), Rate(20)) is not bucket(("b",), Rate(20))
@@ -166,7 +166,7 @@ def test_clients_of_one_account_share_a_bucket_and_others_do_not() -> None:
         assert len(gates_of(RateLimit.gentle(), ("url", "account"), "GET", "/x")) == 1
         assert gates_of(RateLimit.off(), ("url", "account"), "GET", "/x") == ()
     finally:
-        swap_registry(before)
+        swap_buckets(before)
 
 
 @pytest.mark.parametrize(("requests", "seconds"), [(0, 1.0), (-3, 1.0), (5, 0.0)])

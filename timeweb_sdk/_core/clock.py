@@ -49,9 +49,9 @@ def use(clock: Clock) -> Generator[None]:
 
     global _current
     before, _current = _current, clock
-    limits = limiter.swap_registry({})
+    limits = limiter.swap_buckets({})
     try:
         yield
     finally:
         _current = before
-        limiter.swap_registry(limits)
+        limiter.swap_buckets(limits)

@@ -101,31 +101,31 @@ class Bucket:
         self._slow_until = now + SLOW_FOR
 
 
-_Registry = dict[tuple[Any, ...], Bucket]
-_registry: _Registry = {}
-_registry_lock = threading.Lock()
+_Buckets = dict[tuple[Any, ...], Bucket]
+_buckets: _Buckets = {}
+_buckets_lock = threading.Lock()
 
 
 def bucket(key: tuple[str, ...], rate: "Rate") -> Bucket:
     """Return the bucket that everybody in this process shares under `key`."""
-    found = _registry.get((key, rate))
+    found = _buckets.get((key, rate))
     if found is None:
-        with _registry_lock:
-            found = _registry.setdefault((key, rate), Bucket(rate))
+        with _buckets_lock:
+            found = _buckets.setdefault((key, rate), Bucket(rate))
     return found
 
 
-def swap_registry(registry: _Registry) -> _Registry:
-    global _registry
-    before, _registry = _registry, registry
+def swap_buckets(buckets: _Buckets) -> _Buckets:
+    global _buckets
+    before, _buckets = _buckets, buckets
     return before
 
 
 def _after_fork() -> None:
     # Locks may have been held and slots be in use by threads that do not exist here.
-    global _registry_lock
-    _registry_lock = threading.Lock()
-    _registry.clear()
+    global _buckets_lock
+    _buckets_lock = threading.Lock()
+    _buckets.clear()
 
 
 if hasattr(os, "register_at_fork"):
