@@ -25,7 +25,8 @@ class Renderer:
     """Renders our templates, standalone or inside a template of the host that has a ``content`` block."""
 
     def __init__(self, base_template: str | Path | jinja2.Template | None) -> None:
-        loaders: list[jinja2.BaseLoader] = [jinja2.FileSystemLoader(_HERE / "templates")]
+        ours = jinja2.FileSystemLoader(_HERE / "templates")
+        loaders: list[jinja2.BaseLoader] = [ours]
         self._base: str | jinja2.Template = "hosting/standalone.html"
         self._host_globals: dict[str, Any] = {}
         if isinstance(base_template, jinja2.Template):
@@ -52,7 +53,7 @@ class Renderer:
         names: dict[str, Any] = {"labels": labels, "has_asset": has_asset, "asset_version": asset_version}
         self._environment.filters.update(filters)
         self._environment.globals.update(names)
-        for name in self._environment.list_templates(filter_func=lambda name: name.startswith("hosting/")):
+        for name in ours.list_templates():
             self._environment.get_template(name)  # compiled now, so that the first person does not wait for it
         # Drawing rows is most of what a page costs, and from one opening to the next few of them change.
         row: Any = self._environment.get_template("hosting/row.html").module

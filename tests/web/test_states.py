@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -137,10 +138,17 @@ def test_no_inline_script_or_style(synced: Section, open_client: Open) -> None:
         assert page.count("<script") == page.count('<script src="') <= 2
 
 
-def test_a_host_template_frames_the_page(synced: Section, open_client: Open, tmp_path: object) -> None:
-    from pathlib import Path
+def test_templates_of_the_host_beside_its_base_are_its_own(synced: Section, open_client: Open, tmp_path: Path) -> None:
+    """A folder of the same name, with filters that only the host's environment knows."""
+    base = tmp_path / "base.html"
+    base.write_text("<html><body>{% block content %}{% endblock %}</body></html>")
+    (tmp_path / "hosting").mkdir()
+    (tmp_path / "hosting" / "prices.html").write_text("{{ price | of_the_host }}")
+    assert "gitlab" in open_client(synced.app(base_template=base)).get(PREFIX).text
 
-    base = Path(str(tmp_path)) / "base.html"
+
+def test_a_host_template_frames_the_page(synced: Section, open_client: Open, tmp_path: Path) -> None:
+    base = tmp_path / "base.html"
     base.write_text("<html><body><nav>The CRM</nav>{% block content %}{% endblock %}</body></html>", "utf-8")
     page = open_client(synced.app(base_template=base, prefix="/deep/er/hosting")).get("/deep/er/hosting").text
     assert "<nav>The CRM</nav>" in page
