@@ -1,22 +1,36 @@
-"""What the engine asks of its drivers."""
+"""What the engine asks of its drivers.
 
-from collections.abc import Callable
+A coroutine of the engine awaits a command; that suspends all of it, and its driver gets the command, carries it out and
+resumes the coroutine with the answer.
+"""
+
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from timeweb_sdk._core.limiter import Ticket
 from timeweb_sdk._core.request import Request
-from timeweb_sdk._core.transport import Timeouts
+from timeweb_sdk._core.transport import Reply, Timeouts
+
+Answer = TypeVar("Answer")
+
+
+class _Awaitable(Generic[Answer]):
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Answer, Answer]:
+        return (yield self)
 
 
 @dataclass(slots=True)
-class Sleep:
+class Sleep(_Awaitable[None]):
     """Wait; the answer is None."""
 
     seconds: float
 
 
 @dataclass(slots=True)
-class AwaitGrant:
+class AwaitGrant(_Awaitable[bool]):
     """Wait until the ticket gets a slot, at most so many seconds; the answer is whether it got one."""
 
     ticket: Ticket
@@ -24,7 +38,7 @@ class AwaitGrant:
 
 
 @dataclass(slots=True)
-class Send:
+class Send(_Awaitable[Reply]):
     """Send the request; the answer is a Reply, or a TransportError is thrown."""
 
     request: Request
@@ -32,14 +46,14 @@ class Send:
 
 
 @dataclass(slots=True)
-class RoundTrip:
+class RoundTrip(_Awaitable[Answer]):
     """Call a function that blocks on the network for a moment; the answer is what it returns."""
 
-    function: Callable[[], object]
+    function: Callable[[], Answer]
     deadline: float
     """Until when tasks wait for it, on the monotonic clock. Threads wait for the socket's own timeouts."""
     needed: bool = False
     """Without an answer in time the call is over; else it just goes on."""
 
 
-Command = Sleep | AwaitGrant | Send | RoundTrip
+Command = Sleep | AwaitGrant | Send | RoundTrip[Any]

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Generator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from timeweb_sdk._core.clock import Clock
@@ -13,13 +13,13 @@ from timeweb_sdk._core.transport import AsyncSession, SyncSession
 from timeweb_sdk.errors import DeadlineExceeded, ReadTimeout
 
 T = TypeVar("T")
-Steps = Generator[Command, Any, T]
+Steps = Coroutine[Command, Any, T]
 
 
 def drive(steps: Steps[T], session: SyncSession, clock: Clock) -> T:
     """Carry out the steps in this thread."""
     try:
-        command = next(steps)
+        command = steps.send(None)
         while True:
             try:
                 result = _obey(command, session, clock)
@@ -46,7 +46,7 @@ def _obey(command: Command, session: SyncSession, clock: Clock) -> Any:
 async def adrive(steps: Steps[T], session: AsyncSession, clock: Clock) -> T:
     """Carry out the steps in this task."""
     try:
-        command = next(steps)
+        command = steps.send(None)
         while True:
             try:
                 result = await _aobey(command, session, clock)
@@ -72,7 +72,7 @@ async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
     return await _around(command, clock)
 
 
-async def _around(trip: RoundTrip, clock: Clock) -> Any:
+async def _around(trip: RoundTrip[Any], clock: Clock) -> Any:
     try:
         async with asyncio.timeout(trip.deadline - clock.monotonic()):
             return await asyncio.to_thread(trip.function)

@@ -1,11 +1,10 @@
 """One call from beginning to end, without IO.
 
-`perform` is a generator: it yields what is to be done (wait, send, ask Redis), is given the result or has the error
-thrown into it, and returns the response. The drivers carry that out, with threads or with tasks.
+`perform` is a coroutine that awaits commands alone: what is to be done (wait, send, ask Redis). It is given the result,
+or has the error thrown into it, and returns the response. The drivers carry the commands out, with threads or with tasks.
 """
 
 import logging
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from pydantic import SecretStr
 
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.clock import Clock
-from timeweb_sdk._core.commands import Command, Send, Sleep
+from timeweb_sdk._core.commands import Send, Sleep
 from timeweb_sdk._core.decode import Decoded
 from timeweb_sdk._core.events import Event, Kind, emit
 from timeweb_sdk._core.options import Options
@@ -50,12 +49,12 @@ class Execution:
     """An earlier attempt may have been carried out."""
 
 
-def perform(run: Execution) -> Generator[Command, Any, Response[Any]]:
+async def perform(run: Execution) -> Response[Any]:
     """Carry out a call; raises the errors of timeweb_sdk.errors, each knowing its operation, attempts and delivery."""
     try:
         _check_allowed(run)
         request = build(run.call)
-        return (yield from _repeat(run, request, Pace(run.clock, run.options.total_timeout)))
+        return await _repeat(run, request, Pace(run.clock, run.options.total_timeout))
     except TimewebError as error:
         error.operation = run.call.operation.id
         error.attempts = run.attempt
@@ -70,13 +69,13 @@ def _check_allowed(run: Execution) -> None:
         raise ReadOnlyError(f"this client is read-only and {operation.method} {operation.path} may change something")
 
 
-def _repeat(run: Execution, request: Request, pace: Pace) -> Generator[Command, Any, Response[Any]]:
+async def _repeat(run: Execution, request: Request, pace: Pace) -> Response[Any]:
     while True:
         permit = Permit(run.gates, pace)
-        yield from permit.acquire()
+        await permit.acquire()
         failure: TransportError | APIError
         try:
-            reply: Reply = yield from _send(run, request, pace, permit)
+            reply = await _send(run, request, pace, permit)
             decoded = interpret(run.call, reply, strict=run.options.strict, token=run.token, now=run.clock.time())
         except (TransportError, APIError) as error:
             failure = error
@@ -86,7 +85,7 @@ def _repeat(run: Execution, request: Request, pace: Pace) -> Generator[Command, 
         if run.may_be_done and request.method == "DELETE" and isinstance(failure, NotFoundError):
             return _response(run, failure.status_code, {}, Decoded(None, response_id=failure.response_id), pace)
         run.may_be_done |= _leaves_doubt(failure)
-        yield from _wait_to_repeat(run, request, failure, pace)
+        await _wait_to_repeat(run, request, failure, pace)
 
 
 def _leaves_doubt(failure: TransportError | APIError) -> bool:
@@ -95,7 +94,7 @@ def _leaves_doubt(failure: TransportError | APIError) -> bool:
     return failure.delivery == "unknown" or lost_by_proxy
 
 
-def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Generator[Command, Any, Reply]:
+async def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Reply:
     """Send once, and free the slots whatever comes of it."""
     run.attempt += 1
     run.delivery = "unknown"
@@ -104,13 +103,13 @@ def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Gener
     timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), min(run.options.timeout, left), pace.deadline)
     _tell(run, request, "request")
     try:
-        reply: Reply = yield Send(request, timeouts)
+        reply = await Send(request, timeouts)
     except TransportError as error:
         _log_attempt(run, request, type(error).__name__, run.clock.monotonic() - began)
         _tell(run, request, "response", error=type(error).__name__, elapsed=run.clock.monotonic() - began)
         raise
     finally:
-        yield from permit.settle()
+        await permit.settle()
     run.delivery = "answered"
     elapsed = run.clock.monotonic() - began
     _log_attempt(run, request, reply.status, elapsed)
@@ -118,9 +117,7 @@ def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Gener
     return reply
 
 
-def _wait_to_repeat(
-    run: Execution, request: Request, failure: TransportError | APIError, pace: Pace
-) -> Generator[Command, Any, None]:
+async def _wait_to_repeat(run: Execution, request: Request, failure: TransportError | APIError, pace: Pace) -> None:
     """Wait until the request may be sent again; raises the failure if it may not, DeadlineExceeded if not in time."""
     # tenacity is loaded when something fails for the first time, not with the library.
     from timeweb_sdk._core.retry import Again, TooLate, asked_wait, decide, slows_down
@@ -137,11 +134,11 @@ def _wait_to_repeat(
     )
     if run.gates and slows_down(failure):
         wait = asked_wait(failure) if decision is None else decision.wait
-        yield from run.gates[0].penalise(run.clock.monotonic(), wait, pace.deadline)
+        await run.gates[0].penalise(run.clock.monotonic(), wait, pace.deadline)
     if isinstance(decision, Again):
         _tell(run, request, "retry", error=type(failure).__name__, wait=decision.wait)
         pace.waited += decision.wait
-        yield Sleep(decision.wait)
+        await Sleep(decision.wait)
     elif isinstance(decision, TooLate):
         raise DeadlineExceeded(
             f"{failure.message}; the wait of {decision.wait:.1f} s before the next attempt passes "
