@@ -57,7 +57,12 @@ class TimewebError(Exception):
         self.attempts = attempts
         """How many requests were sent, or begun."""
         self.delivery: Delivery = delivery
-        """What is known about the last request: "not_sent", "unknown" or "answered"."""
+        """What is known about the requests of this call: "not_sent", "answered" (all by the API itself) or "unknown".
+
+        The strongest doubt of all attempts wins. The word of an edge proves nothing: it leaves "unknown".
+        """
+        self.may_be_done = False
+        """Whether the call may have had its effect all the same: look before you repeat it. Never for a GET."""
         # In __dict__, where the default pickling and copying of exceptions finds them.
         self.__dict__.update(details)
 
@@ -175,7 +180,7 @@ class APIError(TimewebError):
     response_id: str | None = None
     """The API's id of the reply, which its support asks for."""
     from_edge: bool = False
-    """The reply did not come from the API itself but from something before it: a proxy, a protection service."""
+    """The reply is not in the API's own form: it may come from something before it, a proxy or a protection service."""
     retry_after: float | None = None
     """Seconds that the reply asked to wait."""
     details: Any = None

@@ -56,10 +56,17 @@ def html(status: int, headers: dict[str, str] | None = None) -> Behaviour:
     return answer(status, b"<html><body>edge</body></html>", kind="text/html", headers=headers)
 
 
-def error(status: int, code: str = "some_code", message: Any = "what happened", **more: Any) -> Behaviour:
+def error(
+    status: int,
+    code: str = "some_code",
+    message: Any = "what happened",
+    *,
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> Behaviour:
     """The API's own error envelope."""
     body = {"status_code": status, "error_code": code, "message": message, "response_id": "r-1", **more}
-    return answer(status, body)
+    return answer(status, body, headers=headers)
 
 
 def hang_up(connection: socket.socket) -> None:

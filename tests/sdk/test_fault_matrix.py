@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ def canonical(status: int, kind: type[errors.APIError], repeated: str = "none") 
 
 
 def edge(behaviour: Behaviour, status: int, kind: type[errors.APIError] = errors.EdgeError, repeated: str = "safe") -> Fault:
-    return Fault(behaviour, kind, "answered", repeated, status, from_edge=True)
+    """Whatever an edge says, the request may have had its effect."""
+    return Fault(behaviour, kind, "unknown", repeated, status, from_edge=True)
 
 
 FAULTS = {
@@ -54,13 +56,21 @@ FAULTS = {
     "redirect": edge(answer(302, headers={"Location": "http://127.0.0.1:1/elsewhere"}), 302),
     "html 502": edge(html(502), 502, errors.ServerError),
     "html 503": edge(html(503), 503, errors.ServerError),
-    "html 503 with wait": Fault(html(503, {"Retry-After": "3"}), errors.ServerError, "answered", "all", 503, True, 3),
-    "empty 401": edge(answer(401), 401, errors.UnauthorizedError, "none"),
+    "html 503 with wait": Fault(html(503, {"Retry-After": "3"}), errors.ServerError, "unknown", "safe", 503, True, 3),
+    # So the API itself refuses a wrong token.
+    "empty 401": Fault(answer(401), errors.UnauthorizedError, "answered", "none", 401, from_edge=True),
+    "html 401": edge(html(401), 401, errors.UnauthorizedError, "none"),
     "html 403": edge(html(403), 403, errors.ForbiddenError, "none"),
-    "html 429": edge(html(429), 429, errors.RateLimitError, "all"),
+    "html 429": edge(html(429), 429, errors.RateLimitError),
+    "empty 429 with wait": Fault(
+        answer(429, headers={"Retry-After": "7"}), errors.RateLimitError, "unknown", "safe", 429, True, 7
+    ),
     "429": canonical(429, errors.RateLimitError, "all"),
-    "429 with wait": Fault(answer(429, headers={"Retry-After": "7"}), errors.RateLimitError, "answered", "all", 429, True, 7),
+    "429 with wait": Fault(
+        error(429, headers={"Retry-After": "7"}), errors.RateLimitError, "answered", "all", 429, from_edge=False, least_wait=7
+    ),
     "503": canonical(503, errors.ServerError, "all"),
+    "json 503 without code": edge(answer(503, {"message": "try later"}), 503, errors.ServerError),
     "500": canonical(500, errors.ServerError, "safe"),
     "400": canonical(400, errors.BadRequestError),
     "401": canonical(401, errors.UnauthorizedError),
@@ -86,6 +96,7 @@ def test_fault(name: str, method: str, world: World, server: StubServer, clock: 
     assert type(raised) is fault.error
     assert len(server.arrivals) == raised.attempts == expected
     assert (raised.delivery, raised.operation) == (fault.delivery, f"{method} /api/v1/things/1")
+    assert raised.may_be_done is (method != "GET" and (fault.delivery == "unknown" or name == "500"))
     assert len(clock.slept) >= expected - 1
     assert sum(clock.slept) >= fault.least_wait * (expected - 1)
     if isinstance(raised, errors.APIError):
@@ -233,3 +244,42 @@ def test_a_broken_record_of_tls_is_a_broken_connection(asynchronous: bool, clock
         World(asynchronous, "httpx").run(lambda tw: tw.servers.get(1), http_client=client, max_retries=2)
     assert caught.value.delivery == "unknown"
     assert len(asked) == 3
+
+
+def test_the_strongest_doubt_of_all_attempts_wins(world: World, server: StubServer, clock: SkippingClock) -> None:
+    """The server takes a deletion and dies: that nobody answers the repetitions does not undo it."""
+
+    def die(connection: socket.socket) -> None:
+        server.close()
+
+    server.play(die)
+    with pytest.raises(errors.ConnectError) as caught:
+        world.run(lambda tw: tw.servers.delete(7), base_url=server.url, max_retries=2)
+    assert len(server.arrivals) == 1
+    assert (caught.value.attempts, caught.value.delivery, caught.value.may_be_done) == (3, "unknown", True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "delivery", "may_be_done"),
+    [
+        (stub.hang_up, error(409), "unknown", True),
+        (html(502), error(409), "unknown", True),
+        (error(500), error(409), "answered", True),
+        (error(503), error(409), "answered", False),
+        (error(429), html(403), "unknown", True),
+    ],
+)
+def test_doubt_is_not_settled_by_a_later_answer(
+    first: Behaviour, second: Behaviour, delivery: str, may_be_done: bool, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(first, second)
+    with pytest.raises(errors.APIError) as caught:
+        World(False, "httpx").run(lambda tw: tw.request("PUT", "/x"), base_url=server.url)
+    assert (caught.value.attempts, caught.value.delivery, caught.value.may_be_done) == (2, delivery, may_be_done)
+
+
+def test_a_deadline_over_the_waiting_keeps_the_doubt(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(stub.hang_up, error(429, headers={"Retry-After": "3600"}))
+    with pytest.raises(errors.DeadlineExceeded) as caught:
+        world.run(lambda tw: tw.request("PUT", "/x"), base_url=server.url)
+    assert (caught.value.delivery, caught.value.may_be_done) == ("unknown", True)

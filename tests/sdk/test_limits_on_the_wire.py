@@ -96,7 +96,7 @@ def test_retry_after_may_be_a_date(world: World, server: StubServer, clock: Skip
 
 
 def test_a_wait_that_passes_the_deadline_ends_the_call_at_once(world: World, server: StubServer, clock: SkippingClock) -> None:
-    server.play(answer(429, headers={"Retry-After": "3600"}))
+    server.play(error(429, headers={"Retry-After": "3600"}))
     with pytest.raises(DeadlineExceeded, match=r"3600\.0 s") as caught:
         world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url)
     assert caught.value.asked == 3600

@@ -25,8 +25,10 @@ from timeweb_sdk._core.types import Delivery
 from timeweb_sdk.errors import (
     APIError,
     DeadlineExceeded,
+    DecodeError,
     NotFoundError,
     ReadOnlyError,
+    ServerError,
     TimewebError,
     TransportError,
 )
@@ -45,8 +47,11 @@ class Execution:
     token: SecretStr
     attempt: int = 0
     delivery: Delivery = "not_sent"
+    """Of all attempts so far, that of the one in the strongest doubt."""
     may_be_done: bool = False
-    """An earlier attempt may have been carried out."""
+    """An attempt may have had its effect."""
+    is_lost: bool = False
+    """An attempt got no answer of the API: if its object is gone now, it was the one that deleted it."""
 
 
 async def perform(run: Execution) -> Response[Any]:
@@ -58,9 +63,23 @@ async def perform(run: Execution) -> Response[Any]:
     except TimewebError as error:
         error.operation = run.call.operation.id
         error.attempts = run.attempt
-        if isinstance(error, DeadlineExceeded):
-            error.delivery = run.delivery
+        _add_up(run, error)
+        error.delivery, error.may_be_done = run.delivery, run.may_be_done
         raise
+
+
+_DOUBT: tuple[Delivery, ...] = ("not_sent", "answered", "unknown")
+
+
+def _add_up(run: Execution, error: TimewebError) -> None:
+    """Add what is known of one attempt to what is known of the call: the strongest doubt wins."""
+    run.delivery = max(run.delivery, error.delivery, key=_DOUBT.index)
+    # The API's 503 is a refusal; its other errors may strike after the deed, and what cannot be decoded is done.
+    is_fault = isinstance(error, ServerError) and error.status_code != 503
+    in_doubt = error.delivery == "unknown" or is_fault or isinstance(error, DecodeError)
+    run.may_be_done |= in_doubt and run.call.operation.method not in ("GET", "HEAD", "OPTIONS")
+    lost_by_proxy = isinstance(error, APIError) and error.from_edge and error.status_code >= 500
+    run.is_lost |= (error.delivery == "unknown" and not isinstance(error, APIError)) or lost_by_proxy
 
 
 def _check_allowed(run: Execution) -> None:
@@ -81,23 +100,15 @@ async def _repeat(run: Execution, request: Request, pace: Pace) -> Response[Any]
             failure = error
         else:
             return _response(run, reply.status, reply.headers, decoded, pace)
-        run.delivery = failure.delivery
-        if run.may_be_done and request.method == "DELETE" and isinstance(failure, NotFoundError):
+        if run.is_lost and request.method == "DELETE" and isinstance(failure, NotFoundError):
             return _response(run, failure.status_code, {}, Decoded(None, response_id=failure.response_id), pace)
-        run.may_be_done |= _leaves_doubt(failure)
+        _add_up(run, failure)
         await _wait_to_repeat(run, request, failure, pace)
-
-
-def _leaves_doubt(failure: TransportError | APIError) -> bool:
-    """Whether the request may have been carried out: no reply came, or a proxy lost it."""
-    lost_by_proxy = isinstance(failure, APIError) and failure.from_edge and failure.status_code >= 500
-    return failure.delivery == "unknown" or lost_by_proxy
 
 
 async def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Reply:
     """Send once, and free the slots whatever comes of it."""
     run.attempt += 1
-    run.delivery = "unknown"
     began = run.clock.monotonic()
     left = max(pace.deadline - began, 0.001)
     timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), min(run.options.timeout, left), pace.deadline)
@@ -110,7 +121,6 @@ async def _send(run: Execution, request: Request, pace: Pace, permit: Permit) ->
         raise
     finally:
         await permit.settle()
-    run.delivery = "answered"
     elapsed = run.clock.monotonic() - began
     _log_attempt(run, request, reply.status, elapsed)
     _tell(run, request, "response", status_code=reply.status, elapsed=elapsed)

@@ -85,7 +85,9 @@ def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] =
     with suppress(RecursionError):  # an object nested without end tells nobody anything
         messages = _messages(body.get("message"), hide)
         details = redact("", {key: value for key, value in body.items() if key not in _ENVELOPE}, hide)
-    error = kind(_summary(reply, code, messages), delivery="answered")
+    # Whatever an edge says, the request may have passed it. An empty 401 is the API's: so it refuses a wrong token.
+    is_own = canonical or (reply.status == 401 and not reply.content.strip())
+    error = kind(_summary(reply, code, messages), delivery="answered" if is_own else "unknown")
     error.status_code = reply.status
     error.error_code = code
     error.messages = messages
@@ -115,7 +117,7 @@ def _kind_of(reply: Reply) -> str:
 
 
 def _edge(reply: Reply, what: str, now: float) -> EdgeError:
-    error = EdgeError(f"{reply.status} with {what}: it does not come from the API", delivery="answered")
+    error = EdgeError(f"{reply.status} with {what}: it does not come from the API", delivery="unknown")
     error.status_code = reply.status
     error.from_edge = True
     error.retry_after = retry_after(reply.headers, now)

@@ -28,23 +28,23 @@ class Outcome:
     status: int | None = None
     from_edge: bool = False
     """The reply is not the API's own."""
-    retry_after: float | None = None
 
 
 def outcome_of(error: TimewebError) -> Outcome:
     if isinstance(error, APIError):
-        return Outcome(error.delivery, error.status_code, error.from_edge, error.retry_after)
+        return Outcome(error.delivery, error.status_code, error.from_edge)
     return Outcome(error.delivery)
 
 
 def may_repeat(retry: Literal["safe", "unsent"], outcome: Outcome) -> bool:
     """Tell whether a request may be sent again; `retry` is "safe" for GET, PUT and DELETE, "unsent" for POST and PATCH."""
-    if outcome.delivery == "not_sent" or outcome.status == 429:
+    if outcome.delivery == "not_sent":
         return True
     if retry == "unsent":
-        # The API's own 503 says that nothing was done; a proxy's page says nothing about what lies behind it.
-        return outcome.status == 503 and (not outcome.from_edge or outcome.retry_after is not None)
-    if outcome.status is None or outcome.status >= 500:
+        # The API's own refusal says that nothing was done. What an edge says, in any status and with any wait, says
+        # nothing about what lies behind it: Varnish asks to come back in 5 s after the effect as well.
+        return outcome.status in _SLOW_DOWN and not outcome.from_edge
+    if outcome.status is None or outcome.status == 429 or outcome.status >= 500:
         return True
     return outcome.from_edge and outcome.status not in (401, 403)
 
