@@ -20,7 +20,7 @@ DIST = Path("dist")
 # What builds the published files, and nox itself: pinned by hash.
 TOOLS = ".github/tools.txt"
 # Clients that are not ours have a session of their own: they need other versions of everything.
-PYTEST = ("pytest", "--numprocesses=logical", "--dist=worksteal", "--ignore=tests/testing/foreign")
+PYTEST = ("pytest", "--numprocesses=logical", "--dist=worksteal", "--ignore=tests/emulator/foreign")
 TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py", ".github/regenerate.py")
 
 
@@ -111,14 +111,14 @@ def bench(session: nox.Session) -> None:
 def foreign(session: nox.Session) -> None:
     """Let two clients that are not ours (twc-cli, timeweb-cloud) and a fuzzer work against the emulator."""
     install(session, "tests", extras="testing")
-    session.run("pytest", "tests/testing/foreign", *session.posargs, env=foreign_python(session, "schemathesis"))
+    session.run("pytest", "tests/emulator/foreign", *session.posargs, env=foreign_python(session, "schemathesis"))
 
 
 @nox.session
 def rabbitmq(session: nox.Session) -> None:
     """Run the Celery tests with RabbitMQ as the broker."""
     install(session, "tests", extras=ALL_EXTRAS)
-    session.run("pytest", "tests/celery", *session.posargs, env={"TIMEWEB_TESTS_BROKER": "rabbitmq"})
+    session.run("pytest", "tests/crm/celery", *session.posargs, env={"TIMEWEB_TESTS_BROKER": "rabbitmq"})
 
 
 @nox.session(venv_backend="uv")

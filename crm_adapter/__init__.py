@@ -10,9 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crm_adapter.errors import MappingError as MappingError, NotConfigured as NotConfigured
-    from crm_adapter.fields import FieldMap as FieldMap, validate_mapping as validate_mapping
-    from crm_adapter.functions import (
+    from crm_adapter.blocking import (
         add_manual as add_manual,
         changes as changes,
         dispatch_events as dispatch_events,
@@ -30,7 +28,9 @@ if TYPE_CHECKING:
         unlink as unlink,
         update_manual as update_manual,
     )
-    from crm_adapter.models import HostingServer as HostingServer
+    from crm_adapter.db.columns import FieldMap as FieldMap, validate_mapping as validate_mapping
+    from crm_adapter.db.tables import HostingServer as HostingServer
+    from crm_adapter.errors import MappingError as MappingError, NotConfigured as NotConfigured
     from crm_adapter.service import TimewebService as TimewebService, timeweb_service as timeweb_service
     from crm_adapter.sync.mapping import (
         get_primary_ip as get_primary_ip,
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "MappingError": "errors",
     "NotConfigured": "errors",
-    "FieldMap": "fields",
-    "validate_mapping": "fields",
+    "FieldMap": "db.columns",
+    "validate_mapping": "db.columns",
     "map_server": "sync.mapping",
     "parse_server_configuration": "sync.mapping",
     "get_primary_ip": "sync.mapping",
-    "HostingServer": "models",
+    "HostingServer": "db.tables",
     "TimewebService": "service",
     "timeweb_service": "service",
 } | dict.fromkeys(
@@ -54,7 +54,7 @@ _HOMES = {
         "add_manual", "changes", "dispatch_events", "ensure_fresh", "import_servers", "link", "mark_paid", "payment_reminders",
         "plan", "runs", "set_cost", "sync_all", "sync_server", "totals", "unlink", "update_manual",
     ),
-    "functions",
+    "blocking",
 )  # fmt: skip
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

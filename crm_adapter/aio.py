@@ -12,16 +12,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from crm_adapter import flows
-from crm_adapter.fields import FieldMap
-from crm_adapter.flow import clients_of, drive_async
-from crm_adapter.models import HostingServer
+from crm_adapter.db.columns import FieldMap
+from crm_adapter.db.tables import HostingServer
 from crm_adapter.results import (
     Change,
     DispatchReport,
     EditResult,
-    Event,
     Freshness,
     ImportResult,
+    OutboxEvent,
     ReminderReport,
     RunInfo,
     ServerSyncResult,
@@ -29,6 +28,7 @@ from crm_adapter.results import (
     SyncReport,
     Totals,
 )
+from crm_adapter.steps import clients_of, drive_async
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LinkPolicy = Literal["ip", "suggest", "off"]
 Runner = Callable[[Mapping[str, str]], object]
-Sink = Callable[[str, str, Sequence[Event]], object]
+Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
 
 
 async def sync_all(
@@ -67,7 +67,7 @@ async def sync_all(
     return await drive_async(
         flows.sync_all(
             clients, only_auto=only_auto, import_new=import_new, actor=actor, dry_run=dry_run, link_policy=link_policy,
-            handed=leases, on_progress=on_progress, model=model, fields=fields,
+            claimed=leases, on_progress=on_progress, model=model, fields=fields,
         ),
         db, clients,
     )  # fmt: skip
@@ -142,17 +142,17 @@ async def ensure_fresh(
     The leases are claimed here and handed to ``runner`` as a mapping account -> owner (plain JSON, so a Celery task's
     ``.delay`` will do), which must call ``sync_all(..., leases=...)``.  The default runner is a task on this loop.
     """
-    from crm_adapter.unattended.background import TaskRunner
+    from crm_adapter.jobs.background import TaskRunner
 
     clients = clients_of(timeweb)
     start = await drive_async(flows.ensure_fresh(clients, max_age=max_age), db, clients)
     if start.freshness.status == "started":
         try:
-            started = (runner or TaskRunner(db, timeweb, model=model, fields=fields))(start.handed)
+            started = (runner or TaskRunner(db, timeweb, model=model, fields=fields))(start.leases)
             if inspect.isawaitable(started):
                 await started
         except BaseException:
-            await drive_async(flows.give_back(start.handed), db, clients)
+            await drive_async(flows.give_back(start.leases), db, clients)
             raise
     return start.freshness
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from timeweb_sdk.errors import ConfigurationError
 
-__all__ = ["MappingError", "NotConfigured"]
-
 
 class MappingError(ConfigurationError):
-    """The host's mapped class and the :class:`~crm_adapter.fields.FieldMap` do not fit; ``problems`` lists everything."""
+    """The host's mapped class and the :class:`~crm_adapter.db.columns.FieldMap` do not fit; ``problems`` lists everything."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems

@@ -10,21 +10,6 @@ from zoneinfo import ZoneInfo
 
 from crm_adapter.payload import as_decimal
 
-__all__ = [
-    "MONTHS",
-    "add_months",
-    "as_midnight",
-    "exact_or_none",
-    "known_cost",
-    "local_today",
-    "margin",
-    "money_or_none",
-    "monthly_income",
-    "next_payment",
-    "percent",
-    "to_money",
-]
-
 #: Months of a payment period.
 MONTHS: Final = {"monthly": 1, "quarterly": 3, "yearly": 12}
 _CENT: Final = Decimal("0.01")

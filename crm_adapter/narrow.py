@@ -7,8 +7,6 @@ from typing import Any
 
 from typing_extensions import TypeIs
 
-__all__ = ["is_dict", "is_list", "is_mapping", "is_series"]
-
 
 def is_dict(value: object) -> TypeIs[dict[str, Any]]:
     """A dict; keys of JSON are strings."""

@@ -18,8 +18,6 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from crm_adapter.narrow import is_dict, is_list, is_mapping, is_series
 
-__all__ = ["as_bool", "as_decimal", "as_dict", "as_dicts", "as_int", "as_text", "plain", "stable"]
-
 _SECRET_KEY: Final = re.compile(
     r"pass(wd|word|phrase|code)?s?($|[_\-])|(^|[_\-])pass|secret|token|cloud[_\-]?init|user[_\-]?data|private[_\-]?key"
     r"|(api|access|cert|license|secret|ssh|auth)[_\-]?keys?$|credential|kubeconfig|authorization",

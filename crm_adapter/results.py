@@ -10,30 +10,6 @@ from typing import Any, Literal
 
 from crm_adapter.narrow import is_mapping, is_series
 
-__all__ = [
-    "AccountReport",
-    "Change",
-    "DispatchReport",
-    "EditResult",
-    "Event",
-    "Freshness",
-    "HostingValues",
-    "ImportResult",
-    "ImportedServer",
-    "ItemError",
-    "PlannedServer",
-    "ReminderReport",
-    "RunInfo",
-    "ServerError",
-    "ServerSyncResult",
-    "SyncPlan",
-    "SyncReport",
-    "SyncedServer",
-    "Totals",
-    "Warning_",
-    "to_plain",
-]
-
 RunStatus = Literal["success", "partial", "failed", "skipped", "running"]
 
 
@@ -97,7 +73,7 @@ class SyncedServer(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class ServerError(Result):
+class ServerProblem(Result):
     """One server that sync could not handle; the rest of the run went on."""
 
     server_id: int | None
@@ -107,7 +83,7 @@ class ServerError(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Warning_(Result):
+class ReportWarning(Result):
     """Something to look at that is no error."""
 
     code: str
@@ -148,8 +124,8 @@ class SyncReport(Result):
     api_calls: int = 0
     created: tuple[SyncedServer, ...] = ()
     updated: tuple[SyncedServer, ...] = ()
-    errors: tuple[ServerError, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    errors: tuple[ServerProblem, ...] = ()
+    warnings: tuple[ReportWarning, ...] = ()
     linked: tuple[SyncedServer, ...] = ()
     removed: tuple[SyncedServer, ...] = ()
     accounts: tuple[AccountReport, ...] = ()
@@ -181,7 +157,7 @@ class ImportResult(Result):
 
     imported: tuple[ImportedServer, ...] = ()
     errors: tuple[ItemError, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    warnings: tuple[ReportWarning, ...] = ()
     api_calls: int = 0
     dry_run: bool = False
 
@@ -335,7 +311,7 @@ class Totals(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Event(Result):
+class OutboxEvent(Result):
     """One event of the outbox, as a sink gets it."""
 
     id: int

@@ -17,8 +17,6 @@ from crm_adapter.sync.mapping import get_primary_ip, parse_server_configuration
 if TYPE_CHECKING:
     from timeweb_sdk import AsyncTimeweb
 
-__all__ = ["TimewebService", "timeweb_service"]
-
 
 class TimewebService:
     """Reads one account.  Dicts are the API's, without ``root_pass``, ``vnc_pass``, ``cloud_init`` and other secrets."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crm_adapter import functions, migrations
+from crm_adapter import blocking, migrations
 from crm_adapter.cli import demo as demo_command, doctor as doctor_command, tables
 from crm_adapter.cli.output import DONE, FAILED, USAGE, CommandError, Output
 from crm_adapter.cli.runtime import clients, database as open_database, engine_of, explained, read_settings, settings_of
-from crm_adapter.fields import validate_mapping
-from crm_adapter.models import HostingServer
+from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.tables import HostingServer
 from crm_adapter.money import local_today
 from crm_adapter.results import SyncReport
-from crm_adapter.rows.listing import Filters, list_rows
-from crm_adapter.web.formats import count
+from crm_adapter.servers.listing import Filters, list_rows
+from crm_adapter.text.formats import count
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from crm_adapter.settings import Settings
     from timeweb_sdk import Timeweb
-
-__all__ = ["app", "run"]
 
 _INTERRUPTED = 130
 
@@ -119,7 +117,7 @@ def plan(all_rows: AllRows = False, no_import: NoImport = False, database: Datab
     """Показать, что сделала бы синхронизация, ничего не записывая."""
     output, settings = Output(as_json=as_json), settings_of(database)
     with _open(settings) as (db, timeweb), output.progress("Запрос к Timeweb"):
-        planned = functions.plan(
+        planned = blocking.plan(
             db,
             timeweb,
             only_auto=not all_rows,
@@ -147,7 +145,7 @@ def sync(
     with _open(settings) as (db, timeweb), output.progress("Синхронизация с Timeweb") as progress:
 
         def start(leases: Mapping[str, str] | None = None) -> SyncReport:
-            return functions.sync_all(
+            return blocking.sync_all(
                 db, timeweb, only_auto=not all_rows, import_new=_import_new(settings, no_import), actor="cli",
                 link_policy=settings.timeweb_link_policy, leases=leases, on_progress=progress,
             )  # fmt: skip
@@ -160,7 +158,7 @@ def sync(
 def _when_stale(db: Any, timeweb: Any, seconds: int, start: Any) -> dict[str, Any]:
     """Sync in this process when ``ensure_fresh`` says so; else a report of zeros that tells why not."""
     reports: list[SyncReport] = []
-    freshness = functions.ensure_fresh(db, timeweb, max_age=seconds, runner=lambda leases: reports.append(start(leases)))
+    freshness = blocking.ensure_fresh(db, timeweb, max_age=seconds, runner=lambda leases: reports.append(start(leases)))
     report = reports[0] if reports else SyncReport(None, "running" if freshness.status == "running" else "skipped")
     return {**report.to_dict(), "freshness": freshness.status}
 
@@ -175,7 +173,7 @@ def import_(
     """Импортировать серверы Timeweb по ID."""
     output, settings = Output(as_json=as_json), settings_of(database)
     with _open(settings) as (db, timeweb), output.progress("Импорт из Timeweb"):
-        result = functions.import_servers(
+        result = blocking.import_servers(
             db, timeweb, server_ids, link=settings.timeweb_link_policy, actor="cli", dry_run=dry_run
         )
     lines = [f"{item.server_id}: {'связан' if item.linked else 'импортирован'} «{item.name}»" for item in result.imported]
@@ -208,7 +206,7 @@ def runs(
     """Показать историю синхронизаций."""
     settings = settings_of(database)
     with open_database(settings) as db:
-        found = functions.runs(db, limit=limit)
+        found = blocking.runs(db, limit=limit)
     lines = [tables.runs_table(found, settings.zone)] if found else ["Синхронизаций ещё не было"]
     Output(as_json=as_json).result({"runs": [item.to_dict() for item in found]}, *lines)
     return DONE
@@ -247,17 +245,17 @@ def serve(
 @app.command()
 def notify(database: Database = None, as_json: Json = False) -> int:
     """Напомнить об оплатах и отправить уведомления (HOSTING_NOTIFY_URLS); для cron."""
-    from crm_adapter.cli import unattended
+    from crm_adapter.cli import jobs
 
-    return unattended.notify(settings_of(database), Output(as_json=as_json))
+    return jobs.notify(settings_of(database), Output(as_json=as_json))
 
 
 @app.command()
 def prune(database: Database = None, as_json: Json = False) -> int:
     """Удалить запуски и отправленные уведомления старше HOSTING_KEEP_DAYS дней; для cron."""
-    from crm_adapter.cli import unattended
+    from crm_adapter.cli import jobs
 
-    return unattended.prune(settings_of(database), Output(as_json=as_json))
+    return jobs.prune(settings_of(database), Output(as_json=as_json))
 
 
 @app.command()
@@ -266,9 +264,9 @@ def worker(
     database: Database = None,
 ) -> int:
     """Работать по расписанию без очереди: синхронизация, напоминания, уведомления, уборка.  Журнал — JSON в stderr."""
-    from crm_adapter.cli import unattended
+    from crm_adapter.cli import jobs
 
-    return unattended.worker(settings_of(database), partial(read_settings, database), interval)
+    return jobs.worker(settings_of(database), partial(read_settings, database), interval)
 
 
 @contextmanager

@@ -10,25 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crm_adapter import functions, migrations
+from crm_adapter import blocking, migrations
 from crm_adapter.cli import tables
 from crm_adapter.cli.output import DONE, FAILED, Output
 from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
-from crm_adapter.fields import validate_mapping
-from crm_adapter.models import HostingServer
+from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.tables import HostingServer
 from crm_adapter.money import local_today
-from crm_adapter.rows.listing import Filters, list_rows
+from crm_adapter.servers.listing import Filters, list_rows
 from crm_adapter.settings import Settings, load_settings
-from crm_adapter.web.formats import count
+from crm_adapter.text.formats import count
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from rich.console import RenderableType
 
-    from crm_adapter.rows.listing import Row
-
-__all__ = ["account", "run"]
+    from crm_adapter.servers.listing import Row
 
 
 @contextmanager
@@ -60,8 +58,8 @@ def run(path: str, output: Output) -> int:
         token = settings.tokens["default"].get_secret_value()
         client = Timeweb(token, base_url=settings.timeweb_base_url, rate_limit=RateLimit.documented(), read_only=True)
         with client, database(settings) as db, output.progress("Импорт и синхронизация") as progress:
-            first = functions.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
-            second = functions.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
+            first = blocking.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
+            second = blocking.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
             with db() as session:
                 filters = Filters(sort="name", size=0)
                 today = local_today(settings.hosting_tz)

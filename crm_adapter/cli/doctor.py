@@ -14,21 +14,19 @@ from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import sessionmaker
 
-from crm_adapter import functions, migrations
+from crm_adapter import blocking, migrations
 from crm_adapter.cli.output import CommandError
 from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, engine_of, missing_schema
-from crm_adapter.configured import build_clients
-from crm_adapter.messages import NOT_CONFIGURED
-from crm_adapter.models import AccountState, EventOutbox, SyncLease
-from crm_adapter.web import labels
-from crm_adapter.web.formats import ago, count, instant
+from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
+from crm_adapter.text import labels
+from crm_adapter.text.formats import ago, count, instant
+from crm_adapter.text.messages import NOT_CONFIGURED
+from crm_adapter.wiring import build_clients
 from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ForbiddenError, TimewebError, UnauthorizedError
 
 if TYPE_CHECKING:
     from crm_adapter.settings import Settings
-
-__all__ = ["Check", "document", "examine", "lines"]
 
 #: Clocks further apart than this make leases and "today" unreliable, in seconds.
 _CLOCK_TOLERANCE = 30
@@ -85,10 +83,10 @@ def _account(name: str, client: Timeweb) -> Iterator[Check]:
         reply = client.servers.with_response.list(limit=1)
     except UnauthorizedError:
         hint = "Создайте новый токен в панели Timeweb Cloud и замените прежний"
-        yield Check("token", subject, "bad", labels.fault("unauthorized"), hint)
+        yield Check("token", subject, "bad", labels.failure("unauthorized"), hint)
         return
     except ForbiddenError:
-        yield Check("token", subject, "bad", labels.fault("forbidden"), "Дайте токену доступ к облачным серверам")
+        yield Check("token", subject, "bad", labels.failure("forbidden"), "Дайте токену доступ к облачным серверам")
         return
     except TimewebError as error:
         yield Check("token", subject, "bad", f"Timeweb не отвечает: {error}", "Проверьте сеть и TIMEWEB_BASE_URL")
@@ -178,7 +176,7 @@ def _accounts(connection: sa.Connection, settings: Settings) -> Iterator[Check]:
     for account, status, error_code, success_at, retry_at in connection.execute(query):
         words = f"последние данные: {ago(success_at, datetime.now(UTC))}"
         if error_code:
-            words += f"; {labels.fault(error_code)}"
+            words += f"; {labels.failure(error_code)}"
         if retry_at:
             words += f"; следующая попытка после {instant(retry_at, settings.zone)}"
         bad: State = "bad" if status == "failed" else "warn"
@@ -194,12 +192,12 @@ def _outbox(connection: sa.Connection) -> Check:
 
 
 def _last_run(engine: sa.Engine, settings: Settings) -> Check:
-    latest = functions.runs(sessionmaker(engine), limit=1)
+    latest = blocking.runs(sessionmaker(engine), limit=1)
     if not latest:
         return Check("runs", "Последний запуск", "warn", "синхронизаций ещё не было", "Выполните: timeweb-crm sync")
     run = latest[0]
     words = f"№ {run.run_id}, {instant(run.started_at, settings.zone)}: {labels.RUN_STATUSES.get(run.status, run.status)}"
-    reason = labels.fault(run.error_code)
+    reason = labels.failure(run.error_code)
     state: State = "good" if run.status in {"success", "running", "skipped"} else "warn"
     return Check("runs", "Последний запуск", state, f"{words}; {reason}" if reason else words)
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-__all__ = ["DONE", "FAILED", "USAGE", "CommandError", "Output"]
-
 DONE, FAILED, USAGE = 0, 1, 2
 
 _UNBOUNDED = 240

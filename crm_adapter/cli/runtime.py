@@ -11,18 +11,16 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import migrations
 from crm_adapter.cli.output import FAILED, CommandError
-from crm_adapter.configured import build_clients, open_engine
+from crm_adapter.db.columns import INTEGRATION
 from crm_adapter.errors import NotConfigured
-from crm_adapter.fields import INTEGRATION
-from crm_adapter.messages import NOT_CONFIGURED
 from crm_adapter.settings import Settings, SettingsError, load_settings
+from crm_adapter.text.messages import NOT_CONFIGURED
+from crm_adapter.wiring import build_clients, open_engine
 from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-__all__ = ["HOW_TO_SET_TOKEN", "clients", "database", "engine_of", "explained", "read_settings", "settings_of"]
 
 HOW_TO_SET_TOKEN = (
     "Создайте токен в панели Timeweb Cloud (раздел «API и Terraform») и задайте его переменной окружения\n"

@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from crm_adapter import migrations
 from crm_adapter.cli.output import DONE, CommandError, Output
 from crm_adapter.cli.runtime import engine_of, missing_schema
-from crm_adapter.configured import AccountClients, tune_sqlite
-from crm_adapter.unattended.jobs import Jobs
-from crm_adapter.unattended.runner import Runner
+from crm_adapter.jobs.jobs import Jobs
+from crm_adapter.jobs.scheduler import Scheduler
 from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
+from crm_adapter.wiring import AccountClients, tune_sqlite
 from timeweb_sdk import AsyncTimeweb
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from crm_adapter.settings import Settings
-
-__all__ = ["run"]
 
 
 def run(
@@ -61,7 +59,7 @@ def run(
     output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", "Остановить: Ctrl+C")
     app = build_app(settings, reload)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
-    with Runner(Jobs(reload or (lambda: settings))) if jobs else nullcontext():
+    with Scheduler(Jobs(reload or (lambda: settings))) if jobs else nullcontext():
         asyncio.run(server.serve(sockets=[listening]))
     return DONE
 

@@ -8,17 +8,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from crm_adapter.web import labels
-from crm_adapter.web.formats import UNKNOWN, count, instant, money, visible
+from crm_adapter.text import labels
+from crm_adapter.text.formats import UNKNOWN, count, instant, money, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from crm_adapter.results import PlannedServer, RunInfo
-    from crm_adapter.rows.listing import Row
-
-__all__ = ["plan_table", "report_lines", "runs_table", "servers_table"]
+    from crm_adapter.servers.listing import Row
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_black"}
 
@@ -48,7 +46,7 @@ def runs_table(runs: Iterable[RunInfo], zone: ZoneInfo) -> Table:
     for run in runs:
         report = run.report or {}
         outcome = labels.RUN_STATUSES.get(run.status, run.status)
-        reason = labels.fault(run.error_code)
+        reason = labels.failure(run.error_code)
         counts = (str(report.get(f"{name}_count", "")) for name in ("created", "updated", "unchanged", "error"))
         table.add_row(
             str(run.run_id),
@@ -113,10 +111,10 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         lines.append("Кроме того: " + ", ".join(counted))
     for account in report.get("accounts", ()):
         if account["error_code"]:
-            lines.append(f"Аккаунт {account['account']}: {labels.fault(account['error_code'], account['message'])}")
+            lines.append(f"Аккаунт {account['account']}: {labels.failure(account['error_code'], account['message'])}")
     if report["error_code"] and len(lines) == 1:
-        lines.append(labels.fault(report["error_code"]))
-    lines += [f"Внимание: {labels.fault(warning['code'], warning['message'])}" for warning in report["warnings"]]
+        lines.append(labels.failure(report["error_code"]))
+    lines += [f"Внимание: {labels.failure(warning['code'], warning['message'])}" for warning in report["warnings"]]
     if report["error_count"]:
         lines.append(f"{count(report['error_count'], 'error').capitalize()}:")
         lines += [f"  {error['server_name'] or error['server_id'] or UNKNOWN}: {error['error']}" for error in report["errors"]]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 
-__all__ = ["hosting_table", "integration_columns", "own_tables", "unique_index_name"]
-
 #: Databases that were created long ago take no emoji.
 _CHARSET = "utf8mb4"
 #: MariaDB's TEXT ends at 65,535 bytes, and the description of a large server is longer.

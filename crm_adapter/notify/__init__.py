@@ -7,7 +7,7 @@ A sink is any callable ``sink(title, text, events)``, sync or async, that raises
 from __future__ import annotations
 
 from crm_adapter.notify.apprise import AppriseSink, NotDelivered, apprise_sinks
+from crm_adapter.notify.dead_letters import DeadLetter, dead_letters, retry_dead_letters
 from crm_adapter.notify.outbox import Sink
-from crm_adapter.notify.undelivered import DeadLetter, dead_letters, retry_dead_letters
 
 __all__ = ["AppriseSink", "DeadLetter", "NotDelivered", "Sink", "apprise_sinks", "dead_letters", "retry_dead_letters"]

@@ -14,9 +14,7 @@ from pydantic import SecretStr
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from crm_adapter.results import Event
-
-__all__ = ["AppriseSink", "NotDelivered", "apprise_sinks"]
+    from crm_adapter.results import OutboxEvent
 
 #: Kinds of events that ask somebody to act.
 _PROBLEMS = frozenset({
@@ -46,7 +44,7 @@ class AppriseSink:
         #: Tells the sink from others in the database without keeping what is secret in the address.
         self.name = f"apprise:{hashlib.sha256(url.encode()).hexdigest()[:16]}"
 
-    def __call__(self, title: str, text: str, events: Sequence[Event]) -> None:
+    def __call__(self, title: str, text: str, events: Sequence[OutboxEvent]) -> None:
         """Deliver, or raise ``NotDelivered``."""
         problem = any(event.kind in _PROBLEMS for event in events)
         # Below "info" Apprise and urllib3 tell the paths of requests, and a Telegram bot's token is part of its path.

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from crm_adapter.messages import amount, fault_text, plural
-from crm_adapter.results import Event
-
-__all__ = ["MAX_CHARACTERS", "MAX_LINES", "digest", "line"]
+from crm_adapter.results import OutboxEvent
+from crm_adapter.text.messages import amount, failure_text, plural
 
 MAX_LINES: Final = 20
 #: Telegram's limit for one message, in UTF-16 units.
@@ -24,7 +22,7 @@ _STATUS_WORDS: Final = {
 
 _LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "suspicious_disappearance": lambda e: f"⚠ {e.get('text')}",
-    "sync_failed": lambda e: f"⚠ Синхронизация не удалась ({e.get('account')}): {fault_text(str(e.get('code')))}",
+    "sync_failed": lambda e: f"⚠ Синхронизация не удалась ({e.get('account')}): {failure_text(str(e.get('code')))}",
     "balance_low": lambda e: (
         f"⚠ Баланс {amount(e.get('balance'))} ({e.get('account')}), хватит на {_hours(e.get('hours_left'))}"
     ),
@@ -48,7 +46,7 @@ _LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 _ORDER: Final = {kind: position for position, kind in enumerate(_LINES)}
 
 
-def line(event: Event) -> str:
+def line(event: OutboxEvent) -> str:
     """One event in one line without control characters."""
     write = _LINES.get(event.kind)
     text = write(event.payload) if write else f"{event.payload.get('name') or event.kind}"
@@ -56,7 +54,7 @@ def line(event: Event) -> str:
     return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE - 1]}…"
 
 
-def digest(events: Sequence[Event]) -> tuple[str, str]:
+def digest(events: Sequence[OutboxEvent]) -> tuple[str, str]:
     """Title and text; what does not fit is counted: «и ещё 3»."""
     ordered = sorted(events, key=lambda event: (_ORDER.get(event.kind, len(_ORDER)), event.id))
     title = f"Хостинг: {plural(len(ordered), 'событие', 'события', 'событий')}"

@@ -14,15 +14,13 @@ from typing import Any, Final, cast
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter.dialects import begin_write, db_now_ms
-from crm_adapter.flow import Flow, effect, transaction
-from crm_adapter.models import EventOutbox, SyncRun
+from crm_adapter.db.dialects import begin_write, db_now_ms
+from crm_adapter.db.tables import EventOutbox, SyncRun
 from crm_adapter.notify.digest import digest
 from crm_adapter.payload import as_dict
-from crm_adapter.results import DispatchReport, Event
+from crm_adapter.results import DispatchReport, OutboxEvent
+from crm_adapter.steps import Flow, effect, transaction
 from crm_adapter.sync.leases import new_owner
-
-__all__ = ["MAX_TRIES", "dispatch_events"]
 
 MAX_TRIES: Final = 8
 #: A dispatcher that died gives its claim up after this many seconds; at least once, so possibly twice.
@@ -34,7 +32,7 @@ _LONGEST_RUN: Final = timedelta(hours=1)
 #: Older news goes out in one digest, whatever runs it is from: a notifier configured after a month sends one message.
 _BACKLOG: Final = timedelta(days=1)
 
-Sink = Callable[[str, str, Sequence[Event]], object]
+Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +89,7 @@ class _Claim:
     """The events of one digest, ours to send until the claim lapses."""
 
     owner: str
-    events: tuple[Event, ...]
+    events: tuple[OutboxEvent, ...]
     tries: dict[int, int]
     taken_by: frozenset[str]
     at: datetime
@@ -139,9 +137,9 @@ def _database_time(session: Session) -> datetime:
     return datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)  # noqa: DTZ001 - naive UTC, as in every `*_at` column
 
 
-def _event(row: EventOutbox) -> Event:
+def _event(row: EventOutbox) -> OutboxEvent:
     payload = as_dict(json.loads(row.payload))
-    return Event(row.id, row.kind, row.dedupe_key, row.account, row.server_id, row.run_id, row.created_at, payload)
+    return OutboxEvent(row.id, row.kind, row.dedupe_key, row.account, row.server_id, row.run_id, row.created_at, payload)
 
 
 def _settle(claim: _Claim, taken: set[str], error: Exception | None) -> Callable[[Session], int]:

@@ -10,16 +10,14 @@ from typing import Any, Final
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from crm_adapter.dialects import begin_write, insert_ignore
-from crm_adapter.fields import FieldMap, validate_mapping
-from crm_adapter.flow import Flow, transaction
-from crm_adapter.models import EventOutbox, utcnow
+from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.money import local_today
 from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
-from crm_adapter.rows.reading import due_amount, has_client_and_price, payment_day, server_rows
-
-__all__ = ["payment_reminders", "reminder"]
+from crm_adapter.servers.totals import due_amount, has_client_and_price, payment_day, server_rows
+from crm_adapter.steps import Flow, transaction
 
 #: Days before the payment on which people are told.
 DUE_DAYS: Final = (7, 1, 0)

@@ -12,40 +12,25 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, and_, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter.dialects import begin_write, insert_ignore
-from crm_adapter.fields import Columns
-from crm_adapter.models import AccountState, SyncRun, TimewebServerState, utcnow
+from crm_adapter.db.columns import Columns
+from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.tables import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import money_or_none
 from crm_adapter.narrow import is_list
 from crm_adapter.payload import as_decimal, as_int
 from crm_adapter.results import AccountReport, SyncReport
 from crm_adapter.sync import leases
-from crm_adapter.sync.decide import EventDraft, Rules
+from crm_adapter.sync.apply import add_events
+from crm_adapter.sync.decisions import EventDraft, RunContext
 from crm_adapter.sync.planner import Fetched
 from crm_adapter.sync.snapshot import AccountInfo, Snapshot
-from crm_adapter.sync.store import add_events
 from timeweb_sdk._core.settings import fingerprint
-
-__all__ = [
-    "Claims",
-    "claim_accounts",
-    "close_account",
-    "close_run",
-    "crash_run",
-    "lease_seconds",
-    "load_account",
-    "other_holder",
-    "retry_delay",
-    "same_identity",
-    "save_account",
-    "token_fingerprint",
-]
 
 #: Hours left on the balance below which people are told.
 BALANCE_LOW_HOURS: Final = 72
 #: An unauthorized token is tried again after this many seconds unless it is replaced.
 _UNAUTHORIZED_RETRY: Final = 900.0
-#: No answer keeps an account waiting for longer; a Retry-After beyond it is a fault of whoever sent it.
+#: No answer keeps an account waiting for longer; a Retry-After beyond it is a failure of whoever sent it.
 _LONGEST_WAIT: Final = 86_400.0
 #: Entries of each list that the run history keeps; all of them are in the change log.
 _SHOWN: Final = 200
@@ -66,7 +51,7 @@ def claim_accounts(
     accounts: list[str],
     *,
     actor: str | None,
-    handed: Mapping[str, str] | None = None,
+    claimed: Mapping[str, str] | None = None,
     ttl: float = leases.TTL_SECONDS,
 ) -> Claims:
     """Claim all leases and open one run, in one transaction: a run always has a lease that tells whether it lives."""
@@ -76,7 +61,7 @@ def claim_accounts(
     run_id: int | None = None
     for account in accounts:
         session.execute(insert_ignore(session, cast(Table, AccountState.__table__)), {"account": account})
-        claim = leases.claim(session, account, handed=(handed or {}).get(account), ttl=ttl)
+        claim = leases.claim(session, account, claimed=(claimed or {}).get(account), ttl=ttl)
         if claim.owner is not None:
             owners[account] = claim.owner
             run_id = run_id or claim.run_id
@@ -171,7 +156,7 @@ def retry_delay(code: str | None, failures: int, retry_after: float | None) -> f
 
 def close_account(
     session: Session,
-    rules: Rules,
+    context: RunContext,
     info: AccountInfo,
     fetched: Fetched,
     outcome: AccountReport,
@@ -184,7 +169,7 @@ def close_account(
 ) -> None:
     """Write down how the account's part went, release the lease, queue the account's events."""
     begin_write(session)
-    leases.renew(session, rules.account, owner)
+    leases.renew(session, context.account, owner)
     now = utcnow()
     delay = retry_delay(fetched.error_code, info.failures, fetched.retry_after)
     values: dict[str, Any] = {
@@ -199,10 +184,10 @@ def close_account(
         if fetched.complete or fetched.servers:
             values |= {"last_success_at": now, "servers_total": outcome.total}
         if info.last_status == "failed":
-            drafts.append(EventDraft("sync_recovered", {"account": rules.account}, f"{rules.account}:{run_id}"))
+            drafts.append(EventDraft("sync_recovered", {"account": context.account}, f"{context.account}:{run_id}"))
     elif outcome.status == "failed" and info.last_status != "failed":
-        told = {"account": rules.account, "code": outcome.error_code, "text": outcome.message}
-        drafts.append(EventDraft("sync_failed", told, f"{rules.account}:{run_id}"))
+        told = {"account": context.account, "code": outcome.error_code, "text": outcome.message}
+        drafts.append(EventDraft("sync_failed", told, f"{context.account}:{run_id}"))
     if fetched.discount.basis is not None:
         values |= {"cost_basis": fetched.discount.basis, "cost_factor": str(fetched.discount.factor)[:40]}
     if fetched.costs is not None:
@@ -216,14 +201,14 @@ def close_account(
         }  # fmt: skip
         if low and not info.balance_alerted:
             left = {
-                "account": rules.account,
+                "account": context.account,
                 "balance": None if fetched.foreign else money.balance,
                 "hours_left": money.hours_left,
             }
-            drafts.append(EventDraft("balance_low", left, f"{rules.account}:{run_id}"))
-    save_account(session, rules.account, values)
-    add_events(session, rules, run_id, [(draft, None) for draft in drafts])
-    leases.release(session, rules.account, owner)
+            drafts.append(EventDraft("balance_low", left, f"{context.account}:{run_id}"))
+    save_account(session, context.account, values)
+    add_events(session, context, run_id, [(draft, None) for draft in drafts])
+    leases.release(session, context.account, owner)
 
 
 def _other(fetched: Fetched, snapshot: Snapshot) -> Decimal:

@@ -10,20 +10,6 @@ from typing import Any, Final, Literal
 from crm_adapter.money import exact_or_none, money_or_none, to_money
 from crm_adapter.payload import as_dicts, as_int, as_text, plain
 
-__all__ = [
-    "Cost",
-    "CostRow",
-    "CostTable",
-    "Discount",
-    "Finances",
-    "is_foreign",
-    "read_costs",
-    "read_finances",
-    "read_presets",
-    "reconcile",
-    "resolve",
-]
-
 Source = Literal["services_cost", "preset", "manual", "unknown"]
 _TOLERANCE: Final = Decimal("0.01")
 

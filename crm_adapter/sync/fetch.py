@@ -1,4 +1,4 @@
-"""What is asked of Timeweb, as flows: only GET, page by page, every fault turned into data."""
+"""What is asked of Timeweb, as flows: only GET, page by page, every failure turned into data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from crm_adapter import messages
-from crm_adapter.flow import Flow, api
 from crm_adapter.narrow import is_series
 from crm_adapter.payload import as_int, as_text, plain
-from crm_adapter.results import HostingValues, ServerError
+from crm_adapter.results import HostingValues, ServerProblem
+from crm_adapter.steps import Flow, api
 from crm_adapter.sync.costs import CostTable, Finances, read_costs, read_finances, read_presets
 from crm_adapter.sync.mapping import REMOVED_STATUS, map_server
 from crm_adapter.telemetry import span
+from crm_adapter.text import messages
 from timeweb_sdk.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -24,13 +24,11 @@ from timeweb_sdk.errors import (
     NotFoundError,
     RateLimitError,
     ReadOnlyError,
-    ServerError as UpstreamError,
+    ServerError,
     TimewebError,
     TransportError,
     UnauthorizedError,
 )
-
-__all__ = ["Caller", "Fault", "Listing", "confirm_removals", "fault_of", "get_server", "identity", "list_servers", "try_call"]
 
 T = TypeVar("T")
 
@@ -40,38 +38,38 @@ MAX_REMOVAL_CHECKS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failure:
     """Why a call failed, as the run records it."""
 
     code: str
     retry_after: float | None = None
 
 
-def fault_of(error: TimewebError) -> Fault:
+def failure_of(error: TimewebError) -> Failure:
     """Classify an error of the SDK; its text is never kept, because replies may echo secrets."""
     match error:
         case UnauthorizedError():
-            return Fault("unauthorized")
+            return Failure("unauthorized")
         case RateLimitError():
-            return Fault("rate_limited", getattr(error, "retry_after", None))
+            return Failure("rate_limited", getattr(error, "retry_after", None))
         case DeadlineExceeded() if (asked := getattr(error, "asked", None)) is not None:
-            return Fault("rate_limited", asked)
+            return Failure("rate_limited", asked)
         case ForbiddenError():
-            return Fault("forbidden")
+            return Failure("forbidden")
         case NotFoundError():
-            return Fault("not_found")
-        case UpstreamError():
-            return Fault("upstream_unavailable", getattr(error, "retry_after", None))
+            return Failure("not_found")
+        case ServerError():
+            return Failure("upstream_unavailable", getattr(error, "retry_after", None))
         case TransportError() | DeadlineExceeded():
-            return Fault("upstream_unavailable")
+            return Failure("upstream_unavailable")
         case EdgeError() | DecodeError():
-            return Fault("bad_response")
+            return Failure("bad_response")
         case ReadOnlyError():
-            return Fault("read_only")
+            return Failure("read_only")
         case ConfigurationError():
-            return Fault("not_configured")
+            return Failure("not_configured")
         case _:
-            return Fault("upstream_unavailable")
+            return Failure("upstream_unavailable")
 
 
 class Caller:
@@ -92,12 +90,12 @@ class Caller:
         return (yield from api(self.account, request))
 
 
-def try_call(caller: Caller, request: Callable[[Any], T]) -> Flow[tuple[T | None, Fault | None]]:
-    """One call with its fault as data."""
+def try_call(caller: Caller, request: Callable[[Any], T]) -> Flow[tuple[T | None, Failure | None]]:
+    """One call with its failure as data."""
     try:
         return (yield from caller.call(request)), None
     except TimewebError as error:
-        return None, fault_of(error)
+        return None, failure_of(error)
 
 
 def _items(reply: Any) -> list[Any]:
@@ -106,22 +104,22 @@ def _items(reply: Any) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ServerListing:
     """All servers of an account, as far as they came."""
 
     servers: tuple[HostingValues, ...] = ()
-    errors: tuple[ServerError, ...] = ()
+    errors: tuple[ServerProblem, ...] = ()
     complete: bool = False
     """Unique ids equal the total, and every page told the same total."""
     total: int | None = None
-    fault: Fault | None = None
+    failure: Failure | None = None
 
 
-def identity(caller: Caller) -> Flow[tuple[str | None, Fault | None]]:
+def identity(caller: Caller) -> Flow[tuple[str | None, Failure | None]]:
     """Timeweb's own id of the account, from its projects; None where there is no project to read it from."""
-    reply, fault = yield from try_call(caller, lambda tw: tw.projects.list())
+    reply, failure = yield from try_call(caller, lambda tw: tw.projects.list())
     if reply is None:
-        return None, fault
+        return None, failure
     ids: list[str] = []
     for item in _items(reply):
         try:
@@ -135,28 +133,28 @@ def identity(caller: Caller) -> Flow[tuple[str | None, Fault | None]]:
     return (ids[0] if ids else None), None
 
 
-def list_servers(caller: Caller) -> Flow[Listing]:
+def list_servers(caller: Caller) -> Flow[ServerListing]:
     """List by pages of 100; a listing that does not add up is made once more, then taken as incomplete."""
     listing = yield from _walk(caller)
-    if listing.complete or listing.fault or any(error.server_id is None for error in listing.errors):
+    if listing.complete or listing.failure or any(error.server_id is None for error in listing.errors):
         return listing
     again = yield from _walk(caller)
     if again.complete:
         return again
     merged = {server.timeweb_id: server for server in (*listing.servers, *again.servers)}
-    return Listing(tuple(merged.values()), again.errors, complete=False, total=again.total, fault=again.fault)
+    return ServerListing(tuple(merged.values()), again.errors, complete=False, total=again.total, failure=again.failure)
 
 
-def _walk(caller: Caller) -> Flow[Listing]:
+def _walk(caller: Caller) -> Flow[ServerListing]:
     servers: dict[int, HostingValues] = {}
-    errors: dict[int | None, ServerError] = {}
+    errors: dict[int | None, ServerProblem] = {}
     unreadable = offset = 0
     totals: set[int | None] = set()
     while True:
         with span("page", account=caller.account, offset=offset):
-            reply, fault = yield from try_call(caller, _page(offset))
+            reply, failure = yield from try_call(caller, _page(offset))
         if reply is None:
-            return Listing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), fault=fault)
+            return ServerListing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), failure=failure)
         items = _items(reply)
         totals.add(as_int(getattr(reply, "total", None)))
         before = len(servers) + len(errors)
@@ -178,7 +176,7 @@ def _walk(caller: Caller) -> Flow[Listing]:
     # "No servers" in a reply that held no list at all is no news.
     hollow = not unique and getattr(reply, "complete", None) is False
     complete = total is not None and unique == total and not unreadable and not hollow
-    return Listing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total)
+    return ServerListing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total)
 
 
 def _page(offset: int) -> Callable[[Any], Any]:
@@ -192,48 +190,50 @@ def _one(totals: set[int | None]) -> int | None:
     return next(iter(totals)) if len(totals) == 1 else None
 
 
-def _unreadable(item: object) -> ServerError:
+def _unreadable(item: object) -> ServerProblem:
     try:
         data = plain(item)
     except (TypeError, RecursionError):
         data = {}
     server_id = as_int(data.get("id"))
-    return ServerError(server_id, as_text(data.get("name"), 255), messages.fault_text("server_unreadable"), "server_unreadable")
+    return ServerProblem(
+        server_id, as_text(data.get("name"), 255), messages.failure_text("server_unreadable"), "server_unreadable"
+    )
 
 
-def costs(caller: Caller) -> Flow[tuple[CostTable | None, Fault | None]]:
+def costs(caller: Caller) -> Flow[tuple[CostTable | None, Failure | None]]:
     """The account's cost list."""
-    reply, fault = yield from try_call(caller, lambda tw: tw.account.services.cost.list())
-    return (None, fault) if reply is None else (read_costs(_items(reply)), None)
+    reply, failure = yield from try_call(caller, lambda tw: tw.account.services.cost.list())
+    return (None, failure) if reply is None else (read_costs(_items(reply)), None)
 
 
-def finances(caller: Caller) -> Flow[tuple[Finances | None, Fault | None]]:
+def finances(caller: Caller) -> Flow[tuple[Finances | None, Failure | None]]:
     """The account's finances."""
-    reply, fault = yield from try_call(caller, lambda tw: tw.account.finances.get())
+    reply, failure = yield from try_call(caller, lambda tw: tw.account.finances.get())
     if reply is None:
-        return None, fault or Fault("bad_response")
+        return None, failure or Failure("bad_response")
     try:
         return read_finances(reply), None
     except TypeError:
-        return None, Fault("bad_response")
+        return None, Failure("bad_response")
 
 
-def presets(caller: Caller) -> Flow[tuple[dict[int, Decimal] | None, Fault | None]]:
+def presets(caller: Caller) -> Flow[tuple[dict[int, Decimal] | None, Failure | None]]:
     """Prices of the presets on sale."""
-    reply, fault = yield from try_call(caller, lambda tw: tw.presets.servers.list())
-    return (None, fault) if reply is None else (read_presets(_items(reply)), None)
+    reply, failure = yield from try_call(caller, lambda tw: tw.presets.servers.list())
+    return (None, failure) if reply is None else (read_presets(_items(reply)), None)
 
 
-def get_server(caller: Caller, timeweb_id: int) -> Flow[tuple[HostingValues | None, Fault | None]]:
-    """One server by id; a fault ``not_found`` is the API's own 404 and nothing else."""
-    reply, fault = yield from try_call(caller, lambda tw: tw.servers.get(timeweb_id))
-    if fault is not None or reply is None:
-        return None, fault or Fault("bad_response")
+def get_server(caller: Caller, timeweb_id: int) -> Flow[tuple[HostingValues | None, Failure | None]]:
+    """One server by id; a failure ``not_found`` is the API's own 404 and nothing else."""
+    reply, failure = yield from try_call(caller, lambda tw: tw.servers.get(timeweb_id))
+    if failure is not None or reply is None:
+        return None, failure or Failure("bad_response")
     try:
         values = map_server(reply)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
-        return None, Fault("server_unreadable")
-    return (values, None) if values.timeweb_id == timeweb_id else (None, Fault("server_unreadable"))
+        return None, Failure("server_unreadable")
+    return (values, None) if values.timeweb_id == timeweb_id else (None, Failure("server_unreadable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +242,9 @@ class Removals:
 
     gone: frozenset[int]
     alive: frozenset[int]
-    unclear: Mapping[int, Fault]
+    unclear: Mapping[int, Failure]
     """Servers whose answer says neither: an edge page, an unreadable reply."""
-    fault: Fault | None = None
+    failure: Failure | None = None
     """Why the rest was not asked for."""
 
 
@@ -252,15 +252,15 @@ def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Flow[Removal
     """Ask for missing servers by id.  Anything but the API's own 404 or status removed proves nothing."""
     gone: set[int] = set()
     alive: set[int] = set()
-    unclear: dict[int, Fault] = {}
+    unclear: dict[int, Failure] = {}
     for timeweb_id in list(timeweb_ids)[:MAX_REMOVAL_CHECKS]:
-        values, fault = yield from get_server(caller, timeweb_id)
+        values, failure = yield from get_server(caller, timeweb_id)
         if values is not None:
             (gone if values.timeweb_status == REMOVED_STATUS else alive).add(timeweb_id)
-        elif fault is not None and fault.code == "not_found":
+        elif failure is not None and failure.code == "not_found":
             gone.add(timeweb_id)
-        elif fault is not None and fault.code in {"rate_limited", "upstream_unavailable", "unauthorized"}:
-            return Removals(frozenset(gone), frozenset(alive), unclear, fault)
-        elif fault is not None:
-            unclear[timeweb_id] = fault
+        elif failure is not None and failure.code in {"rate_limited", "upstream_unavailable", "unauthorized"}:
+            return Removals(frozenset(gone), frozenset(alive), unclear, failure)
+        elif failure is not None:
+            unclear[timeweb_id] = failure
     return Removals(frozenset(gone), frozenset(alive), unclear)

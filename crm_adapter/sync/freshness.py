@@ -10,15 +10,13 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from crm_adapter import messages
-from crm_adapter.dialects import db_now_ms
-from crm_adapter.flow import Flow, db, transaction
-from crm_adapter.models import AccountState, SyncLease, utcnow
+from crm_adapter.db.dialects import db_now_ms
+from crm_adapter.db.tables import AccountState, SyncLease, utcnow
 from crm_adapter.results import Freshness
+from crm_adapter.steps import Flow, db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint
-
-__all__ = ["ACTOR", "Start", "ensure_fresh", "give_back"]
+from crm_adapter.text import messages
 
 #: Who a run is that nobody asked for.
 ACTOR: Final = "auto"
@@ -29,7 +27,7 @@ class Start:
     """The answer, and the leases that a runner must be given when something was started."""
 
     freshness: Freshness
-    handed: Mapping[str, str] = field(default_factory=dict[str, str])
+    leases: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Flow[Start]:
@@ -43,11 +41,11 @@ def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Flow[Start]:
     return (yield from transaction(lambda s: _start(s, clients, max_age)))
 
 
-def give_back(handed: Mapping[str, str]) -> Flow[None]:
+def give_back(claimed: Mapping[str, str]) -> Flow[None]:
     """The runner was not started, or ended before it used the leases: free those that nobody has spent."""
 
     def free(session: Session) -> None:
-        for account, owner in handed.items():
+        for account, owner in claimed.items():
             run_id = leases.holder(session, account)
             if leases.release(session, account, owner) and run_id is not None:
                 accounts.crash_run(session, run_id)
@@ -118,7 +116,7 @@ def _start(session: Session, clients: Mapping[str, Any], max_age: float) -> Star
     seen = _look(session, clients, max_age)
     if seen.freshness.status != "started":
         return seen
-    claims = accounts.claim_accounts(session, list(seen.handed), actor=ACTOR)
+    claims = accounts.claim_accounts(session, list(seen.leases), actor=ACTOR)
     last = seen.freshness.last_success_at
     if not claims.owners:
         return Start(Freshness("running", last, run_id=next(iter(claims.busy.values()), None)))

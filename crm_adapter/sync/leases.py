@@ -13,10 +13,8 @@ from typing import Any, Final, cast
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
-from crm_adapter.dialects import db_now_ms, insert_ignore
-from crm_adapter.models import SyncLease, SyncRun, utcnow
-
-__all__ = ["TTL_SECONDS", "Claim", "LeaseLost", "attach_run", "claim", "holder", "new_owner", "release", "renew"]
+from crm_adapter.db.dialects import db_now_ms, insert_ignore
+from crm_adapter.db.tables import SyncLease, SyncRun, utcnow
 
 #: Longer than a call may take (the client's total_timeout is 180 s by default), or the lease would lapse during one.
 TTL_SECONDS: Final = 300.0
@@ -39,15 +37,15 @@ def new_owner() -> str:
     return secrets.token_hex(16)
 
 
-def claim(session: Session, account: str, *, handed: str | None = None, ttl: float = TTL_SECONDS) -> Claim:
+def claim(session: Session, account: str, *, claimed: str | None = None, ttl: float = TTL_SECONDS) -> Claim:
     """Take the account's lease if it is free or expired; the run of a dead holder is marked crashed.
 
-    ``handed`` is the owner under which somebody claimed it for us.  It is spent here: a queue that delivers the same
+    ``claimed`` is the owner under which somebody claimed it for us.  It is spent here: a queue that delivers the same
     task twice starts one run.
     """
     session.execute(insert_ignore(session, _table()), {"account": account, "expires_ms": 0, "progress": 0, "total": 0})
     owner, expires = new_owner(), db_now_ms() + int(ttl * 1000)
-    if handed is not None and _execute(session, _mine(account, handed).values(owner=owner, expires_ms=expires)) == 1:
+    if claimed is not None and _execute(session, _mine(account, claimed).values(owner=owner, expires_ms=expires)) == 1:
         return Claim(owner, holder(session, account))
     before = holder(session, account)
     taken = _execute(

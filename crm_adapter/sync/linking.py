@@ -11,8 +11,6 @@ from crm_adapter.results import HostingValues
 from crm_adapter.sync.mapping import normalise_ip
 from crm_adapter.sync.snapshot import Row
 
-__all__ = ["LinkPolicy", "Links", "match"]
-
 LinkPolicy = Literal["ip", "suggest", "off"]
 
 

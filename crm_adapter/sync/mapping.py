@@ -12,17 +12,6 @@ from crm_adapter.money import to_money
 from crm_adapter.payload import as_bool, as_decimal, as_dict, as_dicts, as_int, as_text, plain, stable
 from crm_adapter.results import HostingValues
 
-__all__ = [
-    "ACTIVE_STATUSES",
-    "BUSY_STATUSES",
-    "PROBLEM_STATUSES",
-    "REMOVED_STATUS",
-    "get_primary_ip",
-    "map_server",
-    "normalise_ip",
-    "parse_server_configuration",
-]
-
 #: Timeweb is at work on the server; no status of the CRM follows from it.
 BUSY_STATUSES: Final = frozenset({
     "installing", "software_install", "reinstalling", "turning_on", "turning_off", "hard_turning_off", "rebooting",

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
-from crm_adapter import messages
-from crm_adapter.results import HostingValues, PlannedServer, ServerError, Warning_
+from crm_adapter.results import HostingValues, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostTable, Discount, Finances
-from crm_adapter.sync.decide import Decision, EventDraft, Rules, Seen, create, decide, mark_missing, mark_removed
+from crm_adapter.sync.decisions import Decision, EventDraft, Observed, RunContext, create, decide, mark_missing, mark_removed
 from crm_adapter.sync.linking import LinkPolicy, Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.snapshot import Row, Snapshot, row_of
+from crm_adapter.text import messages
 
-__all__ = ["AccountPlan", "Fetched", "Options", "build_plan", "foresee", "needs_presets", "planned", "removal_candidates"]
-
-#: The guard: this many rows gone at once, and more than this share of the account's, is a fault and no removal.
+#: The guard: this many rows gone at once, and more than this share of the account's, is a failure and no removal.
 _SUSPICIOUS_COUNT: Final = 3
 _SUSPICIOUS_SHARE: Final = 0.30
 
@@ -38,10 +36,10 @@ class Fetched:
     account: str
     servers: tuple[HostingValues, ...] = ()
     complete: bool = False
-    errors: tuple[ServerError, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    errors: tuple[ServerProblem, ...] = ()
+    warnings: tuple[ReportWarning, ...] = ()
     error_code: str | None = None
-    """The first fault; None: everything came."""
+    """The first failure; None: everything came."""
     retry_after: float | None = None
     fatal: bool = False
     """Nothing usable came: the run writes nothing for this account."""
@@ -62,8 +60,8 @@ class AccountPlan:
     """The decisions for one account, and what cannot be decided."""
 
     decisions: tuple[Decision, ...] = ()
-    errors: tuple[ServerError, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    errors: tuple[ServerProblem, ...] = ()
+    warnings: tuple[ReportWarning, ...] = ()
     skipped: tuple[PlannedServer, ...] = ()
     events: tuple[EventDraft, ...] = ()
     suspicious: bool = False
@@ -102,7 +100,7 @@ def needs_presets(fetched: Fetched, snapshot: Snapshot) -> bool:
     return False
 
 
-def foresee(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
+def project(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
     """The snapshot as it will be once the decisions are applied, for a rehearsal of the accounts after them."""
     linked = dict(snapshot.linked)
     for decision in decisions:
@@ -118,7 +116,7 @@ def foresee(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
 def build_plan(
     fetched: Fetched,
     snapshot: Snapshot,
-    rules: Rules,
+    context: RunContext,
     options: Options,
     *,
     may_take: Callable[[Row], bool] = lambda row: False,
@@ -129,7 +127,7 @@ def build_plan(
     """
     if fetched.fatal:
         return AccountPlan(errors=fetched.errors, warnings=fetched.warnings)
-    plan = _Plan(fetched, snapshot, rules, options, may_take)
+    plan = _Plan(fetched, snapshot, context, options, may_take)
     new = [server for server in fetched.servers if not plan.existing(server)]
     links = match(new, snapshot.unlinked, options.link_policy)
     for server in new:
@@ -139,8 +137,8 @@ def build_plan(
         known = len(_own_rows(snapshot, fetched.account))
         text = messages.suspicious(len(fetched.servers), known, len(candidates))
         plan.warn("suspicious_disappearance", text)
-        # One alert per day and account: the same fault is seen again every five minutes.
-        key = f"{fetched.account}:{rules.today.isoformat()}"
+        # One alert per day and account: the same failure is seen again every five minutes.
+        key = f"{fetched.account}:{context.today.isoformat()}"
         plan.events.append(EventDraft("suspicious_disappearance", {"text": text}, key))
     else:
         for row in candidates:
@@ -155,43 +153,43 @@ class _Plan:
     """The lists that grow while one account is planned."""
 
     def __init__(
-        self, fetched: Fetched, snapshot: Snapshot, rules: Rules, options: Options, may_take: Callable[[Row], bool]
+        self, fetched: Fetched, snapshot: Snapshot, context: RunContext, options: Options, may_take: Callable[[Row], bool]
     ) -> None:
-        self.fetched, self.snapshot, self.rules, self.options, self.may_take = fetched, snapshot, rules, options, may_take
+        self.fetched, self.snapshot, self.context, self.options, self.may_take = fetched, snapshot, context, options, may_take
         self.decisions: list[Decision] = []
-        self.errors: list[ServerError] = []
-        self.warnings: list[Warning_] = []
+        self.errors: list[ServerProblem] = []
+        self.warnings: list[ReportWarning] = []
         self.skipped: list[PlannedServer] = []
         self.events: list[EventDraft] = []
 
     def warn(self, code: str, text: str) -> None:
-        self.warnings.append(Warning_(code, text, self.fetched.account))
+        self.warnings.append(ReportWarning(code, text, self.fetched.account))
 
     def skip(self, server: HostingValues, reason: str, row: Row | None = None) -> None:
         self.skipped.append(
             PlannedServer("skip", server.timeweb_id, (row.crm_id or None) if row else None, server.server_name, reason=reason)
         )
 
-    def seen(self, server: HostingValues) -> Seen:
-        return Seen(server, self.fetched.costs.servers.get(server.timeweb_id) if self.fetched.costs else None)
+    def observed(self, server: HostingValues) -> Observed:
+        return Observed(server, self.fetched.costs.servers.get(server.timeweb_id) if self.fetched.costs else None)
 
     def existing(self, server: HostingValues) -> bool:
         """Decide a server that has a row; False: it has none."""
         row = self.snapshot.linked.get(server.timeweb_id)
         if row is None:
             return False
-        if row.state and row.state.account not in {None, self.rules.account} and not self.may_take(row):
+        if row.state and row.state.account not in {None, self.context.account} and not self.may_take(row):
             self.skip(server, "other_account", row)
-            self.warn("other_account", f"{row.server_name}: {messages.fault_text('other_account')}")
+            self.warn("other_account", f"{row.server_name}: {messages.failure_text('other_account')}")
         elif self.options.only_auto and not row.auto_sync:
             self.skip(server, "auto_sync_off", row)
         elif server.timeweb_status == REMOVED_STATUS:
             if row.state and row.state.removed_at:
                 self.skip(server, "removed", row)
             else:
-                self.decisions.append(mark_removed(row, self.rules, self.seen(server)))
+                self.decisions.append(mark_removed(row, self.context, self.observed(server)))
         else:
-            self.decisions.append(decide(row, self.seen(server), self.rules))
+            self.decisions.append(decide(row, self.observed(server), self.context))
         return True
 
     def add_new(self, server: HostingValues, links: Links) -> None:
@@ -203,12 +201,12 @@ class _Plan:
             self.skip(server, "unlinked")
         elif timeweb_id in links.conflicts:
             rows = ", ".join(f"№ {row.crm_id} «{row.server_name}»" for row in links.conflicts[timeweb_id][:5])
-            self.errors.append(ServerError(timeweb_id, name, f"{messages.fault_text('conflict')}: {rows}", "conflict"))
+            self.errors.append(ServerProblem(timeweb_id, name, f"{messages.failure_text('conflict')}: {rows}", "conflict"))
         elif row := links.linked.get(timeweb_id):
             if self.options.only_auto and not row.auto_sync:
                 self.skip(server, "auto_sync_off", row)
             else:
-                self.decisions.append(decide(row, self.seen(server), self.rules, linking=True))
+                self.decisions.append(decide(row, self.observed(server), self.context, linking=True))
         elif row := links.suggested.get(timeweb_id):
             self.skip(server, "link_suggested", row)
             self.warn("link_suggested", f"{name}: похоже на «{row.server_name}» (совпал IP)")
@@ -218,14 +216,14 @@ class _Plan:
         else:
             if row := links.alike.get(timeweb_id):
                 self.warn("link_suggested", f"{name}: похоже на «{row.server_name}» (совпало имя)")
-            self.decisions.append(create(self.seen(server), self.rules))
+            self.decisions.append(create(self.observed(server), self.context))
 
     def missing(self, row: Row) -> None:
         """Decide a row whose server a complete listing lacks."""
         if row.timeweb_id in self.fetched.gone:
-            self.decisions.append(mark_removed(row, self.rules))
+            self.decisions.append(mark_removed(row, self.context))
         elif row.timeweb_id not in self.fetched.alive:
-            self.decisions.append(mark_missing(row, self.rules))
+            self.decisions.append(mark_missing(row, self.context))
 
 
 def planned(decision: Decision) -> PlannedServer:

@@ -8,23 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from crm_adapter import messages
-from crm_adapter.fields import FieldMap, validate_mapping
-from crm_adapter.flow import Flow, cpu, db, transaction
+from crm_adapter.db.columns import FieldMap, validate_mapping
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
+from crm_adapter.steps import Flow, cpu, db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
-from crm_adapter.sync.applying import apply_decisions
+from crm_adapter.sync.apply import Writer, apply_decisions
+from crm_adapter.sync.collect import Collected, Scope, collect
 from crm_adapter.sync.fetch import Caller
-from crm_adapter.sync.gathering import Gathered, Scope, gather
 from crm_adapter.sync.linking import LinkPolicy
 from crm_adapter.sync.planner import AccountPlan, Options, build_plan, planned
-from crm_adapter.sync.reporting import Outcome, busy, judge, not_configured, outcome_of, report
+from crm_adapter.sync.report import Outcome, account_report, busy, not_configured, outcome_of, report
 from crm_adapter.sync.snapshot import Row
-from crm_adapter.sync.store import Writer
 from crm_adapter.telemetry import log, span
-
-__all__ = ["plan", "sync_all"]
+from crm_adapter.text import messages
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +46,7 @@ def sync_all(
     actor: str | None,
     dry_run: bool,
     link_policy: LinkPolicy,
-    handed: Mapping[str, str] | None,
+    claimed: Mapping[str, str] | None,
     on_progress: Callable[[int, int], object] | None,
     model: type[Any],
     fields: FieldMap | None,
@@ -63,9 +60,9 @@ def sync_all(
         outcomes = yield from _rehearse(clients, work)
         return report(None, outcomes, dry_run=True)
     # Leases that were handed over are the whole job; the other accounts were fresh.
-    wanted = [account for account in clients if handed is None or account in handed]
+    wanted = [account for account in clients if claimed is None or account in claimed]
     ttl = accounts.lease_seconds(clients.values())
-    claims = yield from transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, handed=handed, ttl=ttl))
+    claims = yield from transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, claimed=claimed, ttl=ttl))
     outcomes = [busy(account) for account in claims.busy]
     if claims.run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
@@ -144,10 +141,10 @@ def _rehearse(clients: Mapping[str, Any], work: _Work) -> Flow[list[Outcome]]:
     seen_ids: dict[str, str] = {}
     scope = work.scope
     for account in clients:
-        gathered = yield from gather(Caller(account, token=token_of(clients[account])), scope, seen_ids)
-        made = yield from cpu(lambda g=gathered: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
+        collected = yield from collect(Caller(account, token=token_of(clients[account])), scope, seen_ids)
+        made = yield from cpu(lambda g=collected: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
         scope = replace(scope, ahead=(*scope.ahead, *made.decisions))
-        outcomes.append(outcome_of(gathered.fetched, made))
+        outcomes.append(outcome_of(collected.fetched, made))
     return outcomes
 
 
@@ -164,42 +161,42 @@ def _run_account(
 ) -> Flow[Outcome]:
     token = token_of(clients[account])
     try:
-        gathered = yield from gather(Caller(account, fence.before_call, token), work.scope, seen_ids)
-        made = yield from cpu(lambda: _plan_account(gathered, work, clients, before))
-        writer = Writer(work.scope.columns, gathered.rules, run_id, work.actor, fence.owner)
-        outcome = outcome_of(gathered.fetched, made)
+        collected = yield from collect(Caller(account, fence.before_call, token), work.scope, seen_ids)
+        made = yield from cpu(lambda: _plan_account(collected, work, clients, before))
+        writer = Writer(work.scope.columns, collected.context, run_id, work.actor, fence.owner)
+        outcome = outcome_of(collected.fetched, made)
         outcome.done, rejected = yield from apply_decisions(writer, made.decisions, work.on_progress)
         outcome.errors += rejected
-        outcome.report = judge(gathered.fetched, made, outcome.errors)
+        outcome.report = account_report(collected.fetched, made, outcome.errors)
 
         def close(session: Any) -> None:
             accounts.close_account(
-                session, gathered.rules, gathered.info, gathered.fetched, outcome.report,
-                owner=fence.owner, run_id=run_id, events=made.events, snapshot=gathered.snapshot, token=token,
+                session, collected.context, collected.info, collected.fetched, outcome.report,
+                owner=fence.owner, run_id=run_id, events=made.events, snapshot=collected.snapshot, token=token,
             )  # fmt: skip
             if last:
                 accounts.close_run(session, run_id, report(run_id, [*before, outcome]))
 
         yield from transaction(close)
     except leases.LeaseLost:
-        lost = Outcome(AccountReport(account, "failed", "lease_lost", messages.fault_text("lease_lost")))
+        lost = Outcome(AccountReport(account, "failed", "lease_lost", messages.failure_text("lease_lost")))
         if last:
             yield from transaction(lambda s: accounts.close_run(s, run_id, report(run_id, [*before, lost])))
         return lost
     return outcome
 
 
-def _plan_account(gathered: Gathered, work: _Work, clients: Mapping[str, Any], before: Sequence[Outcome]) -> AccountPlan:
+def _plan_account(collected: Collected, work: _Work, clients: Mapping[str, Any], before: Sequence[Outcome]) -> AccountPlan:
     healthy = {outcome.report.account for outcome in before if outcome.report.status in {"success", "partial"}}
 
     def may_take(row: Row) -> bool:
         """A server that moved: its old account no longer lists it, is the same account renamed, or is no longer configured."""
         state = row.state
-        if state is None or state.account is None or state.account in gathered.aliases or state.removed_at is not None:
+        if state is None or state.account is None or state.account in collected.aliases or state.removed_at is not None:
             return True
         return state.missing_since is not None and (state.account in healthy or state.account not in clients)
 
-    return build_plan(gathered.fetched, gathered.snapshot, gathered.rules, work.scope.options, may_take=may_take)
+    return build_plan(collected.fetched, collected.snapshot, collected.context, work.scope.options, may_take=may_take)
 
 
 def _abandon(held: Mapping[str, str], run_id: int) -> Flow[None]:

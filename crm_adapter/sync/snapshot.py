@@ -14,13 +14,11 @@ from crm_adapter.money import known_cost, money_or_none
 from crm_adapter.payload import as_dict, as_text
 from crm_adapter.sync.costs import Cost
 
-__all__ = ["BORN", "AccountInfo", "Row", "Snapshot", "State", "born_text", "row_of", "shared_value", "state_of"]
-
 #: From here on neighbours in single precision are further apart than a kopeck.
 _SINGLE_IS_COARSE: Final = 2**17
 
 #: Beside the shared columns in ``sync_base`` of an unlinked row: when the host created the row, as text.
-BORN: Final = "created_at"
+CREATED_AT: Final = "created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,8 @@ class State:
 
     def is_leftover(self, created_at: object) -> bool:
         """Whether an unlinked row was deleted and its id given out again: the row here was created at another moment."""
-        born = self.base.get(BORN) if self.unlinked_from is not None else None
-        return born is not None and born != born_text(created_at)
+        born = self.base.get(CREATED_AT) if self.unlinked_from is not None else None
+        return born is not None and born != created_at_text(created_at)
 
     @property
     def cost(self) -> Cost:
@@ -117,7 +115,7 @@ class Snapshot:
     unlinked: tuple[Row, ...] = ()
 
 
-def born_text(created_at: object) -> str:
+def created_at_text(created_at: object) -> str:
     """The moment of a row's creation, the same text whatever zone the connection speaks."""
     if isinstance(created_at, datetime) and created_at.tzinfo is not None:
         created_at = created_at.astimezone(UTC).replace(tzinfo=None)

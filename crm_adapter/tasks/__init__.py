@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     raise ImportError("crm_adapter.tasks needs the extra [celery]: pip install 'timeweb-sdk[celery]'") from error
 
-from crm_adapter.unattended.jobs import Jobs
+from crm_adapter.jobs.jobs import Jobs
 
 __all__ = ["beat_schedule", "dispatch_events", "payment_reminders", "prune", "sync_account", "sync_all_accounts", "use"]
 

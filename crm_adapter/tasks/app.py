@@ -14,8 +14,6 @@ from crm_adapter import tasks
 from crm_adapter.settings import load_settings
 from timeweb_sdk.errors import ConfigurationError
 
-__all__ = ["app", "make_app"]
-
 
 def make_app() -> Celery:
     """Build the application.  Raises ``ConfigurationError`` when no broker is configured."""

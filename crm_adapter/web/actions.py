@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from crm_adapter.messages import fault_text
 from crm_adapter.results import EditResult
+from crm_adapter.servers import listing
+from crm_adapter.text.formats import UNKNOWN, count
+from crm_adapter.text.messages import failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.api_crm import sync_error
 from crm_adapter.web.api_timeweb import outcome
+from crm_adapter.web.candidates import LiveServer, list_live
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError
-from crm_adapter.web.formats import UNKNOWN, count
-from crm_adapter.web.live import LiveServer, list_live
-from crm_adapter.web.pages import Pages, is_htmx
+from crm_adapter.web.responses import Pages, is_htmx
 from crm_adapter.web.summary import read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crm_adapter.results import SyncReport
-    from crm_adapter.rows.listing import Row
-
-__all__ = ["add_routes"]
+    from crm_adapter.servers.listing import Row
 
 #: How long the button waits for a run to end before the page watches it, in seconds.
 _SHORT_WAIT = 0.3
@@ -72,7 +71,7 @@ async def _watched(hosting: Hosting, pages: Pages, request: Request, report: Syn
         # The lease may not be taken yet; the page must start to watch all the same.
         context["summary"] = context["summary"].as_running()
     elif report.status == "running":
-        context.update(message=fault_text("already_running"), message_tone="bad")
+        context.update(message=failure_text("already_running"), message_tone="bad")
     else:
         context.update(message=outcome(report), message_tone="bad" if report.status == "failed" else "good")
         headers["HX-Trigger"] = "hosting:refresh"
@@ -82,7 +81,7 @@ async def _watched(hosting: Hosting, pages: Pages, request: Request, report: Syn
 def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def finish(request: Request, row_id: int, result: EditResult, key: str, message: str) -> Response:
         if not result.success:
-            return await refuse(request, row_id, result.error or fault_text(result.code or ""))
+            return await refuse(request, row_id, result.error or failure_text(result.code or ""))
         if not is_htmx(request):
             return pages.done(request, key, message)
         return await row_reply(hosting, pages, request, await hosting.row(row_id), message)
@@ -192,7 +191,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         kept = {**forms.shown(now), **{name: value for name, value in typed.items() if name in before}}
         if result.code == "version_conflict":
             return await show(request, now, field, kept, problem=await _who_was_faster(hosting, row_id))
-        name, text = forms.problem(result.error or fault_text(result.code or ""))
+        name, text = forms.problem(result.error or failure_text(result.code or ""))
         return await show(request, now, field, kept, problem="" if name else text, wrong={name: text} if name else None)
 
     @api.get("/new")
@@ -206,7 +205,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         result = await hosting.backend.add(values, actor=who)
         if result.success:
             return pages.done(request, "added", "Сервер добавлен")
-        name, text = forms.problem(result.error or fault_text(result.code or ""))
+        name, text = forms.problem(result.error or failure_text(result.code or ""))
         kept = {**forms.blank(hosting.today()), **{key: value for key, value in typed.items() if key in forms.NEW}}
         return await show_new(request, kept, "" if name else text, {name: text} if name else {})
 
@@ -308,7 +307,7 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             return await show(request, row, "Выберите сервер")
         result = await hosting.backend.link(row_id, timeweb_id, account=account or None, actor=who)
         if not result.success:
-            return await show(request, row, result.error or fault_text(result.code or ""))
+            return await show(request, row, result.error or failure_text(result.code or ""))
         # The next sync would fill the columns; people expect to see them now.
         if hosting.is_configured:
             await hosting.backend.sync_server(row_id, actor=who)
@@ -321,7 +320,7 @@ async def row_reply(
     """One row with the sums and a message beside it."""
     columns, configured = hosting.backend.columns, hosting.is_configured
     summary = await hosting.backend.read(lambda session: read_summary(session, configured=configured))
-    names = await hosting.backend.read(lambda session: forms.projects(session, columns))
+    names = await hosting.backend.read(lambda session: listing.projects(session, columns))
     context = {
         "base": hosting.base(request),
         "item": row,

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from crm_adapter.messages import fault_text
 from crm_adapter.results import to_plain
-from crm_adapter.rows.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
-from crm_adapter.web.bodies import NewServer, ServerEdit
+from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
+from crm_adapter.text.messages import failure_text
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
 from crm_adapter.web.export import to_csv
+from crm_adapter.web.schemas import NewServer, ServerEdit
 
 if TYPE_CHECKING:
     from crm_adapter.results import ServerSyncResult
-
-__all__ = ["filters_of", "router"]
 
 
 def filters_of(
@@ -99,7 +97,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         """Synchronise one row, whatever its ``auto_sync`` says."""
         row = await hosting.row(row_id)
         if row.timeweb_id is None:
-            raise HostingError(409, "not_linked", fault_text("not_linked"))
+            raise HostingError(409, "not_linked", failure_text("not_linked"))
         hosting.require_timeweb()
         result = await hosting.backend.sync_server(row_id, actor=who)
         if not result.success:
@@ -134,4 +132,4 @@ def sync_error(result: ServerSyncResult) -> HostingError:
     status = {"not_found": 404, "not_linked": 409, "server_missing": 404, "already_running": 409, "not_configured": 503}.get(
         code, 502
     )
-    return HostingError(status, code, result.message or fault_text(code))
+    return HostingError(status, code, result.message or failure_text(code))

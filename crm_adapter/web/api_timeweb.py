@@ -7,14 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from crm_adapter.messages import NOT_CONFIGURED, fault_text, sync_done
 from crm_adapter.results import SyncReport
-from crm_adapter.web.bodies import ImportBody
+from crm_adapter.text.messages import NOT_CONFIGURED, failure_text, sync_done
+from crm_adapter.web.candidates import list_live
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
-from crm_adapter.web.live import list_live
-
-__all__ = ["router"]
+from crm_adapter.web.schemas import ImportBody
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
@@ -60,7 +58,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             return _reply(SyncReport(run_id, "running"), "Синхронизация продолжается", success=True)
         if report.status == "running":
             code = "already_running"
-            return _reply(report, fault_text(code), success=False) | {"code": code, "error": fault_text(code)}
+            return _reply(report, failure_text(code), success=False) | {"code": code, "error": failure_text(code)}
         return _reply(report, outcome(report), success=report.status in {"success", "partial"})
 
     @api.get("/runs/{run_id}")
@@ -78,7 +76,7 @@ def outcome(report: SyncReport) -> str:
     """What people read about a finished run."""
     if report.status == "failed":
         reasons = [account.message for account in report.accounts if account.message]
-        return "; ".join(reasons) or fault_text(report.error_code or "")
+        return "; ".join(reasons) or failure_text(report.error_code or "")
     return sync_done(report.created_count, report.updated_count, report.unchanged_count, report.error_count)
 
 

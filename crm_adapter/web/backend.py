@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from crm_adapter import aio, functions
-from crm_adapter.fields import Columns, FieldMap, validate_mapping
-from crm_adapter.flow import clients_of
+from crm_adapter import aio, blocking
+from crm_adapter.db.columns import Columns, FieldMap, validate_mapping
+from crm_adapter.jobs.background import TaskRunner, ThreadRunner
 from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult
-from crm_adapter.unattended.background import TaskRunner, ThreadRunner
+from crm_adapter.steps import clients_of
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-__all__ = ["Backend", "Runner"]
 
 T = TypeVar("T")
 
@@ -146,6 +144,6 @@ class Backend:
         if self.is_async:
             result: T = await getattr(aio, name)(self.db, *arguments, **options)
         else:
-            result = await asyncio.to_thread(getattr(functions, name), self.db, *arguments, **options)
+            result = await asyncio.to_thread(getattr(blocking, name), self.db, *arguments, **options)
         assert isinstance(result, get_origin(returns) or returns)
         return result

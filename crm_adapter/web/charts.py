@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from babel.dates import format_date
 
-from crm_adapter.models import ChangeLog
+from crm_adapter.db.tables import ChangeLog
 from crm_adapter.money import add_months, margin, money_or_none, monthly_income
-from crm_adapter.rows.reading import cost_of, server_rows
+from crm_adapter.servers.totals import cost_of, server_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from crm_adapter.fields import Columns
-
-__all__ = ["Month", "as_amount", "draw", "months"]
+    from crm_adapter.db.columns import Columns
 
 _MONTHS = 12
 _FIELDS = ("cost_price", "client_price", "service_fee", "payment_period", "status", "removed", "restored", "created")

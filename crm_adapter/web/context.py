@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from crm_adapter.messages import NOT_CONFIGURED, fault_text
+from crm_adapter.jobs.background import TaskRunner, ThreadRunner
 from crm_adapter.money import local_today
-from crm_adapter.rows.listing import Row, get_row
-from crm_adapter.unattended.background import TaskRunner, ThreadRunner
+from crm_adapter.servers.listing import Row, get_row
+from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 from crm_adapter.web.errors import HostingError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from crm_adapter.results import Freshness, SyncReport
     from crm_adapter.web.backend import Backend
-
-__all__ = ["Actor", "Hosting"]
 
 #: Who is at work, as the host names them; goes into the change log.
 Actor = str | None
@@ -78,7 +76,7 @@ class Hosting:
         columns = self.backend.columns
         row = await self.backend.read(lambda session: get_row(session, columns, row_id))
         if row is None:
-            raise HostingError(404, "not_found", fault_text("row_not_found"))
+            raise HostingError(404, "not_found", failure_text("row_not_found"))
         return row
 
     async def sync_all(self, actor: str | None) -> SyncReport | None:

@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from crm_adapter.messages import fault_text
-from crm_adapter.web.bodies import explain
+from crm_adapter.text.messages import failure_text
+from crm_adapter.web.schemas import explain
 from timeweb_sdk.errors import TimewebError, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from crm_adapter.results import EditResult
-
-__all__ = ["UNREADABLE", "HostingError", "HostingRoute", "edit_error", "upstream_error"]
 
 logger = logging.getLogger("crm_adapter.web")
 
@@ -48,13 +46,13 @@ def edit_error(result: EditResult) -> HostingError:
     """The error reply for an edit that did not happen."""
     code = result.code or "validation"
     details = {"server": result.server, "edit_version": result.edit_version} if code == "version_conflict" else {}
-    return HostingError(_EDIT_STATUSES.get(code, 422), code, result.error or fault_text(code), **details)
+    return HostingError(_EDIT_STATUSES.get(code, 422), code, result.error or failure_text(code), **details)
 
 
 def upstream_error(error: TimewebError) -> HostingError:
     """The error reply for a live request that Timeweb did not answer; never the text of the error, which may echo input."""
     code = "unauthorized" if isinstance(error, UnauthorizedError) else "upstream_unavailable"
-    return HostingError(502, code, fault_text(code))
+    return HostingError(502, code, failure_text(code))
 
 
 #: A body that is no JSON and no form.

@@ -6,17 +6,15 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from crm_adapter.web import labels
-from crm_adapter.web.formats import UNKNOWN, day, instant, visible
+from crm_adapter.text import labels
+from crm_adapter.text.formats import UNKNOWN, day, instant, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
     from zoneinfo import ZoneInfo
 
-    from crm_adapter.rows.listing import Row
-
-__all__ = ["to_csv"]
+    from crm_adapter.servers.listing import Row
 
 _HEADERS = (
     "ID", "Сервер", "Статус", "Статус в Timeweb", "Конфигурация", "IP-адрес", "Имя клиента", "Компания", "Проект", "Аккаунт",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from crm_adapter.fields import SHARED
+from crm_adapter.db.columns import SHARED
 from crm_adapter.money import MONTHS
-from crm_adapter.rows.listing import projects
-from crm_adapter.rows.values import Invalid, parse_day
-from crm_adapter.web import labels
+from crm_adapter.servers import listing
+from crm_adapter.servers.validation import Invalid, parse_day
+from crm_adapter.text import labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import FormData
 
-    from crm_adapter.rows.listing import Row
+    from crm_adapter.servers.listing import Row
     from crm_adapter.web.context import Hosting
-
-__all__ = ["INLINE", "NEW", "blank", "day", "fields_of", "for_edit", "names", "number", "problem", "projects", "shown", "typed"]
 
 #: What is edited in its cell.
 INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date")
@@ -61,7 +59,7 @@ def blank(today: date) -> dict[str, str]:
 async def names(hosting: Hosting) -> dict[str, Any]:
     """What the inputs need to know: choices, which are money, which are dates."""
     columns = hosting.backend.columns
-    known = await hosting.backend.read(lambda session: projects(session, columns, named_only=True))
+    known = await hosting.backend.read(lambda session: listing.projects(session, columns, named_only=True))
     choices: dict[str, dict[str, str]] = {
         "status": {code: badge.word for code, badge in labels.STATUSES.items()},
         "payment_period": {code: f"раз {labels.PERIODS[code]}" for code in MONTHS},

@@ -10,23 +10,22 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from crm_adapter.rows.listing import VIEWS, Filters, list_rows, projects, read_totals
+from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects, read_totals
 from crm_adapter.sync.freshness import ACTOR
-from crm_adapter.web import actions, charts, labels, undelivered
+from crm_adapter.text import labels
+from crm_adapter.text.formats import UNKNOWN, day, instant, money
+from crm_adapter.web import actions, charts, undelivered
 from crm_adapter.web.api_crm import filters_of
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.errors import HostingError
-from crm_adapter.web.formats import UNKNOWN, day, instant, money
-from crm_adapter.web.pages import PageRoute, Pages, is_htmx
-from crm_adapter.web.render import STATIC, Renderer, asset_version
+from crm_adapter.web.responses import PageRoute, Pages, is_htmx
 from crm_adapter.web.summary import finished, latest_run, read_summary, tone
+from crm_adapter.web.templating import STATIC, Renderer, asset_version
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from crm_adapter.results import Change, RunInfo
-
-__all__ = ["router", "shown_change", "state_context"]
 
 #: What a redirect after a form may say; the address carries only the key.
 _DONE = {

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from crm_adapter.fields import FieldMap, validate_mapping
-from crm_adapter.models import HostingServer
+from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.tables import HostingServer
 from crm_adapter.web import api_crm, api_timeweb, page
 from crm_adapter.web.backend import Backend, Runner
 from crm_adapter.web.context import Hosting
-from crm_adapter.web.render import Renderer
 from crm_adapter.web.security import same_origin
+from crm_adapter.web.templating import Renderer
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import jinja2
-
-__all__ = ["create_hosting_router"]
 
 Part = Literal["timeweb", "crm", "page"]
 

@@ -12,8 +12,6 @@ from crm_adapter.web.errors import HostingError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-__all__ = ["CONTENT_SECURITY_POLICY", "same_origin"]
-
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"

@@ -13,8 +13,6 @@ from fastapi.responses import RedirectResponse
 from crm_adapter.web.router import create_hosting_router
 from crm_adapter.web.security import CONTENT_SECURITY_POLICY
 
-__all__ = ["create_app", "is_loopback"]
-
 PREFIX = "/hosting"
 
 

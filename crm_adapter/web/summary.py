@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from crm_adapter.dialects import db_now_ms
-from crm_adapter.messages import NOT_CONFIGURED, fault_text
-from crm_adapter.models import AccountState, EventOutbox, SyncLease
-from crm_adapter.rows.reading import read_runs
-from crm_adapter.web.formats import UNKNOWN, ago, count, instant, money, plural
+from crm_adapter.db.dialects import db_now_ms
+from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
+from crm_adapter.servers.totals import read_runs
+from crm_adapter.text.formats import UNKNOWN, ago, count, instant, money, plural
+from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from crm_adapter.results import RunInfo
-
-__all__ = ["Account", "Notice", "Summary", "finished", "latest_run", "read_summary", "tone"]
 
 _NAMED = 3
 _CRASHED = "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."
@@ -133,7 +131,7 @@ def _named(errors: Sequence[Mapping[str, Any]]) -> str:
 
 def _account_notice(account: Account, message: str | None, zone: ZoneInfo, *, many: bool) -> Notice:
     code = account.error_code or ""
-    text = message or fault_text(code)
+    text = message or failure_text(code)
     if code == "upstream_unavailable" and account.last_success_at is not None and "данные на" not in text:
         text += f", данные на {instant(account.last_success_at, zone, 'HH:mm')}"
     tone = "bad" if code in {"unauthorized", "forbidden", "account_mismatch", "suspicious_disappearance"} else "warn"
@@ -174,7 +172,7 @@ def finished(latest: RunInfo | None) -> str:
     report = latest.report or {}
     if latest.status == "failed":
         reasons = [str(item["message"]) for item in report.get("accounts", ()) if item.get("message")]
-        return "; ".join(reasons) or fault_text(latest.error_code or "")
+        return "; ".join(reasons) or failure_text(latest.error_code or "")
     created, updated, unchanged = (int(report.get(f"{name}_count", 0)) for name in ("created", "updated", "unchanged"))
     parts = [f"создано {created}"] if created else []
     parts += [f"обновлено {updated}", f"без изменений {unchanged}"]

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from crm_adapter.dialects import begin_write
+from crm_adapter.db.dialects import begin_write
 from crm_adapter.notify import dead_letters, retry_dead_letters
-from crm_adapter.web.formats import count, instant
-from crm_adapter.web.pages import Pages
+from crm_adapter.text.formats import count, instant
+from crm_adapter.web.responses import Pages
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from crm_adapter.web.context import Hosting
-
-__all__ = ["add_routes"]
 
 _SHOWN = 100
 

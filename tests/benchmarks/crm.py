@@ -23,7 +23,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import sync_all
-from crm_adapter.models import create_all
+from crm_adapter.db.tables import create_all
 from crm_adapter.results import SyncReport
 from tests.databases import own_database
 from timeweb_sdk import RateLimit, Timeweb

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from crm_adapter import migrations
-from tests.web.conftest import PREFIX, TOKEN, Section
+from tests.crm.web.conftest import PREFIX, TOKEN, Section
 from timeweb_sdk.testing import Emulator, demo_state
 
 HEADERS = {"Authorization": "Bearer admin"}

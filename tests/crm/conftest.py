@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from crm_adapter.models import AdapterBase, HostBase, create_all
+from crm_adapter.db.tables import AdapterBase, HostBase, create_all
 from tests.crm.database import dispose_memory, memory_database
 from tests.databases import own_database
 

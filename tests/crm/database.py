@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool, StaticPool
 
 from crm_adapter import sync_all
-from crm_adapter.models import AdapterBase, ChangeLog, EventOutbox, HostBase, HostingServer, TimewebServerState, create_all
+from crm_adapter.db.tables import AdapterBase, ChangeLog, EventOutbox, HostBase, HostingServer, TimewebServerState, create_all
 from crm_adapter.results import SyncReport
 from tests.crm.fake_timeweb import FakeTimeweb, Json, client
 

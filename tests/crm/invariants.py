@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import ensure_fresh, import_servers, mark_paid, sync_all, sync_server, update_manual
-from crm_adapter.fields import HUMAN, SHARED
-from crm_adapter.models import utcnow
+from crm_adapter.db.columns import HUMAN, SHARED
+from crm_adapter.db.tables import utcnow
 from crm_adapter.money import local_today, money_or_none
 from crm_adapter.sync.mapping import map_server
 from crm_adapter.sync.snapshot import shared_value
 from tests.crm.database import everything, file_database, memory_database, rows, state
 from tests.crm.fake_timeweb import FakeTimeweb, Page, client, cost, server, world
-from tests.crm.lives import CERTAIN, LIVES, Op, Step, live
+from tests.crm.histories import CERTAIN, LIVES, Op, Step, live
 from timeweb_sdk import RateLimit, Timeweb
 from timeweb_sdk.errors import EdgeError
 from timeweb_sdk.testing import Emulator, demo_state

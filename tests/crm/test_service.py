@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 import crm_adapter
-from crm_adapter import TimewebService, aio, functions
+from crm_adapter import TimewebService, aio, blocking
 from crm_adapter.errors import NotConfigured
 from timeweb_sdk import AsyncTimeweb, NotFoundError, RateLimit
 from timeweb_sdk.testing import Emulator, demo_state
@@ -52,10 +52,10 @@ async def test_without_a_token_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_sync_and_async_functions_have_the_same_signatures() -> None:
     import inspect
 
-    names = [name for name, home in crm_adapter._HOMES.items() if home == "functions"]
+    names = [name for name, home in crm_adapter._HOMES.items() if home == "blocking"]
     assert len(names) == 16
     for name in names:
-        plain, awaited = getattr(functions, name), getattr(aio, name)
+        plain, awaited = getattr(blocking, name), getattr(aio, name)
         assert not inspect.iscoroutinefunction(plain) and inspect.iscoroutinefunction(awaited)
         assert list(inspect.signature(plain).parameters) == list(inspect.signature(awaited).parameters)
         assert plain.__doc__

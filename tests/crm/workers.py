@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter import import_servers, sync_all
-from crm_adapter.sync import applying, store
+from crm_adapter.sync import apply as applying
 from tests.crm.fake_timeweb import FakeTimeweb, client, world
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -94,13 +94,13 @@ def sync_and_die(url: str, servers: int, chunk: int, *, commits: int) -> None:
         def mark(session: Session, *_: Any) -> None:
             session.info["chunk"] = True
 
-        original = store.Writer.apply
+        original = applying.Writer.apply
 
         def apply(self: Any, session: Session, *rest: Any, **named: Any) -> Any:
             mark(session)
             return original(self, session, *rest, **named)
 
-        store.Writer.apply = apply  # type: ignore[method-assign]
+        applying.Writer.apply = apply  # type: ignore[method-assign]
         event.listen(Session, "before_commit", before_commit)
 
     def progress(done: int, total: int) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from crm_adapter.cli import main
-from crm_adapter.messages import fault_text
+from crm_adapter.text.messages import failure_text
 from tests.docs.examples import PAGES, ROOT
 from tests.packaging.surface import MODULES
 from timeweb_sdk import Timeweb
@@ -24,7 +24,7 @@ SESSIONS = set(
 SAID = "\n".join(
     [
         *(path.read_text(encoding="utf-8") for path in (ROOT / "crm_adapter").rglob("*") if path.suffix in {".py", ".html"}),
-        fault_text("upstream_unavailable", fresh_until=datetime(2026, 1, 1, 15, 4)),
+        failure_text("upstream_unavailable", fresh_until=datetime(2026, 1, 1, 15, 4)),
     ]
 )
 CRM_COMMANDS = sorted(set(re.findall(r"\btimeweb-crm ([a-z][a-z-]*)((?: --[a-z-]+)*)", EVERYTHING)))
@@ -58,7 +58,7 @@ def test_russian_troubleshooting_knows_every_fault_of_an_account() -> None:
         "unauthorized forbidden cost_unavailable upstream_unavailable bad_response incomplete_listing account_mismatch "
         "duplicate_account already_running not_configured database_rejected"
     )
-    untold = {code for code in codes.split() if fault_text(code) not in section}
+    untold = {code for code in codes.split() if failure_text(code) not in section}
     assert untold == set()
 
 

@@ -32,15 +32,15 @@ MODULES = (
     "timeweb_sdk.testing.vcr",
     "crm_adapter",
     "crm_adapter.aio",
-    "crm_adapter.configured",
+    "crm_adapter.wiring",
     "crm_adapter.migrations",
     "crm_adapter.migrations.helpers",
     "crm_adapter.notify",
     "crm_adapter.settings",
     "crm_adapter.tasks",
     "crm_adapter.telemetry",
-    "crm_adapter.unattended.jobs",
-    "crm_adapter.unattended.runner",
+    "crm_adapter.jobs.jobs",
+    "crm_adapter.jobs.scheduler",
     "crm_adapter.web",
 )
 OURS = ("timeweb_sdk", "crm_adapter")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from timeweb_sdk import errors
-from timeweb_sdk._core.replies import retry_after
+from timeweb_sdk._core.responses import retry_after
 from timeweb_sdk._core.retry import Again, Outcome, TooLate, decide, may_repeat
 from timeweb_sdk._core.types import Delivery
 

@@ -16,10 +16,10 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
+from timeweb_sdk._core.guards import is_object
 from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, plain
 from timeweb_sdk._core.model import DecodeIssue, Model
 from timeweb_sdk._core.operation import Operation
-from timeweb_sdk._core.shapes import is_object
 
 _log = logging.getLogger("timeweb_sdk.decode")
 _ABSENT = object()

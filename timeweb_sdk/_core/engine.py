@@ -17,9 +17,9 @@ from timeweb_sdk._core.decode import Decoded
 from timeweb_sdk._core.events import Event, Kind, emit
 from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import Gate, Pace, Permit
-from timeweb_sdk._core.replies import interpret
 from timeweb_sdk._core.request import Request, build
 from timeweb_sdk._core.response import Response
+from timeweb_sdk._core.responses import interpret
 from timeweb_sdk._core.transport import CONNECT_TIMEOUT, Reply, Timeouts
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk.errors import (

@@ -8,9 +8,9 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk._core.model import DecodeIssue, Model, set_decode_issues
 from timeweb_sdk._core.secrets import mask
-from timeweb_sdk._core.shapes import is_array, is_object
 
 
 def plain(name: str) -> str:

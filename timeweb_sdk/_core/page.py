@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, overload
 
+from timeweb_sdk._core.guards import is_object
 from timeweb_sdk._core.model import DecodeIssue
-from timeweb_sdk._core.shapes import is_object
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from uuid import UUID
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.guards import is_collection, is_mapping
 from timeweb_sdk._core.secrets import Content, Hidden, forget_frames, is_secret_name
-from timeweb_sdk._core.shapes import is_collection, is_mapping
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 

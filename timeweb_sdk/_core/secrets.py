@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import SecretStr
 
-from timeweb_sdk._core.shapes import is_array, is_mapping
+from timeweb_sdk._core.guards import is_array, is_mapping
 from timeweb_sdk._core.types import NotGiven
 
 T = TypeVar("T")

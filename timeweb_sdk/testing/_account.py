@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 from zlib import crc32
 
-from timeweb_sdk._core.shapes import is_array, is_object
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk.testing import _catalogue
 from timeweb_sdk.testing._clock import Clock, iso
 from timeweb_sdk.testing._http import not_found

@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from typing import Any
 
-from timeweb_sdk._core.shapes import is_object
+from timeweb_sdk._core.guards import is_object
 from timeweb_sdk.testing._account import Account, Item, State, listed
 from timeweb_sdk.testing._catalogue import (
     BACKUP_PRICE_PER_GB,

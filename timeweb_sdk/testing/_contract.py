@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from timeweb_sdk._core.shapes import is_object
+from timeweb_sdk._core.guards import is_object
 
 Schema: TypeAlias = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")

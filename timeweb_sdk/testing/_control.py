@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from timeweb_sdk._core.shapes import is_array, is_object
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk.testing._billing import with_figures
 from timeweb_sdk.testing._clock import iso
 from timeweb_sdk.testing._http import Request, Response, json_response

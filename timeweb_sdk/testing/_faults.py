@@ -8,7 +8,7 @@ from math import inf
 from random import Random
 from typing import Any
 
-from timeweb_sdk._core.shapes import is_array, is_object
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk.testing._http import Response, json_response
 
 _KINDS = ("edge", "truncate", "hang", "ban", "malformed_item", "unknown_enum", "page_drift")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from timeweb_sdk._core.shapes import is_array, is_object
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk.testing._contract import Contract, Endpoint, Schema
 from timeweb_sdk.testing._validate import problems
 

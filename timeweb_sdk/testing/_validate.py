@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from uuid import UUID
 
-from timeweb_sdk._core.shapes import is_array, is_object
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk.testing._contract import Contract, Endpoint, Schema
 from timeweb_sdk.testing._http import ApiError, Request, bad_request
 

@@ -15,7 +15,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
-from timeweb_sdk._core.shapes import is_array
+from timeweb_sdk._core.guards import is_array
 
 # The modules of handlers register what they handle when they are imported.
 from timeweb_sdk.testing import (

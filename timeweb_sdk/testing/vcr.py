@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import SecretStr
 
+from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk._core.secrets import is_secret_name, scrub
-from timeweb_sdk._core.shapes import is_array, is_object
 from timeweb_sdk.errors import ConfigurationError
 
 SCRUBBED = "**********"

@@ -25,9 +25,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from crm_adapter import migrations
-from crm_adapter.configured import AccountClients
 from crm_adapter.settings import load_settings
 from crm_adapter.web import create_hosting_router
+from crm_adapter.wiring import AccountClients
 from timeweb_sdk import AsyncTimeweb
 
 HERE = Path(__file__).parent

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from crm_adapter import functions, models, money, payload
-from crm_adapter.models import HostingServer
+from crm_adapter import blocking, money, payload
+from crm_adapter.db import tables
+from crm_adapter.db.tables import HostingServer
+from crm_adapter.jobs import background
 from crm_adapter.results import Freshness
-from crm_adapter.sync import costs, decide, fetch, freshness, gathering, leases, mapping, planner, run, store
+from crm_adapter.sync import apply, collect, costs, decisions, fetch, freshness, leases, mapping, planner, run
 from crm_adapter.sync.costs import Cost
-from crm_adapter.unattended import background
 from tests.crm.invariants import INVARIANTS
 
 Patch = pytest.MonkeyPatch
@@ -48,28 +49,28 @@ def shared_columns_follow_timeweb_always(patch: Patch) -> None:
         extra = {name: new for name, new in wanted.items() if new is not None and new != getattr(row, name)}
         return changes | extra, base, owned
 
-    wrap(patch, decide, "_shared_changes", always)
+    wrap(patch, decisions, "_shared_changes", always)
 
 
 @breaks(1)
 def sync_writes_the_notes(patch: Patch) -> None:
-    patch.setattr(store, "HUMAN", frozenset())
+    patch.setattr(apply, "HUMAN", frozenset())
 
     def with_notes(original: Any, *given: Any) -> Any:
         return original(*given) | {"notes": "Себестоимость изменилась"}
 
-    wrap(patch, decide, "_timeweb_changes", with_notes)
-    patch.setattr(decide, "_shown", lambda row, column: getattr(row, column, None))
+    wrap(patch, decisions, "_timeweb_changes", with_notes)
+    patch.setattr(decisions, "_shown", lambda row, column: getattr(row, column, None))
 
 
 @breaks(1)
 def updated_at_moves_by_itself(patch: Patch) -> None:
-    patch.setattr(store.Writer, "_pinned", lambda self: {})
+    patch.setattr(apply.Writer, "_pinned", lambda self: {})
 
 
 @breaks(1)
 def any_status_may_be_written(patch: Patch) -> None:
-    patch.setattr(decide, "_wanted_status", lambda row, values: "overdue")
+    patch.setattr(decisions, "_wanted_status", lambda row, values: "overdue")
 
 
 @breaks(2)
@@ -85,21 +86,21 @@ def removed_rows_are_deleted(patch: Patch) -> None:
         session.execute(self.columns.table.delete().where(self.columns["id"].in_(ids)))
         return done
 
-    original = store.Writer.apply
-    patch.setattr(store.Writer, "apply", lambda self, *args, **named: delete(original, self, *args, **named))
+    original = apply.Writer.apply
+    patch.setattr(apply.Writer, "apply", lambda self, *args, **named: delete(original, self, *args, **named))
 
 
 @breaks(4)
 def any_404_proves_removal(patch: Patch) -> None:
     def lax(original: Any, error: Any) -> Any:
-        return fetch.Fault("not_found") if getattr(error, "status_code", 0) == 404 else original(error)
+        return fetch.Failure("not_found") if getattr(error, "status_code", 0) == 404 else original(error)
 
-    wrap(patch, fetch, "fault_of", lax)
+    wrap(patch, fetch, "failure_of", lax)
 
 
 @breaks(4)
 def every_listing_counts_as_complete(patch: Patch) -> None:
-    wrap(patch, fetch, "Listing", lambda original, *args, **named: original(*args, **(named | {"complete": True})))
+    wrap(patch, fetch, "ServerListing", lambda original, *args, **named: original(*args, **(named | {"complete": True})))
 
 
 @breaks(4)
@@ -122,7 +123,7 @@ def whoever_lists_a_server_takes_it(patch: Patch) -> None:
 
 @breaks(5)
 def identity_is_never_checked(patch: Patch) -> None:
-    patch.setattr(gathering, "_looks_foreign", lambda *_: False)
+    patch.setattr(collect, "_looks_foreign", lambda *_: False)
 
 
 @breaks(6)
@@ -132,7 +133,7 @@ def disk_usage_is_a_change(patch: Patch) -> None:
 
 @breaks(6)
 def every_run_rewrites_the_data(patch: Patch) -> None:
-    wrap(patch, mapping, "plain", lambda original, value: original(value) | {"seen_at": models.utcnow().isoformat()})
+    wrap(patch, mapping, "plain", lambda original, value: original(value) | {"seen_at": tables.utcnow().isoformat()})
 
 
 @breaks(7)
@@ -141,7 +142,7 @@ def one_change_row_is_lost(patch: Patch) -> None:
         kept = [replace(d, changes=dict(list(d.changes.items())[1:])) for d in decisions]
         original(session, kept, *rest)
 
-    wrap(patch, store, "log_changes", lose)
+    wrap(patch, apply, "log_changes", lose)
 
 
 @breaks(7)
@@ -150,7 +151,7 @@ def change_rows_are_doubled(patch: Patch) -> None:
         original(session, decisions, *rest)
         original(session, decisions, *rest)
 
-    wrap(patch, store, "log_changes", twice)
+    wrap(patch, apply, "log_changes", twice)
 
 
 @breaks(8)
@@ -159,14 +160,14 @@ def no_price_means_zero(patch: Patch) -> None:
         found: Cost = original(row, *rest)
         return found if found.net is not None else Cost(Decimal(0), Decimal(0), "services_cost")
 
-    wrap(patch, decide, "resolve", zero)
+    wrap(patch, decisions, "resolve", zero)
 
 
 @breaks(8)
 def no_address_means_none(patch: Patch) -> None:
     wrap(
         patch,
-        decide,
+        decisions,
         "_timeweb_changes",
         lambda original, row, values, rules: original(row, values, rules) | {"ip_address": values.ip_address},
     )
@@ -200,7 +201,7 @@ def a_sync_renames_servers(patch: Patch) -> None:
 @breaks(11)
 def the_lease_is_always_free(patch: Patch) -> None:
     def free(original: Any, session: Any, account: str, **named: Any) -> Any:
-        session.execute(update(models.SyncLease).values(expires_ms=0))
+        session.execute(update(tables.SyncLease).values(expires_ms=0))
         return original(session, account, **named)
 
     wrap(patch, leases, "claim", free)
@@ -210,9 +211,9 @@ def the_lease_is_always_free(patch: Patch) -> None:
 def a_sync_counts_as_an_edit(patch: Patch) -> None:
     def count(original: Any, session: Any, decisions: Any, **named: Any) -> None:
         original(session, decisions, **named)
-        session.execute(update(models.TimewebServerState).values(edit_version=models.TimewebServerState.edit_version + 1))
+        session.execute(update(tables.TimewebServerState).values(edit_version=tables.TimewebServerState.edit_version + 1))
 
-    wrap(patch, store, "write_states", count)
+    wrap(patch, apply, "write_states", count)
 
 
 @breaks(13)
@@ -223,7 +224,7 @@ def unknown_statuses_become_unknown(patch: Patch) -> None:
         status = values.timeweb_status if values.timeweb_status in known else "unknown"
         return original(row, replace(values, timeweb_status=status), rules)
 
-    wrap(patch, decide, "_timeweb_changes", forget)
+    wrap(patch, decisions, "_timeweb_changes", forget)
 
 
 @breaks(14)
@@ -244,7 +245,7 @@ def today_is_utcs(patch: Patch) -> None:
 
 @breaks(15)
 def instants_are_local(patch: Patch) -> None:
-    patch.setattr(gathering, "utcnow", lambda: models.utcnow() + timedelta(hours=3))
+    patch.setattr(collect, "utcnow", lambda: tables.utcnow() + timedelta(hours=3))
 
 
 @breaks(16)
@@ -259,7 +260,7 @@ def a_dry_run_forgets_creations(patch: Patch) -> None:
 @breaks(17)
 def the_caller_syncs_itself(patch: Patch) -> None:
     def at_once(db: Any, timeweb: Any, **named: Any) -> Any:
-        return lambda handed: functions.sync_all(db, timeweb, leases=handed)
+        return lambda handed: blocking.sync_all(db, timeweb, leases=handed)
 
     patch.setattr(background, "ThreadRunner", at_once)
 

@@ -1,0 +1,139 @@
+"""What SQLite, PostgreSQL and MariaDB say differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Enum, Float, String, Table, type_coerce
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.expression import FunctionElement
+
+#: Milliseconds a SQLite connection waits for another writer.
+_SQLITE_BUSY_MS: Final = 30_000
+#: Lock wait timeout, deadlock, "record has changed since last read" (MariaDB's snapshot isolation).
+_MYSQL_TRANSIENT: Final = frozenset({1020, 1205, 1213})
+#: Refused values that its drivers do not call IntegrityError or DataError: a string that does not fit the column's
+#: character set, a CHECK constraint.
+_MYSQL_REJECTED: Final = frozenset({1366, 3819, 4025})
+_POSTGRES_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
+
+
+class db_now_ms(FunctionElement[int]):
+    """The database's clock at this statement, in milliseconds since 1970; workers' clocks may differ."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(db_now_ms, "sqlite")
+def _sqlite_now(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(db_now_ms, "postgresql")
+def _postgresql_now(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(db_now_ms, "mysql")
+@compiles(db_now_ms, "mariadb")
+def _mysql_now(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000)"
+
+
+class _Stored(FunctionElement[Any]):
+    """A Float column at full precision: MariaDB shows six digits of a FLOAT (12345.67 as 12345.7), PostgreSQL's REAL nine."""
+
+    inherit_cache = True
+
+
+@compiles(_Stored)
+def _stored(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(next(iter(element.clauses)), **kwargs))
+
+
+@compiles(_Stored, "postgresql")
+def _postgresql_stored(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST({_stored(element, compiler, **kwargs)} AS DOUBLE PRECISION)"
+
+
+@compiles(_Stored, "mysql")
+@compiles(_Stored, "mariadb")
+def _mysql_stored(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"({_stored(element, compiler, **kwargs)} + 0e0)"
+
+
+def as_stored(column: Any) -> Any:
+    """The column for a SELECT that must tell what is stored: a Float at full precision, an Enum as its word."""
+    kind: object = column.type
+    if isinstance(kind, Enum):
+        return type_coerce(column, String())
+    return type_coerce(_Stored(column), column.type) if isinstance(kind, Float) else column
+
+
+def begin_write(session: Session) -> None:
+    """Take SQLite's write lock before the first read; the others lock rows as they go.
+
+    A transaction that reads first and writes later fails with "database is locked" at once when another wrote between.
+    """
+    connection = session.connection()
+    if connection.dialect.name != "sqlite":
+        return
+    if not connection.info.get("timeweb_busy_timeout"):
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_SQLITE_BUSY_MS}")
+        connection.info["timeweb_busy_timeout"] = True
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except DBAPIError as error:
+        # The host begins its transactions itself (the recipe in SQLAlchemy's documentation); then its mode holds.
+        if "within a transaction" not in str(error.orig):
+            raise
+
+
+def insert_ignore(session: Session, table: Table) -> Any:
+    """An INSERT that does nothing where a unique key is taken."""
+    name = session.connection().dialect.name
+    if name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    if name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    # Not IGNORE, which also turns values that do not fit into warnings.
+    first = next(iter(table.primary_key.columns))
+    return mysql.insert(table).on_duplicate_key_update({first.key: first})
+
+
+def upsert(session: Session, table: Table, *, key: str, columns: Iterable[str]) -> Any:
+    """An INSERT that updates ``columns`` of the row where ``key`` is taken."""
+    name = session.connection().dialect.name
+    if name in {"sqlite", "postgresql"}:
+        statement: Any = sqlite.insert(table) if name == "sqlite" else postgresql.insert(table)
+        return statement.on_conflict_do_update(
+            index_elements=[table.c[key]], set_={column: statement.excluded[column] for column in columns}
+        )
+    duplicate: Any = mysql.insert(table)
+    return duplicate.on_duplicate_key_update({column: duplicate.inserted[column] for column in columns})
+
+
+def rejects_values(error: StatementError) -> bool:
+    """The database (or the driver) refuses these values; anything else is a lost database or a wrong schema."""
+    if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError | DataError):
+        return True
+    arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
+    return bool(arguments) and arguments[0] in _MYSQL_REJECTED
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the whole transaction may simply be tried again: a deadlock, a lock that took too long."""
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return False
+    original: Any = error.orig
+    if getattr(original, "sqlstate", None) in _POSTGRES_TRANSIENT:
+        return True
+    arguments = getattr(original, "args", ())
+    if arguments and arguments[0] in _MYSQL_TRANSIENT:
+        return True
+    return "database is locked" in str(original) or "database table is locked" in str(original)

@@ -1,0 +1,164 @@
+"""Syncs beside the requests: in a named thread, or in a task on the running loop.
+
+Both runners are called with leases that ``ensure_fresh`` claimed, start a run that somebody asked for, and end with
+``close``: what runs is cancelled between two of its steps and lets go of its leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Literal
+
+from crm_adapter import flows
+from crm_adapter.steps import Flow, clients_of, drive, drive_async
+from crm_adapter.sync.freshness import ACTOR
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from crm_adapter.db.columns import FieldMap
+    from crm_adapter.results import SyncReport
+    from timeweb_sdk import AsyncTimeweb, Timeweb
+
+logger = logging.getLogger(__name__)
+
+_NAME = "timeweb-sync"
+_LinkPolicy = Literal["ip", "suggest", "off"]
+
+
+class ThreadRunner:
+    """Syncs in a thread called ``timeweb-sync``; a process that exits leaves the lease to expire."""
+
+    def __init__(
+        self,
+        db: sessionmaker[Session],
+        timeweb: Timeweb | Mapping[str, Timeweb] | None,
+        *,
+        model: type[Any],
+        fields: FieldMap | None = None,
+        import_new: bool = True,
+        link_policy: _LinkPolicy = "ip",
+    ) -> None:
+        self._db, self._timeweb = db, timeweb
+        self._options: dict[str, Any] = {
+            "model": model, "fields": fields, "import_new": import_new, "link_policy": link_policy,
+        }  # fmt: skip
+        self._stop, self._threads = threading.Event(), set[threading.Thread]()
+
+    def __call__(self, leases: Mapping[str, str]) -> None:
+        """Start a sync under leases that were claimed already."""
+        self.start(actor=ACTOR, only_auto=True, leases=leases)
+
+    def start(
+        self, *, actor: str | None, only_auto: bool = False, leases: Mapping[str, str] | None = None
+    ) -> Future[SyncReport]:
+        """Start a sync; the future has its report."""
+        done: Future[SyncReport] = Future()
+        stop, clients = self._stop, clients_of(self._timeweb)
+        flow = _sync(clients, self._options, actor=actor, only_auto=only_auto, leases=leases)
+
+        def work() -> None:
+            try:
+                done.set_result(drive(flow, self._db, clients, stop=stop))
+            except asyncio.CancelledError:
+                drive(flows.give_back(leases or {}), self._db, {})
+                done.cancel()
+            except Exception as error:
+                _tell(error)
+                done.set_exception(error)
+            finally:
+                self._threads.discard(thread)
+
+        thread = threading.Thread(target=work, name=_NAME, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return done
+
+    def close(self, timeout: float = 10.0) -> None:
+        """End what runs; a call to Timeweb that takes longer than ``timeout`` seconds is left to the end of the process."""
+        self._stop.set()
+        self._stop, deadline = threading.Event(), time.monotonic() + timeout
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class TaskRunner:
+    """Syncs in tasks of the running loop, held strongly."""
+
+    def __init__(
+        self,
+        db: async_sessionmaker[AsyncSession],
+        timeweb: AsyncTimeweb | Mapping[str, AsyncTimeweb] | None,
+        *,
+        model: type[Any],
+        fields: FieldMap | None = None,
+        import_new: bool = True,
+        link_policy: _LinkPolicy = "ip",
+    ) -> None:
+        self._db, self._timeweb = db, timeweb
+        self._options: dict[str, Any] = {
+            "model": model, "fields": fields, "import_new": import_new, "link_policy": link_policy,
+        }  # fmt: skip
+        self._tasks: dict[asyncio.Task[SyncReport], Mapping[str, str]] = {}
+
+    def __call__(self, leases: Mapping[str, str]) -> None:
+        """Start a sync under leases that were claimed already."""
+        _ = self.start(actor=ACTOR, only_auto=True, leases=leases)
+
+    def start(
+        self, *, actor: str | None, only_auto: bool = False, leases: Mapping[str, str] | None = None
+    ) -> asyncio.Task[SyncReport]:
+        """Start a sync; the task has its report."""
+        clients = clients_of(self._timeweb)
+        flow = _sync(clients, self._options, actor=actor, only_auto=only_auto, leases=leases)
+        task = asyncio.get_running_loop().create_task(drive_async(flow, self._db, clients), name=_NAME)
+        self._tasks[task] = leases or {}
+        _running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def close(self, timeout: float = 10.0) -> None:
+        """End what runs and wait until its leases are released; a transaction has ``timeout`` seconds to end."""
+        ending = dict(self._tasks)
+        for _ in range(2):
+            for task in ending:
+                task.cancel()
+            if ending:
+                await asyncio.wait(ending, timeout=timeout)
+        # A task that had not begun has released nothing.
+        for leases in filter(None, ending.values()):
+            await drive_async(flows.give_back(leases), self._db, {})
+
+    def _ended(self, task: asyncio.Task[SyncReport]) -> None:
+        del self._tasks[task]
+        _running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _tell(error)
+
+
+def _sync(
+    clients: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    actor: str | None,
+    only_auto: bool,
+    leases: Mapping[str, str] | None,
+) -> Flow[SyncReport]:
+    return flows.sync_all(
+        clients, only_auto=only_auto, actor=actor, dry_run=False, claimed=leases, on_progress=None, **options
+    )  # fmt: skip
+
+
+def _tell(error: BaseException) -> None:
+    # The class alone: the text of a database error holds parameters.
+    logger.error("the background sync failed: %s", type(error).__name__)
+
+
+#: The loop keeps only weak references to tasks.
+_running: set[asyncio.Task[SyncReport]] = set()

@@ -1,0 +1,69 @@
+"""The schedule inside one process, for an installation without a queue: a loop in a thread, or as the main program."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from crm_adapter.jobs.jobs import Jobs
+
+__all__ = ["INTERVAL", "Scheduler"]
+
+#: Seconds between two rounds; whether there is something to do is for the database to say.
+INTERVAL: Final = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Calls the jobs again and again; what one of them raises is logged and stops nothing else.
+
+    Several processes may run it at once: leases and claims keep them apart.  As a context manager it is a thread called
+    ``timeweb-crm-scheduler`` that ends with the block.
+    """
+
+    def __init__(self, jobs: Jobs, *, interval: float = INTERVAL) -> None:
+        self.jobs, self.interval = jobs, interval
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def round(self) -> dict[str, Any]:
+        """Everything once: sync each account, queue reminders, send what waits, prune; results by job, None for a failure."""
+        results: dict[str, Any] = {}
+        for account in _guarded("accounts", self.jobs.accounts) or ():
+            results[f"sync:{account}"] = _guarded("sync_account", self.jobs.sync_account, account)
+        results["payment_reminders"] = _guarded("payment_reminders", self.jobs.payment_reminders)
+        results["dispatch_events"] = _guarded("dispatch_events", self.jobs.dispatch_events)
+        results["prune"] = _guarded("prune", self.jobs.prune)
+        return results
+
+    def run(self) -> None:
+        """Work until ``stop``; a round that has begun is finished."""
+        while not self._stop.is_set():
+            self.round()
+            self._stop.wait(self.interval)
+
+    def stop(self) -> None:
+        """End ``run`` soon; callable from signal handlers and other threads."""
+        self._stop.set()
+
+    def __enter__(self) -> Scheduler:
+        self._thread = threading.Thread(target=self.run, name="timeweb-crm-scheduler", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self.jobs.close()
+
+
+def _guarded(name: str, job: Callable[..., Any], *arguments: str) -> Any:
+    try:
+        return job(*arguments)
+    except Exception:
+        logger.exception("the job %s failed", name)
+        return None

@@ -1,0 +1,160 @@
+"""What people type, checked and turned into column values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from crm_adapter.db.tables import UNKNOWN_CLIENT
+from crm_adapter.money import MONTHS, as_midnight, money_or_none
+from crm_adapter.payload import as_int
+
+if TYPE_CHECKING:
+    from crm_adapter.db.columns import Columns
+
+STATUSES: Final = ("active", "overdue", "suspended", "closed")
+
+
+class Invalid(ValueError):
+    """A value that a column cannot take; the text is for the person who typed it."""
+
+
+def parse_money(value: object) -> Decimal | None:
+    """``1 234,50``, ``1234.5``, a number; None and blank are None."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str):
+        value = value.replace("\u00a0", "").replace("\u202f", "").replace(" ", "").replace("₽", "").replace(",", ".")
+    amount = money_or_none(value)
+    if amount is None:
+        raise Invalid("сумма записана неверно; пример: 1 234,50")
+    return amount
+
+
+def parse_day(value: object) -> date:
+    """A date, a datetime, or text as 31.12.2026 or 2026-12-31."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    for form in ("%Y-%m-%d", "%d.%m.%Y"):
+        try:
+            return datetime.strptime(str(value).strip()[:10], form).date()  # noqa: DTZ007 - a calendar date has no zone
+        except ValueError:
+            continue
+    raise Invalid("дата записана неверно; пример: 31.12.2026")
+
+
+def _amount(value: object) -> Decimal:
+    amount = parse_money(value)
+    if amount is not None and amount < 0:
+        raise Invalid("сумма не может быть отрицательной")
+    return amount if amount is not None else Decimal(0)
+
+
+def _any_amount(value: object) -> Decimal:
+    return parse_money(value) or Decimal(0)
+
+
+def _clean(value: object) -> str:
+    """Text without NUL; a lone surrogate is refused, because no database takes it."""
+    text = "" if value is None else str(value).replace("\x00", "").strip()
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Invalid("текст содержит недопустимые символы")
+    return text
+
+
+def _moment(value: object) -> datetime | None:
+    """A UTC instant: a datetime, or text as ISO 8601 (``2026-12-31T10:00:00+03:00``); blank is None."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        raise Invalid("время записано неверно; пример: 2026-12-31T10:00:00") from None
+
+
+def _text(limit: int, *, required: bool = False, empty: str | None = None) -> Callable[[object], str | None]:
+    def check(value: object) -> str | None:
+        text = _clean(value)
+        if len(text) > limit:
+            raise Invalid(f"не больше {limit} символов")
+        if not text and required and empty is None:
+            raise Invalid("не может быть пустым")
+        return text or empty
+
+    return check
+
+
+def _number(value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    number = as_int(value)
+    if number is None:
+        raise Invalid("ожидается целое число")
+    return number
+
+
+def _choice(*allowed: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value not in allowed:
+            raise Invalid(f"допустимо: {', '.join(allowed)}")
+        return str(value)
+
+    return check
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).strip().lower() in {"1", "true", "on", "yes"}:
+        return True
+    if str(value).strip().lower() in {"0", "false", "off", "no", ""}:
+        return False
+    raise Invalid("ожидается да или нет")
+
+
+def _midnight(value: object) -> datetime:
+    return as_midnight(parse_day(value))
+
+
+#: Columns that people edit, each with its check.
+EDITABLE: Final[Mapping[str, Callable[[object], Any]]] = {
+    "project_id": _number,
+    "client_id": _number,
+    "client_name": _text(255, required=True, empty=UNKNOWN_CLIENT),
+    "client_company": _text(255),
+    "client_telegram_id": _number,
+    "server_name": _text(255, required=True),
+    "configuration": _text(10_000),
+    "ip_address": _text(50),
+    "cost_price": _amount,
+    "client_price": _amount,
+    "service_fee": _amount,
+    "balance": _any_amount,
+    "balance_last_updated": _moment,
+    "start_date": _midnight,
+    "next_payment_date": _midnight,
+    "payment_period": _choice(*MONTHS),
+    "status": _choice(*STATUSES),
+    "auto_sync": _flag,
+    "notes": _text(60_000),
+}
+
+
+def check_values(columns: Columns, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check every value; raises :class:`Invalid` that names the column."""
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in EDITABLE:
+            raise Invalid(f"{name}: это поле не редактируется")
+        try:
+            checked[name] = EDITABLE[name](value)
+            if EDITABLE[name] is _number and checked[name] is not None and not columns.holds(name, checked[name]):
+                raise Invalid("число слишком велико")
+        except Invalid as error:
+            raise Invalid(f"{name}: {error}") from None
+    return checked

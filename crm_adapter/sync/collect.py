@@ -1,0 +1,230 @@
+"""Everything one account's plan is made of: what Timeweb tells, beside what the database has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from crm_adapter.db.columns import Columns
+from crm_adapter.db.tables import utcnow
+from crm_adapter.money import local_today
+from crm_adapter.results import ReportWarning, ServerProblem
+from crm_adapter.steps import Flow, db, transaction
+from crm_adapter.sync import accounts, fetch
+from crm_adapter.sync.apply import read_snapshot
+from crm_adapter.sync.costs import Discount, is_foreign, reconcile
+from crm_adapter.sync.decisions import Decision, RunContext
+from crm_adapter.sync.fetch import Caller, Failure
+from crm_adapter.sync.planner import Fetched, Options, needs_presets, project, removal_candidates
+from crm_adapter.sync.snapshot import AccountInfo, Row, Snapshot
+from crm_adapter.text import messages
+
+_DAY: Final = timedelta(hours=24)
+#: Another name that synced the same Timeweb account within this time is in use; an older one was renamed.
+_HOUR: Final = timedelta(hours=1)
+#: Faults after which Timeweb is left alone for the rest of the run.
+_GIVE_UP: Final = frozenset({"rate_limited", "upstream_unavailable", "unauthorized", "not_configured"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is read and by which context; ``write`` False: not even caches are saved."""
+
+    columns: Columns
+    options: Options
+    write: bool = True
+    ahead: tuple[Decision, ...] = ()
+    """What a rehearsal has decided for the accounts before: the database does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Everything an account's plan is made of."""
+
+    fetched: Fetched
+    snapshot: Snapshot
+    info: AccountInfo
+    context: RunContext
+    aliases: frozenset[str] = frozenset()
+    """Names under which the same Timeweb account was known."""
+
+
+def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Collected]:
+    """Fetch one account: identity, servers, costs, finances, presets if needed, removal checks."""
+    account = caller.account
+    now = utcnow()
+    context = RunContext(account, now, local_today(), lengths=work.columns.lengths)
+    info, has_rows = yield from db(lambda s: accounts.load_account(s, account, work.columns))
+
+    def fatal(failure: Failure, snapshot: Snapshot | None = None) -> Collected:
+        return Collected(_kept_wait(_fatal(account, failure, caller.calls), info), snapshot or Snapshot(), info, context)
+
+    verified: str | None = None
+    fresh = not _stale_identity(info, context, caller)
+    if not fresh:
+        verified, failure = yield from _identify(caller, info, has_rows, seen_ids, context, write=work.write)
+        if failure is not None:
+            return fatal(failure)
+    elif info.account_id is not None and info.account_id in seen_ids:
+        return fatal(Failure("duplicate_account"))
+    account_id = verified or info.account_id
+    if account_id is not None:
+        seen_ids[account_id] = account
+    listing = yield from fetch.list_servers(caller)
+    if listing.failure is not None and not listing.servers:
+        return fatal(listing.failure)
+    snapshot = project((yield from db(lambda s: read_snapshot(s, work.columns))), work.ahead)
+    if _looks_foreign(account, listing, snapshot):
+        if fresh:
+            verified, failure = yield from _identify(caller, info, has_rows, {}, context, write=work.write)
+            if failure is not None:
+                return fatal(failure, snapshot)
+        # Servers that are all strangers, from a token that cannot say whose it is: nothing may be written.
+        if verified is None and listing.servers:
+            return fatal(Failure("identity_unknown"), snapshot)
+    fetched = Fetched(
+        account, listing.servers, listing.complete, listing.errors,
+        error_code=listing.failure.code if listing.failure else None,
+        retry_after=listing.failure.retry_after if listing.failure else None,
+    )  # fmt: skip
+    fetched = yield from _fetch_money(caller, fetched, info)
+    fetched, prices = yield from _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
+    candidates, suspicious = removal_candidates(fetched, snapshot, work.options)
+    if candidates and not suspicious:
+        fetched = yield from _confirm(caller, fetched, candidates)
+    if not listing.complete and listing.failure is None:
+        fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
+    aliases = yield from db(lambda s: accounts.same_identity(s, account_id))
+    context = replace(
+        context,
+        factor=fetched.discount.factor,
+        presets=prices,
+        currency=fetched.finances.currency if fetched.finances else None,
+    )
+    return Collected(_kept_wait(replace(fetched, api_calls=caller.calls), info), snapshot, info, context, aliases)
+
+
+def _stale_identity(info: AccountInfo, context: RunContext, caller: Caller) -> bool:
+    if info.identity_checked_at is None or abs(context.now - info.identity_checked_at) > _DAY:
+        return True
+    return caller.token is not None and info.token_fingerprint is not None and caller.token != info.token_fingerprint
+
+
+def _looks_foreign(account: str, listing: fetch.ServerListing, snapshot: Snapshot) -> bool:
+    """None of the account's rows is listed: the token may have been replaced within the day that identity is cached."""
+    own = {
+        key for key, row in snapshot.linked.items() if row.state and row.state.account == account and not row.state.removed_at
+    }
+    return bool(own) and own.isdisjoint(server.timeweb_id for server in listing.servers)
+
+
+def _identify(
+    caller: Caller, info: AccountInfo, has_rows: bool, seen_ids: Mapping[str, str], context: RunContext, *, write: bool
+) -> Flow[tuple[str | None, Failure | None]]:
+    """Whose token is it?  A token of another account than the rows', or a second one of the same, is refused."""
+    account = caller.account
+    account_id, failure = yield from fetch.identity(caller)
+    if failure is not None:
+        # Not knowing is no mismatch: a token that may not read projects still lists its own servers.
+        if failure.code in {"unauthorized", "rate_limited", "not_configured"}:
+            return None, failure
+        if failure.code != "forbidden":
+            return None, None  # asked again at the next run
+    if account_id is None:
+        if write:
+            yield from transaction(lambda s: accounts.save_account(s, account, {"identity_checked_at": context.now}))
+        return None, None
+    if info.account_id is not None and info.account_id != account_id and has_rows:
+        return None, Failure("account_mismatch")
+    twin = seen_ids.get(account_id)
+    if twin is None and not has_rows:
+        twin = yield from db(lambda s: accounts.other_holder(s, account, account_id, context.now - _HOUR))
+    if twin is not None:
+        return None, Failure("duplicate_account")
+    if write:
+        values = {"account_id": account_id, "identity_checked_at": context.now}
+        yield from transaction(lambda s: accounts.save_account(s, account, values))
+    return account_id, None
+
+
+def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> Flow[Fetched]:
+    if fetched.error_code in _GIVE_UP:
+        stored = reconcile(None, None, info.cost_basis, info.cost_factor)
+        return replace(fetched, discount=stored)
+    costs, failure = yield from fetch.costs(caller)
+    if failure is not None:
+        code = "cost_unavailable" if failure.code in {"forbidden", "not_found"} else failure.code
+        fetched = _warn(fetched, "cost_unavailable", partial=code, retry_after=failure.retry_after)
+    finances = None
+    if fetched.error_code not in _GIVE_UP:
+        finances, failure = yield from fetch.finances(caller)
+        if failure is not None:
+            code = "finances_unavailable" if failure.code in {"forbidden", "not_found"} else failure.code
+            fetched = _warn(fetched, "finances_unavailable", partial=code, retry_after=failure.retry_after)
+    discount: Discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
+    if not discount.reconciled:
+        fetched = _warn(fetched, "cost_unreconciled")
+    if is_foreign(finances, info.currency):
+        fetched, costs = _warn(replace(fetched, foreign=True), "foreign_currency"), None
+    return replace(fetched, costs=costs, finances=finances, discount=discount)
+
+
+def _fetch_presets(
+    caller: Caller, fetched: Fetched, info: AccountInfo, snapshot: Snapshot, now: datetime, *, write: bool
+) -> Flow[tuple[Fetched, Mapping[int, Decimal]]]:
+    if fetched.foreign or not needs_presets(fetched, snapshot):
+        return fetched, {}
+    if info.presets is not None and info.presets_at is not None and abs(now - info.presets_at) < _DAY:
+        return fetched, info.presets
+    if fetched.error_code in _GIVE_UP:
+        return fetched, info.presets or {}
+    prices, failure = yield from fetch.presets(caller)
+    if prices is None:
+        code = failure.code if failure else "bad_response"
+        return _warn(fetched, "presets_unavailable", partial=code if code in _GIVE_UP else None), info.presets or {}
+    if write:
+        text = "{" + ",".join(f'"{key}":"{price}"' for key, price in prices.items()) + "}"
+        yield from transaction(lambda s: accounts.save_account(s, caller.account, {"presets": text, "presets_at": now}))
+    return fetched, prices
+
+
+def _confirm(caller: Caller, fetched: Fetched, candidates: Sequence[Row]) -> Flow[Fetched]:
+    """Ask for missing servers by id; an answer that proves nothing is an item error, and its row stays as it is."""
+    names = {row.timeweb_id: row.server_name for row in candidates if row.timeweb_id is not None}
+    answers = yield from fetch.confirm_removals(caller, names)
+    errors = [
+        ServerProblem(timeweb_id, names[timeweb_id], messages.failure_text(failure.code), failure.code)
+        for timeweb_id, failure in answers.unclear.items()
+    ]
+    return replace(
+        fetched,
+        gone=answers.gone,
+        alive=answers.alive,
+        errors=(*fetched.errors, *errors),
+        error_code=fetched.error_code or (answers.failure.code if answers.failure else None),
+        retry_after=fetched.retry_after or (answers.failure.retry_after if answers.failure else None),
+    )
+
+
+def _kept_wait(fetched: Fetched, info: AccountInfo) -> Fetched:
+    """People are told the pause that will be kept, which is never shorter than the one that Timeweb asked for."""
+    if fetched.error_code != "rate_limited":
+        return fetched
+    return replace(fetched, retry_after=accounts.retry_delay("rate_limited", info.failures, fetched.retry_after))
+
+
+def _warn(fetched: Fetched, code: str, *, partial: str | None = None, retry_after: float | None = None) -> Fetched:
+    """Add a warning; ``partial`` is the failure that it makes of the run if there is none yet."""
+    return replace(
+        fetched,
+        warnings=(*fetched.warnings, ReportWarning(code, messages.failure_text(code), fetched.account)),
+        error_code=fetched.error_code or partial,
+        retry_after=fetched.retry_after or retry_after,
+    )
+
+
+def _fatal(account: str, failure: Failure, calls: int) -> Fetched:
+    return Fetched(account, error_code=failure.code, retry_after=failure.retry_after, fatal=True, api_calls=calls)

@@ -1,0 +1,239 @@
+"""``sync_server`` and ``import_servers``: few servers, without the account's lease; row locks and the unique key protect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy.exc import StatementError
+
+from crm_adapter.db.columns import Columns, FieldMap, validate_mapping
+from crm_adapter.db.dialects import rejects_values
+from crm_adapter.db.tables import utcnow
+from crm_adapter.money import local_today
+from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ReportWarning, ServerSyncResult
+from crm_adapter.servers.totals import read_server
+from crm_adapter.steps import Flow, db, transaction
+from crm_adapter.sync import accounts, fetch
+from crm_adapter.sync.apply import Writer, read_rows, read_snapshot
+from crm_adapter.sync.costs import is_foreign, reconcile
+from crm_adapter.sync.decisions import Decision, Observed, RunContext, create, decide
+from crm_adapter.sync.fetch import Caller, Failure
+from crm_adapter.sync.linking import LinkPolicy, match
+from crm_adapter.sync.mapping import REMOVED_STATUS
+from crm_adapter.sync.planner import Fetched, needs_presets
+from crm_adapter.sync.snapshot import Row, Snapshot
+from crm_adapter.text import messages
+
+#: From this many ids on, listing is cheaper than asking for each.
+_LIST_FROM: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """What is needed to price servers of one account."""
+
+    observed: tuple[Observed, ...]
+    context: RunContext
+    snapshot: Snapshot
+
+
+def sync_server(
+    clients: Mapping[str, Any], crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap | None
+) -> Flow[ServerSyncResult]:
+    """See :func:`crm_adapter.sync_server`."""
+    columns = validate_mapping(model, fields)
+    row = (yield from db(lambda s: read_rows(s, columns, [crm_id]))).get(crm_id)
+
+    def failed(
+        code: str, *, timeweb_id: int | None = None, calls: int = 0, retry_after: float | None = None
+    ) -> ServerSyncResult:
+        text = messages.failure_text(code, retry_after=retry_after)
+        shown = "not_found" if code == "row_not_found" else code
+        return ServerSyncResult(False, crm_id, timeweb_id, text, shown, api_calls=calls)
+
+    if row is None:
+        return failed("row_not_found")
+    if row.timeweb_id is None:
+        return failed("not_linked")
+    timeweb_id = row.timeweb_id
+    names = [row.state.account] if row.state and row.state.account in clients else list(clients)
+    if not names:
+        return failed("not_configured", timeweb_id=timeweb_id)
+    calls = 0
+    unasked: Failure | None = None
+    for account in names:
+        caller = Caller(str(account))
+        values, failure = yield from fetch.get_server(caller, timeweb_id)
+        if values is None:
+            calls += caller.calls
+            # One account's 404 says nothing of the account that could not be asked.
+            if failure is not None and failure.code != "not_found":
+                unasked = unasked or failure
+            continue
+        if values.timeweb_status == REMOVED_STATUS:
+            # Removal is decided by a complete listing as well; one reply is not enough.
+            return failed("server_missing", timeweb_id=timeweb_id, calls=calls + caller.calls)
+        prices = yield from _price(caller, columns, [values])
+        fresh = prices.snapshot.linked.get(timeweb_id)
+        if fresh is None:
+            return failed("not_linked", timeweb_id=timeweb_id)
+        done = yield from _write(
+            Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context)
+        )
+        server = yield from db(lambda s: read_server(s, columns, crm_id))
+        changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
+        text = "Сервер синхронизирован" if changed else "Изменений нет"
+        return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
+    missing = unasked or Failure("server_missing")
+    return failed(missing.code, timeweb_id=timeweb_id, calls=calls, retry_after=missing.retry_after)
+
+
+def import_servers(
+    clients: Mapping[str, Any],
+    server_ids: Sequence[int],
+    *,
+    link: LinkPolicy | Mapping[int, int] | None,
+    actor: str | None,
+    dry_run: bool,
+    model: type[Any],
+    fields: FieldMap | None,
+) -> Flow[ImportResult]:
+    """See :func:`crm_adapter.import_servers`."""
+    columns = validate_mapping(model, fields)
+    wanted = list(dict.fromkeys(server_ids))
+    errors: list[ItemError] = []
+    imported: list[ImportedServer] = []
+    warnings: list[ReportWarning] = []
+    snapshot = yield from db(lambda s: read_snapshot(s, columns))
+    pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in snapshot.linked]
+    errors += [_error(timeweb_id, "already_imported") for timeweb_id in wanted if timeweb_id in snapshot.linked]
+    calls = 0
+    failures: dict[int, Failure] = {}
+    if not clients:
+        failures = dict.fromkeys(pending, Failure("not_configured"))
+    for account in clients:
+        if not pending:
+            break
+        caller = Caller(account)
+        found, account_failures = yield from _find(caller, pending)
+        failures |= account_failures
+        if found:
+            prices = yield from _price(caller, columns, found)
+            for observed in prices.observed:
+                done = yield from _import_one(columns, prices, observed, link, actor, dry_run)
+                (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
+            pending = [timeweb_id for timeweb_id in pending if timeweb_id not in {values.timeweb_id for values in found}]
+        calls += caller.calls
+    errors += [_error(timeweb_id, failures.get(timeweb_id, Failure("not_found")).code) for timeweb_id in pending]
+    return ImportResult(tuple(imported), tuple(errors), tuple(warnings), calls, dry_run)
+
+
+def _error(timeweb_id: int, code: str, text: str | None = None) -> ItemError:
+    return ItemError(timeweb_id, code, text or messages.failure_text(code))
+
+
+def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValues], dict[int, Failure]]]:
+    """The wanted servers that this account has; failures only where the answer is not a plain "no such server"."""
+    found: list[HostingValues] = []
+    failures: dict[int, Failure] = {}
+    if len(wanted) >= _LIST_FROM:
+        listing = yield from fetch.list_servers(caller)
+        found = [
+            values for values in listing.servers if values.timeweb_id in wanted and values.timeweb_status != REMOVED_STATUS
+        ]
+        missing = set(wanted) - {values.timeweb_id for values in found}
+        if listing.failure is not None:
+            failures = dict.fromkeys(missing, listing.failure)
+        for error in listing.errors:
+            if error.server_id is not None and error.server_id in missing:
+                failures[error.server_id] = Failure(error.code)
+        return found, failures
+    for timeweb_id in wanted:
+        values, failure = yield from fetch.get_server(caller, timeweb_id)
+        if values is not None and values.timeweb_status != REMOVED_STATUS:
+            found.append(values)
+        elif failure is not None and failure.code != "not_found":
+            failures[timeweb_id] = failure
+    return found, failures
+
+
+def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> Flow[_Prices]:
+    """Costs for a few servers; what cannot be read leaves them unknown (or as they were)."""
+    now = utcnow()
+    info, _ = yield from db(lambda s: accounts.load_account(s, caller.account, columns))
+    costs, _ = yield from fetch.costs(caller)
+    finances = None
+    if costs is not None:
+        finances, _ = yield from fetch.finances(caller)
+    discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
+    foreign = is_foreign(finances, info.currency)
+    if foreign:
+        costs = None
+    snapshot = yield from db(lambda s: read_snapshot(s, columns))
+    fetched = Fetched(caller.account, tuple(servers), costs=costs)
+    prices: Mapping[int, Decimal] = {} if foreign else info.presets or {}
+    if not foreign and needs_presets(fetched, snapshot) and not prices:
+        prices = (yield from fetch.presets(caller))[0] or {}
+    context = RunContext(
+        account=caller.account,
+        now=now,
+        today=local_today(),
+        factor=discount.factor,
+        presets=prices,
+        currency=finances.currency if finances else None,
+        lengths=columns.lengths,
+    )
+    observed = (Observed(values, costs.servers.get(values.timeweb_id) if costs else None) for values in servers)
+    return _Prices(tuple(observed), context, snapshot)
+
+
+def _import_one(
+    columns: Columns,
+    prices: _Prices,
+    observed: Observed,
+    link: LinkPolicy | Mapping[int, int] | None,
+    actor: str | None,
+    dry_run: bool,
+) -> Flow[ImportedServer | ItemError]:
+    timeweb_id = observed.values.timeweb_id
+    if timeweb_id in prices.snapshot.linked:
+        return _error(timeweb_id, "already_imported")
+    target = _target(observed.values, prices.snapshot, link)
+    if isinstance(target, ItemError):
+        return target
+    decision = create(observed, prices.context) if target is None else decide(target, observed, prices.context, linking=True)
+    if dry_run:
+        return ImportedServer(timeweb_id, target.crm_id if target else None, decision.name, linked=target is not None)
+    writer = Writer(columns, prices.context, actor=actor)
+    try:
+        done = yield from _write(writer, decision)
+    except StatementError as error:
+        if not rejects_values(error):
+            raise
+        taken = yield from db(lambda s: writer.is_taken(s, timeweb_id))
+        return _error(timeweb_id, "already_imported" if taken else "database_rejected")
+    if not done or done[0].row is None:
+        taken = yield from db(lambda s: writer.is_taken(s, timeweb_id))
+        return _error(timeweb_id, "already_imported" if taken else "conflict")
+    return ImportedServer(timeweb_id, done[0].row.crm_id, done[0].name, linked=target is not None)
+
+
+def _write(writer: Writer, decision: Decision) -> Flow[list[Decision]]:
+    return (yield from transaction(lambda s: writer.apply(s, [decision])))
+
+
+def _target(values: HostingValues, snapshot: Snapshot, link: LinkPolicy | Mapping[int, int] | None) -> Row | ItemError | None:
+    """The row to link to, None for a new one, or why neither is possible."""
+    if isinstance(link, Mapping):
+        if values.timeweb_id not in link:
+            return None
+        crm_id = link[values.timeweb_id]
+        row = next((row for row in snapshot.unlinked if row.crm_id == crm_id), None)
+        return row or _error(values.timeweb_id, "conflict", f"Запись № {crm_id} не найдена или уже связана с другим сервером")
+    links = match([values], snapshot.unlinked, link or "ip")
+    if values.timeweb_id in links.conflicts:
+        return _error(values.timeweb_id, "conflict")
+    return links.linked.get(values.timeweb_id)

@@ -1,0 +1,90 @@
+"""What people read and type: Russian money, dates and plurals, through Babel."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_currency, format_decimal, format_percent
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+#: Stands wherever a number is not known, so that nobody takes it for zero.
+UNKNOWN = "—"
+
+_ACTING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+_LOCALE = Locale.parse("ru")
+
+#: Russian nouns after a number: one, few, many.
+_NOUNS = {
+    "server": ("сервер", "сервера", "серверов"),
+    "server_dative": ("серверу", "серверам", "серверам"),
+    "server_genitive": ("сервера", "серверов", "серверов"),
+    "row": ("строка", "строки", "строк"),
+    "notification": ("уведомление", "уведомления", "уведомлений"),
+    "error": ("ошибка", "ошибки", "ошибок"),
+    "day": ("день", "дня", "дней"),
+    "second": ("секунду", "секунды", "секунд"),
+    "change": ("изменение", "изменения", "изменений"),
+}
+
+
+def plural(number: int, noun: str) -> str:
+    """Return the form of ``noun`` that follows ``number``: ``plural(23, "server")`` is «сервера»."""
+    one, few, many = _NOUNS[noun]
+    return {"one": one, "few": few}.get(_LOCALE.plural_form(abs(number)), many)
+
+
+def count(number: int, noun: str) -> str:
+    """Return the number with its noun: «1 200 серверов»."""
+    return f"{format_decimal(number, locale=_LOCALE)} {plural(number, noun)}"
+
+
+def money(amount: Decimal | float | None, currency: str = "RUB") -> str:
+    """Return an amount with its currency sign, «—» when it is not known."""
+    if amount is None:
+        return UNKNOWN
+    return format_currency(Decimal(str(amount)), currency, locale=_LOCALE)
+
+
+def percent(share: Decimal | None) -> str:
+    """Return a share of one hundred with one decimal place: ``Decimal("47.31")`` is «47,3 %»."""
+    if share is None:
+        return UNKNOWN
+    return format_percent(share / 100, format="#,##0.0\u00a0%", locale=_LOCALE)
+
+
+def day(value: date | datetime | None) -> str:
+    """Return a calendar date as 23.11.2026; the date itself, never shifted between zones."""
+    return UNKNOWN if value is None else format_date(value, "dd.MM.yyyy", locale=_LOCALE)
+
+
+def instant(value: datetime | None, zone: ZoneInfo, pattern: str = "dd.MM.yyyy HH:mm") -> str:
+    """Return a UTC instant (naive or aware) as people in ``zone`` read it."""
+    return UNKNOWN if value is None else format_datetime(_aware(value), pattern, tzinfo=zone, locale=_LOCALE)
+
+
+def ago(value: datetime | None, now: datetime) -> str:
+    """Return how long before ``now`` a UTC instant was: «5 минут назад»."""
+    if value is None:
+        return "ещё ни разу"
+    elapsed = max(_aware(now) - _aware(value), timedelta())
+    if elapsed < timedelta(minutes=1):
+        return "только что"
+    return format_timedelta(-elapsed, add_direction=True, threshold=1.2, locale=_LOCALE)
+
+
+def visible(text: str) -> str:
+    """Names are data: what would act on the page or the terminal (control characters, direction overrides) shows as a box."""
+    return text if text.isprintable() else _ACTING.sub("\ufffd", text)
+
+
+def _aware(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value

@@ -1,0 +1,118 @@
+"""Words for codes: statuses, faults of a run, columns.  What is not listed here is shown as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from crm_adapter.text.messages import failure_text
+
+
+class Badge(NamedTuple):
+    """A status as shape, word and colour, so that no one of the three is needed to understand it."""
+
+    shape: str
+    word: str
+    tone: str
+
+
+STATUSES: Final = {
+    "active": Badge("●", "Активен", "good"),
+    "overdue": Badge("▲", "Просрочен", "bad"),
+    "suspended": Badge("■", "Приостановлен", "warn"),
+    "closed": Badge("○", "Закрыт", "idle"),
+}
+
+_TIMEWEB: Final = {
+    "on": Badge("●", "работает", "good"),
+    "off": Badge("■", "выключен", "warn"),
+    "no_paid": Badge("▲", "не оплачен", "bad"),
+    "blocked": Badge("▲", "заблокирован", "bad"),
+    "permanent_blocked": Badge("▲", "заблокирован навсегда", "bad"),
+    "removed": Badge("✕", "удалён", "bad"),
+    "removing": Badge("◌", "удаляется", "idle"),
+    "installing": Badge("◌", "устанавливается", "idle"),
+    "software_install": Badge("◌", "установка ПО", "idle"),
+    "reinstalling": Badge("◌", "переустанавливается", "idle"),
+    "turning_on": Badge("◌", "включается", "idle"),
+    "starting": Badge("◌", "запускается", "idle"),
+    "turning_off": Badge("◌", "выключается", "idle"),
+    "hard_turning_off": Badge("◌", "принудительно выключается", "idle"),
+    "rebooting": Badge("◌", "перезагружается", "idle"),
+    "hard_rebooting": Badge("◌", "принудительно перезагружается", "idle"),
+    "cloning": Badge("◌", "клонируется", "idle"),
+    "transfer": Badge("◌", "переносится", "idle"),
+    "configuring": Badge("◌", "настраивается", "idle"),
+    "reset_password": Badge("◌", "сброс пароля", "idle"),
+}
+
+PERIODS: Final = {"monthly": "в месяц", "quarterly": "в квартал", "yearly": "в год"}
+
+COST_SOURCES: Final = {
+    "services_cost": "из списка услуг Timeweb",
+    "preset": "по цене тарифа, приблизительно",
+    "manual": "указана вручную",
+    "unknown": "неизвестна",
+}
+
+RUN_STATUSES: Final = {
+    "success": "успешно",
+    "partial": "частично",
+    "failed": "ошибка",
+    "skipped": "пропущена",
+    "running": "выполняется",
+    "crashed": "прервана",
+}
+
+COLUMNS: Final = {
+    "created": "Создан",
+    "removed": "Удалён в Timeweb",
+    "restored": "Снова найден в Timeweb",
+    "linked": "Связан с Timeweb",
+    "unlinked": "Отвязан от Timeweb",
+    "missing": "Не найден в списке Timeweb",
+    "project_id": "Проект",
+    "client_id": "Клиент №",
+    "client_name": "Имя клиента",
+    "client_company": "Компания",
+    "client_telegram_id": "Telegram",
+    "server_name": "Сервер",
+    "configuration": "Конфигурация",
+    "ip_address": "IP-адрес",
+    "cost_price": "Себестоимость",
+    "client_price": "Цена для клиента",
+    "service_fee": "Обслуживание",
+    "balance": "Баланс",
+    "start_date": "Дата начала",
+    "next_payment_date": "Дата следующего платежа",
+    "payment_period": "Период оплаты",
+    "status": "Статус",
+    "timeweb_id": "ID в Timeweb",
+    "timeweb_status": "Статус в Timeweb",
+    "timeweb_preset_id": "Тариф Timeweb",
+    "timeweb_data": "Данные Timeweb",
+    "auto_sync": "Автосинхронизация",
+    "last_sync_at": "Синхронизирован",
+    "notes": "Заметки",
+    "account": "Аккаунт",
+}
+
+
+def status(code: str) -> Badge:
+    """The CRM's status."""
+    return STATUSES.get(code, Badge("◇", code or "—", "idle"))
+
+
+def timeweb_status(code: str | None) -> Badge | None:
+    """Timeweb's status; an unknown one as it came, None when there is none."""
+    return _TIMEWEB.get(code, Badge("◇", code, "idle")) if code else None
+
+
+def project(number: int | None, names: Mapping[int, str]) -> str:
+    """A project by its name, by its number where the host has no name for it, «—» for none."""
+    return "—" if number is None else names.get(number, f"№ {number}")
+
+
+def failure(code: str | None, message: str | None = None) -> str:
+    """What people read about a fault; ``message`` is a sentence that already says it better."""
+    return message or (failure_text(code) if code else "")

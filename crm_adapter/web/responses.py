@@ -1,0 +1,123 @@
+"""Replies that people see: whole pages, parts for htmx, redirects after forms, and errors in either form."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from python_multipart.exceptions import FormParserError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+
+from crm_adapter.servers.listing import read_totals
+from crm_adapter.web.errors import UNREADABLE, HostingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from crm_adapter.web.context import Hosting
+    from crm_adapter.web.templating import Renderer
+
+logger = logging.getLogger("crm_adapter.web")
+
+#: Tells our replies from a login page of the host; what we send changes and is private.
+_OURS = {"X-Hosting": "1", "Cache-Control": "no-store", "Vary": "HX-Request", "X-Content-Type-Options": "nosniff"}
+
+
+def is_htmx(request: Request) -> bool:
+    """Whether htmx asks, and wants a part."""
+    return request.headers.get("hx-request") == "true" and "hx-history-restore-request" not in request.headers
+
+
+class Pages:
+    """Builds the replies of one router."""
+
+    def __init__(self, hosting: Hosting, renderer: Renderer) -> None:
+        self.hosting = hosting
+        self.renderer = renderer
+        # Another site that shows the page in a frame could trick people into clicking its buttons.
+        self.headers = _OURS if hosting.trusts_others else {**_OURS, "X-Frame-Options": "SAMEORIGIN"}
+
+    def reply(
+        self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200, part: str | None = None
+    ) -> HTMLResponse:
+        """A whole page, or to htmx the ``part`` of it (by default the page without its frame)."""
+        whole = {"base": self.hosting.base(request), "request": request, **context}
+        if is_htmx(request):
+            return self.fragment(part or template, whole, status=status)
+        return HTMLResponse(self.renderer.page(template, whole), status, headers=self.headers)
+
+    def fragment(
+        self, template: str, context: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> HTMLResponse:
+        """A part of a page."""
+        return HTMLResponse(
+            self.renderer.fragment(template, dict(context)), status, headers={**self.headers, **(headers or {})}
+        )
+
+    def done(self, request: Request, key: str, message: str, **query: int) -> Response:
+        """The end of a form: without htmx a redirect to the page; in a dialog close it and re-read the table."""
+        if not is_htmx(request):
+            more = "".join(f"&{name}={value}" for name, value in query.items())
+            return RedirectResponse(f"{self.hosting.base(request) or '/'}?done={quote(key)}{more}", 303, headers=_OURS)
+        # The event closes the dialog first, then the table asks for itself.
+        return self.toast(message, headers={"HX-Trigger": "hosting:close, hosting:refresh"})
+
+    def toast(self, message: str, *, tone: str = "good", headers: Mapping[str, str] | None = None) -> HTMLResponse:
+        """Only a message."""
+        return self.fragment(
+            "toast.html", {"message": message, "message_tone": tone}, headers={"HX-Reswap": "none", **(headers or {})}
+        )
+
+    async def money(self) -> dict[str, Any]:
+        """The sums above the table."""
+        columns, today = self.hosting.backend.columns, self.hosting.today()
+        return {"totals": await self.hosting.backend.read(lambda session: read_totals(session, columns, today))}
+
+    def error(self, request: Request, error: HostingError) -> Response:
+        """An error in the form that the asker understands."""
+        if is_htmx(request):
+            return self.toast(error.error, tone="bad")
+        heading = {403: "Нет доступа", 404: "Не найдено", 503: "Временно недоступно"}.get(error.status, "Не получилось")
+        context = {"title": heading, "heading": heading, "problem": error.error}
+        return self.reply(request, "error.html", context, status=error.status)
+
+
+class PageRoute(APIRoute):
+    """Shows errors to people as pages or messages."""
+
+    pages: ClassVar[Pages]
+
+    @classmethod
+    def of(cls, pages: Pages) -> type[PageRoute]:
+        """The class for the routes of one router."""
+        return type("PageRoute", (cls,), {"pages": pages})
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's own handler."""
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HTTPException as error:
+                if error.status_code != 400:
+                    raise
+                return self.pages.error(request, UNREADABLE)
+            except FormParserError:  # older releases of Starlette let it pass
+                return self.pages.error(request, UNREADABLE)
+            except HostingError as error:
+                return self.pages.error(request, error)
+            except RequestValidationError:
+                return self.pages.error(request, HostingError(422, "validation", "Неверный запрос"))
+            except DBAPIError as error:
+                logger.error("the database failed: %s", type(error.orig).__name__)
+                text = "База данных недоступна. Попробуйте ещё раз через минуту."
+                return self.pages.error(request, HostingError(503, "database_unavailable", text))
+
+        return handler

@@ -1,0 +1,103 @@
+"""Who must pay: on which days, once, and after a month end."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, datetime, timedelta
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from crm_adapter import add_manual, dispatch_events, mark_paid, payment_reminders
+from crm_adapter.db.tables import HostingServer
+from crm_adapter.results import ReminderReport
+from tests.crm.notify.outbox import Inbox, rows
+
+Db = sessionmaker[Session]
+
+
+def add(db: Db, due: date, **values: object) -> int:
+    known = {
+        "server_name": "shop", "client_name": "ООО «Ромашка»", "client_price": "1500", "service_fee": "0", "cost_price": "500",
+        "next_payment_date": due, "payment_period": "monthly", "start_date": due,
+    }  # fmt: skip
+    result = add_manual(db, {**known, **values})
+    assert result.success and result.crm_id is not None, result
+    return result.crm_id
+
+
+def test_the_days_on_which_people_are_told(db: Db) -> None:
+    due = date(2026, 3, 31)
+    add(db, due)
+    told: dict[int, ReminderReport] = {}
+    for day in range(-10, 24):
+        for _ in range(3):
+            report = payment_reminders(db, today=due + timedelta(days=day))
+            if report != ReminderReport():
+                told[day] = report
+    due_report, overdue = ReminderReport(due=1), ReminderReport(overdue=1)
+    assert told == {-7: due_report, -1: due_report, 0: due_report, 1: overdue, 8: overdue, 15: overdue, 22: overdue}
+
+
+def test_any_number_of_workers_tell_once(real_db: Db) -> None:
+    today = date(2026, 3, 31)
+    for number in range(20):
+        add(real_db, today, server_name=f"web-{number}")
+    start, inbox = threading.Barrier(4), Inbox()
+
+    def work() -> None:
+        start.wait()
+        payment_reminders(real_db, today=today)
+        dispatch_events(real_db, inbox)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    told = [event.payload["name"] for *_, events in inbox.messages for event in events]
+    assert sorted(told) == sorted(f"web-{number}" for number in range(20))
+    assert len(rows(real_db)) == 20
+
+
+def test_a_month_end_comes_back(db: Db) -> None:
+    crm_id = add(db, date(2026, 1, 31))
+    dates: list[date] = []
+    for _ in range(4):
+        assert mark_paid(db, crm_id).success
+        with db() as session:
+            row = session.get(HostingServer, crm_id)
+            assert row is not None
+            dates.append(row.next_payment_date.date())
+    assert dates == [date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30), date(2026, 5, 31)]
+
+
+def test_a_payment_ends_the_reminders_of_its_date(db: Db) -> None:
+    crm_id = add(db, date(2026, 1, 31))
+    assert payment_reminders(db, today=date(2026, 1, 24)) == ReminderReport(due=1)
+    mark_paid(db, crm_id)
+    assert payment_reminders(db, today=date(2026, 1, 31)) == ReminderReport()
+    assert payment_reminders(db, today=date(2026, 2, 21)) == ReminderReport(due=1)
+
+
+def test_a_row_without_client_or_price_is_in_no_reminder(db: Db) -> None:
+    today = date(2026, 1, 31)
+    add(db, today, client_name="Не указан")
+    add(db, today, client_price="0")
+    add(db, today, status="closed")
+    assert payment_reminders(db, today=today) == ReminderReport()
+
+
+def test_the_text(db: Db) -> None:
+    add(db, date(2026, 1, 31))
+    inbox = Inbox()
+    for day in (24, 30, 31):
+        payment_reminders(db, today=date(2026, 1, day))
+    payment_reminders(db, today=date(2026, 2, 1))
+    dispatch_events(db, inbox, now=datetime(2030, 1, 1))
+    assert inbox.texts[0].splitlines() == [
+        "⚠ shop (ООО «Ромашка»): оплата 1 500,00 ₽ просрочена с 31.01.2026",
+        "shop (ООО «Ромашка»): оплата 1 500,00 ₽ через 7 дней, 31.01.2026",
+        "shop (ООО «Ромашка»): оплата 1 500,00 ₽ завтра",
+        "shop (ООО «Ромашка»): оплата 1 500,00 ₽ сегодня",
+    ]

@@ -1,0 +1,114 @@
+"""Real processes on real databases: racing importers, killed workers, leases."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
+
+from crm_adapter import runs, sync_all
+from crm_adapter.db.tables import SyncLease
+from crm_adapter.sync import leases
+from crm_adapter.sync.accounts import claim_accounts, lease_seconds
+from tests.crm.database import changed, events, rows
+from tests.crm.fake_timeweb import client, world
+from tests.crm.workers import import_one, in_processes, kill_at, sync_repeatedly
+
+
+def test_twenty_importers_of_one_server_make_one_row(database_url: str, real_db: sessionmaker[Session]) -> None:
+    results = in_processes(20, import_one, database_url)
+    assert Counter(result["imported_count"] for result in results) == {1: 1, 0: 19}
+    errors = [error for result in results for error in result["errors"]]
+    assert Counter((error["code"], error["error"]) for error in errors) == {("already_imported", "Сервер уже импортирован"): 19}
+    assert [row["timeweb_id"] for row in rows(real_db)] == [1001]
+    assert [(field, new) for _, field, _, new in changed(real_db)] == [("created", "web-1")]
+    assert [event.kind for event in events(real_db)] == ["imported"]
+
+
+def test_two_workers_never_run_at_once(database_url: str, real_db: sessionmaker[Session]) -> None:
+    spans = [tuple(span) for result in in_processes(2, sync_repeatedly, database_url, 8) for span in result]
+    worked = sorted(span[1:] for span in spans if span[0] == "success")
+    assert Counter(span[0] for span in spans)["success"] == len(worked) > 0
+    assert {span[0] for span in spans} <= {"success", "running"}
+    for (_, end), (begin, _) in pairwise(worked):
+        assert end < begin
+    assert len(rows(real_db)) == 30 and len(changed(real_db)) == 30
+    assert {run.status for run in runs(real_db, limit=50)} == {"success"}
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3, -1, -2, -3])
+def test_a_worker_killed_at_a_chunk_boundary_loses_and_doubles_nothing(
+    database_url: str, real_db: sessionmaker[Session], commits: int
+) -> None:
+    """60 servers in chunks of 20: killed before (positive) or after (negative) the commit of each chunk."""
+    assert kill_at(database_url, 60, 20, commits) == -signal.SIGKILL
+    committed = 20 * (commits - 1 if commits > 0 else -commits)
+    assert len(rows(real_db)) == len(changed(real_db)) == len(events(real_db)) == committed
+    refused = sync_all(real_db, client(world(60)))
+    assert (refused.status, refused.error_code, refused.api_calls) == ("running", "already_running", 0)
+    with real_db() as session, session.begin():
+        session.execute(update(SyncLease).values(expires_ms=1))
+    report = sync_all(real_db, client(world(60)))
+    assert (report.created_count, report.unchanged_count) == (60 - committed, committed)
+    assert [run.status for run in runs(real_db)] == ["success", "crashed"]
+    assert len(rows(real_db)) == 60
+    assert Counter(field for _, field, _, _ in changed(real_db)) == {"created": 60}
+    assert len({entry[0] for entry in changed(real_db)}) == 60
+    assert Counter(event.kind for event in events(real_db)) == {"imported": 60}
+
+
+def test_a_lease_expires_by_the_databases_clock_and_fences_its_old_owner(real_db: sessionmaker[Session]) -> None:
+    with real_db() as session, session.begin():
+        first = leases.claim(session, "a", ttl=0.0)
+    with real_db() as session, session.begin():
+        session.execute(update(SyncLease).values(expires_ms=SyncLease.expires_ms - 1))
+    with real_db() as session, session.begin():
+        second = leases.claim(session, "a")
+        assert leases.claim(session, "a").owner is None
+    assert first.owner and second.owner and first.owner != second.owner
+    with pytest.raises(leases.LeaseLost), real_db() as session, session.begin():
+        leases.renew(session, "a", first.owner)
+    with real_db() as session, session.begin():
+        leases.renew(session, "a", second.owner)
+        leases.release(session, "a", first.owner)
+        leases.renew(session, "a", second.owner)
+
+
+def test_a_lease_that_was_handed_over_is_spent_once(real_db: sessionmaker[Session]) -> None:
+    with real_db() as session, session.begin():
+        handed = claim_accounts(session, ["default"], actor="auto")
+    first = sync_all(real_db, client(world(2)), leases=handed.owners)
+    assert (first.run_id, first.created_count) == (handed.run_id, 2)
+    with real_db() as session, session.begin():
+        other = claim_accounts(session, ["default"], actor="auto")
+    again = sync_all(real_db, client(world(2)), leases=handed.owners)
+    assert (again.status, again.run_id) == ("running", other.run_id)
+
+
+def test_a_worker_whose_lease_was_taken_over_writes_nothing_more(real_db: sessionmaker[Session]) -> None:
+    """It slept in a call to Timeweb past its lease; another worker did the job meanwhile."""
+    fake, other = world(3), world(2)
+
+    def sleep_past_the_lease() -> None:
+        with real_db() as session, session.begin():
+            session.execute(update(SyncLease).values(expires_ms=1))
+        assert sync_all(real_db, client(other)).created_count == 2
+
+    fake.faults = {"finances.get": [sleep_past_the_lease]}
+    report = sync_all(real_db, client(fake))
+    assert (report.status, report.error_code, report.created_count) == ("failed", "lease_lost", 0)
+    assert [row["timeweb_id"] for row in rows(real_db)] == [1001, 1002]
+    assert [run.status for run in runs(real_db)] == ["success", "crashed"]
+
+
+def test_a_lease_outlives_the_longest_call_of_its_client() -> None:
+    class Patient:
+        class _options:
+            total_timeout = 600.0
+
+    assert lease_seconds([Patient(), world(1)]) == 720
+    assert lease_seconds([world(1)]) == lease_seconds([]) == leases.TTL_SECONDS == 300

@@ -1,0 +1,132 @@
+"""Axe finds nothing, light and dark, wide and narrow; nothing sticks out at any width."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.crm.web.conftest import PREFIX, Section, Sit, too_wide
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which a package for Playwright carries."""
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """What axe objects to, with the first element of each."""
+    page.evaluate(axe)
+    result: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{item['id']}: {item['nodes'][0]['html'][:160]}" for item in result["violations"]]
+
+
+@pytest.fixture
+def busy(synced: Section) -> Section:
+    """A bit of everything: prices, losses, late and due payments, a removed server, a stale cost, a notice."""
+    synced.execute("UPDATE hosting_servers SET client_price = 2000, client_name = 'ООО «Ромашка»' WHERE id % 2 = 0")
+    synced.execute("UPDATE hosting_servers SET client_price = 100 WHERE id = 16")
+    synced.execute("UPDATE hosting_servers SET next_payment_date = '2026-01-01 00:00:00.000000' WHERE id = 2")
+    synced.execute("UPDATE hosting_servers SET status = 'overdue', client_company = 'ИП Петров' WHERE id = 4")
+    synced.execute("UPDATE hosting_servers SET status = 'closed' WHERE id = 6")
+    synced.execute("UPDATE hosting_servers SET payment_period = 'yearly', client_price = 30000 WHERE id = 8")
+    synced.execute("UPDATE timeweb_server_state SET removed_at = '2026-01-01 00:00:00.000000' WHERE server_id = 9")
+    synced.execute("UPDATE timeweb_server_state SET missing_since = '2026-01-01 00:00:00.000000' WHERE server_id = 11")
+    synced.execute("UPDATE timeweb_server_state SET cost_stale = 1, cost_source = 'preset' WHERE server_id = 10")
+    synced.execute("UPDATE timeweb_account_state SET error_code = 'cost_unavailable'")
+    return synced
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_axe_finds_nothing(busy: Section, sit: Sit, axe: str, theme: Any, width: int) -> None:
+    with sit(busy.app()) as desk:
+        page = desk.open(color_scheme=theme, viewport={"width": width, "height": 900})
+        page.locator("#edit-4-client_price").click()
+        page.get_by_label("Цена для клиента (₽ за период)").fill("x")
+        page.get_by_role("button", name="Сохранить").click()
+        expect(page.get_by_text("сумма записана неверно")).to_be_visible()
+        assert too_wide(page) == []
+        page.locator("#server-12 summary").click()
+        expect(page.locator("#server-12 ul")).to_be_visible()
+        assert violations(page, axe) == []
+        page.keyboard.press("Escape")
+        for link in ("Импорт из Timeweb", "Добавить сервер", "Динамика"):
+            page.get_by_role("link", name=link).click()
+            expect(page.get_by_role("dialog").get_by_role("heading")).to_be_focused()
+            assert violations(page, axe) == [], link
+            page.keyboard.press("Escape")
+        page.goto(f"{desk.address}{PREFIX}?q=nothing")
+        assert violations(page, axe) == []
+
+
+def test_nothing_sticks_out_at_any_width(busy: Section, sit: Sit) -> None:
+    with sit(busy.app()) as desk:
+        page = desk.open()
+        for width in (320, 375, 480, 600, 719, 768, 1024, 1279, 1280, 1440, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert too_wide(page) == [], width
+
+
+SUSPICIOUS = (
+    '{"total_processed": 0, "accounts": [{"account": "default", "error_code": "suspicious_disappearance",'
+    ' "message": "Timeweb вернул 5 серверов вместо 23, пропало 18. Ничего не удалено. Проверьте токен"}]}'
+)
+STATES: dict[str, tuple[str, ...]] = {
+    "running": ("UPDATE timeweb_sync_lease SET owner = 'x', expires_ms = 99999999999999, progress = 12, total = 23",),
+    "suspicious": (
+        "UPDATE timeweb_account_state SET error_code = 'suspicious_disappearance'",
+        f"UPDATE timeweb_sync_run SET status = 'partial', report = '{SUSPICIOUS}'",
+    ),
+    "crashed": ("UPDATE timeweb_sync_run SET status = 'crashed', report = NULL",),
+    "undelivered": ("UPDATE timeweb_event_outbox SET dead_at = '2026-01-01 00:00:00.000000', last_error = 'NotDelivered'",),
+    "first run": (
+        "DELETE FROM hosting_servers",
+        "UPDATE timeweb_sync_lease SET owner = 'x', expires_ms = 99999999999999, progress = 0, total = 0",
+    ),
+    "empty": ("DELETE FROM hosting_servers",),
+    "no database": ("DROP TABLE hosting_servers",),
+}
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
+@pytest.mark.parametrize("state", [*STATES, "no token", "no token and no rows"])
+def test_axe_finds_nothing_in_any_state(synced: Section, sit: Sit, axe: str, state: str, theme: Any, width: int) -> None:
+    for statement in STATES.get(state, STATES["empty"] if state.endswith("no rows") else ()):
+        synced.execute(statement)
+    with sit(synced.app(stale_after=10**9, timeweb="token" not in state)) as desk:
+        page = desk.open(color_scheme=theme, viewport={"width": width, "height": 900})
+        assert violations(page, axe) == []
+        assert too_wide(page) == []
+        if state == "undelivered":
+            page.get_by_role("link", name="Посмотреть и отправить ещё раз").click()
+            expect(page.get_by_role("dialog").get_by_role("heading")).to_be_focused()
+            assert violations(page, axe) == []
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
+def test_axe_finds_nothing_in_the_dialogs_of_a_row(busy: Section, sit: Sit, axe: str, theme: Any, width: int) -> None:
+    busy.execute("UPDATE hosting_servers SET timeweb_id = NULL WHERE id = 2")
+    busy.execute("UPDATE timeweb_server_state SET timeweb_id = NULL WHERE server_id = 2")
+    with sit(busy.app(stale_after=10**9)) as desk:
+        page = desk.open(color_scheme=theme, viewport={"width": width, "height": 900})
+        dialog = page.get_by_role("dialog")
+        for number, name in ((4, "Изменить…"), (4, "История"), (2, "Связать с Timeweb…")):
+            page.locator(f"#server-{number} summary").click()
+            page.locator(f"#server-{number}").get_by_role("link", name=name).click()
+            expect(dialog.get_by_role("heading")).to_be_focused()
+            assert violations(page, axe) == [], name
+            page.keyboard.press("Escape")
+        page.locator("#edit-4-client_name").click()
+        page.get_by_label("Имя клиента").fill("Анна")
+        busy.execute("UPDATE timeweb_server_state SET edit_version = 99 WHERE server_id = 4")
+        page.get_by_role("button", name="Сохранить").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert violations(page, axe) == []
+        for path in ("/new", "/import", "/servers/4/edit", "/servers/999/edit"):
+            page.goto(f"{desk.address}{PREFIX}{path}")
+            assert violations(page, axe) == [], path
+            assert too_wide(page) == [], path
