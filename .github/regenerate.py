@@ -78,15 +78,15 @@ def body(changelog: Step, steps: Sequence[Step]) -> str:
 def propose(out: Path, source: str | None, python: str, checks: Sequence[str]) -> bool:
     """Fetch, tell what changed, build, test; returns whether there is something to propose, which is then in `out`."""
     with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder, "old.json")
-        shutil.copy("openapi/bundle.json", old)
+        old = Path(folder, "openapi")
+        shutil.copytree("openapi", old)
         fetched = run("fetch", [python, "-m", "codegen", "fetch", *(["--from", source] if source else [])])
         if not fetched.ok:
             raise SystemExit("the contract could not be fetched")
         if not git("status", "--porcelain", "--", "openapi/bundle.json"):
             return False
-        # Before the build, which may stop, and which writes the lock that knows the names of what was removed.
-        changelog = run("changelog", [python, "-m", "codegen", "diff", str(old), "openapi/bundle.json"])
+        # Before the build, which may stop.
+        changelog = run("changelog", [python, "-m", "codegen", "diff", str(old), "openapi"])
     steps = [changelog, run("build", [python, "-m", "codegen", "build"])]
     if steps[-1].ok:
         steps.append(run("surface", [python, "-m", "tests.packaging.surface", "--write"]))

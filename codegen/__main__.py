@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     commands.add_parser("check", help="fail if the committed code is not what the contract gives")
     for name, text in (
-        ("diff", "what changed between two bundles, for callers and for readers"),
+        ("diff", "what changes for Python callers between two contracts"),
         ("fetch", "get the vendor's bundle and distil it"),
         ("verify", "decode the vendor's documented bodies with the built models"),
     ):
@@ -47,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
             parser.parse_args(arguments)
             return _check()
         if known.command == "diff":
-            from codegen import diff
+            from codegen import changelog
 
-            return diff.main(rest)
+            return changelog.main(rest)
         if known.command == "fetch":
             from codegen import fetch
 

@@ -1,4 +1,4 @@
-"""``python -m codegen fetch``: get the vendor's bundle, distil it into ``openapi/`` and say what changed."""
+"""`python -m codegen fetch`: get the vendor's bundle and distil it into `openapi/`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import urllib.request
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from codegen import diff
 from codegen.distil import METHODS, distil
 from codegen.documents import OPENAPI, read_json
 from codegen.errors import CodegenError
-from codegen.facts import read
-from codegen.public_names import PublicNames
-from codegen.report import FORMATS, Change
 from codegen.tree import Json
 
 BUNDLE_URL = "https://timeweb.cloud/api-docs-data/bundle.json"
@@ -28,19 +24,19 @@ _MOST = 64 * 1024 * 1024
 
 
 def main(args: list[str]) -> int:
-    """Write ``bundle.json`` and ``SOURCE.md`` if the source has changed, and print the changelog."""
+    """Write `bundle.json` and `SOURCE.md` if the source has changed, and say so."""
     parser = argparse.ArgumentParser(prog="python -m codegen fetch", description="Get and distil the vendor's contract.")
     parser.add_argument("--from", dest="source", type=Path, help=f"a file instead of {BUNDLE_URL}")
-    parser.add_argument("--format", choices=sorted(FORMATS), default="text", help="of the changelog")
     parser.add_argument("--into", type=Path, default=OPENAPI, help="the folder to write (default: openapi/)")
     options = parser.parse_args(args)
     raw = _file(options.source) if options.source else _download(BUNDLE_URL)
-    print(FORMATS[options.format](store(raw, options.into, fetched=datetime.now(UTC).date())))
+    changed = store(raw, options.into, fetched=datetime.now(UTC).date())
+    print(f"{options.into / 'bundle.json'} {'has changed' if changed else 'is as it was'}")
     return 0
 
 
-def store(raw: bytes, folder: Path, *, fetched: date) -> list[Change]:
-    """Distil ``raw`` into ``folder`` and return the changes; a source without changes leaves the folder alone.
+def store(raw: bytes, folder: Path, *, fetched: date) -> bool:
+    """Distil `raw` into `folder`; returns whether anything has changed, for else the folder is left alone.
 
     Raises CodegenError if ``raw`` is not an OpenAPI document that can be distilled; nothing is written then.
     """
@@ -50,16 +46,11 @@ def store(raw: bytes, folder: Path, *, fetched: date) -> list[Change]:
         raise CodegenError(f"the bundle is not a JSON document: {error}") from error
     distilled = distil(bundle)
     committed = folder / "bundle.json"
-    changes: list[Change] = []
-    if committed.exists():
-        before = read_json(committed)
-        if before == distilled:
-            return changes
-        names = PublicNames.read(folder / "names.lock")
-        changes = diff.compare(read(before), read(distilled), names, names)
+    if committed.exists() and read_json(committed) == distilled:
+        return False
     committed.write_text(json.dumps(distilled, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (folder / "SOURCE.md").write_text(_source(raw, distilled, fetched), encoding="utf-8")
-    return changes
+    return True
 
 
 def _source(raw: bytes, distilled: Json, fetched: date) -> str:

@@ -119,7 +119,7 @@ def _for_generator(node: Any, assigned: dict[str, str], suffix: str, *, lean: bo
         ref = {"$ref": f"#/components/schemas/{assigned[node['$ref']]}.{node['$ref']}{suffix}"}
         extra = {key: value for key, value in node.items() if key in {"nullable", "description"}}
         return {"allOf": [ref], **extra} if extra else ref
-    result = {key: value for key, value in node.items() if key != "deprecated"}
+    result = {key: value for key, value in node.items() if key not in {"deprecated", "default"}}
     if "properties" in result:
         result["properties"] = {name: again(child) for name, child in result["properties"].items()}
     if "anyOf" in result:

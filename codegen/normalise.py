@@ -103,6 +103,8 @@ class Normaliser:
             result = {**result, "nullable": True}
         if deprecated:
             result = {**result, "deprecated": True}
+        if (default := node.get("default", schema.get("default"))) is not None:
+            result = {**result, "default": default}
         if described and "properties" not in schema:
             result = {**result, "description": described}
         return result
