@@ -26,7 +26,7 @@ try:
         Text,
         TypeDecorator,
     )
-    from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
+    from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT, VARCHAR
     from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
     raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
@@ -41,6 +41,12 @@ Instant = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 HostAmount = Float().with_variant(Double(), "mysql", "mariadb")
 #: A BigInteger primary key does not autoincrement on SQLite.
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _key(length: int) -> Any:
+    """Text that is compared by its bytes; MariaDB's usual collations take «ё» for «е», and «A» for «a»."""
+    exact = VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return String(length).with_variant(exact, "mysql", "mariadb")
 
 
 def utcnow() -> datetime:
@@ -88,14 +94,23 @@ class AdapterBase(DeclarativeBase):
     """Metadata of the adapter's own tables."""
 
     metadata = MetaData()
-    __table_args__ = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}  # noqa: RUF012 - SQLAlchemy's own protocol
+    # Whatever the server's defaults are: MyISAM would store a change without its log.
+    __table_args__ = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        "mysql_charset": "utf8mb4",
+        "mysql_engine": "InnoDB",
+        "mariadb_charset": "utf8mb4",
+        "mariadb_engine": "InnoDB",
+    }
 
 
 class HostingServer(HostBase):
     """The CRM's table, drop-in.  Which column belongs to whom: :mod:`crm_adapter.db.columns`."""
 
     __tablename__ = "hosting_servers"
-    __table_args__ = (Index("uq_hosting_servers_timeweb_id", "timeweb_id", unique=True),)
+    __table_args__ = (
+        Index("uq_hosting_servers_timeweb_id", "timeweb_id", unique=True),
+        {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"},
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     project_id: Mapped[int | None] = mapped_column(Integer)
@@ -138,7 +153,7 @@ class TimewebServerState(AdapterBase):
 
     server_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     timeweb_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
-    account: Mapped[str | None] = mapped_column(String(100), index=True)
+    account: Mapped[str | None] = mapped_column(_key(100), index=True)
     configurator_id: Mapped[int | None] = mapped_column(BigInteger)
     project_id: Mapped[int | None] = mapped_column(BigInteger, doc="Timeweb's project, not the CRM's")
     location: Mapped[str | None] = mapped_column(String(50))
@@ -163,8 +178,8 @@ class AccountState(AdapterBase):
 
     __tablename__ = "timeweb_account_state"
 
-    account: Mapped[str] = mapped_column(String(100), primary_key=True)
-    account_id: Mapped[str | None] = mapped_column(String(100), doc="Timeweb's own id of the account")
+    account: Mapped[str] = mapped_column(_key(100), primary_key=True)
+    account_id: Mapped[str | None] = mapped_column(_key(100), doc="Timeweb's own id of the account")
     identity_checked_at: Mapped[datetime | None] = mapped_column(Instant)
     token_fingerprint: Mapped[str | None] = mapped_column(String(64))
     balance: Mapped[Decimal | None] = mapped_column(Money)
@@ -193,8 +208,8 @@ class SyncLease(AdapterBase):
 
     __tablename__ = "timeweb_sync_lease"
 
-    account: Mapped[str] = mapped_column(String(100), primary_key=True)
-    owner: Mapped[str | None] = mapped_column(String(64))
+    account: Mapped[str] = mapped_column(_key(100), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(_key(64))
     run_id: Mapped[int | None] = mapped_column(BigInteger)
     expires_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     progress: Mapped[int] = mapped_column(Integer, default=0, doc="rows applied so far; rides on the renewal")
@@ -225,7 +240,7 @@ class ChangeLog(AdapterBase):
     at: Mapped[datetime] = mapped_column(Instant, index=True)
     server_id: Mapped[int] = mapped_column(BigInteger, index=True)
     timeweb_id: Mapped[int | None] = mapped_column(BigInteger)
-    account: Mapped[str | None] = mapped_column(String(100))
+    account: Mapped[str | None] = mapped_column(_key(100))
     run_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     actor: Mapped[str | None] = mapped_column(String(255))
     field: Mapped[str] = mapped_column(String(64), doc="logical column name, or created, removed, restored")
@@ -240,15 +255,15 @@ class EventOutbox(AdapterBase):
 
     id: Mapped[int] = mapped_column(AutoId, primary_key=True)
     kind: Mapped[str] = mapped_column(String(40))
-    dedupe_key: Mapped[str] = mapped_column(String(190), unique=True)
-    account: Mapped[str | None] = mapped_column(String(100))
+    dedupe_key: Mapped[str] = mapped_column(_key(190), unique=True)
+    account: Mapped[str | None] = mapped_column(_key(100))
     server_id: Mapped[int | None] = mapped_column(BigInteger)
     run_id: Mapped[int | None] = mapped_column(BigInteger)
     payload: Mapped[str] = mapped_column(LongText, doc="JSON object, redacted")
     created_at: Mapped[datetime] = mapped_column(Instant)
     next_try_at: Mapped[datetime] = mapped_column(Instant, index=True)
     tries: Mapped[int] = mapped_column(Integer, default=0)
-    claimed_by: Mapped[str | None] = mapped_column(String(64))
+    claimed_by: Mapped[str | None] = mapped_column(_key(64))
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
     dead_at: Mapped[datetime | None] = mapped_column(Instant, doc="given up after 8 tries; shown on the page")
     last_error: Mapped[str | None] = mapped_column(String(255), doc="class of the exception, never its text")

@@ -85,10 +85,17 @@ def upgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "h
         # The version is that of the database: it was there already if another table was prepared before this one.
         helpers.upgrade(Operations(MigrationContext.configure(connection)), table=table)
 
-    with engine.connect() as connection, _exclusive(connection):
+    with engine.connect() as connection, helpers.explained(table), _exclusive(connection):
         check(connection, table=table)
         # Alembic creates its version table before the first migration looks: refused databases must stay untouched.
-        return _run(connection, table, action)
+        had_version = sa.inspect(connection).has_table(VERSION_TABLE)
+        try:
+            return _run(connection, table, action)
+        except Exception:
+            connection.rollback()
+            if not had_version and sa.inspect(connection).has_table(VERSION_TABLE):
+                _drop_version_table(connection)
+            raise
 
 
 def downgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "base") -> MigrationReport:
@@ -96,10 +103,14 @@ def downgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = 
     with engine.connect() as connection, _exclusive(connection):
         report = _run(connection, table, lambda config: command.downgrade(config, revision))
         if report.after is None:
-            # Alembic leaves its version table behind, empty.
-            connection.execute(sa.schema.DropTable(sa.Table(VERSION_TABLE, sa.MetaData()), if_exists=True))
-            connection.commit()
+            _drop_version_table(connection)
         return report
+
+
+def _drop_version_table(connection: sa.Connection) -> None:
+    """Alembic leaves its version table behind, empty."""
+    connection.execute(sa.schema.DropTable(sa.Table(VERSION_TABLE, sa.MetaData()), if_exists=True))
+    connection.commit()
 
 
 def current_revision(engine: sa.Engine) -> str | None:

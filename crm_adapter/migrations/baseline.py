@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import sqlalchemy as sa
-from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT, VARCHAR
 
 #: Databases that were created long ago take no emoji.
 _CHARSET = "utf8mb4"
@@ -13,8 +15,21 @@ _INSTANT = sa.DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 #: A BigInteger primary key does not autoincrement on SQLite.
 _AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _MONEY = sa.Numeric(12, 2)
+#: Whatever the server's defaults are: MyISAM would store a change without its log.
+_OPTIONS: Final[dict[str, Any]] = {
+    "mysql_charset": _CHARSET,
+    "mysql_engine": "InnoDB",
+    "mariadb_charset": _CHARSET,
+    "mariadb_engine": "InnoDB",
+}
 #: MariaDB's FLOAT is single precision and rounds 12345.67.
 _HOST_AMOUNT = sa.Float().with_variant(sa.Double(), "mysql", "mariadb")
+
+
+def _key(length: int) -> sa.types.TypeEngine[str]:
+    """Text that is compared by its bytes; MariaDB's usual collations take «ё» for «е», and «A» for «a»."""
+    exact = VARCHAR(length, charset=_CHARSET, collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb")
 
 
 def unique_index_name(table: str) -> str:
@@ -22,11 +37,20 @@ def unique_index_name(table: str) -> str:
     return f"uq_{table}_timeweb_id"
 
 
-def integration_columns() -> list[sa.Column[object]]:
-    """The six columns that the host's table receives.
+def integration_columns(*, strict: bool = False) -> list[sa.Column[object]]:
+    """The six columns that the host's table receives; `strict` for a STRICT table of SQLite, which knows few types.
 
-    ``auto_sync`` has a default in the database, so code of the host that does not know it can still insert rows.
+    `auto_sync` has a default in the database, so code of the host that does not know it can still insert rows.
     """
+    if strict:
+        return [
+            sa.Column("timeweb_id", sa.Integer),
+            sa.Column("timeweb_status", sa.Text),
+            sa.Column("timeweb_preset_id", sa.Integer),
+            sa.Column("timeweb_data", sa.Text),
+            sa.Column("auto_sync", sa.Integer, server_default=sa.text("1")),
+            sa.Column("last_sync_at", sa.Text),
+        ]
     return [
         sa.Column("timeweb_id", sa.BigInteger, nullable=True),
         sa.Column("timeweb_status", sa.String(50), nullable=True),
@@ -64,6 +88,8 @@ def hosting_table(name: str, schema: str | None = None) -> sa.Table:
         sa.Column("created_at", sa.DateTime),
         sa.Column("updated_at", sa.DateTime),
         schema=schema,
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
     )
 
 
@@ -75,7 +101,7 @@ def own_tables() -> list[sa.Table]:
         metadata,
         sa.Column("server_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("timeweb_id", sa.BigInteger, index=True),
-        sa.Column("account", sa.String(100), index=True),
+        sa.Column("account", _key(100), index=True),
         sa.Column("configurator_id", sa.BigInteger),
         sa.Column("project_id", sa.BigInteger),
         sa.Column("location", sa.String(50)),
@@ -93,14 +119,13 @@ def own_tables() -> list[sa.Table]:
         sa.Column("edit_version", sa.Integer, nullable=False),
         sa.Column("payment_anchor_day", sa.Integer),
         sa.Column("unlinked_from", sa.BigInteger),
-        mysql_charset=_CHARSET,
-        mariadb_charset=_CHARSET,
+        **_OPTIONS,
     )
     sa.Table(
         "timeweb_account_state",
         metadata,
-        sa.Column("account", sa.String(100), primary_key=True),
-        sa.Column("account_id", sa.String(100)),
+        sa.Column("account", _key(100), primary_key=True),
+        sa.Column("account_id", _key(100)),
         sa.Column("identity_checked_at", _INSTANT),
         sa.Column("token_fingerprint", sa.String(64)),
         sa.Column("balance", _MONEY),
@@ -122,20 +147,18 @@ def own_tables() -> list[sa.Table]:
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("retry_at", _INSTANT),
         sa.Column("balance_alerted", sa.Boolean, nullable=False),
-        mysql_charset=_CHARSET,
-        mariadb_charset=_CHARSET,
+        **_OPTIONS,
     )
     sa.Table(
         "timeweb_sync_lease",
         metadata,
-        sa.Column("account", sa.String(100), primary_key=True),
-        sa.Column("owner", sa.String(64)),
+        sa.Column("account", _key(100), primary_key=True),
+        sa.Column("owner", _key(64)),
         sa.Column("run_id", sa.BigInteger),
         sa.Column("expires_ms", sa.BigInteger, nullable=False),
         sa.Column("progress", sa.Integer, nullable=False),
         sa.Column("total", sa.Integer, nullable=False),
-        mysql_charset=_CHARSET,
-        mariadb_charset=_CHARSET,
+        **_OPTIONS,
     )
     sa.Table(
         "timeweb_sync_run",
@@ -148,8 +171,7 @@ def own_tables() -> list[sa.Table]:
         sa.Column("started_at", _INSTANT, nullable=False, index=True),
         sa.Column("finished_at", _INSTANT),
         sa.Column("report", _LONG_TEXT),
-        mysql_charset=_CHARSET,
-        mariadb_charset=_CHARSET,
+        **_OPTIONS,
     )
     sa.Table(
         "timeweb_change_log",
@@ -158,34 +180,32 @@ def own_tables() -> list[sa.Table]:
         sa.Column("at", _INSTANT, nullable=False, index=True),
         sa.Column("server_id", sa.BigInteger, nullable=False, index=True),
         sa.Column("timeweb_id", sa.BigInteger),
-        sa.Column("account", sa.String(100)),
+        sa.Column("account", _key(100)),
         sa.Column("run_id", sa.BigInteger, index=True),
         sa.Column("actor", sa.String(255)),
         sa.Column("field", sa.String(64), nullable=False),
         sa.Column("old", _LONG_TEXT),
         sa.Column("new", _LONG_TEXT),
-        mysql_charset=_CHARSET,
-        mariadb_charset=_CHARSET,
+        **_OPTIONS,
     )
     sa.Table(
         "timeweb_event_outbox",
         metadata,
         sa.Column("id", _AUTO_ID, primary_key=True),
         sa.Column("kind", sa.String(40), nullable=False),
-        sa.Column("dedupe_key", sa.String(190), nullable=False, unique=True),
-        sa.Column("account", sa.String(100)),
+        sa.Column("dedupe_key", _key(190), nullable=False, unique=True),
+        sa.Column("account", _key(100)),
         sa.Column("server_id", sa.BigInteger),
         sa.Column("run_id", sa.BigInteger),
         sa.Column("payload", _LONG_TEXT, nullable=False),
         sa.Column("created_at", _INSTANT, nullable=False),
         sa.Column("next_try_at", _INSTANT, nullable=False, index=True),
         sa.Column("tries", sa.Integer, nullable=False),
-        sa.Column("claimed_by", sa.String(64)),
+        sa.Column("claimed_by", _key(64)),
         sa.Column("sent_at", _INSTANT),
         sa.Column("dead_at", _INSTANT),
         sa.Column("last_error", sa.String(255)),
         sa.Column("taken_by", _LONG_TEXT),
-        mysql_charset=_CHARSET,
-        mariadb_charset=_CHARSET,
+        **_OPTIONS,
     )
     return list(metadata.tables.values())

@@ -18,16 +18,19 @@ it is never rebuilt, and its triggers, foreign keys and views stay.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateColumn
 
-from crm_adapter.migrations import baseline
+from crm_adapter.migrations import baseline, kinds
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import ModuleType
+    from collections.abc import Generator, Mapping, Sequence
+    from types import ModuleType, TracebackType
 
     from alembic.operations import Operations
 
@@ -41,8 +44,12 @@ _LEDGER = sa.Table(
     sa.MetaData(),
     sa.Column("object_name", sa.String(191), primary_key=True),
     sa.Column("kind", sa.String(16), nullable=False),
+    mysql_engine="InnoDB",
+    mariadb_engine="InnoDB",
 )
 
+#: Dialects whose schema changes are in no transaction.
+_COMMITS_EACH_CHANGE: Final = frozenset({"mysql", "mariadb"})
 _ACCEPTED: dict[str, Any] = {
     "timeweb_id": sa.Integer,
     "timeweb_status": sa.String,
@@ -77,43 +84,91 @@ class DuplicateTimewebIds(MigrationError):
 
 
 def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
-    """Add the six columns and the unique index to ``table`` and create the adapter's own tables.
+    """Add the six columns and the unique index to `table` and create the adapter's own tables.
 
-    ``table`` may name a schema (``crm.hosting_servers``); the adapter's own tables are in the default one.
-    Creates ``table`` too where there is none.  Raises ``MigrationError`` before any change.
+    `table` may name a schema (`crm.hosting_servers`); the adapter's own tables are in the default one.
+    Creates `table` too where there is none. Raises `MigrationError` with nothing changed: before the first change where
+    the kind of the table says so, else after taking back what was begun.
     """
     bind = _bind(op)
     check(bind, table=table)
-    _LEDGER.create(bind, checkfirst=True)
     name, schema = split(table)
-    if not sa.inspect(bind).has_table(name, schema):
-        _record(bind, table, "table")
-        baseline.hosting_table(name, schema).create(bind)
-    _add_columns(op, bind, table)
-    _add_unique_index(op, bind, table)
-    for own in baseline.own_tables():
-        own.create(bind, checkfirst=True)
+    begun = _Begun(bind)
+    with explained(table), begun:
+        begun.create(_LEDGER)
+        for own in baseline.own_tables():
+            begun.create(own)
+        if sa.inspect(bind).has_table(name, schema):
+            _alter(op, bind, table)
+        else:
+            _record(bind, table, "table")
+            hosting = baseline.hosting_table(name, schema)
+            for column in baseline.integration_columns():
+                hosting.append_column(column)
+            begun.create(hosting)
+            op.create_index(baseline.unique_index_name(name), name, ["timeweb_id"], unique=True, schema=schema)
 
 
 def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
-    """Drop the adapter's tables and what ``upgrade`` added to ``table``: its column list is as it was.
+    """Drop the adapter's tables and what `upgrade` added to `table`: its column list is as it was.
 
-    A table that ``upgrade`` created goes only when it is empty; a row that people filled in is never dropped.
+    A table that `upgrade` created goes only when it is empty; a row that people filled in is never dropped.
     """
     bind = _bind(op)
     added = _recorded(bind)
     inspector = sa.inspect(bind)
-    for own in reversed(baseline.own_tables()):
-        if inspector.has_table(own.name):
-            op.drop_table(own.name)
     name, schema = split(table)
-    if inspector.has_table(name, schema):
-        if added.get(table) == "table" and _is_empty(bind, table):
-            op.drop_table(name, schema=schema)
-        else:
-            _drop_added(op, bind, table, added)
-    if inspector.has_table(_LEDGER.name):
-        op.drop_table(_LEDGER.name)
+    with explained(table):
+        # The host's table first: where it refuses, what we know of its rows must still be there.
+        if inspector.has_table(name, schema):
+            if added.get(table) == "table" and _is_empty(bind, table):
+                op.drop_table(name, schema=schema)
+            else:
+                _drop_added(op, bind, table, added)
+        for own in reversed(baseline.own_tables()):
+            if inspector.has_table(own.name):
+                op.drop_table(own.name)
+        if inspector.has_table(_LEDGER.name):
+            op.drop_table(_LEDGER.name)
+
+
+@contextmanager
+def explained(table: str) -> Generator[None]:
+    """What the database itself refuses (rights, a replica, a row that is full) as a `MigrationError`."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise MigrationError(f"{table}: the database refuses the change ({reason}); nothing was changed.") from error
+
+
+class _Begun:
+    """Takes back what an upgrade began on MariaDB, which commits each change at once; the others roll back."""
+
+    def __init__(self, bind: sa.Connection) -> None:
+        self.bind = bind
+        self.created: list[sa.Table] = []
+        self.recorded = set(_recorded(bind))
+
+    def create(self, table: sa.Table) -> None:
+        if sa.inspect(self.bind).has_table(table.name, table.schema):
+            return
+        table.create(self.bind)
+        self.created.append(table)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        if error is None or lost or self.bind.dialect.name not in _COMMITS_EACH_CHANGE:
+            return
+        for table in reversed(self.created):
+            table.drop(self.bind)
+        if _LEDGER not in self.created:
+            self.bind.execute(_LEDGER.delete().where(_LEDGER.c.object_name.not_in(self.recorded)))
 
 
 def split(table: str) -> tuple[str, str | None]:
@@ -123,17 +178,27 @@ def split(table: str) -> tuple[str, str | None]:
 
 
 def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
-    """Refuse an existing ``table`` that cannot take the columns: duplicates, wrong types, no primary key."""
+    """Refuse an existing `table` that cannot take the columns: its kind, duplicates, wrong types, no primary key."""
     inspector = sa.inspect(bind)
     name, schema = split(table)
     if schema is not None and schema not in inspector.get_schema_names():
         raise MigrationError(f"{table}: there is no schema {schema!r}; create it first; nothing was changed.")
+    if (own := kinds.without_transactions(bind, (own.name for own in baseline.own_tables()))) is not None:
+        raise MigrationError(
+            f"{own} must be of the engine InnoDB; convert it (ALTER TABLE ... ENGINE=InnoDB); nothing was changed."
+        )
     if not inspector.has_table(name, schema):
         return
+    reason = kinds.refusal(bind, name, schema, is_unique=_has_unique_key(inspector, table))
+    if reason is not None:
+        raise MigrationError(f"{table} {reason}; nothing was changed.")
     if not inspector.get_pk_constraint(name, schema)["constrained_columns"]:
         raise MigrationError(f"{table} has no primary key; add one, since every row needs an address; nothing was changed.")
+    strict = kinds.is_strict(bind, name, schema)
     for column in inspector.get_columns(name, schema):
         accepted = _ACCEPTED.get(column["name"])
+        if strict and accepted is sa.DateTime:
+            accepted = sa.Text
         if accepted is not None and not isinstance(column["type"], accepted):
             raise MigrationError(
                 f"{table}.{column['name']} exists as {column['type']}, which cannot hold the integration's values; "
@@ -163,25 +228,34 @@ def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dic
     return found
 
 
-def _add_columns(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
-    present = _column_names(sa.inspect(bind), table)
-    name, schema = split(table)
-    for column in baseline.integration_columns():
-        if column.name not in present:
-            _record(bind, f"{table}.{column.name}", "column")
-            op.add_column(name, column, schema=schema)
-
-
-def _add_unique_index(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
+def _alter(op: Operations | ModuleType, bind: sa.Connection, table: str) -> None:
+    """Add what is missing of the columns and the unique index."""
     inspector = sa.inspect(bind)
+    name, schema = split(table)
+    present = _column_names(inspector, table)
+    strict = kinds.is_strict(bind, name, schema)
+    missing = [column for column in baseline.integration_columns(strict=strict) if column.name not in present]
+    index = None if _has_unique_key(inspector, table) else baseline.unique_index_name(name)
+    for column in missing:
+        _record(bind, f"{table}.{column.name}", "column")
+    if index is not None:
+        _record(bind, f"{table}.{index}", "index")
+    if bind.dialect.name in _COMMITS_EACH_CHANGE:
+        parts = [f"ADD COLUMN {CreateColumn(column).compile(dialect=bind.dialect)}" for column in missing]
+        _alter_at_once(op, bind, table, parts + ([f"ADD UNIQUE INDEX {_quoted(bind, index)} (timeweb_id)"] if index else []))
+        return
+    for column in missing:
+        op.add_column(name, column, schema=schema)
+    if index is not None:
+        op.create_index(index, name, ["timeweb_id"], unique=True, schema=schema)
+
+
+def _has_unique_key(inspector: sa.Inspector, table: str) -> bool:
+    """Whether a unique key on `timeweb_id` alone is there already, of ours or of the host."""
     name, schema = split(table)
     keys: list[Any] = [list(index["column_names"]) for index in inspector.get_indexes(name, schema) if index["unique"]]
     keys += [list(constraint["column_names"]) for constraint in inspector.get_unique_constraints(name, schema)]
-    if ["timeweb_id"] in keys:
-        return
-    index = baseline.unique_index_name(name)
-    _record(bind, f"{table}.{index}", "index")
-    op.create_index(index, name, ["timeweb_id"], unique=True, schema=schema)
+    return ["timeweb_id"] in keys
 
 
 def _drop_added(op: Operations | ModuleType, bind: sa.Connection, table: str, added: Mapping[str, str]) -> None:
@@ -189,12 +263,31 @@ def _drop_added(op: Operations | ModuleType, bind: sa.Connection, table: str, ad
     whole = added.get(table) == "table"
     name, schema = split(table)
     unique = baseline.unique_index_name(name)
-    if (whole or f"{table}.{unique}" in added) and unique in {index["name"] for index in inspector.get_indexes(name, schema)}:
-        op.drop_index(unique, table_name=name, schema=schema)
+    has_index = unique in {index["name"] for index in inspector.get_indexes(name, schema)}
+    drops_index = has_index and (whole or f"{table}.{unique}" in added)
     present = _column_names(inspector, table)
-    for column in reversed(baseline.integration_columns()):
-        if column.name in present and (whole or f"{table}.{column.name}" in added):
-            op.drop_column(name, column.name, schema=schema)
+    names = [column.name for column in baseline.integration_columns()]
+    drops = [column for column in reversed(names) if column in present and (whole or f"{table}.{column}" in added)]
+    if bind.dialect.name in _COMMITS_EACH_CHANGE:
+        parts = [f"DROP INDEX {_quoted(bind, unique)}"] if drops_index else []
+        _alter_at_once(op, bind, table, parts + [f"DROP COLUMN {_quoted(bind, column)}" for column in drops])
+        return
+    if drops_index:
+        op.drop_index(unique, table_name=name, schema=schema)
+    for column in drops:
+        op.drop_column(name, column, schema=schema)
+
+
+def _alter_at_once(op: Operations | ModuleType, bind: sa.Connection, table: str, parts: Sequence[str]) -> None:
+    """One ALTER TABLE: MariaDB does all of it or nothing."""
+    if parts:
+        name, schema = split(table)
+        where = ".".join(_quoted(bind, part) for part in (schema, name) if part)
+        op.execute(f"ALTER TABLE {where} {', '.join(parts)}".replace(":", "\\:"))
+
+
+def _quoted(bind: sa.Connection, name: str) -> str:
+    return bind.dialect.identifier_preparer.quote(name)
 
 
 def _bind(op: Operations | ModuleType) -> sa.Connection:

@@ -130,7 +130,9 @@ def test_the_host_table_is_altered_in_place(engine: sa.Engine) -> None:
     migrations.upgrade(engine)
 
     touching = [" ".join(text.split()[:3]).upper() for text in statements if "hosting_servers" in text and not _reads(text)]
-    assert touching == ["ALTER TABLE HOSTING_SERVERS"] * 6 + ["CREATE UNIQUE INDEX"]
+    # MariaDB commits each statement, so it gets one that does all or nothing.
+    plain = ["ALTER TABLE HOSTING_SERVERS"] * 6 + ["CREATE UNIQUE INDEX"]
+    assert touching == (["ALTER TABLE HOSTING_SERVERS"] if engine.dialect.name in {"mysql", "mariadb"} else plain)
     assert not [text for text in statements if text.lstrip().upper().startswith("DROP") or " RENAME " in text.upper()]
 
 
