@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,14 @@ from timeweb_sdk.testing._http import ApiError, Request, bad_request
 
 _NUMBER = "must be a number conforming to the specified constraints"
 _INT64 = 2**63
+_NUMERAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
 # The contract here warns of it, the API does not: it takes the order for one of preset 0 (see `order_size`).
 _FORGOTTEN_GPU = "configuration.gpu should not be empty"
 _FORMATS: dict[str, tuple[Callable[[str], object], str]] = {
     "uuid": (UUID, "a UUID"),
     "ipv4": (IPv4Address, "an IPv4 address"),
     "ipv6": (IPv6Address, "an IPv6 address"),
+    "cidr": (lambda text: ip_network(text, strict=False), "an IP address or a subnet"),
     "date-time": (datetime.fromisoformat, "an ISO 8601 date"),
 }
 
@@ -65,7 +68,10 @@ def parse_query(contract: Contract, endpoint: Endpoint, request: Request) -> dic
 
 
 def parse_body(contract: Contract, endpoint: Endpoint, request: Request) -> Any:
-    """The JSON body, checked against the contract: an unknown property, a wrong type or a missing one is a 400."""
+    """The JSON body, checked against the contract: an unknown property, a wrong type or a missing one is a 400.
+
+    What it means is given back, see `understood`.
+    """
     if endpoint.body is None or endpoint.body_type != "application/json":
         return None
     if not request.body.strip():
@@ -75,10 +81,59 @@ def parse_body(contract: Contract, endpoint: Endpoint, request: Request) -> Any:
             body = json.loads(request.body, parse_constant=_no_constant)
         except ValueError as error:
             raise bad_request(f"Unexpected token in JSON: {error}") from None
+    body = understood(contract, endpoint.body, body)
     errors = problems(contract, endpoint.body, body, "", pydantic=_speaks_pydantic(endpoint))
     if errors and errors != [_FORGOTTEN_GPU]:
         raise _refusal(endpoint, errors)
     return body
+
+
+def understood(contract: Contract, schema: Schema, value: Any) -> Any:
+    """What a body means where it takes liberties that the API allows; what is wrong stays as it is, for `problems`.
+
+    A null in an optional property that cannot be null is as good as absent: twc-cli 2.15.4 sends such nulls by default.
+    Numbers and booleans may come as texts ("10", "true"), as documented examples have them, and the parameters of a
+    database, which are texts, as numbers.
+    """
+    schema = contract.resolve(schema)
+    for choice in ("oneOf", "anyOf"):
+        if choice in schema:
+            readings = [understood(contract, option, value) for option in schema[choice]]
+            return min(
+                zip(readings, schema[choice], strict=True), key=lambda pair: len(problems(contract, pair[1], pair[0], ""))
+            )[0]
+    if is_object(value):
+        return _understood_object(contract, schema, value)
+    if is_array(value):
+        return [understood(contract, schema.get("items", {}), item) for item in value]
+    return _understood_scalar(schema.get("type"), value)
+
+
+def _understood_object(contract: Contract, schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Schema] = schema.get("properties", {})
+    required = schema.get("required", ())
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        expected = contract.resolve(properties.get(key, {}))
+        if item is None and key in properties and key not in required and expected and not expected.get("nullable"):
+            continue
+        found[key] = understood(contract, expected, _as_texts(item) if key == "config_parameters" else item)
+    return found
+
+
+def _as_texts(parameters: Any) -> Any:
+    if not is_object(parameters):
+        return parameters
+    return {key: str(value) if type(value) in (int, float) else value for key, value in parameters.items()}
+
+
+def _understood_scalar(kind: str | None, value: Any) -> Any:
+    if isinstance(value, str):
+        if kind in ("integer", "number") and _NUMERAL.fullmatch(value):
+            return float(value) if "." in value else int(value)
+        if kind == "boolean" and value in ("true", "false"):
+            return value == "true"
+    return value
 
 
 def problems(contract: Contract, schema: Schema, value: Any, name: str, *, pydantic: bool = False) -> list[str]:
