@@ -1,9 +1,15 @@
-"""The control API under `/_emulator`: state, requests seen, faults, clock. It takes no token."""
+"""The control API under `/_emulator`: state, requests seen, faults, clock.
+
+It takes no token, so pages of other sites that are open in a browser on this machine must not reach it: it answers no
+request that another site started, and none under a host name that such a site could point here (DNS rebinding).
+"""
 
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk.testing._billing import with_figures
@@ -14,8 +20,17 @@ if TYPE_CHECKING:
     from timeweb_sdk.testing.emulator import Emulator
 
 
+_API_HOST = "api.timeweb.cloud"
+"""What clients within the process call the emulator."""
+_RESERVED = frozenset({"localhost", "test", "example", "invalid", "internal", "local"})
+"""Top-level domains in which nobody can register a name."""
+
+
 def control(emulator: Emulator, request: Request) -> Response:
-    """Answer one control request; a mistake in it is a 400 that names the mistake."""
+    """Answer one control request; a mistake in it is a 400 that names the mistake, one from elsewhere a 403."""
+    refusal = _refusal(request, emulator.host)
+    if refusal is not None:
+        return json_response(403, {"error": refusal})
     action = _ROUTES.get((request.method, request.path.removeprefix("/_emulator").strip("/")))
     if action is None:
         known = sorted(f"{method} /_emulator/{name}" for method, name in _ROUTES)
@@ -25,6 +40,39 @@ def control(emulator: Emulator, request: Request) -> Response:
         return json_response(200, action(emulator, body))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         return json_response(400, {"error": str(error)})
+
+
+def _refusal(request: Request, own: str | None) -> str | None:
+    """Why this request is none of ours; None where it is."""
+    host = request.headers.get("host", "")
+    name = _host_name(host)
+    if host and not _is_ours(name, own):
+        return f"the control API does not answer to the host name {name!r}: use an IP address, localhost or --host {name}"
+    # Browsers say where a request comes from; other programs say neither of these.
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return "the control API does not answer pages of other sites"
+    origin = request.headers.get("origin")
+    if origin is not None and origin.lower().partition("://")[2] != host.lower():
+        return f"the control API does not answer pages of other sites, and this one is of {origin}"
+    return None
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # no browser sends brackets that do not match
+        return ""
+
+
+def _is_ours(name: str, own: str | None) -> bool:
+    """Whether nobody else can make this name lead here; one without a dot is of this machine or its own network."""
+    if name in (own, _API_HOST) or "." not in name or name.rsplit(".", 1)[1] in _RESERVED:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _get_state(emulator: Emulator, _: Any) -> Any:

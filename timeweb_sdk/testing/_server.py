@@ -27,6 +27,7 @@ class EmulatorServer:
 
     def __init__(self, emulator: Emulator, host: str = "127.0.0.1", port: int = 0, *, state_file: Path | None = None) -> None:
         self.emulator = emulator
+        emulator.host = host.lower()
         try:
             self._http = _HTTPServer((host, port), emulator, StateFile(state_file, emulator) if state_file else None)
         except (OSError, OverflowError) as error:

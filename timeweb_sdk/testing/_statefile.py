@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -63,12 +62,11 @@ class StateFile:
         if version == self._written or (started < self._not_before and not now):
             return
         text = self._emulator.dump()
+        # It holds passwords: as mkstemp makes it, its owner alone can read it, whatever the file was before.
         handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            if self._path.exists():
-                shutil.copymode(self._path, temporary)
             Path(temporary).replace(self._path)
         except OSError:
             Path(temporary).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from hmac import compare_digest
 from importlib import import_module
 from random import Random
 from threading import RLock
@@ -94,6 +95,8 @@ class Emulator:
         self.account: Account = Account(without_figures(state or {}), self.clock, seed, name=token or "")
         self.account.confirmation_code = confirmation_code
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self.host: str | None = None
+        """The host name that a server was told to listen on; the control API answers to it."""
         self.lock: AbstractContextManager[bool] = RLock()
         self._faults = Faults(seed)
         self._window = RateWindow()
@@ -250,7 +253,7 @@ class Emulator:
         return replace(response.with_headers(fault.headers), delay=delay)
 
     def _answer(self, endpoint: Endpoint, values: list[str], request: Request, response_id: str) -> Response:
-        if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
+        if not self._knows(request.headers.get("authorization", "")):
             return Response(401) if self.empty_401 else self._error(ApiError(401, "unauthorized", "Unauthorized"), response_id)
         try:
             self._settle()
@@ -271,6 +274,10 @@ class Emulator:
         if payload is None:
             return Response(status)
         return json_response(status, {**payload, "response_id": response_id})
+
+    def _knows(self, authorization: str) -> bool:
+        expected = None if self.token is None else f"Bearer {self.token}"
+        return expected is None or compare_digest(authorization.encode(), expected.encode())
 
     def _perform(
         self, endpoint: Endpoint, path: dict[str, str], query: dict[str, str], body: Any
