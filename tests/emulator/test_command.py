@@ -76,9 +76,7 @@ def test_a_state_that_cannot_be_kept_any_more_does_not_end_the_emulator(tmp_path
     folder = tmp_path / "folder"
     folder.mkdir()
     with running("--state", str(folder / "state.json"), "--token", "T") as wire:
-        (folder / "state.json").chmod(0o640)
         assert wire("POST", "/api/v1/projects", {"name": "kept"}, token="T").status == 201
-        assert (folder / "state.json").stat().st_mode & 0o777 == 0o640
         shutil.rmtree(folder)
         for name in ("one", "two"):
             assert wire("POST", "/api/v1/projects", {"name": name}, token="T").status == 201
@@ -92,6 +90,7 @@ def test_a_state_that_cannot_be_kept_any_more_does_not_end_the_emulator(tmp_path
         (["--port", "0", "--state", "bytes.json"], "bytes.json: 'utf-8' codec can't decode"),
         (["--max-limit", "0"], "--max-limit: '0': give a whole number of items"),
         (["--install-seconds", "nan"], "--install-seconds: 'nan': give a number of seconds"),
+        (["--scenario", "empty", "--servers", "5"], "--servers 5: only the scenario demo has servers, not empty"),
         (["--action-seconds", "-1"], "--action-seconds: '-1': give a number of seconds"),
     ],
     ids=lambda value: "",
@@ -126,3 +125,9 @@ def test_the_scenario_the_manners_and_the_faults_are_options() -> None:
         bought = wire("POST", "/api/v1/servers", {"name": "x", "preset_id": 2453, "os_id": 99}).json()["server"]["id"]
         assert wire("GET", f"/api/v1/servers/{bought}").json()["server"]["status"] == "on"
         assert {wire("GET", "/api/v1/projects").status for _ in range(25)} == {200}
+
+
+@pytest.mark.parametrize("scenario", [[], ["--scenario", "demo"]])
+def test_servers_are_served_with_and_without_their_scenario(scenario: list[str]) -> None:
+    with running("--servers", "5", *scenario) as wire:
+        assert wire("GET", "/api/v1/servers").json()["meta"]["total"] == 5

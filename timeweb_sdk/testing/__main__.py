@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 from types import FrameType
 
+from timeweb_sdk.testing._account import State
 from timeweb_sdk.testing._call import Timings
 from timeweb_sdk.testing._faults import PROFILES
 from timeweb_sdk.testing._server import EmulatorServer
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     account.add_argument("--token", default="emulator-token", help="the token that clients must send (default: %(default)s)")
     account.add_argument("--state", type=Path, metavar="FILE", help="keep the account in this JSON file")
     account.add_argument("--scenario", choices=sorted(SCENARIOS), help="what a new account holds (default: empty)")
-    account.add_argument("--servers", type=int, metavar="N", default=23, help="how many servers `demo` has (default: 23)")
+    account.add_argument("--servers", type=int, metavar="N", help="make it the `demo` with so many servers (default: 23)")
     manners = parser.add_argument_group("manners")
     manners.add_argument("--faults", choices=sorted(PROFILES), action="append", default=[], help="misbehave; may be repeated")
     manners.add_argument("--no-rate-limit", action="store_true", help="answer more than 20 requests a second per endpoint")
@@ -94,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.state is not None:
             state = StateFile.read(options.state)
-        if state is None and options.scenario is not None:
-            state = demo_state(options.servers) if options.scenario == "demo" else SCENARIOS[options.scenario]()
+        if state is None:
+            state = _new_account(options.scenario, options.servers)
         emulator = Emulator(
             state,
             token=options.token,
@@ -117,6 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _new_account(scenario: str | None, servers: int | None) -> State | None:
+    if servers is None:
+        return SCENARIOS[scenario]() if scenario else None
+    if scenario not in (None, "demo"):
+        raise ValueError(f"--servers {servers}: only the scenario demo has servers, not {scenario}")
+    return demo_state(servers)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
