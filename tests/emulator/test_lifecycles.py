@@ -262,20 +262,10 @@ def test_ssh_keys_know_their_servers(wire: Wire) -> None:
     assert ok(wire, "GET", f"/api/v1/ssh-keys/{key['id']}")["ssh_key"]["used_by"] == []
 
 
-def test_records_live_on_their_name_and_version_one_ignores_the_subdomain(wire: Wire) -> None:
+def test_deleting_a_subdomains_name_deletes_the_whole_domain(wire: Wire) -> None:
     assert wire("POST", "/api/v1/add-domain/example.org").status == 204
-    first = {"type": "TXT", "value": "one", "subdomain": "mail"}
-    written = ok(wire, "POST", "/api/v1/domains/example.org/dns-records", first)["dns_record"]
-    assert written["fqdn"] == "example.org", "written to the apex whatever the body says"
-    second = ok(wire, "POST", "/api/v2/domains/mail.example.org/dns-records", {"type": "TXT", "value": "two"})["dns_record"]
-    assert (second["fqdn"], second["data"]["subdomain"]) == ("mail.example.org", "mail")
-    assert len(ok(wire, "GET", "/api/v1/domains/example.org/dns-records")["dns_records"]) == 2
-    assert wire("DELETE", f"/api/v2/domains/example.org/dns-records/{second['id']}").status == 404
-    assert wire("DELETE", f"/api/v2/domains/mail.example.org/dns-records/{second['id']}").status == 204
-    bad = wire("POST", "/api/v1/domains/example.org/subdomains/www.example.org")
-    assert bad.json()["error_code"] == "bad_subdomain_name"
     ok(wire, "DELETE", "/api/v1/domains/shop.example.org")
-    assert wire("GET", "/api/v1/domains/example.org").status == 404, "a subdomain's name deletes the whole domain"
+    assert wire("GET", "/api/v1/domains/example.org").status == 404
 
 
 def test_work_under_way_survives_a_restart(clock: FakeClock) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.emulator.conftest import TOKEN
 from timeweb_sdk import ConnectTimeout, NotFoundError, RateLimitError, ReadTimeout, Timeweb
 from timeweb_sdk.testing import Emulator, FakeClock, demo_state, use_clock
+from timeweb_sdk.testing._call import handlers
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 LIBRARIES = ["httpx", "httpx2"]
@@ -163,3 +164,13 @@ def test_another_token_is_another_account() -> None:
             return tw.projects.list().items[0].account_id
 
     assert account("one") == account("one") != account("two")
+
+
+def test_a_handler_of_an_operation_that_is_not_there_is_an_error_at_import() -> None:
+    with pytest.raises(LookupError, match="handles getServerz, an operation that the contract does not have"):
+        handlers("server_id")("getServerz")(lambda call: None)
+
+
+def test_a_handler_that_does_not_know_a_path_parameter_is_an_error_at_import() -> None:
+    with pytest.raises(LookupError, match=r"getServerDisk, whose path is .*\{disk_id\}; of path parameters it knows server_id"):
+        handlers("server_id")("getServerDisk")(lambda call: None)

@@ -8,9 +8,11 @@ from itertools import chain
 from typing import Any
 
 from timeweb_sdk.testing._account import Account, Item, listed
-from timeweb_sdk.testing._call import Call, handles
+from timeweb_sdk.testing._call import Call, handlers
 from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._http import ApiError, bad_request
+
+handles = handlers("floating_ip_id", "server_id")
 
 # Only ranges reserved for documentation and benchmarks: nothing here can reach a real host.
 _IPV4 = (IPv4Network("203.0.113.0/24"), IPv4Network("198.18.0.0/15"))

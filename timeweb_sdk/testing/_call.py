@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from timeweb_sdk.testing._account import Account, Item
-from timeweb_sdk.testing._contract import Endpoint
+from timeweb_sdk.testing._contract import Endpoint, contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,33 @@ Handler: TypeAlias = Callable[[Call], dict[str, Any] | Answer | None]
 HANDLERS: dict[str, Handler] = {}
 
 
-def handles(*operations: str) -> Callable[[Handler], Handler]:
-    """Register a function as the stateful answer to these operations."""
+Register: TypeAlias = Callable[[Handler], Handler]
 
-    def register(handler: Handler) -> Handler:
-        for operation in operations:
-            HANDLERS[operation] = handler
-        return handler
 
-    return register
+def handlers(*path_params: str) -> Callable[..., Register]:
+    """A decorator for the handlers of one module, which read these path parameters: it registers what they answer to.
+
+    LookupError, at import, where the contract has no such operation or calls a path parameter by another name.
+    """
+
+    def handles(*operations: str) -> Register:
+        def register(handler: Handler) -> Handler:
+            for operation in operations:
+                _check(operation, path_params, f"{handler.__module__}.{handler.__name__}")
+                HANDLERS[operation] = handler
+            return handler
+
+        return register
+
+    return handles
+
+
+def _check(operation: str, known: tuple[str, ...], where: str) -> None:
+    endpoint = contract().endpoints.get(operation)
+    if endpoint is None:
+        raise LookupError(f"{where} handles {operation}, an operation that the contract does not have")
+    for name in endpoint.path_params:
+        if name not in known:
+            raise LookupError(
+                f"{where} handles {operation}, whose path is {endpoint.path}; of path parameters it knows {', '.join(known)}"
+            )

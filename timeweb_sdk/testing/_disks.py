@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from timeweb_sdk.testing._account import Account, Item, listed
-from timeweb_sdk.testing._call import Call, handles
+from timeweb_sdk.testing._call import Call, handlers
 from timeweb_sdk.testing._http import bad_request, conflict, not_found
 from timeweb_sdk.testing._orders import new_disk
 from timeweb_sdk.testing._servers import become, find, find_idle
+
+handles = handlers("server_id", "disk_id", "backup_id")
 
 _NO_AUTO_BACKUPS: Item = {
     "copy_count": 1,

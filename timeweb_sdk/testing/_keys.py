@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from timeweb_sdk.testing._account import Item, listed
-from timeweb_sdk.testing._call import Call, handles
+from timeweb_sdk.testing._call import Call, handlers
 from timeweb_sdk.testing._servers import find
+
+handles = handlers("ssh_key_id", "server_id")
 
 
 def _key(call: Call) -> Item:

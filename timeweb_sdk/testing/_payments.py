@@ -6,7 +6,9 @@ from typing import Any
 
 from timeweb_sdk.testing._account import Item
 from timeweb_sdk.testing._billing import finances, services_costs
-from timeweb_sdk.testing._call import Call, handles
+from timeweb_sdk.testing._call import Call, handlers
+
+handles = handlers()
 
 
 @handles("getFinances")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from timeweb_sdk.testing._account import Item
-from timeweb_sdk.testing._call import Call, handles
+from timeweb_sdk.testing._call import Call, handlers
 from timeweb_sdk.testing._http import conflict, not_found
+
+handles = handlers("project_id")
 
 _KINDS = {
     # path segment: resource type in requests and replies

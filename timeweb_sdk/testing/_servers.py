@@ -8,10 +8,12 @@ from typing import Any
 from timeweb_sdk.testing import _addresses
 from timeweb_sdk.testing._account import Account, Item, listed
 from timeweb_sdk.testing._billing import can_pay
-from timeweb_sdk.testing._call import Answer, Call, handles
+from timeweb_sdk.testing._call import Answer, Call, handlers
 from timeweb_sdk.testing._confirm import confirmation
 from timeweb_sdk.testing._http import ApiError, bad_request
 from timeweb_sdk.testing._orders import new_disk, order_size, order_software, order_system, zone_in
+
+handles = handlers("server_id")
 
 BUSY = frozenset(
     {
