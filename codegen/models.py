@@ -166,7 +166,7 @@ def _run(document: Json, model_type: DataModelType, header: str) -> dict[str, st
         use_standard_collections=True,
         use_union_operator=True,
         disable_appending_item_suffix=True,
-        keep_model_order=True,
+        keep_model_order=False,
     )
     generated = generate(document, config=config)
     if not isinstance(generated, dict):

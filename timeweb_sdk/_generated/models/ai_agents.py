@@ -10,52 +10,6 @@ from typing import Literal
 from timeweb_sdk._core.model import Model
 
 
-class AiAgent(Model):
-    """An AI agent."""
-
-    id: int
-    name: str
-    description: str
-    model_id: int
-    """ID of the language model; fixed at creation."""
-
-    provider_id: int
-    """ID of the provider of the model."""
-
-    settings: AiAgentSettings
-    """Model, prompt and chat-widget settings."""
-
-    status: Literal["active", "blocked", "deleted", "suspended"] | str
-    """Only `active` agents answer; `active` and `suspended` can be set by `cloud_ai.agents.update`, the others are set by the platform."""
-
-    access_type: Literal["public", "private"] | str
-    """Whether anybody may call the agent (`public`) or only callers with a key of its own (`private`)."""
-
-    total_tokens: int
-    """Tokens allotted."""
-
-    used_tokens: int
-    """Tokens spent."""
-
-    remaining_tokens: int
-    """Tokens left."""
-
-    token_package_id: int
-    """ID of the base token package."""
-
-    subscription_renewal_date: datetime
-    """When the token package is charged again, ISO 8601."""
-
-    knowledge_bases_ids: list[int]
-    """IDs of linked knowledge bases."""
-
-    access_id: int
-    """ID of the access (API key) of the agent; the key itself is not returned."""
-
-    created_at: datetime
-    """ISO 8601."""
-
-
 class AiAgentModelSettings(Model):
     """Sampling settings of the language model of an agent; bounds stand in `params_info` of the model."""
 
@@ -73,42 +27,6 @@ class AiAgentModelSettings(Model):
 
     presence_penalty: float | None = None
     """Positive values discourage tokens already used."""
-
-
-class AiAgentSettings(Model):
-    model: AiAgentModelSettings
-    system_prompt: str
-    """Instruction given to the model before every conversation."""
-
-    refine_query: bool
-    """Whether the question is rephrased before it is processed."""
-
-    widget: AiAgentWidget | None = None
-    """Chat widget for web pages."""
-
-
-class AiAgentSettingsInput(Model):
-    model: AiAgentModelSettings
-    system_prompt: str
-    """Instruction given to the model before every conversation."""
-
-    refine_query: bool
-    """Whether to rephrase the question before it is processed."""
-
-    widget: AiAgentWidgetInput | None = None
-    """Chat widget for web pages; absent: no widget."""
-
-
-class AiAgentSettingsUpdate(Model):
-    model: AiAgentModelSettings | None = None
-    system_prompt: str | None = None
-    """Instruction given to the model before every conversation."""
-
-    refine_query: bool | None = None
-    """Whether to rephrase the question before it is processed."""
-
-    widget: AiAgentWidgetUpdate | None = None
-    """Chat widget for web pages."""
 
 
 class AiAgentWidget(Model):
@@ -168,48 +86,12 @@ class AiAgentWidgetUpdate(Model):
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
 
 
-class AiModel(Model):
-    """A language or embedding model."""
-
-    id: int
-    provider_id: int
-    """ID of the provider of the model."""
-
-    name: str
-    """Technical name."""
-
-    public_name: str
-    """Name to show."""
-
-    type: Literal["llm", "embedding"] | str
-    """`llm` for agents, `embedding` for knowledge bases."""
-
-    is_deprecated: bool
-    """Do not choose it for new agents."""
-
-    is_reasoning: bool
-    """Whether it reasons before it answers."""
-
-    version: str
-    params_info: AiModelParameters | None = None
-    """Bounds and defaults of the settings; null when the model has none."""
-
-
 class AiModelMaxTokens(Model):
     type: str | None = None
     min: int | None = None
     max: int | None = None
     default: int | None = None
     description: str | None = None
-
-
-class AiModelParameters(Model):
-    temperature: AiModelTemperature | None = None
-    max_tokens: AiModelMaxTokens | None = None
-    """Upper limit of an answer, in tokens."""
-
-    reasoning_effort: AiModelReasoningEffort | None = None
-    """Allowed levels of reasoning."""
 
 
 class AiModelReasoningEffort(Model):
@@ -265,3 +147,121 @@ class TokenStatistic(Model):
 
     outgoing_tokens: int
     """Tokens of answers."""
+
+
+class AiAgentSettings(Model):
+    model: AiAgentModelSettings
+    system_prompt: str
+    """Instruction given to the model before every conversation."""
+
+    refine_query: bool
+    """Whether the question is rephrased before it is processed."""
+
+    widget: AiAgentWidget | None = None
+    """Chat widget for web pages."""
+
+
+class AiAgentSettingsInput(Model):
+    model: AiAgentModelSettings
+    system_prompt: str
+    """Instruction given to the model before every conversation."""
+
+    refine_query: bool
+    """Whether to rephrase the question before it is processed."""
+
+    widget: AiAgentWidgetInput | None = None
+    """Chat widget for web pages; absent: no widget."""
+
+
+class AiAgentSettingsUpdate(Model):
+    model: AiAgentModelSettings | None = None
+    system_prompt: str | None = None
+    """Instruction given to the model before every conversation."""
+
+    refine_query: bool | None = None
+    """Whether to rephrase the question before it is processed."""
+
+    widget: AiAgentWidgetUpdate | None = None
+    """Chat widget for web pages."""
+
+
+class AiModelParameters(Model):
+    temperature: AiModelTemperature | None = None
+    max_tokens: AiModelMaxTokens | None = None
+    """Upper limit of an answer, in tokens."""
+
+    reasoning_effort: AiModelReasoningEffort | None = None
+    """Allowed levels of reasoning."""
+
+
+class AiAgent(Model):
+    """An AI agent."""
+
+    id: int
+    name: str
+    description: str
+    model_id: int
+    """ID of the language model; fixed at creation."""
+
+    provider_id: int
+    """ID of the provider of the model."""
+
+    settings: AiAgentSettings
+    """Model, prompt and chat-widget settings."""
+
+    status: Literal["active", "blocked", "deleted", "suspended"] | str
+    """Only `active` agents answer; `active` and `suspended` can be set by `cloud_ai.agents.update`, the others are set by the platform."""
+
+    access_type: Literal["public", "private"] | str
+    """Whether anybody may call the agent (`public`) or only callers with a key of its own (`private`)."""
+
+    total_tokens: int
+    """Tokens allotted."""
+
+    used_tokens: int
+    """Tokens spent."""
+
+    remaining_tokens: int
+    """Tokens left."""
+
+    token_package_id: int
+    """ID of the base token package."""
+
+    subscription_renewal_date: datetime
+    """When the token package is charged again, ISO 8601."""
+
+    knowledge_bases_ids: list[int]
+    """IDs of linked knowledge bases."""
+
+    access_id: int
+    """ID of the access (API key) of the agent; the key itself is not returned."""
+
+    created_at: datetime
+    """ISO 8601."""
+
+
+class AiModel(Model):
+    """A language or embedding model."""
+
+    id: int
+    provider_id: int
+    """ID of the provider of the model."""
+
+    name: str
+    """Technical name."""
+
+    public_name: str
+    """Name to show."""
+
+    type: Literal["llm", "embedding"] | str
+    """`llm` for agents, `embedding` for knowledge bases."""
+
+    is_deprecated: bool
+    """Do not choose it for new agents."""
+
+    is_reasoning: bool
+    """Whether it reasons before it answers."""
+
+    version: str
+    params_info: AiModelParameters | None = None
+    """Bounds and defaults of the settings; null when the model has none."""

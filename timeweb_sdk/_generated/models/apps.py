@@ -12,111 +12,6 @@ from pydantic import Field
 from timeweb_sdk._core.model import Model
 
 
-class App(Model):
-    """An application of the App Platform."""
-
-    id: int
-    type: Literal["backend", "frontend"] | str | None = None
-    """`backend` runs a process, `frontend` serves files."""
-
-    name: str
-    status: Literal["active", "paused", "no_paid", "deploy", "failure", "startup_error", "new", "reboot"] | str
-    """`deploy` becomes `active`, `failure` or `startup_error`; `no_paid` waits for money."""
-
-    provider: AppProvider | None = None
-    """Version-control account the code comes from."""
-
-    ip: str | None = None
-    """IPv4 address of the application."""
-
-    domains: list[AppDomain] | None = None
-    """Domains bound to the application."""
-
-    framework: (
-        Literal[
-            "django",
-            "express",
-            "phoenix",
-            "Spring",
-            "laravel",
-            "beego",
-            "fastapi",
-            "ASP.NET Core",
-            "hapi",
-            "celery",
-            "flask",
-            "gin",
-            "docker",
-            "fastify",
-            "nest",
-            "symfony",
-            "yii",
-            "angular",
-            "ember",
-            "next.js",
-            "nuxt",
-            "preact",
-            "react",
-            "svelte",
-            "vue",
-            "another",
-        ]
-        | str
-        | None
-    ) = None
-    location: Literal["ru-1", "pl-1", "nl-1", "ru-2", "ru-3", "de-1", "kz-1", "us-4"] | str | None = None
-    """Location; more values occur than the contract lists."""
-
-    repository: VcsRepository | None = None
-    env_version: str | None = None
-    """Version of the language runtime, or null."""
-
-    envs: dict[str, Any] | None = None
-    """Environment variables, names to texts; may hold secrets."""
-
-    branch_name: str | None = None
-    """Branch that is built; absent from live list items."""
-
-    is_auto_deploy: bool | None = None
-    """Deploy on every push."""
-
-    commit_sha: str | None = None
-    """Commit that is deployed."""
-
-    comment: str | None = None
-    preset_id: int | None = None
-    index_dir: str | None = None
-    """Directory of the index file, frontend only; null for backend."""
-
-    build_cmd: str | None = None
-    """Command that builds the application."""
-
-    avatar_link: str | None = None
-    """URL of the picture shown in the panel, or null."""
-
-    run_cmd: str | None = None
-    """Command that starts the application, backend only; null for frontend."""
-
-    configuration: AppConfiguration | None = None
-    """Size of the machine, backend only; null for frontend."""
-
-    disk_status: AppDiskStatus | None = None
-    """Disk usage, backend only; null for frontend."""
-
-    is_qemu_agent: bool | None = None
-    """Whether the QEMU guest agent runs."""
-
-    language: str | None = None
-    start_time: datetime | None = None
-    """Last start, ISO 8601."""
-
-    branch: str | None = None
-    """Branch that is deployed; listings give this instead of branch_name."""
-
-    project_id: int | None = None
-    """Project the app is in."""
-
-
 class AppConfiguration(Model):
     cpu: int | None = None
     """CPU cores."""
@@ -242,15 +137,6 @@ class AppRamStatistic(Model):
     """Available RAM, MB."""
 
 
-class AppStatistics(Model):
-    cpu: list[AppCpuStatistic]
-    network_traffic: list[AppTrafficStatistic]
-    disk: list[AppDiskStatistic]
-    """Usage of the main disk."""
-
-    ram: list[AppRamStatistic]
-
-
 class AppTrafficStatistic(Model):
     logged_at: datetime
     incoming: float
@@ -258,16 +144,6 @@ class AppTrafficStatistic(Model):
 
     outgoing: float
     """Outgoing traffic, MB per second as documented."""
-
-
-class FrameworksApps(Model):
-    """Languages and frameworks by type of application."""
-
-    frontend_frameworks: list[FrameworksAppsFrontendFramework] | None = None
-    """Choices for frontend applications."""
-
-    backend_frameworks: list[FrameworksAppsBackendFramework] | None = None
-    """Choices for backend applications."""
 
 
 class FrameworksAppsBackendFramework(Model):
@@ -284,16 +160,6 @@ class FrameworksAppsFrontendFramework(Model):
     """Versions for `env_version`."""
 
     frameworks: list[str]
-
-
-class PresetsApps(Model):
-    """Tariffs of applications."""
-
-    backend_presets: list[PresetsAppsBackendPreset] | None = None
-    """Tariffs for backend applications."""
-
-    frontend_presets: list[PresetsAppsFrontendPreset] | None = None
-    """Tariffs for frontend applications."""
 
 
 class PresetsAppsBackendPreset(Model):
@@ -380,3 +246,137 @@ class VcsRepository(Model):
     is_private: bool
     is_allowed_webhook: bool
     """Whether a webhook can be set, which automatic deployment needs."""
+
+
+class App(Model):
+    """An application of the App Platform."""
+
+    id: int
+    type: Literal["backend", "frontend"] | str | None = None
+    """`backend` runs a process, `frontend` serves files."""
+
+    name: str
+    status: Literal["active", "paused", "no_paid", "deploy", "failure", "startup_error", "new", "reboot"] | str
+    """`deploy` becomes `active`, `failure` or `startup_error`; `no_paid` waits for money."""
+
+    provider: AppProvider | None = None
+    """Version-control account the code comes from."""
+
+    ip: str | None = None
+    """IPv4 address of the application."""
+
+    domains: list[AppDomain] | None = None
+    """Domains bound to the application."""
+
+    framework: (
+        Literal[
+            "django",
+            "express",
+            "phoenix",
+            "Spring",
+            "laravel",
+            "beego",
+            "fastapi",
+            "ASP.NET Core",
+            "hapi",
+            "celery",
+            "flask",
+            "gin",
+            "docker",
+            "fastify",
+            "nest",
+            "symfony",
+            "yii",
+            "angular",
+            "ember",
+            "next.js",
+            "nuxt",
+            "preact",
+            "react",
+            "svelte",
+            "vue",
+            "another",
+        ]
+        | str
+        | None
+    ) = None
+    location: Literal["ru-1", "pl-1", "nl-1", "ru-2", "ru-3", "de-1", "kz-1", "us-4"] | str | None = None
+    """Location; more values occur than the contract lists."""
+
+    repository: VcsRepository | None = None
+    env_version: str | None = None
+    """Version of the language runtime, or null."""
+
+    envs: dict[str, Any] | None = None
+    """Environment variables, names to texts; may hold secrets."""
+
+    branch_name: str | None = None
+    """Branch that is built; absent from live list items."""
+
+    is_auto_deploy: bool | None = None
+    """Deploy on every push."""
+
+    commit_sha: str | None = None
+    """Commit that is deployed."""
+
+    comment: str | None = None
+    preset_id: int | None = None
+    index_dir: str | None = None
+    """Directory of the index file, frontend only; null for backend."""
+
+    build_cmd: str | None = None
+    """Command that builds the application."""
+
+    avatar_link: str | None = None
+    """URL of the picture shown in the panel, or null."""
+
+    run_cmd: str | None = None
+    """Command that starts the application, backend only; null for frontend."""
+
+    configuration: AppConfiguration | None = None
+    """Size of the machine, backend only; null for frontend."""
+
+    disk_status: AppDiskStatus | None = None
+    """Disk usage, backend only; null for frontend."""
+
+    is_qemu_agent: bool | None = None
+    """Whether the QEMU guest agent runs."""
+
+    language: str | None = None
+    start_time: datetime | None = None
+    """Last start, ISO 8601."""
+
+    branch: str | None = None
+    """Branch that is deployed; listings give this instead of branch_name."""
+
+    project_id: int | None = None
+    """Project the app is in."""
+
+
+class AppStatistics(Model):
+    cpu: list[AppCpuStatistic]
+    network_traffic: list[AppTrafficStatistic]
+    disk: list[AppDiskStatistic]
+    """Usage of the main disk."""
+
+    ram: list[AppRamStatistic]
+
+
+class FrameworksApps(Model):
+    """Languages and frameworks by type of application."""
+
+    frontend_frameworks: list[FrameworksAppsFrontendFramework] | None = None
+    """Choices for frontend applications."""
+
+    backend_frameworks: list[FrameworksAppsBackendFramework] | None = None
+    """Choices for backend applications."""
+
+
+class PresetsApps(Model):
+    """Tariffs of applications."""
+
+    backend_presets: list[PresetsAppsBackendPreset] | None = None
+    """Tariffs for backend applications."""
+
+    frontend_presets: list[PresetsAppsFrontendPreset] | None = None
+    """Tariffs for frontend applications."""

@@ -12,6 +12,112 @@ from pydantic import Field, SecretStr
 from timeweb_sdk._core.model import Model
 
 
+class BalancerCertificateInput(Model):
+    type: Literal["lets_encrypt", "custom"] | str | None = None
+    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
+
+    fqdn: str | None = None
+    """Domain the certificate is for."""
+
+    cert_data: str | None = None
+    """Certificate chain, PEM; only for `custom`."""
+
+    key_data: SecretStr | None = None
+    """Private key, PEM, secret; only for `custom`."""
+
+
+class BalancerCertificateUpdate(Model):
+    type: Literal["lets_encrypt", "custom"] | str | None = None
+    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
+
+    fqdn: str | None = None
+    """Domain the certificate is for."""
+
+    cert_data: str | None = None
+    """Certificate chain, PEM; only for `custom`."""
+
+    key_data: SecretStr | None = None
+    """Private key, PEM, secret; only for `custom`."""
+
+
+class BalancerNetworkIp(Model):
+    """An address of a load balancer in one of its networks."""
+
+    type: Literal["ipv4", "ipv6", "ipv_4"] | str | None = None
+    """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
+
+    ip: str | None = None
+    """Address."""
+
+
+class BalancerPreset(Model):
+    """A tariff of load balancers."""
+
+    id: int
+    description: str
+    description_short: str
+    bandwidth: int
+    """Network bandwidth, Mbit/s."""
+
+    replica_count: int
+    """Number of balancer nodes."""
+
+    request_per_second: str
+    """Advertised requests per second, text such as `10K`."""
+
+    price: Decimal
+    """RUB per month, before discounts, without a public IPv4."""
+
+    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
+    """Location of the balancer, such as `ru-1`; more values occur than the contract lists."""
+
+
+class BalancerRule(Model):
+    """A forwarding rule of a load balancer, from its own port to a port of the backends."""
+
+    id: int
+    balancer_proto: Literal["http", "http2", "https", "tcp"] | str
+    """Protocol that clients speak to the balancer."""
+
+    balancer_port: int
+    """Port the balancer listens on."""
+
+    server_proto: Literal["http", "http2", "https", "tcp"] | str
+    """Protocol the balancer speaks to backends."""
+
+    server_port: int
+    """Port of the backends."""
+
+
+class PendingDeletion(Model):
+    """Reply to a deletion that is not simply done: either a confirmation is wanted (`hash`), or the service went into quarantine."""
+
+    hash: str | None = None
+    """Send it back with the confirmation code; until then nothing is deleted. Absent when no confirmation is needed."""
+
+    is_moved_in_quarantine: bool | None = None
+    """True: the service is in quarantine and can be recovered; false: it is deleted at once."""
+
+
+class BalancerNetwork(Model):
+    """Connection of a load balancer to the public network or to a private one."""
+
+    id: str | None = None
+    """`network-...` for a private network; absent for the public one."""
+
+    type: Literal["public", "local"] | str
+    """`public` or `local` (private)."""
+
+    nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str | None = None
+    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
+
+    port_id: str | None = None
+    """UUID of its port in the private network."""
+
+    ips: list[BalancerNetworkIp] | None = Field(...)
+    """Addresses in the network; can be empty or null."""
+
+
 class Balancer(Model):
     """A load balancer with its health check and forwarding rules."""
 
@@ -106,109 +212,3 @@ class Balancer(Model):
 
     networks: list[BalancerNetwork]
     """Networks it is connected to."""
-
-
-class BalancerCertificateInput(Model):
-    type: Literal["lets_encrypt", "custom"] | str | None = None
-    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
-
-    fqdn: str | None = None
-    """Domain the certificate is for."""
-
-    cert_data: str | None = None
-    """Certificate chain, PEM; only for `custom`."""
-
-    key_data: SecretStr | None = None
-    """Private key, PEM, secret; only for `custom`."""
-
-
-class BalancerCertificateUpdate(Model):
-    type: Literal["lets_encrypt", "custom"] | str | None = None
-    """`lets_encrypt` is issued and renewed by the platform for `fqdn`; `custom` needs `cert_data` and `key_data`."""
-
-    fqdn: str | None = None
-    """Domain the certificate is for."""
-
-    cert_data: str | None = None
-    """Certificate chain, PEM; only for `custom`."""
-
-    key_data: SecretStr | None = None
-    """Private key, PEM, secret; only for `custom`."""
-
-
-class BalancerNetwork(Model):
-    """Connection of a load balancer to the public network or to a private one."""
-
-    id: str | None = None
-    """`network-...` for a private network; absent for the public one."""
-
-    type: Literal["public", "local"] | str
-    """`public` or `local` (private)."""
-
-    nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str | None = None
-    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
-
-    port_id: str | None = None
-    """UUID of its port in the private network."""
-
-    ips: list[BalancerNetworkIp] | None = Field(...)
-    """Addresses in the network; can be empty or null."""
-
-
-class BalancerNetworkIp(Model):
-    """An address of a load balancer in one of its networks."""
-
-    type: Literal["ipv4", "ipv6", "ipv_4"] | str | None = None
-    """`ipv4` or `ipv6`; the misspelling `ipv_4` occurs."""
-
-    ip: str | None = None
-    """Address."""
-
-
-class BalancerPreset(Model):
-    """A tariff of load balancers."""
-
-    id: int
-    description: str
-    description_short: str
-    bandwidth: int
-    """Network bandwidth, Mbit/s."""
-
-    replica_count: int
-    """Number of balancer nodes."""
-
-    request_per_second: str
-    """Advertised requests per second, text such as `10K`."""
-
-    price: Decimal
-    """RUB per month, before discounts, without a public IPv4."""
-
-    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
-    """Location of the balancer, such as `ru-1`; more values occur than the contract lists."""
-
-
-class BalancerRule(Model):
-    """A forwarding rule of a load balancer, from its own port to a port of the backends."""
-
-    id: int
-    balancer_proto: Literal["http", "http2", "https", "tcp"] | str
-    """Protocol that clients speak to the balancer."""
-
-    balancer_port: int
-    """Port the balancer listens on."""
-
-    server_proto: Literal["http", "http2", "https", "tcp"] | str
-    """Protocol the balancer speaks to backends."""
-
-    server_port: int
-    """Port of the backends."""
-
-
-class PendingDeletion(Model):
-    """Reply to a deletion that is not simply done: either a confirmation is wanted (`hash`), or the service went into quarantine."""
-
-    hash: str | None = None
-    """Send it back with the confirmation code; until then nothing is deleted. Absent when no confirmation is needed."""
-
-    is_moved_in_quarantine: bool | None = None
-    """True: the service is in quarantine and can be recovered; false: it is deleted at once."""

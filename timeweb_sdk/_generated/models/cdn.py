@@ -46,91 +46,11 @@ class CdnCertificateTask(Model):
     """CDN resource the certificate is for."""
 
 
-class CdnHttpResource(Model):
-    """A CDN resource that serves the files of an origin (a bucket or a server) from caches near the visitors."""
-
-    id: int
-    """Given out again after a deletion."""
-
-    name: str
-    description: str | None = None
-    source: str
-    """Origin as text."""
-
-    traffic_usage: CdnHttpResourceTrafficUsage
-    """Traffic in the current period."""
-
-    status: Literal["created", "processing", "stopped", "failed", "no_paid", "blocked", "traffic_limit_exceeded"] | str
-    """`created` is ready; `processing` after every change, possibly for hours while it serves; `no_paid` is unpaid."""
-
-    cdn_domain: str
-    """Domain name of the provider that it is served under."""
-
-    preset_id: int
-    """Plan of the resource."""
-
-    project_id: int | None = None
-    """Project it is in; null without one."""
-
-    avatar_link: str | None = None
-    """URL of the avatar; null without one."""
-
-    storage_id: int | None = None
-    """S3 bucket that is the origin; null for a server."""
-
-    traffic_limit_bytes: int | None = None
-    """Traffic in bytes after which it stops; null for no limit."""
-
-
-class CdnHttpResourceConfig(Model):
-    """Settings of a CDN resource. Null turns a setting off."""
-
-    access: CdnHttpResourceConfigAccess | None = None
-    """Which requests are accepted."""
-
-    cache: CdnHttpResourceConfigCache | None = None
-    """How long files are cached, and where."""
-
-    delivery: CdnHttpResourceConfigDelivery | None = None
-    """How files are transferred."""
-
-    domains: CdnHttpResourceConfigDomains | None = None
-    """Domain names it is served under."""
-
-    http_headers: CdnHttpResourceConfigHttpHeaders | None = None
-    """Headers that are added."""
-
-    origin: CdnHttpResourceConfigOrigin | None = None
-    """Where files come from."""
-
-    robots: CdnHttpResourceConfigRobots | None = None
-    """What robots.txt says; null for that of the origin."""
-
-    security: CdnHttpResourceConfigSecurity | None = None
-    """TLS and access protection."""
-
-
 class CdnHttpResourceConfigAccess(Model):
     """Which requests a CDN resource accepts."""
 
     allowed_methods: list[str] | None = None
     """HTTP methods; null for the default ones."""
-
-
-class CdnHttpResourceConfigCache(Model):
-    """How long a CDN resource caches files, and where."""
-
-    cdn: CdnHttpResourceConfigCacheCdn | None = None
-    """Caching in the CDN; null is off."""
-
-    browser: CdnHttpResourceConfigCacheBrowser | None = None
-    """Caching in browsers; null is off."""
-
-    always_online: CdnHttpResourceConfigCacheAlwaysOnline | None = None
-    """Serving of stale files while the origin fails; null is off."""
-
-    query_args: CdnHttpResourceConfigCacheQueryArgs | None = None
-    """Treatment of query strings; null for the default."""
 
 
 class CdnHttpResourceConfigCacheAlwaysOnline(Model):
@@ -161,28 +81,6 @@ class CdnHttpResourceConfigCacheQueryArgs(Model):
     """How query strings count when a file is looked up."""
 
 
-class CdnHttpResourceConfigDelivery(Model):
-    """How a CDN resource transfers files."""
-
-    http3: bool | None = None
-    """Whether HTTP/3 is offered."""
-
-    gzip: bool | None = None
-    """Whether replies are compressed."""
-
-    large_files: bool | None = None
-    """Whether large files are cached in slices."""
-
-    slice_size: int | None = None
-    """Size of a slice; the unit is not documented."""
-
-    image_optimization: bool | None = None
-    """Whether images are converted to smaller formats."""
-
-    packaging: CdnHttpResourceConfigDeliveryPackaging | None = None
-    """Packaging of video; null is off."""
-
-
 class CdnHttpResourceConfigDeliveryPackaging(Model):
     """Packaging of video for streaming."""
 
@@ -197,16 +95,6 @@ class CdnHttpResourceConfigDomains(Model):
     """Domain names, that of the provider included."""
 
 
-class CdnHttpResourceConfigHttpHeaders(Model):
-    """Headers that a CDN resource adds."""
-
-    request: dict[str, str] | None = None
-    """Headers added to requests to the origin; null for none."""
-
-    cors: CdnHttpResourceConfigHttpHeadersCors | None = None
-    """CORS headers; null is off."""
-
-
 class CdnHttpResourceConfigHttpHeadersCors(Model):
     """CORS headers that a CDN resource adds to its replies."""
 
@@ -215,19 +103,6 @@ class CdnHttpResourceConfigHttpHeadersCors(Model):
 
     always: bool | None = None
     """Whether the headers go out with error replies too."""
-
-
-class CdnHttpResourceConfigOrigin(Model):
-    """Where a CDN resource fetches its files."""
-
-    servers: list[CdnOriginServer] | None = None
-    """Servers that hold the files."""
-
-    use_https: bool | None = None
-    """Whether the origin is asked over HTTPS."""
-
-    aws: CdnHttpResourceConfigOriginAws | None = None
-    """Keys for a private S3 origin; null without them."""
 
 
 class CdnHttpResourceConfigOriginAws(Model):
@@ -298,3 +173,128 @@ class CdnOriginServer(Model):
 
     port: int
     """TCP port."""
+
+
+class CdnHttpResource(Model):
+    """A CDN resource that serves the files of an origin (a bucket or a server) from caches near the visitors."""
+
+    id: int
+    """Given out again after a deletion."""
+
+    name: str
+    description: str | None = None
+    source: str
+    """Origin as text."""
+
+    traffic_usage: CdnHttpResourceTrafficUsage
+    """Traffic in the current period."""
+
+    status: Literal["created", "processing", "stopped", "failed", "no_paid", "blocked", "traffic_limit_exceeded"] | str
+    """`created` is ready; `processing` after every change, possibly for hours while it serves; `no_paid` is unpaid."""
+
+    cdn_domain: str
+    """Domain name of the provider that it is served under."""
+
+    preset_id: int
+    """Plan of the resource."""
+
+    project_id: int | None = None
+    """Project it is in; null without one."""
+
+    avatar_link: str | None = None
+    """URL of the avatar; null without one."""
+
+    storage_id: int | None = None
+    """S3 bucket that is the origin; null for a server."""
+
+    traffic_limit_bytes: int | None = None
+    """Traffic in bytes after which it stops; null for no limit."""
+
+
+class CdnHttpResourceConfigCache(Model):
+    """How long a CDN resource caches files, and where."""
+
+    cdn: CdnHttpResourceConfigCacheCdn | None = None
+    """Caching in the CDN; null is off."""
+
+    browser: CdnHttpResourceConfigCacheBrowser | None = None
+    """Caching in browsers; null is off."""
+
+    always_online: CdnHttpResourceConfigCacheAlwaysOnline | None = None
+    """Serving of stale files while the origin fails; null is off."""
+
+    query_args: CdnHttpResourceConfigCacheQueryArgs | None = None
+    """Treatment of query strings; null for the default."""
+
+
+class CdnHttpResourceConfigDelivery(Model):
+    """How a CDN resource transfers files."""
+
+    http3: bool | None = None
+    """Whether HTTP/3 is offered."""
+
+    gzip: bool | None = None
+    """Whether replies are compressed."""
+
+    large_files: bool | None = None
+    """Whether large files are cached in slices."""
+
+    slice_size: int | None = None
+    """Size of a slice; the unit is not documented."""
+
+    image_optimization: bool | None = None
+    """Whether images are converted to smaller formats."""
+
+    packaging: CdnHttpResourceConfigDeliveryPackaging | None = None
+    """Packaging of video; null is off."""
+
+
+class CdnHttpResourceConfigHttpHeaders(Model):
+    """Headers that a CDN resource adds."""
+
+    request: dict[str, str] | None = None
+    """Headers added to requests to the origin; null for none."""
+
+    cors: CdnHttpResourceConfigHttpHeadersCors | None = None
+    """CORS headers; null is off."""
+
+
+class CdnHttpResourceConfigOrigin(Model):
+    """Where a CDN resource fetches its files."""
+
+    servers: list[CdnOriginServer] | None = None
+    """Servers that hold the files."""
+
+    use_https: bool | None = None
+    """Whether the origin is asked over HTTPS."""
+
+    aws: CdnHttpResourceConfigOriginAws | None = None
+    """Keys for a private S3 origin; null without them."""
+
+
+class CdnHttpResourceConfig(Model):
+    """Settings of a CDN resource. Null turns a setting off."""
+
+    access: CdnHttpResourceConfigAccess | None = None
+    """Which requests are accepted."""
+
+    cache: CdnHttpResourceConfigCache | None = None
+    """How long files are cached, and where."""
+
+    delivery: CdnHttpResourceConfigDelivery | None = None
+    """How files are transferred."""
+
+    domains: CdnHttpResourceConfigDomains | None = None
+    """Domain names it is served under."""
+
+    http_headers: CdnHttpResourceConfigHttpHeaders | None = None
+    """Headers that are added."""
+
+    origin: CdnHttpResourceConfigOrigin | None = None
+    """Where files come from."""
+
+    robots: CdnHttpResourceConfigRobots | None = None
+    """What robots.txt says; null for that of the origin."""
+
+    security: CdnHttpResourceConfigSecurity | None = None
+    """TLS and access protection."""

@@ -9,31 +9,6 @@ from decimal import Decimal
 from timeweb_sdk._core.model import Model
 
 
-class ContainerRegistry(Model):
-    """A container registry."""
-
-    id: int
-    name: str
-    """Name; also the docker login."""
-
-    description: str
-    preset_id: int
-    """ID of the preset."""
-
-    configurator_id: int
-    """ID of the configurator; 0 (not null) for registries sized by a preset."""
-
-    project_id: int
-    created_at: datetime
-    """ISO 8601."""
-
-    updated_at: datetime
-    """ISO 8601."""
-
-    disk_stats: ContainerRegistryDiskStats
-    """Disk usage."""
-
-
 class ContainerRegistryConfigurationInput(Model):
     id: int
     """ID of the configurator."""
@@ -74,14 +49,6 @@ class ContainerRegistryPreset(Model):
     """Location such as `ru-1`."""
 
 
-class ContainerRegistryRepository(Model):
-    """A repository in a container registry."""
-
-    name: str
-    tags: ContainerRegistryTags
-    """Tag of the repository; the contract has one object where a list is to be expected."""
-
-
 class ContainerRegistryTags(Model):
     """A tag of a repository."""
 
@@ -91,3 +58,36 @@ class ContainerRegistryTags(Model):
 
     size: int
     """Size; the unit is not documented."""
+
+
+class ContainerRegistry(Model):
+    """A container registry."""
+
+    id: int
+    name: str
+    """Name; also the docker login."""
+
+    description: str
+    preset_id: int
+    """ID of the preset."""
+
+    configurator_id: int
+    """ID of the configurator; 0 (not null) for registries sized by a preset."""
+
+    project_id: int
+    created_at: datetime
+    """ISO 8601."""
+
+    updated_at: datetime
+    """ISO 8601."""
+
+    disk_stats: ContainerRegistryDiskStats
+    """Disk usage."""
+
+
+class ContainerRegistryRepository(Model):
+    """A repository in a container registry."""
+
+    name: str
+    tags: ContainerRegistryTags
+    """Tag of the repository; the contract has one object where a list is to be expected."""

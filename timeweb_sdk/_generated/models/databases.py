@@ -31,106 +31,6 @@ class AutoBackupSettings(Model):
     """Day of weekly backups, 1 to 7; only with interval `week`."""
 
 
-class Database(Model):
-    """A managed database in the older form of the API, which holds one instance and its user."""
-
-    id: int
-    created_at: datetime
-    """ISO 8601 time of creation."""
-
-    account_id: str
-    """Login of the account, e.g. `ab12345`."""
-
-    login: str
-    """User to connect as."""
-
-    location: Literal["ru-1", "ru-2", "pl-1", "kz-1", "ru-3", "nl-1", "de-1", "us-4"] | str | None = None
-    """Location, e.g. `ru-1`."""
-
-    password: SecretStr
-    """Password of the user, secret."""
-
-    name: str
-    host: str | None = Field(...)
-    """Host name to connect to; null without one."""
-
-    type: (
-        Literal[
-            "mysql",
-            "mysql8_4",
-            "postgres14",
-            "postgres15",
-            "postgres16",
-            "postgres17",
-            "redis7",
-            "redis8_1",
-            "mongodb7",
-            "mongodb8_0",
-            "opensearch",
-            "opensearch2_19",
-            "clickhouse",
-            "clickhouse24",
-            "clickhouse25",
-            "kafka",
-            "rabbitmq4_0",
-            "postgres18",
-        ]
-        | str
-    )
-    """Engine and major version."""
-
-    hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
-    """Password plugin of MySQL; null for engines without the choice."""
-
-    port: int
-    """Port to connect to."""
-
-    ip: str | None = Field(...)
-    """Public IPv4 address; null without one."""
-
-    local_ip: str | None = Field(...)
-    """Address in the private network; null without one."""
-
-    status: Literal["started", "starting", "stopped", "no_paid"] | str
-    """`started` is ready, `no_paid` is unpaid."""
-
-    preset_id: int
-    """Plan of the database."""
-
-    disk_stats: DatabaseDiskStats | None = Field(...)
-    """Disk use; null until measured."""
-
-    config_parameters: DatabaseConfig
-    """Settings of the engine that differ by its type."""
-
-    is_only_local_ip_access: bool
-    """Whether it can be reached through the private network only."""
-
-    availability_zone: (
-        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
-    )
-    """Zone within the location."""
-
-
-class DatabaseAdmin(Model):
-    """A user of a database cluster."""
-
-    id: int
-    created_at: datetime
-    """ISO 8601."""
-
-    login: str
-    password: SecretStr
-    """Password in clear text, secret."""
-
-    description: str
-    host: str | None = Field(...)
-    """Host the user may connect from, `%` for any; null where the engine has no such notion."""
-
-    instances: list[DatabaseAdminInstance]
-    """Databases the user may access."""
-
-
 class DatabaseAdminInput(Model):
     login: str | None = None
     password: SecretStr | None = None
@@ -251,99 +151,12 @@ class DatabaseBackup(Model):
     """Percent, 0 to 99, while status is `create`; 0 in every other status, also in `done`."""
 
 
-class DatabaseCluster(Model):
-    """A managed database cluster."""
-
-    id: int
-    created_at: datetime
-    """ISO 8601."""
-
-    location: Literal["ru-1", "ru-3", "nl-1", "de-1", "ru-2", "kz-1", "us-4", "pl-1"] | str | None = Field(...)
-    """Location such as `ru-1`, or null."""
-
-    name: str
-    networks: list[DatabaseClusterNetwork]
-    """Public and private networks of the cluster."""
-
-    type: (
-        Literal[
-            "mysql",
-            "mysql8_4",
-            "postgres14",
-            "postgres15",
-            "postgres16",
-            "postgres17",
-            "redis7",
-            "redis8_1",
-            "mongodb7",
-            "mongodb8_0",
-            "opensearch",
-            "opensearch2_19",
-            "clickhouse",
-            "clickhouse24",
-            "clickhouse25",
-            "kafka",
-            "rabbitmq4_0",
-            "postgres18",
-        ]
-        | str
-    )
-    """Engine and version, such as `postgres`; the list grows."""
-
-    hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
-    """MySQL authentication plugin; null for other engines."""
-
-    avatar_link: str | None = Field(...)
-    """URL of the picture shown in the panel, or null."""
-
-    port: int | None = Field(...)
-    """TCP port for clients; null until assigned."""
-
-    status: (
-        Literal[
-            "started",
-            "starting",
-            "stopped",
-            "no_paid",
-            "lan_transfer",
-            "error",
-            "blocked",
-            "backup_recovery",
-            "rebooting",
-            "turning_off",
-            "turning_on",
-        ]
-        | str
-    )
-    """`started` is usable; `no_paid` waits for money; `backup_recovery`, `lan_transfer` and `rebooting` pass by themselves."""
-
-    preset_id: int
-    """ID of the database preset."""
-
-    disk: DatabaseClusterDisk | None = None
-    """Disk usage; null until the cluster has reported it."""
-
-    config_parameters: DatabaseConfig
-    """Engine parameters that were set; values may be empty strings."""
-
-    is_enabled_public_network: bool
-    """Whether the cluster can be reached through a public address."""
-
-
 class DatabaseClusterDisk(Model):
     size: int
     """Disk size in KB (presets give MB)."""
 
     used: float
     """Used space in KB."""
-
-
-class DatabaseClusterNetwork(Model):
-    type: Literal["public", "local"] | str
-    """`public` or `local`."""
-
-    ips: list[DatabaseClusterNetworkIp] | None = Field(...)
-    """Addresses in this network; null while none is assigned."""
 
 
 class DatabaseClusterNetworkIp(Model):
@@ -522,6 +335,125 @@ class DatabaseReplication(Model):
     """Number of replicas; they are charged. Only for engines with `is_available_replication`."""
 
 
+class DatabaseTypeRequirements(Model):
+    cpu_min: int | None = None
+    """CPU cores."""
+
+    ram_min: int | None = None
+    """RAM in MB."""
+
+    disk_min: int | None = None
+    """Disk in MB."""
+
+
+class Database(Model):
+    """A managed database in the older form of the API, which holds one instance and its user."""
+
+    id: int
+    created_at: datetime
+    """ISO 8601 time of creation."""
+
+    account_id: str
+    """Login of the account, e.g. `ab12345`."""
+
+    login: str
+    """User to connect as."""
+
+    location: Literal["ru-1", "ru-2", "pl-1", "kz-1", "ru-3", "nl-1", "de-1", "us-4"] | str | None = None
+    """Location, e.g. `ru-1`."""
+
+    password: SecretStr
+    """Password of the user, secret."""
+
+    name: str
+    host: str | None = Field(...)
+    """Host name to connect to; null without one."""
+
+    type: (
+        Literal[
+            "mysql",
+            "mysql8_4",
+            "postgres14",
+            "postgres15",
+            "postgres16",
+            "postgres17",
+            "redis7",
+            "redis8_1",
+            "mongodb7",
+            "mongodb8_0",
+            "opensearch",
+            "opensearch2_19",
+            "clickhouse",
+            "clickhouse24",
+            "clickhouse25",
+            "kafka",
+            "rabbitmq4_0",
+            "postgres18",
+        ]
+        | str
+    )
+    """Engine and major version."""
+
+    hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
+    """Password plugin of MySQL; null for engines without the choice."""
+
+    port: int
+    """Port to connect to."""
+
+    ip: str | None = Field(...)
+    """Public IPv4 address; null without one."""
+
+    local_ip: str | None = Field(...)
+    """Address in the private network; null without one."""
+
+    status: Literal["started", "starting", "stopped", "no_paid"] | str
+    """`started` is ready, `no_paid` is unpaid."""
+
+    preset_id: int
+    """Plan of the database."""
+
+    disk_stats: DatabaseDiskStats | None = Field(...)
+    """Disk use; null until measured."""
+
+    config_parameters: DatabaseConfig
+    """Settings of the engine that differ by its type."""
+
+    is_only_local_ip_access: bool
+    """Whether it can be reached through the private network only."""
+
+    availability_zone: (
+        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
+    )
+    """Zone within the location."""
+
+
+class DatabaseAdmin(Model):
+    """A user of a database cluster."""
+
+    id: int
+    created_at: datetime
+    """ISO 8601."""
+
+    login: str
+    password: SecretStr
+    """Password in clear text, secret."""
+
+    description: str
+    host: str | None = Field(...)
+    """Host the user may connect from, `%` for any; null where the engine has no such notion."""
+
+    instances: list[DatabaseAdminInstance]
+    """Databases the user may access."""
+
+
+class DatabaseClusterNetwork(Model):
+    type: Literal["public", "local"] | str
+    """`public` or `local`."""
+
+    ips: list[DatabaseClusterNetworkIp] | None = Field(...)
+    """Addresses in this network; null while none is assigned."""
+
+
 class DatabaseType(Model):
     """A database engine and version that can be ordered."""
 
@@ -544,12 +476,80 @@ class DatabaseType(Model):
     """Smallest cluster that runs this engine."""
 
 
-class DatabaseTypeRequirements(Model):
-    cpu_min: int | None = None
-    """CPU cores."""
+class DatabaseCluster(Model):
+    """A managed database cluster."""
 
-    ram_min: int | None = None
-    """RAM in MB."""
+    id: int
+    created_at: datetime
+    """ISO 8601."""
 
-    disk_min: int | None = None
-    """Disk in MB."""
+    location: Literal["ru-1", "ru-3", "nl-1", "de-1", "ru-2", "kz-1", "us-4", "pl-1"] | str | None = Field(...)
+    """Location such as `ru-1`, or null."""
+
+    name: str
+    networks: list[DatabaseClusterNetwork]
+    """Public and private networks of the cluster."""
+
+    type: (
+        Literal[
+            "mysql",
+            "mysql8_4",
+            "postgres14",
+            "postgres15",
+            "postgres16",
+            "postgres17",
+            "redis7",
+            "redis8_1",
+            "mongodb7",
+            "mongodb8_0",
+            "opensearch",
+            "opensearch2_19",
+            "clickhouse",
+            "clickhouse24",
+            "clickhouse25",
+            "kafka",
+            "rabbitmq4_0",
+            "postgres18",
+        ]
+        | str
+    )
+    """Engine and version, such as `postgres`; the list grows."""
+
+    hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
+    """MySQL authentication plugin; null for other engines."""
+
+    avatar_link: str | None = Field(...)
+    """URL of the picture shown in the panel, or null."""
+
+    port: int | None = Field(...)
+    """TCP port for clients; null until assigned."""
+
+    status: (
+        Literal[
+            "started",
+            "starting",
+            "stopped",
+            "no_paid",
+            "lan_transfer",
+            "error",
+            "blocked",
+            "backup_recovery",
+            "rebooting",
+            "turning_off",
+            "turning_on",
+        ]
+        | str
+    )
+    """`started` is usable; `no_paid` waits for money; `backup_recovery`, `lan_transfer` and `rebooting` pass by themselves."""
+
+    preset_id: int
+    """ID of the database preset."""
+
+    disk: DatabaseClusterDisk | None = None
+    """Disk usage; null until the cluster has reported it."""
+
+    config_parameters: DatabaseConfig
+    """Engine parameters that were set; values may be empty strings."""
+
+    is_enabled_public_network: bool
+    """Whether the cluster can be reached through a public address."""

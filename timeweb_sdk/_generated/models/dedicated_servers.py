@@ -117,35 +117,6 @@ class DedicatedServerAdditionalService(Model):
     """Code of the extra, e.g. `ipv6`."""
 
 
-class DedicatedServerPreset(Model):
-    """A physical machine offered for rent."""
-
-    id: int
-    description: str
-    """Machine as text, e.g. `Gold 6208U / 64 / 1N`."""
-
-    is_ipmi_enabled: bool
-    """Whether it has an IPMI console."""
-
-    is_pre_installed: bool
-    """Whether it is delivered at once."""
-
-    cpu: DedicatedServerPresetCpu
-    """Processor."""
-
-    disk: DedicatedServerPresetDisk
-    """Disks."""
-
-    price: Decimal
-    """RUB per month, without additional services."""
-
-    memory: DedicatedServerPresetMemory
-    """RAM."""
-
-    location: Literal["ru-1", "ru-2", "kz-1", "pl-1", "nl-1", "us-2", "tr-1", "de-1", "fi-1", "ru-3", "us-4"] | str
-    """Location, e.g. `ru-1`."""
-
-
 class DedicatedServerPresetCpu(Model):
     """Processor of a dedicated machine."""
 
@@ -185,3 +156,32 @@ class DedicatedServerPresetMemory(Model):
 
     size: int
     """RAM in MB."""
+
+
+class DedicatedServerPreset(Model):
+    """A physical machine offered for rent."""
+
+    id: int
+    description: str
+    """Machine as text, e.g. `Gold 6208U / 64 / 1N`."""
+
+    is_ipmi_enabled: bool
+    """Whether it has an IPMI console."""
+
+    is_pre_installed: bool
+    """Whether it is delivered at once."""
+
+    cpu: DedicatedServerPresetCpu
+    """Processor."""
+
+    disk: DedicatedServerPresetDisk
+    """Disks."""
+
+    price: Decimal
+    """RUB per month, without additional services."""
+
+    memory: DedicatedServerPresetMemory
+    """RAM."""
+
+    location: Literal["ru-1", "ru-2", "kz-1", "pl-1", "nl-1", "us-2", "tr-1", "de-1", "fi-1", "ru-3", "us-4"] | str
+    """Location, e.g. `ru-1`."""

@@ -12,23 +12,6 @@ from pydantic import Field, SecretStr
 from timeweb_sdk._core.model import Model
 
 
-class DnsRecord(Model):
-    """A DNS record."""
-
-    type: Literal["TXT", "SRV", "CNAME", "AAAA", "MX", "A"] | str
-    id: int | None = None
-    """ID of the record; null for records without one."""
-
-    fqdn: str | None = None
-    """Full name of the main domain."""
-
-    data: DnsRecordData
-    """Contents; which fields are present depends on `type`."""
-
-    ttl: int | None = None
-    """Time to live in seconds."""
-
-
 class DnsRecordData(Model):
     priority: int | None = None
     """MX and SRV only."""
@@ -50,6 +33,137 @@ class DnsRecordData(Model):
 
     protocol: str | None = None
     """SRV: protocol."""
+
+
+class DomainBuyPeriod(Model):
+    period: Literal["P1Y", "P2Y", "P3Y", "P4Y", "P5Y", "P6Y", "P7Y", "P8Y", "P9Y", "P10Y"] | str
+    price: Decimal
+    """RUB for the period."""
+
+
+class DomainDnsRecordData(Model):
+    priority: int | None = None
+    """Priority, MX and SRV only."""
+
+    subdomain: str | None = None
+    """Full name of the subdomain; null or absent at the apex."""
+
+    value: str | None = None
+    """Value of the record."""
+
+    host: str | None = None
+    port: int | None = None
+    service: str | None = None
+    protocol: str | None = None
+
+
+class DomainRequest(Model):
+    """A request to register, renew or transfer a domain."""
+
+    account_id: str
+    """Login of the account, such as `ab-12345`."""
+
+    auth_code: SecretStr | None = Field(...)
+    """Transfer code of the losing registrar, secret; null for other requests."""
+
+    date: datetime
+    """When the request was made, ISO 8601."""
+
+    domain_bundle_id: str | None = Field(...)
+    """Bundle the request belongs to, or null."""
+
+    error_code_transfer: str | None = Field(...)
+    """Why a transfer failed, or null."""
+
+    fqdn: str
+    group_id: int
+    """ID of the group of domain zones."""
+
+    id: int
+    is_antispam_enabled: bool
+    """Whether the antispam service is included."""
+
+    is_autoprolong_enabled: bool
+    """Whether the domain will be renewed automatically."""
+
+    is_whois_privacy_enabled: bool
+    """Whether the registrant is hidden in whois; not available in .ru and .xn--p1ai."""
+
+    message: str | None = Field(...)
+    """Note on the state of the request, or null."""
+
+    money_source: Literal["use", "bonus", "invoice"] | str | None = Field(...)
+    """How the request was paid; null while it is not."""
+
+    period: Literal["P1Y", "P2Y", "P3Y", "P4Y", "P5Y", "P6Y", "P7Y", "P8Y", "P9Y", "P10Y"] | str
+    """Period that is paid for."""
+
+    person_id: int
+    """ID of the registrant."""
+
+    prime: Literal["extra", "premium", "optimal", "maximal"] | str | None = Field(...)
+    """Prime bundle, or null."""
+
+    soon_expire: int
+    """Days before expiry at which a reminder is sent."""
+
+    sort_order: int
+    """Order of the zone in the panel."""
+
+    type: Literal["request", "prolong", "transfer"] | str
+    """`request` is a registration, `prolong` a renewal, `transfer` a transfer."""
+
+
+class NameServer(Model):
+    host: str
+    """Host name of the server."""
+
+    ips: list[str]
+    """Glue addresses of the server."""
+
+
+class NameServerInput(Model):
+    host: str
+    """Host name of the server."""
+
+    ips: list[str] | None = None
+    """Glue addresses, needed when the server's name lies inside the domain itself."""
+
+
+class Subdomain(Model):
+    """A subdomain of a domain."""
+
+    fqdn: str
+    """Full name of the subdomain."""
+
+    id: int
+    linked_ip: str | None = Field(...)
+    """IP address linked to the subdomain, or null."""
+
+
+class TopLevelDomainBuyPeriod(Model):
+    period: str
+    """ISO 8601 duration, such as `P1Y`."""
+
+    price: Decimal
+    """RUB for the period."""
+
+
+class DnsRecord(Model):
+    """A DNS record."""
+
+    type: Literal["TXT", "SRV", "CNAME", "AAAA", "MX", "A"] | str
+    id: int | None = None
+    """ID of the record; null for records without one."""
+
+    fqdn: str | None = None
+    """Full name of the main domain."""
+
+    data: DnsRecordData
+    """Contents; which fields are present depends on `type`."""
+
+    ttl: int | None = None
+    """Time to live in seconds."""
 
 
 class Domain(Model):
@@ -139,12 +253,6 @@ class Domain(Model):
     """ID of the domain zone, or null."""
 
 
-class DomainBuyPeriod(Model):
-    period: Literal["P1Y", "P2Y", "P3Y", "P4Y", "P5Y", "P6Y", "P7Y", "P8Y", "P9Y", "P10Y"] | str
-    price: Decimal
-    """RUB for the period."""
-
-
 class DomainDnsRecord(Model):
     """A DNS record as listed by v1."""
 
@@ -162,22 +270,6 @@ class DomainDnsRecord(Model):
     """Full name the record lives on; change and delete it under this name."""
 
 
-class DomainDnsRecordData(Model):
-    priority: int | None = None
-    """Priority, MX and SRV only."""
-
-    subdomain: str | None = None
-    """Full name of the subdomain; null or absent at the apex."""
-
-    value: str | None = None
-    """Value of the record."""
-
-    host: str | None = None
-    port: int | None = None
-    service: str | None = None
-    protocol: str | None = None
-
-
 class DomainNameServers(Model):
     """Name servers a domain is delegated to."""
 
@@ -189,90 +281,6 @@ class DomainNameServers(Model):
 
     task_status: Literal["done", "active", "failed"] | str
     """State of the last change: `active` is under way, `done`, `failed`."""
-
-
-class DomainRequest(Model):
-    """A request to register, renew or transfer a domain."""
-
-    account_id: str
-    """Login of the account, such as `ab-12345`."""
-
-    auth_code: SecretStr | None = Field(...)
-    """Transfer code of the losing registrar, secret; null for other requests."""
-
-    date: datetime
-    """When the request was made, ISO 8601."""
-
-    domain_bundle_id: str | None = Field(...)
-    """Bundle the request belongs to, or null."""
-
-    error_code_transfer: str | None = Field(...)
-    """Why a transfer failed, or null."""
-
-    fqdn: str
-    group_id: int
-    """ID of the group of domain zones."""
-
-    id: int
-    is_antispam_enabled: bool
-    """Whether the antispam service is included."""
-
-    is_autoprolong_enabled: bool
-    """Whether the domain will be renewed automatically."""
-
-    is_whois_privacy_enabled: bool
-    """Whether the registrant is hidden in whois; not available in .ru and .xn--p1ai."""
-
-    message: str | None = Field(...)
-    """Note on the state of the request, or null."""
-
-    money_source: Literal["use", "bonus", "invoice"] | str | None = Field(...)
-    """How the request was paid; null while it is not."""
-
-    period: Literal["P1Y", "P2Y", "P3Y", "P4Y", "P5Y", "P6Y", "P7Y", "P8Y", "P9Y", "P10Y"] | str
-    """Period that is paid for."""
-
-    person_id: int
-    """ID of the registrant."""
-
-    prime: Literal["extra", "premium", "optimal", "maximal"] | str | None = Field(...)
-    """Prime bundle, or null."""
-
-    soon_expire: int
-    """Days before expiry at which a reminder is sent."""
-
-    sort_order: int
-    """Order of the zone in the panel."""
-
-    type: Literal["request", "prolong", "transfer"] | str
-    """`request` is a registration, `prolong` a renewal, `transfer` a transfer."""
-
-
-class NameServer(Model):
-    host: str
-    """Host name of the server."""
-
-    ips: list[str]
-    """Glue addresses of the server."""
-
-
-class NameServerInput(Model):
-    host: str
-    """Host name of the server."""
-
-    ips: list[str] | None = None
-    """Glue addresses, needed when the server's name lies inside the domain itself."""
-
-
-class Subdomain(Model):
-    """A subdomain of a domain."""
-
-    fqdn: str
-    """Full name of the subdomain."""
-
-    id: int
-    linked_ip: str | None = Field(...)
-    """IP address linked to the subdomain, or null."""
 
 
 class TopLevelDomain(Model):
@@ -317,11 +325,3 @@ class TopLevelDomain(Model):
 
     whois_privacy_price: Decimal
     """Hiding the registrant, RUB."""
-
-
-class TopLevelDomainBuyPeriod(Model):
-    period: str
-    """ISO 8601 duration, such as `P1Y`."""
-
-    price: Decimal
-    """RUB for the period."""

@@ -55,20 +55,6 @@ class DocumentProcessing(Model):
     """Percent, 0 to 100."""
 
 
-class DocumentStatus(Model):
-    """Details of a document's indexing state; null when there are none."""
-
-    type: Literal["new", "indexing", "indexed", "error"] | str
-    timestamp: datetime
-    """When this state was recorded, ISO 8601."""
-
-    error_code: Literal["INSUFFICIENT_TOKENS", "CRITICAL_BALANCE", "NEGATIVE_BALANCE", "INDEXING_ERROR"] | str | None = None
-    """Only for `error`. Token errors are cured by buying tokens and reindexing."""
-
-    details: DocumentProcessing | DocumentIndexed | DocumentTokensShort | DocumentBalanceShort | DocumentFailure | None = None
-    """Fields depend on `type` and `error_code`."""
-
-
 class DocumentTokensShort(Model):
     """Too few tokens to index the document (`INSUFFICIENT_TOKENS`)."""
 
@@ -80,70 +66,6 @@ class DocumentTokensShort(Model):
 
     estimated: int | None = None
     """Tokens expected, without a safety margin."""
-
-
-class KnowledgeBase(Model):
-    """A knowledge base for AI agents with all its documents."""
-
-    id: int
-    name: str
-    description: str | None = None
-    """Free text, or null."""
-
-    dbaas_id: int
-    """ID of the OpenSearch cluster that holds the index; it is a billed service of its own."""
-
-    status: Literal["active", "blocked", "creating", "deleted"] | str
-    """`creating` becomes `active`; `blocked` and `deleted` cannot be used."""
-
-    last_sync: datetime | None = None
-    """Last synchronisation, ISO 8601; null before the first."""
-
-    total_tokens: int
-    """Tokens allotted."""
-
-    used_tokens: int
-    """Tokens spent."""
-
-    remaining_tokens: int
-    """Tokens left."""
-
-    token_package_id: int
-    """ID of the base token package."""
-
-    subscription_renewal_date: datetime
-    """When the token package is charged again, ISO 8601."""
-
-    documents: list[KnowledgeBaseDocument]
-    agents_ids: list[int]
-    """IDs of linked agents."""
-
-    created_at: datetime
-    """ISO 8601."""
-
-
-class KnowledgeBaseDocument(Model):
-    """A document in a knowledge base."""
-
-    id: int
-    name: str
-    size: int
-    """Bytes."""
-
-    status: Literal["new", "indexed", "indexing", "error"] | str
-    """`new` and `indexing` pass by themselves; only `indexed` documents are used in answers."""
-
-    indexing_version: str | None = None
-    """Version of the index, or null."""
-
-    status_info: DocumentStatus | None = None
-    """Details of the status, or null."""
-
-    created_at: datetime
-    """ISO 8601."""
-
-    updated_at: datetime
-    """ISO 8601."""
 
 
 class KnowledgeBaseSummary(Model):
@@ -179,6 +101,84 @@ class KnowledgeBaseSummary(Model):
     """When the token package is charged again, ISO 8601."""
 
     documents_count: int
+    agents_ids: list[int]
+    """IDs of linked agents."""
+
+    created_at: datetime
+    """ISO 8601."""
+
+
+class DocumentStatus(Model):
+    """Details of a document's indexing state; null when there are none."""
+
+    type: Literal["new", "indexing", "indexed", "error"] | str
+    timestamp: datetime
+    """When this state was recorded, ISO 8601."""
+
+    error_code: Literal["INSUFFICIENT_TOKENS", "CRITICAL_BALANCE", "NEGATIVE_BALANCE", "INDEXING_ERROR"] | str | None = None
+    """Only for `error`. Token errors are cured by buying tokens and reindexing."""
+
+    details: DocumentProcessing | DocumentIndexed | DocumentTokensShort | DocumentBalanceShort | DocumentFailure | None = None
+    """Fields depend on `type` and `error_code`."""
+
+
+class KnowledgeBaseDocument(Model):
+    """A document in a knowledge base."""
+
+    id: int
+    name: str
+    size: int
+    """Bytes."""
+
+    status: Literal["new", "indexed", "indexing", "error"] | str
+    """`new` and `indexing` pass by themselves; only `indexed` documents are used in answers."""
+
+    indexing_version: str | None = None
+    """Version of the index, or null."""
+
+    status_info: DocumentStatus | None = None
+    """Details of the status, or null."""
+
+    created_at: datetime
+    """ISO 8601."""
+
+    updated_at: datetime
+    """ISO 8601."""
+
+
+class KnowledgeBase(Model):
+    """A knowledge base for AI agents with all its documents."""
+
+    id: int
+    name: str
+    description: str | None = None
+    """Free text, or null."""
+
+    dbaas_id: int
+    """ID of the OpenSearch cluster that holds the index; it is a billed service of its own."""
+
+    status: Literal["active", "blocked", "creating", "deleted"] | str
+    """`creating` becomes `active`; `blocked` and `deleted` cannot be used."""
+
+    last_sync: datetime | None = None
+    """Last synchronisation, ISO 8601; null before the first."""
+
+    total_tokens: int
+    """Tokens allotted."""
+
+    used_tokens: int
+    """Tokens spent."""
+
+    remaining_tokens: int
+    """Tokens left."""
+
+    token_package_id: int
+    """ID of the base token package."""
+
+    subscription_renewal_date: datetime
+    """When the token package is charged again, ISO 8601."""
+
+    documents: list[KnowledgeBaseDocument]
     agents_ids: list[int]
     """IDs of linked agents."""
 

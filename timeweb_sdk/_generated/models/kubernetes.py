@@ -55,56 +55,6 @@ class KubernetesAddonConfig(Model):
     """Default configuration as YAML text."""
 
 
-class KubernetesCluster(Model):
-    """A Kubernetes cluster."""
-
-    id: int
-    name: str
-    created_at: datetime
-    """ISO 8601."""
-
-    status: str
-    """`active` is usable."""
-
-    description: str
-    k8s_version: str
-    """Version, such as `v1.31.2+k0s.0`."""
-
-    network_driver: Literal["kuberouter", "calico", "flannel", "cilium"] | str
-    """CNI plugin; fixed at creation."""
-
-    avatar_link: str | None = None
-    """URL of the picture shown in the panel, or null."""
-
-    ingress: bool
-    """Whether an ingress controller was installed at creation."""
-
-    preset_id: int | None = None
-    """ID of the master preset; absent for clusters sized by a configurator."""
-
-    cpu: int | None = None
-    """CPU cores of all nodes."""
-
-    ram: int | None = None
-    """RAM of all nodes, MB."""
-
-    disk: int | None = None
-    """Disk of all nodes; MB by what public clients report, unverified."""
-
-    availability_zone: (
-        Literal["spb-3", "msk-1", "ams-1", "fra-1", "spb-1", "spb-2", "spb-4", "spb-5", "nsk-1", "ala-1", "gdn-1", "us-4"]
-        | str
-        | None
-    ) = None
-    """Zone; more values occur than the contract lists."""
-
-    project_id: int | None = None
-    """ID of the project."""
-
-    network_cidr: KubernetesClusterNetworkCidr | None = None
-    """Address ranges of the cluster; the request calls them `cluster_network_cidr`."""
-
-
 class KubernetesClusterNetworkCidr(Model):
     """Address ranges inside a Kubernetes cluster."""
 
@@ -305,45 +255,6 @@ class MaintenanceSlotInput(Model):
     """End, `HH:MM`, 24 hours, UTC."""
 
 
-class NodeGroup(Model):
-    """A worker group of a Kubernetes cluster."""
-
-    id: int
-    name: str
-    created_at: datetime
-    """ISO 8601."""
-
-    preset_id: int | None = None
-    """ID of the worker preset; absent for groups sized by a configurator."""
-
-    node_count: int
-    """Nodes in the group now."""
-
-    labels: list[NodeLabel] | None = None
-    """Labels of the nodes."""
-
-    taints: list[NodeTaint] | None = None
-    """Taints of the nodes."""
-
-    is_autoscaling: bool | None = None
-    """Whether the number of nodes follows the load."""
-
-    min_size: int | None = None
-    """Least number of nodes with autoscaling."""
-
-    max_size: int | None = None
-    """Greatest number of nodes with autoscaling."""
-
-    autoscaler_settings: NodeGroupAutoscalerSettings | None = None
-    """Further settings of the autoscaler."""
-
-    public_ip_enabled: bool | None = None
-    """Whether the nodes have public addresses."""
-
-    virtual_router_id: str | None = None
-    """UUID of the router that nodes without public addresses go out through."""
-
-
 class NodeGroupAutoscalerInput(Model):
     """Further settings of the autoscaler of a node group."""
 
@@ -373,44 +284,6 @@ class NodeGroupConfigurationInput(Model):
 
     gpu: int | None = None
     """GPUs per node."""
-
-
-class NodeGroupInput(Model):
-    """Parameters of a new worker group."""
-
-    name: str
-    preset_id: int | None = None
-    """ID of a worker preset in the cluster's location. Excludes `configuration`."""
-
-    configuration: NodeGroupConfigurationInput | None = None
-    """Custom node size in the cluster's location. Excludes `preset_id`."""
-
-    node_count: int
-    """Nodes in the group, 1 to 100; each is charged."""
-
-    labels: list[NodeLabel] | None = None
-    """Labels put on the nodes."""
-
-    is_autoscaling: bool | None = None
-    """Add and remove (and charge) nodes by load, between the minimum and the maximum."""
-
-    is_autohealing: bool | None = None
-    """Replace nodes that fail."""
-
-    min_size: int | None = None
-    """Least number of nodes, from 0; with autoscaling only."""
-
-    max_size: int | None = None
-    """Greatest number of nodes; with autoscaling only. It bounds the charge."""
-
-    taints: list[NodeTaint] | None = None
-    """Taints for the nodes."""
-
-    public_ip_enabled: bool | None = None
-    """Whether nodes get public addresses (charged); without them the cluster network needs a router with NAT and DHCP."""
-
-    virtual_router_id: str | None = None
-    """UUID of the router that nodes without public addresses go out through."""
 
 
 class NodeLabel(Model):
@@ -467,31 +340,6 @@ class OidcProviderUpdate(Model):
     """JWT claim that holds the user's groups."""
 
 
-class ServerConfigurator(Model):
-    """A range within which servers of free size are ordered (the opposite of a preset). It carries no price."""
-
-    id: int
-    """Goes into configuration.configurator_id; not valid for Kubernetes, which has its own catalogue."""
-
-    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
-    """Location that servers of this configurator go to."""
-
-    disk_type: Literal["ssd", "nvme", "hdd"] | str
-    """Kind of storage."""
-
-    is_allowed_local_network: bool
-    """Whether its servers can join a private network."""
-
-    cpu_frequency: str
-    """CPU frequency in GHz, as text, e.g. `3.3`."""
-
-    requirements: ServerConfiguratorRequirements
-    """Allowed sizes: minimum plus a multiple of the step, up to the maximum."""
-
-    tags: list[str] | None = None
-    """Marks of the provider; some, e.g. `discount35` or `ssd_2022`, mean closed for new orders."""
-
-
 class ServerConfiguratorRequirements(Model):
     """Sizes that a configurator allows. RAM and disk are in MB and bandwidth in Mbit/s."""
 
@@ -539,3 +387,155 @@ class ServerConfiguratorRequirements(Model):
 
     gpu_step: int | None = Field(...)
     """Step in graphics cards; null if it has none."""
+
+
+class KubernetesCluster(Model):
+    """A Kubernetes cluster."""
+
+    id: int
+    name: str
+    created_at: datetime
+    """ISO 8601."""
+
+    status: str
+    """`active` is usable."""
+
+    description: str
+    k8s_version: str
+    """Version, such as `v1.31.2+k0s.0`."""
+
+    network_driver: Literal["kuberouter", "calico", "flannel", "cilium"] | str
+    """CNI plugin; fixed at creation."""
+
+    avatar_link: str | None = None
+    """URL of the picture shown in the panel, or null."""
+
+    ingress: bool
+    """Whether an ingress controller was installed at creation."""
+
+    preset_id: int | None = None
+    """ID of the master preset; absent for clusters sized by a configurator."""
+
+    cpu: int | None = None
+    """CPU cores of all nodes."""
+
+    ram: int | None = None
+    """RAM of all nodes, MB."""
+
+    disk: int | None = None
+    """Disk of all nodes; MB by what public clients report, unverified."""
+
+    availability_zone: (
+        Literal["spb-3", "msk-1", "ams-1", "fra-1", "spb-1", "spb-2", "spb-4", "spb-5", "nsk-1", "ala-1", "gdn-1", "us-4"]
+        | str
+        | None
+    ) = None
+    """Zone; more values occur than the contract lists."""
+
+    project_id: int | None = None
+    """ID of the project."""
+
+    network_cidr: KubernetesClusterNetworkCidr | None = None
+    """Address ranges of the cluster; the request calls them `cluster_network_cidr`."""
+
+
+class NodeGroup(Model):
+    """A worker group of a Kubernetes cluster."""
+
+    id: int
+    name: str
+    created_at: datetime
+    """ISO 8601."""
+
+    preset_id: int | None = None
+    """ID of the worker preset; absent for groups sized by a configurator."""
+
+    node_count: int
+    """Nodes in the group now."""
+
+    labels: list[NodeLabel] | None = None
+    """Labels of the nodes."""
+
+    taints: list[NodeTaint] | None = None
+    """Taints of the nodes."""
+
+    is_autoscaling: bool | None = None
+    """Whether the number of nodes follows the load."""
+
+    min_size: int | None = None
+    """Least number of nodes with autoscaling."""
+
+    max_size: int | None = None
+    """Greatest number of nodes with autoscaling."""
+
+    autoscaler_settings: NodeGroupAutoscalerSettings | None = None
+    """Further settings of the autoscaler."""
+
+    public_ip_enabled: bool | None = None
+    """Whether the nodes have public addresses."""
+
+    virtual_router_id: str | None = None
+    """UUID of the router that nodes without public addresses go out through."""
+
+
+class NodeGroupInput(Model):
+    """Parameters of a new worker group."""
+
+    name: str
+    preset_id: int | None = None
+    """ID of a worker preset in the cluster's location. Excludes `configuration`."""
+
+    configuration: NodeGroupConfigurationInput | None = None
+    """Custom node size in the cluster's location. Excludes `preset_id`."""
+
+    node_count: int
+    """Nodes in the group, 1 to 100; each is charged."""
+
+    labels: list[NodeLabel] | None = None
+    """Labels put on the nodes."""
+
+    is_autoscaling: bool | None = None
+    """Add and remove (and charge) nodes by load, between the minimum and the maximum."""
+
+    is_autohealing: bool | None = None
+    """Replace nodes that fail."""
+
+    min_size: int | None = None
+    """Least number of nodes, from 0; with autoscaling only."""
+
+    max_size: int | None = None
+    """Greatest number of nodes; with autoscaling only. It bounds the charge."""
+
+    taints: list[NodeTaint] | None = None
+    """Taints for the nodes."""
+
+    public_ip_enabled: bool | None = None
+    """Whether nodes get public addresses (charged); without them the cluster network needs a router with NAT and DHCP."""
+
+    virtual_router_id: str | None = None
+    """UUID of the router that nodes without public addresses go out through."""
+
+
+class ServerConfigurator(Model):
+    """A range within which servers of free size are ordered (the opposite of a preset). It carries no price."""
+
+    id: int
+    """Goes into configuration.configurator_id; not valid for Kubernetes, which has its own catalogue."""
+
+    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
+    """Location that servers of this configurator go to."""
+
+    disk_type: Literal["ssd", "nvme", "hdd"] | str
+    """Kind of storage."""
+
+    is_allowed_local_network: bool
+    """Whether its servers can join a private network."""
+
+    cpu_frequency: str
+    """CPU frequency in GHz, as text, e.g. `3.3`."""
+
+    requirements: ServerConfiguratorRequirements
+    """Allowed sizes: minimum plus a multiple of the step, up to the maximum."""
+
+    tags: list[str] | None = None
+    """Marks of the provider; some, e.g. `discount35` or `ssd_2022`, mean closed for new orders."""

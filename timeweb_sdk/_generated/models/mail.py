@@ -94,44 +94,6 @@ class LegacyIncomingForwardingOn(Model):
     """Addresses to forward to; not empty when `is_enabled` is true, absent when it is false."""
 
 
-class LegacyMailbox(Model):
-    """A mailbox as the old API describes it."""
-
-    auto_reply: LegacyAutoreplyOff
-    """Automatic replies to incoming mail."""
-
-    spam_filter: LegacySpamFilterOff
-    """Spam filter."""
-
-    forwarding_incoming: LegacyIncomingForwardingOff
-    """Forwarding of incoming mail."""
-
-    forwarding_outgoing: LegacyMailboxOutgoingForwarding
-    """Forwarding of outgoing mail."""
-
-    comment: str
-    fqdn: str
-    """Domain of the mailbox."""
-
-    mailbox: str
-    """Part before the @."""
-
-    password: SecretStr
-    """Password, secret."""
-
-    usage_space: float
-    """Space used, MB."""
-
-    is_webmail: bool
-    """Whether webmail is allowed."""
-
-    idn_name: str
-    """Domain in its internationalised form."""
-
-    is_dovecot: bool
-    """Whether access by IMAP and POP3 (Dovecot) is allowed."""
-
-
 class LegacyMailboxInput(Model):
     login: str
     """Part before the @."""
@@ -376,3 +338,41 @@ class SpamProtectionOn(Model):
 
     white_list: list[str] | None = None
     """Senders never taken for spam."""
+
+
+class LegacyMailbox(Model):
+    """A mailbox as the old API describes it."""
+
+    auto_reply: LegacyAutoreplyOff
+    """Automatic replies to incoming mail."""
+
+    spam_filter: LegacySpamFilterOff
+    """Spam filter."""
+
+    forwarding_incoming: LegacyIncomingForwardingOff
+    """Forwarding of incoming mail."""
+
+    forwarding_outgoing: LegacyMailboxOutgoingForwarding
+    """Forwarding of outgoing mail."""
+
+    comment: str
+    fqdn: str
+    """Domain of the mailbox."""
+
+    mailbox: str
+    """Part before the @."""
+
+    password: SecretStr
+    """Password, secret."""
+
+    usage_space: float
+    """Space used, MB."""
+
+    is_webmail: bool
+    """Whether webmail is allowed."""
+
+    idn_name: str
+    """Domain in its internationalised form."""
+
+    is_dovecot: bool
+    """Whether access by IMAP and POP3 (Dovecot) is allowed."""

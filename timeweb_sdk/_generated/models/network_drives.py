@@ -11,6 +11,54 @@ from pydantic import Field
 from timeweb_sdk._core.model import Model
 
 
+class NetworkDriveAvailableResource(Model):
+    """A service that network drives can be mounted on."""
+
+    resource_id: int
+    """Id of the service."""
+
+    resource_type: Literal["server"] | str
+    """Kind of the service."""
+
+    ip: str | None = None
+    """IPv4 address of the service; null without one."""
+
+    availability_zone: (
+        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
+    )
+    """Zone that a drive must be in to be mounted on it."""
+
+
+class NetworkDrivePresetReadLimits(Model):
+    """Read performance of a network drive plan in IOPS."""
+
+    min: int | None = None
+    """IOPS of the smallest drive."""
+
+    max: int | None = None
+    """IOPS of the largest drive."""
+
+
+class NetworkDrivePresetWriteLimits(Model):
+    """Write performance of a network drive plan in IOPS."""
+
+    min: int | None = None
+    """IOPS of the smallest drive."""
+
+    max: int | None = None
+    """IOPS of the largest drive."""
+
+
+class NetworkDriveServiceList(Model):
+    """A service that a network drive is mounted on."""
+
+    resource_id: int
+    """Id of the service."""
+
+    resource_type: Literal["server"] | str
+    """Kind of the service."""
+
+
 class NetworkDrive(Model):
     """A disk in the network that can be moved between servers. It is billed until deleted, mounted or not."""
 
@@ -45,24 +93,6 @@ class NetworkDrive(Model):
     """Plan of the drive."""
 
 
-class NetworkDriveAvailableResource(Model):
-    """A service that network drives can be mounted on."""
-
-    resource_id: int
-    """Id of the service."""
-
-    resource_type: Literal["server"] | str
-    """Kind of the service."""
-
-    ip: str | None = None
-    """IPv4 address of the service; null without one."""
-
-    availability_zone: (
-        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
-    )
-    """Zone that a drive must be in to be mounted on it."""
-
-
 class NetworkDrivePreset(Model):
     """A plan for network drives."""
 
@@ -87,33 +117,3 @@ class NetworkDrivePreset(Model):
 
     write: NetworkDrivePresetWriteLimits
     """Write performance."""
-
-
-class NetworkDrivePresetReadLimits(Model):
-    """Read performance of a network drive plan in IOPS."""
-
-    min: int | None = None
-    """IOPS of the smallest drive."""
-
-    max: int | None = None
-    """IOPS of the largest drive."""
-
-
-class NetworkDrivePresetWriteLimits(Model):
-    """Write performance of a network drive plan in IOPS."""
-
-    min: int | None = None
-    """IOPS of the smallest drive."""
-
-    max: int | None = None
-    """IOPS of the largest drive."""
-
-
-class NetworkDriveServiceList(Model):
-    """A service that a network drive is mounted on."""
-
-    resource_id: int
-    """Id of the service."""
-
-    resource_type: Literal["server"] | str
-    """Kind of the service."""

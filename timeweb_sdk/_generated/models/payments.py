@@ -52,6 +52,52 @@ class Finances(Model):
     """Money left, exact; missing from the published contract."""
 
 
+class NestedServiceCostNodeGroup(Model):
+    """Price of one node group of a Kubernetes cluster."""
+
+    cost: Decimal | None = None
+    """Price of the group, RUB per month."""
+
+    name: str | None = None
+    nodes_count: int | None = None
+    """Number of nodes in the group."""
+
+
+class ServiceCostConfiguration(Model):
+    """Size of a paid service."""
+
+    cpu: int | None = None
+    """Number of CPU cores."""
+
+    ram: int | None = None
+    """RAM in MB."""
+
+    disk: float | None = None
+    """Disk in GB (servers themselves give MB)."""
+
+
+class ServiceCostInfo(Model):
+    """What the priced service is called, and facts that matter for some kinds only."""
+
+    name: str | None = None
+    """Display name of the service."""
+
+    description: str | None = None
+    """Text of the provider, in Russian."""
+
+    is_mounted: bool | None = None
+    """Whether the service (a drive) is attached to another one."""
+
+    size: float | None = None
+    """Size in GB."""
+
+    type: str | None = None
+    """Engine of a database cluster, e.g. `postgres`."""
+
+    count: int | None = None
+    """Number of units charged."""
+
+
 class NestedServiceCost(Model):
     """One extra within the price of a service."""
 
@@ -83,17 +129,6 @@ class NestedServiceCost(Model):
 
     node_groups: list[NestedServiceCostNodeGroup] | None = None
     """Node groups of a Kubernetes cluster with their prices."""
-
-
-class NestedServiceCostNodeGroup(Model):
-    """Price of one node group of a Kubernetes cluster."""
-
-    cost: Decimal | None = None
-    """Price of the group, RUB per month."""
-
-    name: str | None = None
-    nodes_count: int | None = None
-    """Number of nodes in the group."""
 
 
 class ServiceCost(Model):
@@ -145,38 +180,3 @@ class ServiceCost(Model):
 
     configuration: ServiceCostConfiguration | None = None
     """Size of the service; absent where size does not matter."""
-
-
-class ServiceCostConfiguration(Model):
-    """Size of a paid service."""
-
-    cpu: int | None = None
-    """Number of CPU cores."""
-
-    ram: int | None = None
-    """RAM in MB."""
-
-    disk: float | None = None
-    """Disk in GB (servers themselves give MB)."""
-
-
-class ServiceCostInfo(Model):
-    """What the priced service is called, and facts that matter for some kinds only."""
-
-    name: str | None = None
-    """Display name of the service."""
-
-    description: str | None = None
-    """Text of the provider, in Russian."""
-
-    is_mounted: bool | None = None
-    """Whether the service (a drive) is attached to another one."""
-
-    size: float | None = None
-    """Size in GB."""
-
-    type: str | None = None
-    """Engine of a database cluster, e.g. `postgres`."""
-
-    count: int | None = None
-    """Number of units charged."""

@@ -38,18 +38,6 @@ class AvailableNetwork(Model):
     """Addresses in use."""
 
 
-class AvailableStaticRoute(Model):
-    """A service with subnets that static routes could lead to."""
-
-    service_name: str
-    service_type: str
-    nexthop: str
-    """IPv4 address of the next hop."""
-
-    subnets: list[AvailableStaticRouteSubnet] | None = None
-    """Subnets behind the service."""
-
-
 class AvailableStaticRouteSubnet(Model):
     subnet: str
     """CIDR."""
@@ -94,65 +82,6 @@ class DnatRule(Model):
     """`tcp_udp` stands for both."""
 
 
-class Router(Model):
-    """A virtual router."""
-
-    id: str
-    """UUID."""
-
-    account_id: str
-    """Login of the account."""
-
-    avatar_link: str | None = Field(...)
-    """URL of the picture shown in the panel, or null."""
-
-    name: str
-    comment: str | None = Field(...)
-    """Free text, or null."""
-
-    status: str
-    """`starting`, then `started`; `error` also when the account cannot pay."""
-
-    zone: str
-    """Availability zone."""
-
-    ips: list[RouterIp]
-    """Public addresses."""
-
-    preset_id: int
-    """ID of the preset."""
-
-    preset: RouterPreset | None = Field(...)
-    """The preset itself, or null."""
-
-    nodes: list[RouterNode]
-    """Nodes of the router."""
-
-    networks: list[RouterNetworkSummary]
-    """Attached networks."""
-
-    created_at: datetime
-    """ISO 8601."""
-
-    project_id: int | None = None
-    parent_services: list[RouterParentService]
-    """Services the router was created for."""
-
-
-class RouterIp(Model):
-    ip: str
-    nat: RouterIpNat | None = Field(...)
-    """Network this address does NAT for; null when none."""
-
-
-class RouterIpInput(Model):
-    ip: str
-    """Public IPv4 of the account, or `create_ip` to allocate (and be charged for) a new one."""
-
-    nat: RouterIpNatInput | None = None
-    """Network to do NAT for from this address."""
-
-
 class RouterIpNat(Model):
     id: str
     """ID of the network, `network-…`."""
@@ -161,32 +90,6 @@ class RouterIpNat(Model):
 class RouterIpNatInput(Model):
     id: str
     """ID of the network, `network-…`."""
-
-
-class RouterNetwork(Model):
-    """A network attached to a virtual router."""
-
-    id: str
-    """ID of the network, `network-…`."""
-
-    name: str
-    subnet: str
-    """CIDR."""
-
-    nat_ip: str | None = Field(...)
-    """Public address used for NAT; null when NAT is off."""
-
-    gateway: str | None = Field(...)
-    """Address of the router in this network, or null."""
-
-    reserved_ips: list[str]
-    """Addresses DHCP does not give out."""
-
-    dhcp: RouterNetworkDhcp
-    """DHCP in this network."""
-
-    busy_addresses: list[str]
-    """Addresses in use; may be absent live."""
 
 
 class RouterNetworkCreateInput(Model):
@@ -221,23 +124,6 @@ class RouterNetworkInput(Model):
 
     is_dhcp_enabled: bool | None = None
     """Whether the router serves DHCP in the network."""
-
-
-class RouterNetworkSummary(Model):
-    """A network attached to a virtual router, in short."""
-
-    id: str
-    """ID of the network, `network-…`."""
-
-    name: str
-    nat_ip: str | None = Field(...)
-    """Public address used for NAT; null when NAT is off."""
-
-    gateway: str | None = Field(...)
-    """Address of the router in this network, or null."""
-
-    dhcp: RouterNetworkSummaryDhcp
-    """DHCP in this network."""
 
 
 class RouterNetworkSummaryDhcp(Model):
@@ -286,16 +172,6 @@ class RouterPreset(Model):
     """Location such as `ru-1`."""
 
 
-class RouterStatistic(Model):
-    """One metric of a virtual router over time."""
-
-    name: str
-    list_: list[RouterStatisticPoint] = Field(..., alias="list")
-    """Points of the metric."""
-
-    meta: RouterStatisticMeta
-
-
 class RouterStatisticMeta(Model):
     amount: int
     """Number of points."""
@@ -318,3 +194,127 @@ class StaticRoute(Model):
 
     subnet: str
     """Destination, CIDR."""
+
+
+class AvailableStaticRoute(Model):
+    """A service with subnets that static routes could lead to."""
+
+    service_name: str
+    service_type: str
+    nexthop: str
+    """IPv4 address of the next hop."""
+
+    subnets: list[AvailableStaticRouteSubnet] | None = None
+    """Subnets behind the service."""
+
+
+class RouterIp(Model):
+    ip: str
+    nat: RouterIpNat | None = Field(...)
+    """Network this address does NAT for; null when none."""
+
+
+class RouterIpInput(Model):
+    ip: str
+    """Public IPv4 of the account, or `create_ip` to allocate (and be charged for) a new one."""
+
+    nat: RouterIpNatInput | None = None
+    """Network to do NAT for from this address."""
+
+
+class RouterNetwork(Model):
+    """A network attached to a virtual router."""
+
+    id: str
+    """ID of the network, `network-…`."""
+
+    name: str
+    subnet: str
+    """CIDR."""
+
+    nat_ip: str | None = Field(...)
+    """Public address used for NAT; null when NAT is off."""
+
+    gateway: str | None = Field(...)
+    """Address of the router in this network, or null."""
+
+    reserved_ips: list[str]
+    """Addresses DHCP does not give out."""
+
+    dhcp: RouterNetworkDhcp
+    """DHCP in this network."""
+
+    busy_addresses: list[str]
+    """Addresses in use; may be absent live."""
+
+
+class RouterNetworkSummary(Model):
+    """A network attached to a virtual router, in short."""
+
+    id: str
+    """ID of the network, `network-…`."""
+
+    name: str
+    nat_ip: str | None = Field(...)
+    """Public address used for NAT; null when NAT is off."""
+
+    gateway: str | None = Field(...)
+    """Address of the router in this network, or null."""
+
+    dhcp: RouterNetworkSummaryDhcp
+    """DHCP in this network."""
+
+
+class RouterStatistic(Model):
+    """One metric of a virtual router over time."""
+
+    name: str
+    list_: list[RouterStatisticPoint] = Field(..., alias="list")
+    """Points of the metric."""
+
+    meta: RouterStatisticMeta
+
+
+class Router(Model):
+    """A virtual router."""
+
+    id: str
+    """UUID."""
+
+    account_id: str
+    """Login of the account."""
+
+    avatar_link: str | None = Field(...)
+    """URL of the picture shown in the panel, or null."""
+
+    name: str
+    comment: str | None = Field(...)
+    """Free text, or null."""
+
+    status: str
+    """`starting`, then `started`; `error` also when the account cannot pay."""
+
+    zone: str
+    """Availability zone."""
+
+    ips: list[RouterIp]
+    """Public addresses."""
+
+    preset_id: int
+    """ID of the preset."""
+
+    preset: RouterPreset | None = Field(...)
+    """The preset itself, or null."""
+
+    nodes: list[RouterNode]
+    """Nodes of the router."""
+
+    networks: list[RouterNetworkSummary]
+    """Attached networks."""
+
+    created_at: datetime
+    """ISO 8601."""
+
+    project_id: int | None = None
+    parent_services: list[RouterParentService]
+    """Services the router was created for."""

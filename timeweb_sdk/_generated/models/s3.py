@@ -22,66 +22,6 @@ class AddedBucketSubdomain(Model):
     """`empty_cname`: no CNAME points to the bucket yet; `duplicate`: already bound."""
 
 
-class Bucket(Model):
-    """An S3 bucket with its own access keys."""
-
-    id: int
-    name: str
-    """Full name with the prefix that the provider adds."""
-
-    description: str
-    disk_stats: BucketDiskStats
-    """Storage of the plan and its use."""
-
-    type: Literal["private", "public"] | str
-    """`private`, or `public`: readable by anyone."""
-
-    preset_id: int | None = Field(...)
-    """Plan; null for a configurator bucket."""
-
-    configurator_id: int | None = Field(...)
-    """Configurator; null for a preset bucket."""
-
-    avatar_link: str | None = Field(...)
-    """URL of the avatar; null without one."""
-
-    status: Literal["no_paid", "created", "transfer"] | str
-    """`created` is ready, `transfer` is being moved, `no_paid` is unpaid."""
-
-    object_amount: int
-    """Number of objects."""
-
-    location: str
-    """Region for S3 clients, e.g. `ru-1`."""
-
-    hostname: str
-    """Host of the S3 endpoint."""
-
-    access_key: SecretStr
-    """S3 access key, secret."""
-
-    secret_key: SecretStr
-    """S3 secret key, secret."""
-
-    moved_in_quarantine_at: datetime | None = Field(...)
-    """When it was deleted into quarantine; null otherwise."""
-
-    storage_class: Literal["cold", "hot"] | str
-    """`hot`, or `cold` for data that is seldom read."""
-
-    project_id: int
-    """Project it is in."""
-
-    rate_id: int
-    """Id of the tariff."""
-
-    website_config: BucketWebsite | None = Field(...)
-    """Static website served from the bucket; null without one."""
-
-    is_allow_auto_upgrade: bool
-    """Whether a full bucket moves to a larger, dearer plan by itself."""
-
-
 class BucketConfiguratorInput(Model):
     disk: int | None = None
     """Disk in MB."""
@@ -181,19 +121,6 @@ class BucketTransferStatus(Model):
     """Failures."""
 
 
-class BucketWebsite(Model):
-    """Static website served from a bucket."""
-
-    enabled: bool | None = None
-    """Whether the website is served."""
-
-    index_page: str | None = None
-    """Object served for a directory, e.g. `index.html`."""
-
-    error_pages: list[BucketWebsiteErrorPage] | None = None
-    """Objects served for errors."""
-
-
 class BucketWebsiteErrorPage(Model):
     """Object that a bucket's website serves for an HTTP error."""
 
@@ -228,3 +155,76 @@ class StorageUser(Model):
 
     secret_key: SecretStr
     """Secret key in clear text, secret."""
+
+
+class BucketWebsite(Model):
+    """Static website served from a bucket."""
+
+    enabled: bool | None = None
+    """Whether the website is served."""
+
+    index_page: str | None = None
+    """Object served for a directory, e.g. `index.html`."""
+
+    error_pages: list[BucketWebsiteErrorPage] | None = None
+    """Objects served for errors."""
+
+
+class Bucket(Model):
+    """An S3 bucket with its own access keys."""
+
+    id: int
+    name: str
+    """Full name with the prefix that the provider adds."""
+
+    description: str
+    disk_stats: BucketDiskStats
+    """Storage of the plan and its use."""
+
+    type: Literal["private", "public"] | str
+    """`private`, or `public`: readable by anyone."""
+
+    preset_id: int | None = Field(...)
+    """Plan; null for a configurator bucket."""
+
+    configurator_id: int | None = Field(...)
+    """Configurator; null for a preset bucket."""
+
+    avatar_link: str | None = Field(...)
+    """URL of the avatar; null without one."""
+
+    status: Literal["no_paid", "created", "transfer"] | str
+    """`created` is ready, `transfer` is being moved, `no_paid` is unpaid."""
+
+    object_amount: int
+    """Number of objects."""
+
+    location: str
+    """Region for S3 clients, e.g. `ru-1`."""
+
+    hostname: str
+    """Host of the S3 endpoint."""
+
+    access_key: SecretStr
+    """S3 access key, secret."""
+
+    secret_key: SecretStr
+    """S3 secret key, secret."""
+
+    moved_in_quarantine_at: datetime | None = Field(...)
+    """When it was deleted into quarantine; null otherwise."""
+
+    storage_class: Literal["cold", "hot"] | str
+    """`hot`, or `cold` for data that is seldom read."""
+
+    project_id: int
+    """Project it is in."""
+
+    rate_id: int
+    """Id of the tariff."""
+
+    website_config: BucketWebsite | None = Field(...)
+    """Static website served from the bucket; null without one."""
+
+    is_allow_auto_upgrade: bool
+    """Whether a full bucket moves to a larger, dearer plan by itself."""

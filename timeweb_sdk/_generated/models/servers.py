@@ -78,22 +78,6 @@ class LegacyServerRamStatistic(Model):
     """Memory available, in MB."""
 
 
-class LegacyServerStatistics(Model):
-    """Samples of a server over a period."""
-
-    cpu: list[LegacyServerCpuStatistic]
-    """Samples of the processor load."""
-
-    network_traffic: list[LegacyServerTrafficStatistic]
-    """Samples of the network traffic."""
-
-    disk: list[LegacyServerDiskStatistic]
-    """Samples of the system disk."""
-
-    ram: list[LegacyServerRamStatistic]
-    """Samples of the memory."""
-
-
 class LegacyServerTrafficStatistic(Model):
     """One sample of the network traffic."""
 
@@ -105,29 +89,6 @@ class LegacyServerTrafficStatistic(Model):
 
     outgoing: float
     """Outgoing traffic in MB/s."""
-
-
-class OperatingSystem(Model):
-    """An operating system that can be installed on a server."""
-
-    id: int | None = None
-    """Goes into os_id."""
-
-    family: str | None = None
-    """`linux` or `windows`, open to more."""
-
-    name: str | None = None
-    version: str | None = None
-    """Version, e.g. `24.04`."""
-
-    version_codename: str | None = None
-    """Code name, e.g. `noble`; can be empty."""
-
-    description: str | None = None
-    """Text of the provider; can be empty."""
-
-    requirements: OperatingSystemRequirements | None = None
-    """Least size of a server that takes it; the unit of RAM and disk is not documented (servers themselves use MB)."""
 
 
 class OperatingSystemRequirements(Model):
@@ -144,120 +105,6 @@ class OperatingSystemRequirements(Model):
 
     bandwidth_min: int | None = None
     """Least bandwidth in Mbit/s."""
-
-
-class Server(Model):
-    """A cloud server (virtual machine). It does not name its project: join through the project's servers or the service costs."""
-
-    id: int
-    name: str
-    """Display name; not unique."""
-
-    comment: str
-    """Free text; empty when unset."""
-
-    created_at: datetime
-    """When it was ordered, ISO 8601."""
-
-    os: ServerOs
-    """Installed operating system."""
-
-    software: ServerSoftware | None = Field(...)
-    """Marketplace software installed; null without one."""
-
-    preset_id: int | None = Field(...)
-    """Preset (fixed size) it was ordered with, possibly archived; null for a configurator server."""
-
-    location: Literal["ru-1", "ru-2", "ru-3", "pl-1", "kz-1", "nl-1", "de-1", "us-4"] | str
-    """Location, e.g. `ru-1`."""
-
-    configurator_id: int | None = Field(...)
-    """Configurator (free size) it was ordered with; null for a preset server."""
-
-    boot_mode: Literal["std", "single", "cd"] | str
-    """`std` normal, `single` single-user, `cd` from the recovery disk."""
-
-    status: (
-        Literal[
-            "installing",
-            "software_install",
-            "reinstalling",
-            "on",
-            "off",
-            "turning_on",
-            "turning_off",
-            "hard_turning_off",
-            "rebooting",
-            "hard_rebooting",
-            "removing",
-            "removed",
-            "cloning",
-            "transfer",
-            "blocked",
-            "configuring",
-            "no_paid",
-            "permanent_blocked",
-            "starting",
-        ]
-        | str
-    )
-    """Lifecycle state; `on` is ready, `no_paid` is unpaid (for a moment also while an IPv4 address is added). New values occur."""
-
-    start_at: datetime | None = Field(...)
-    """When it was last started; null before the first start."""
-
-    is_ddos_guard: bool
-    """Whether DDoS protection is on."""
-
-    is_master_ssh: bool
-    """Whether the provider's support may sign in by SSH."""
-
-    is_dedicated_cpu: bool
-    """Whether the CPU cores are its own rather than shared."""
-
-    gpu: int
-    """Number of graphics cards, 0 without."""
-
-    cpu: int
-    """Number of CPU cores."""
-
-    cpu_frequency: str
-    """CPU frequency in GHz, as text, e.g. `3.3`."""
-
-    ram: int
-    """RAM in MB."""
-
-    disks: list[ServerDisk]
-    """Local disks; network drives are not among them."""
-
-    avatar_id: str | None = Field(...)
-    """Deprecated; see avatar_link."""
-
-    avatar_link: str | None = Field(...)
-    """URL of the avatar; null without one."""
-
-    vnc_pass: SecretStr
-    """Password of the VNC console, secret; can be empty."""
-
-    root_pass: SecretStr | None = Field(...)
-    """Initial or last reset root (Windows: Administrator) password, secret; null until installed."""
-
-    image: ServerImage | None = Field(...)
-    """Image it was created from; null if from an operating system."""
-
-    networks: list[ServerNetwork]
-    """Networks it is connected to; empty while installing."""
-
-    cloud_init: str | None = Field(...)
-    """User data given at creation; null without it."""
-
-    is_qemu_agent: bool
-    """Whether the QEMU guest agent is enabled."""
-
-    availability_zone: (
-        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
-    )
-    """Zone within the location; the preset decides, so it can differ from the requested one."""
 
 
 class ServerConfigurationInput(Model):
@@ -372,34 +219,6 @@ class ServerLog(Model):
 
     event: str
     """What happened, e.g. `install`."""
-
-
-class ServerNetwork(Model):
-    """Connection of a server to the public network or to a private one."""
-
-    id: str | None = None
-    """`network-...` for a private network; absent for the public one."""
-
-    type: Literal["public", "local"] | str
-    """`public` or `local` (private)."""
-
-    nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str | None = None
-    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
-
-    bandwidth: int | None = None
-    """Bandwidth in Mbit/s; null if not limited or unknown."""
-
-    ips: list[ServerNetworkIp] | None = None
-    """Addresses in the network; can be empty or null."""
-
-    is_ddos_guard: bool | None = None
-    """Whether DDoS protection is on; public networks only."""
-
-    is_image_mounted: bool | None = None
-    """Whether an ISO image is mounted."""
-
-    blocked_ports: list[int] | None = None
-    """Ports blocked by the provider, e.g. 25."""
 
 
 class ServerNetworkInput(Model):
@@ -520,19 +339,6 @@ class ServerSoftware(Model):
     name: str | None = None
 
 
-class ServerStatistic(Model):
-    """Series of samples of one metric of a server."""
-
-    name: str | None = None
-    """Metric, e.g. `system.cpu.util` (percent); the unit of `network.request` and `network.response` is not documented."""
-
-    list_: list[ServerStatisticPoint] | None = Field(None, alias="list")
-    """Samples."""
-
-    meta: ServerStatisticMeta | None = None
-    """Facts about the series."""
-
-
 class ServerStatisticMeta(Model):
     """Facts about a series of samples."""
 
@@ -548,6 +354,102 @@ class ServerStatisticPoint(Model):
 
     time: datetime
     """Time of the sample."""
+
+
+class SoftwareRequirements(Model):
+    """Least size of a server that a marketplace product needs."""
+
+    cpu_min: int | None = None
+    """Least number of CPU cores."""
+
+    disk_min: int | None = None
+    """Least disk size."""
+
+    ram_min: int | None = None
+    """Least RAM."""
+
+    bandwidth_min: int | None = None
+    """Least bandwidth in Mbit/s."""
+
+
+class LegacyServerStatistics(Model):
+    """Samples of a server over a period."""
+
+    cpu: list[LegacyServerCpuStatistic]
+    """Samples of the processor load."""
+
+    network_traffic: list[LegacyServerTrafficStatistic]
+    """Samples of the network traffic."""
+
+    disk: list[LegacyServerDiskStatistic]
+    """Samples of the system disk."""
+
+    ram: list[LegacyServerRamStatistic]
+    """Samples of the memory."""
+
+
+class OperatingSystem(Model):
+    """An operating system that can be installed on a server."""
+
+    id: int | None = None
+    """Goes into os_id."""
+
+    family: str | None = None
+    """`linux` or `windows`, open to more."""
+
+    name: str | None = None
+    version: str | None = None
+    """Version, e.g. `24.04`."""
+
+    version_codename: str | None = None
+    """Code name, e.g. `noble`; can be empty."""
+
+    description: str | None = None
+    """Text of the provider; can be empty."""
+
+    requirements: OperatingSystemRequirements | None = None
+    """Least size of a server that takes it; the unit of RAM and disk is not documented (servers themselves use MB)."""
+
+
+class ServerNetwork(Model):
+    """Connection of a server to the public network or to a private one."""
+
+    id: str | None = None
+    """`network-...` for a private network; absent for the public one."""
+
+    type: Literal["public", "local"] | str
+    """`public` or `local` (private)."""
+
+    nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str | None = None
+    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
+
+    bandwidth: int | None = None
+    """Bandwidth in Mbit/s; null if not limited or unknown."""
+
+    ips: list[ServerNetworkIp] | None = None
+    """Addresses in the network; can be empty or null."""
+
+    is_ddos_guard: bool | None = None
+    """Whether DDoS protection is on; public networks only."""
+
+    is_image_mounted: bool | None = None
+    """Whether an ISO image is mounted."""
+
+    blocked_ports: list[int] | None = None
+    """Ports blocked by the provider, e.g. 25."""
+
+
+class ServerStatistic(Model):
+    """Series of samples of one metric of a server."""
+
+    name: str | None = None
+    """Metric, e.g. `system.cpu.util` (percent); the unit of `network.request` and `network.response` is not documented."""
+
+    list_: list[ServerStatisticPoint] | None = Field(None, alias="list")
+    """Samples."""
+
+    meta: ServerStatisticMeta | None = None
+    """Facts about the series."""
 
 
 class Software(Model):
@@ -570,17 +472,115 @@ class Software(Model):
     """Least size of a server that takes it; the unit of RAM and disk is not documented (servers themselves use MB)."""
 
 
-class SoftwareRequirements(Model):
-    """Least size of a server that a marketplace product needs."""
+class Server(Model):
+    """A cloud server (virtual machine). It does not name its project: join through the project's servers or the service costs."""
 
-    cpu_min: int | None = None
-    """Least number of CPU cores."""
+    id: int
+    name: str
+    """Display name; not unique."""
 
-    disk_min: int | None = None
-    """Least disk size."""
+    comment: str
+    """Free text; empty when unset."""
 
-    ram_min: int | None = None
-    """Least RAM."""
+    created_at: datetime
+    """When it was ordered, ISO 8601."""
 
-    bandwidth_min: int | None = None
-    """Least bandwidth in Mbit/s."""
+    os: ServerOs
+    """Installed operating system."""
+
+    software: ServerSoftware | None = Field(...)
+    """Marketplace software installed; null without one."""
+
+    preset_id: int | None = Field(...)
+    """Preset (fixed size) it was ordered with, possibly archived; null for a configurator server."""
+
+    location: Literal["ru-1", "ru-2", "ru-3", "pl-1", "kz-1", "nl-1", "de-1", "us-4"] | str
+    """Location, e.g. `ru-1`."""
+
+    configurator_id: int | None = Field(...)
+    """Configurator (free size) it was ordered with; null for a preset server."""
+
+    boot_mode: Literal["std", "single", "cd"] | str
+    """`std` normal, `single` single-user, `cd` from the recovery disk."""
+
+    status: (
+        Literal[
+            "installing",
+            "software_install",
+            "reinstalling",
+            "on",
+            "off",
+            "turning_on",
+            "turning_off",
+            "hard_turning_off",
+            "rebooting",
+            "hard_rebooting",
+            "removing",
+            "removed",
+            "cloning",
+            "transfer",
+            "blocked",
+            "configuring",
+            "no_paid",
+            "permanent_blocked",
+            "starting",
+        ]
+        | str
+    )
+    """Lifecycle state; `on` is ready, `no_paid` is unpaid (for a moment also while an IPv4 address is added). New values occur."""
+
+    start_at: datetime | None = Field(...)
+    """When it was last started; null before the first start."""
+
+    is_ddos_guard: bool
+    """Whether DDoS protection is on."""
+
+    is_master_ssh: bool
+    """Whether the provider's support may sign in by SSH."""
+
+    is_dedicated_cpu: bool
+    """Whether the CPU cores are its own rather than shared."""
+
+    gpu: int
+    """Number of graphics cards, 0 without."""
+
+    cpu: int
+    """Number of CPU cores."""
+
+    cpu_frequency: str
+    """CPU frequency in GHz, as text, e.g. `3.3`."""
+
+    ram: int
+    """RAM in MB."""
+
+    disks: list[ServerDisk]
+    """Local disks; network drives are not among them."""
+
+    avatar_id: str | None = Field(...)
+    """Deprecated; see avatar_link."""
+
+    avatar_link: str | None = Field(...)
+    """URL of the avatar; null without one."""
+
+    vnc_pass: SecretStr
+    """Password of the VNC console, secret; can be empty."""
+
+    root_pass: SecretStr | None = Field(...)
+    """Initial or last reset root (Windows: Administrator) password, secret; null until installed."""
+
+    image: ServerImage | None = Field(...)
+    """Image it was created from; null if from an operating system."""
+
+    networks: list[ServerNetwork]
+    """Networks it is connected to; empty while installing."""
+
+    cloud_init: str | None = Field(...)
+    """User data given at creation; null without it."""
+
+    is_qemu_agent: bool
+    """Whether the QEMU guest agent is enabled."""
+
+    availability_zone: (
+        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
+    )
+    """Zone within the location; the preset decides, so it can differ from the requested one."""

@@ -8,6 +8,13 @@ from datetime import datetime
 from timeweb_sdk._core.model import Model
 
 
+class SshKeyUser(Model):
+    """A server that an SSH key was installed on."""
+
+    id: int
+    name: str
+
+
 class SshKey(Model):
     """A public SSH key stored on the account."""
 
@@ -22,10 +29,3 @@ class SshKey(Model):
 
     is_default: bool | None = None
     """Whether new servers get it preselected."""
-
-
-class SshKeyUser(Model):
-    """A server that an SSH key was installed on."""
-
-    id: int
-    name: str

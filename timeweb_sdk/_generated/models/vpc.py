@@ -43,25 +43,6 @@ class Vpc(Model):
     """Addresses taken in the subnet; entries can outlive their service."""
 
 
-class VpcPort(Model):
-    """The port by which a service is connected to a private network."""
-
-    id: str
-    """UUID of the port."""
-
-    nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str
-    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
-
-    mac: str
-    """MAC address."""
-
-    ipv4: str
-    """Address in the private network."""
-
-    service: VpcPortService
-    """Service that holds the port."""
-
-
 class VpcPortService(Model):
     """Service that holds a port of a private network."""
 
@@ -85,3 +66,22 @@ class VpcService(Model):
 
     type: Literal["server", "balancer", "dbaas"] | str | None = None
     """`server`, `balancer` or `dbaas` (a database); more kinds occur."""
+
+
+class VpcPort(Model):
+    """The port by which a service is connected to a private network."""
+
+    id: str
+    """UUID of the port."""
+
+    nat_mode: Literal["dnat_and_snat", "snat", "no_nat"] | str
+    """Traffic between the network and the internet: `dnat_and_snat` both ways, `snat` outbound only, `no_nat` none."""
+
+    mac: str
+    """MAC address."""
+
+    ipv4: str
+    """Address in the private network."""
+
+    service: VpcPortService
+    """Service that holds the port."""

@@ -25,30 +25,6 @@ class AiAgentModelSettingsParams(TypedDict):
     """Positive values discourage tokens already used."""
 
 
-class AiAgentSettingsInputParams(TypedDict):
-    model: AiAgentModelSettingsParams
-    system_prompt: str
-    """Instruction given to the model before every conversation."""
-
-    refine_query: bool
-    """Whether to rephrase the question before it is processed."""
-
-    widget: NotRequired[AiAgentWidgetInputParams]
-    """Chat widget for web pages; absent: no widget."""
-
-
-class AiAgentSettingsUpdateParams(TypedDict):
-    model: NotRequired[AiAgentModelSettingsParams]
-    system_prompt: NotRequired[str]
-    """Instruction given to the model before every conversation."""
-
-    refine_query: NotRequired[bool]
-    """Whether to rephrase the question before it is processed."""
-
-    widget: NotRequired[AiAgentWidgetUpdateParams]
-    """Chat widget for web pages."""
-
-
 class AiAgentWidgetInputParams(TypedDict):
     whitelist_domains: list[str]
     """Domains the widget may be embedded on."""
@@ -83,3 +59,27 @@ class AiAgentWidgetUpdateParams(TypedDict):
     font: str
     icon_url: NotRequired[str]
     chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
+
+
+class AiAgentSettingsInputParams(TypedDict):
+    model: AiAgentModelSettingsParams
+    system_prompt: str
+    """Instruction given to the model before every conversation."""
+
+    refine_query: bool
+    """Whether to rephrase the question before it is processed."""
+
+    widget: NotRequired[AiAgentWidgetInputParams]
+    """Chat widget for web pages; absent: no widget."""
+
+
+class AiAgentSettingsUpdateParams(TypedDict):
+    model: NotRequired[AiAgentModelSettingsParams]
+    system_prompt: NotRequired[str]
+    """Instruction given to the model before every conversation."""
+
+    refine_query: NotRequired[bool]
+    """Whether to rephrase the question before it is processed."""
+
+    widget: NotRequired[AiAgentWidgetUpdateParams]
+    """Chat widget for web pages."""

@@ -36,6 +36,80 @@ class CdnHttpResourceConfigCacheCdnParams(TypedDict):
     """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
 
 
+class CdnHttpResourceConfigCacheQueryArgsParams(TypedDict):
+    """Treatment of query strings when a file is looked up."""
+
+    mode: NotRequired[str]
+    """How query strings count when a file is looked up."""
+
+
+class CdnHttpResourceConfigDeliveryPackagingParams(TypedDict):
+    """Packaging of video for streaming."""
+
+    mp4: NotRequired[bool | None]
+    """Whether MP4 files are packaged for streaming."""
+
+
+class CdnHttpResourceConfigDomainsParams(TypedDict):
+    """Domain names that a CDN resource is served under."""
+
+    aliases: NotRequired[list[str]]
+    """Domain names, that of the provider included."""
+
+
+class CdnHttpResourceConfigHttpHeadersCorsParams(TypedDict):
+    """CORS headers that a CDN resource adds to its replies."""
+
+    domains: NotRequired[list[str]]
+    """Origins that are allowed."""
+
+    always: NotRequired[bool]
+    """Whether the headers go out with error replies too."""
+
+
+class CdnHttpResourceConfigOriginAwsParams(TypedDict):
+    """Keys for a private S3 origin, secret."""
+
+    access_key: NotRequired[SecretStr | str]
+    """S3 access key, secret."""
+
+    secret_key: NotRequired[SecretStr | str]
+    """S3 secret key, secret."""
+
+
+class CdnHttpResourceConfigRobotsParams(TypedDict):
+    """What a CDN resource serves as robots.txt."""
+
+    type: NotRequired[Literal["deny", "custom"] | str]
+    """`deny` forbids crawling, `custom` serves content."""
+
+    content: NotRequired[str]
+    """Text of robots.txt."""
+
+
+class CdnHttpResourceConfigSecurityParams(TypedDict):
+    """TLS and access protection of a CDN resource."""
+
+    redirect: NotRequired[bool]
+    """Whether HTTP is redirected to HTTPS."""
+
+    certificate_id: NotRequired[int | None]
+    """TLS certificate; null without one."""
+
+    secure_token: NotRequired[dict[str, Any] | None]
+    """Signed links, with their secret; null is off."""
+
+
+class CdnOriginServerParams(TypedDict):
+    """A server that a CDN resource fetches its files from."""
+
+    host: str
+    """Host name or address."""
+
+    port: int
+    """TCP port."""
+
+
 class CdnHttpResourceConfigCacheParams(TypedDict):
     """How long a CDN resource caches files, and where."""
 
@@ -50,20 +124,6 @@ class CdnHttpResourceConfigCacheParams(TypedDict):
 
     query_args: NotRequired[CdnHttpResourceConfigCacheQueryArgsParams | None]
     """Treatment of query strings; null for the default."""
-
-
-class CdnHttpResourceConfigCacheQueryArgsParams(TypedDict):
-    """Treatment of query strings when a file is looked up."""
-
-    mode: NotRequired[str]
-    """How query strings count when a file is looked up."""
-
-
-class CdnHttpResourceConfigDeliveryPackagingParams(TypedDict):
-    """Packaging of video for streaming."""
-
-    mp4: NotRequired[bool | None]
-    """Whether MP4 files are packaged for streaming."""
 
 
 class CdnHttpResourceConfigDeliveryParams(TypedDict):
@@ -88,23 +148,6 @@ class CdnHttpResourceConfigDeliveryParams(TypedDict):
     """Packaging of video; null is off."""
 
 
-class CdnHttpResourceConfigDomainsParams(TypedDict):
-    """Domain names that a CDN resource is served under."""
-
-    aliases: NotRequired[list[str]]
-    """Domain names, that of the provider included."""
-
-
-class CdnHttpResourceConfigHttpHeadersCorsParams(TypedDict):
-    """CORS headers that a CDN resource adds to its replies."""
-
-    domains: NotRequired[list[str]]
-    """Origins that are allowed."""
-
-    always: NotRequired[bool]
-    """Whether the headers go out with error replies too."""
-
-
 class CdnHttpResourceConfigHttpHeadersParams(TypedDict):
     """Headers that a CDN resource adds."""
 
@@ -113,16 +156,6 @@ class CdnHttpResourceConfigHttpHeadersParams(TypedDict):
 
     cors: NotRequired[CdnHttpResourceConfigHttpHeadersCorsParams | None]
     """CORS headers; null is off."""
-
-
-class CdnHttpResourceConfigOriginAwsParams(TypedDict):
-    """Keys for a private S3 origin, secret."""
-
-    access_key: NotRequired[SecretStr | str]
-    """S3 access key, secret."""
-
-    secret_key: NotRequired[SecretStr | str]
-    """S3 secret key, secret."""
 
 
 class CdnHttpResourceConfigOriginParams(TypedDict):
@@ -164,36 +197,3 @@ class CdnHttpResourceConfigParams(TypedDict):
 
     security: NotRequired[CdnHttpResourceConfigSecurityParams]
     """TLS and access protection."""
-
-
-class CdnHttpResourceConfigRobotsParams(TypedDict):
-    """What a CDN resource serves as robots.txt."""
-
-    type: NotRequired[Literal["deny", "custom"] | str]
-    """`deny` forbids crawling, `custom` serves content."""
-
-    content: NotRequired[str]
-    """Text of robots.txt."""
-
-
-class CdnHttpResourceConfigSecurityParams(TypedDict):
-    """TLS and access protection of a CDN resource."""
-
-    redirect: NotRequired[bool]
-    """Whether HTTP is redirected to HTTPS."""
-
-    certificate_id: NotRequired[int | None]
-    """TLS certificate; null without one."""
-
-    secure_token: NotRequired[dict[str, Any] | None]
-    """Signed links, with their secret; null is off."""
-
-
-class CdnOriginServerParams(TypedDict):
-    """A server that a CDN resource fetches its files from."""
-
-    host: str
-    """Host name or address."""
-
-    port: int
-    """TCP port."""

@@ -65,44 +65,6 @@ class NodeGroupConfigurationInputParams(TypedDict):
     """GPUs per node."""
 
 
-class NodeGroupInputParams(TypedDict):
-    """Parameters of a new worker group."""
-
-    name: str
-    preset_id: NotRequired[int]
-    """ID of a worker preset in the cluster's location. Excludes `configuration`."""
-
-    configuration: NotRequired[NodeGroupConfigurationInputParams]
-    """Custom node size in the cluster's location. Excludes `preset_id`."""
-
-    node_count: int
-    """Nodes in the group, 1 to 100; each is charged."""
-
-    labels: NotRequired[list[NodeLabelParams]]
-    """Labels put on the nodes."""
-
-    is_autoscaling: NotRequired[bool]
-    """Add and remove (and charge) nodes by load, between the minimum and the maximum."""
-
-    is_autohealing: NotRequired[bool]
-    """Replace nodes that fail."""
-
-    min_size: NotRequired[int]
-    """Least number of nodes, from 0; with autoscaling only."""
-
-    max_size: NotRequired[int]
-    """Greatest number of nodes; with autoscaling only. It bounds the charge."""
-
-    taints: NotRequired[list[NodeTaintParams]]
-    """Taints for the nodes."""
-
-    public_ip_enabled: NotRequired[bool]
-    """Whether nodes get public addresses (charged); without them the cluster network needs a router with NAT and DHCP."""
-
-    virtual_router_id: NotRequired[str | None]
-    """UUID of the router that nodes without public addresses go out through."""
-
-
 class NodeLabelParams(TypedDict):
     """A Kubernetes label for nodes."""
 
@@ -155,3 +117,41 @@ class OidcProviderUpdateParams(TypedDict):
 
     groups_claim: NotRequired[str]
     """JWT claim that holds the user's groups."""
+
+
+class NodeGroupInputParams(TypedDict):
+    """Parameters of a new worker group."""
+
+    name: str
+    preset_id: NotRequired[int]
+    """ID of a worker preset in the cluster's location. Excludes `configuration`."""
+
+    configuration: NotRequired[NodeGroupConfigurationInputParams]
+    """Custom node size in the cluster's location. Excludes `preset_id`."""
+
+    node_count: int
+    """Nodes in the group, 1 to 100; each is charged."""
+
+    labels: NotRequired[list[NodeLabelParams]]
+    """Labels put on the nodes."""
+
+    is_autoscaling: NotRequired[bool]
+    """Add and remove (and charge) nodes by load, between the minimum and the maximum."""
+
+    is_autohealing: NotRequired[bool]
+    """Replace nodes that fail."""
+
+    min_size: NotRequired[int]
+    """Least number of nodes, from 0; with autoscaling only."""
+
+    max_size: NotRequired[int]
+    """Greatest number of nodes; with autoscaling only. It bounds the charge."""
+
+    taints: NotRequired[list[NodeTaintParams]]
+    """Taints for the nodes."""
+
+    public_ip_enabled: NotRequired[bool]
+    """Whether nodes get public addresses (charged); without them the cluster network needs a router with NAT and DHCP."""
+
+    virtual_router_id: NotRequired[str | None]
+    """UUID of the router that nodes without public addresses go out through."""

@@ -22,14 +22,6 @@ class DnatPublicInputParams(TypedDict):
     """Port or range such as `8000-8010`; absent: all ports."""
 
 
-class RouterIpInputParams(TypedDict):
-    ip: str
-    """Public IPv4 of the account, or `create_ip` to allocate (and be charged for) a new one."""
-
-    nat: NotRequired[RouterIpNatInputParams]
-    """Network to do NAT for from this address."""
-
-
 class RouterIpNatInputParams(TypedDict):
     id: str
     """ID of the network, `network-…`."""
@@ -66,3 +58,11 @@ class RouterNetworkInputParams(TypedDict):
 class RouterParentServiceInputParams(TypedDict):
     id: int
     type: str
+
+
+class RouterIpInputParams(TypedDict):
+    ip: str
+    """Public IPv4 of the account, or `create_ip` to allocate (and be charged for) a new one."""
+
+    nat: NotRequired[RouterIpNatInputParams]
+    """Network to do NAT for from this address."""
