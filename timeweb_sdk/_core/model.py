@@ -39,10 +39,20 @@ class Model(BaseModel):
             Annotated[str, AfterValidator(remember_extra_name)], Annotated[Any, AfterValidator(mask_extra_value)]
         ]
 
+    def __init_subclass__(cls, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        # Building is deferred: else pydantic would look for what an inherited annotation names in the subclass's module.
+        for base in cls.__bases__:
+            if issubclass(base, Model) and not base.__pydantic_fields_complete__:
+                base.model_rebuild(raise_errors=False)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:
         schema = handler(source)
-        fields: dict[str, Any] = cast(dict[str, Any], schema).get("schema", {}).get("fields", {})
+        inner: dict[str, Any] = cast(dict[str, Any], schema)
+        while "fields" not in inner and "schema" in inner:  # validators of the whole model stand around it
+            inner = inner["schema"]
+        fields: dict[str, Any] = inner.get("fields", {})
         for name, field in fields.items():
             field["schema"] = _masking(name, field["schema"])
         return schema
@@ -80,9 +90,12 @@ class Model(BaseModel):
         return {"warnings": "none", **options} if self.__pydantic_private__ else options
 
 
+_WRAPPERS = frozenset({"nullable", "default", "function-before", "function-after", "function-wrap"})
+
+
 def _masking(name: str, schema: Any) -> Any:
     """Mask the secrets in what the contract leaves open: a field that is Any, or an object of any values."""
-    inner = "schema" if schema["type"] in ("nullable", "default") else "items_schema" if schema["type"] == "list" else None
+    inner = "schema" if schema["type"] in _WRAPPERS else "items_schema" if schema["type"] == "list" else None
     if inner is not None and inner in schema:
         return {**schema, inner: _masking(name, schema[inner])}
     is_open = schema["type"] == "any" or (schema["type"] == "dict" and schema.get("values_schema", {}).get("type") == "any")
