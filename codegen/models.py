@@ -24,23 +24,28 @@ BASE_CLASS = "timeweb_sdk._core.model.Model"
 
 
 def modules(classes: dict[str, ModelClass], operations: list[Operation]) -> dict[str, str]:
-    """Assign each class to a module: the only tag using it, else the tag whose shortest path returns it, else ``shared``."""
+    """Assign each class to a module: the only tag using it, else the one whose own collection it is, else ``shared``.
+
+    What two tags return alike belongs to neither: who touches servers must not load the models of Kubernetes.
+    """
     users: dict[str, set[str]] = defaultdict(set)
-    owner: dict[str, tuple[int, str]] = {}
+    collections: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for operation in operations:
         schemas = [argument.schema for argument in operation.all_arguments]
         schemas += [schema for schema in (operation.returns, operation.whole_body) if schema]
         for name in _closure(schemas, classes):
             users[name].add(operation.tag)
         direct = next(iter(referenced(operation.returns)), None) if operation.returns else None
-        if direct:
-            owner[direct] = min(owner.get(direct, (999, "")), (operation.path.count("/"), operation.tag))
+        if direct and "{" not in operation.path:
+            collections[direct].add((operation.path.count("/"), operation.tag))
     result: dict[str, str] = {}
     for name in classes:
         if len(users[name]) == 1:
             result[name] = next(iter(users[name]))
         else:
-            result[name] = owner[name][1] if name in owner else SHARED
+            shortest = min(collections[name], default=(0, ""))[0]
+            nearest = [tag for depth, tag in collections[name] if depth == shortest]
+            result[name] = nearest[0] if len(nearest) == 1 else SHARED
     for name in classes:  # parts of an owned class live with it
         if result[name] == SHARED:
             owners = {result[other] for other in classes if name in set(referenced(classes[other].schema))} - {SHARED}

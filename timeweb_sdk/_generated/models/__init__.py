@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.ai_agents import AiModelReasoningEffort as AiModelReasoningEffort
     from timeweb_sdk._generated.models.ai_agents import AiModelTemperature as AiModelTemperature
     from timeweb_sdk._generated.models.ai_agents import TokenPackage as TokenPackage
-    from timeweb_sdk._generated.models.ai_agents import TokenStatistic as TokenStatistic
     from timeweb_sdk._generated.models.apps import App as App
     from timeweb_sdk._generated.models.apps import AppConfiguration as AppConfiguration
     from timeweb_sdk._generated.models.apps import AppCpuStatistic as AppCpuStatistic
@@ -63,7 +62,6 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.balancers import BalancerNetworkIp as BalancerNetworkIp
     from timeweb_sdk._generated.models.balancers import BalancerPreset as BalancerPreset
     from timeweb_sdk._generated.models.balancers import BalancerRule as BalancerRule
-    from timeweb_sdk._generated.models.balancers import PendingDeletion as PendingDeletion
     from timeweb_sdk._generated.models.cdn import CdnCertificate as CdnCertificate
     from timeweb_sdk._generated.models.cdn import CdnCertificateTask as CdnCertificateTask
     from timeweb_sdk._generated.models.cdn import CdnHttpResource as CdnHttpResource
@@ -101,7 +99,6 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.container_registry import ContainerRegistryPreset as ContainerRegistryPreset
     from timeweb_sdk._generated.models.container_registry import ContainerRegistryRepository as ContainerRegistryRepository
     from timeweb_sdk._generated.models.container_registry import ContainerRegistryTags as ContainerRegistryTags
-    from timeweb_sdk._generated.models.databases import AutoBackupSettings as AutoBackupSettings
     from timeweb_sdk._generated.models.databases import Database as Database
     from timeweb_sdk._generated.models.databases import DatabaseAdmin as DatabaseAdmin
     from timeweb_sdk._generated.models.databases import DatabaseAdminInput as DatabaseAdminInput
@@ -183,8 +180,6 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.kubernetes import NodeTaint as NodeTaint
     from timeweb_sdk._generated.models.kubernetes import OidcProviderInput as OidcProviderInput
     from timeweb_sdk._generated.models.kubernetes import OidcProviderUpdate as OidcProviderUpdate
-    from timeweb_sdk._generated.models.kubernetes import ServerConfigurator as ServerConfigurator
-    from timeweb_sdk._generated.models.kubernetes import ServerConfiguratorRequirements as ServerConfiguratorRequirements
     from timeweb_sdk._generated.models.locations import Location as Location
     from timeweb_sdk._generated.models.mail import AutoreplyOff as AutoreplyOff
     from timeweb_sdk._generated.models.mail import AutoreplyOn as AutoreplyOn
@@ -291,7 +286,12 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.servers import ServerStatisticPoint as ServerStatisticPoint
     from timeweb_sdk._generated.models.servers import Software as Software
     from timeweb_sdk._generated.models.servers import SoftwareRequirements as SoftwareRequirements
+    from timeweb_sdk._generated.models.shared import AutoBackupSettings as AutoBackupSettings
     from timeweb_sdk._generated.models.shared import NetworkInput as NetworkInput
+    from timeweb_sdk._generated.models.shared import PendingDeletion as PendingDeletion
+    from timeweb_sdk._generated.models.shared import ServerConfigurator as ServerConfigurator
+    from timeweb_sdk._generated.models.shared import ServerConfiguratorRequirements as ServerConfiguratorRequirements
+    from timeweb_sdk._generated.models.shared import TokenStatistic as TokenStatistic
     from timeweb_sdk._generated.models.ssh import SshKey as SshKey
     from timeweb_sdk._generated.models.ssh import SshKeyUser as SshKeyUser
     from timeweb_sdk._generated.models.vpc import Vpc as Vpc
@@ -329,7 +329,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "AiModelReasoningEffort",
         "AiModelTemperature",
         "TokenPackage",
-        "TokenStatistic",
     ),
     "apps": (
         "App",
@@ -363,7 +362,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "BalancerNetworkIp",
         "BalancerPreset",
         "BalancerRule",
-        "PendingDeletion",
     ),
     "cdn": (
         "CdnCertificate",
@@ -399,7 +397,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ContainerRegistryTags",
     ),
     "databases": (
-        "AutoBackupSettings",
         "Database",
         "DatabaseAdmin",
         "DatabaseAdminInput",
@@ -489,8 +486,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "NodeTaint",
         "OidcProviderInput",
         "OidcProviderUpdate",
-        "ServerConfigurator",
-        "ServerConfiguratorRequirements",
     ),
     "locations": ("Location",),
     "mail": (
@@ -612,7 +607,14 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Software",
         "SoftwareRequirements",
     ),
-    "shared": ("NetworkInput",),
+    "shared": (
+        "AutoBackupSettings",
+        "NetworkInput",
+        "PendingDeletion",
+        "ServerConfigurator",
+        "ServerConfiguratorRequirements",
+        "TokenStatistic",
+    ),
     "ssh": (
         "SshKey",
         "SshKeyUser",

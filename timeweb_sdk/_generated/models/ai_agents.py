@@ -136,19 +136,6 @@ class TokenPackage(Model):
     """Whether it can be bought now."""
 
 
-class TokenStatistic(Model):
-    """Tokens used in one interval."""
-
-    time: datetime
-    """Time of the interval, ISO 8601."""
-
-    ingoing_tokens: int
-    """Tokens of prompts."""
-
-    outgoing_tokens: int
-    """Tokens of answers."""
-
-
 class AiAgentSettings(Model):
     model: AiAgentModelSettings
     system_prompt: str

@@ -89,16 +89,6 @@ class BalancerRule(Model):
     """Port of the backends."""
 
 
-class PendingDeletion(Model):
-    """Reply to a deletion that is not simply done: either a confirmation is wanted (`hash`), or the service went into quarantine."""
-
-    hash: str | None = None
-    """Send it back with the confirmation code; until then nothing is deleted. Absent when no confirmation is needed."""
-
-    is_moved_in_quarantine: bool | None = None
-    """True: the service is in quarantine and can be recovered; false: it is deleted at once."""
-
-
 class BalancerNetwork(Model):
     """Connection of a load balancer to the public network or to a private one."""
 

@@ -12,25 +12,6 @@ from pydantic import Field, SecretStr
 from timeweb_sdk._core.model import Model
 
 
-class AutoBackupSettings(Model):
-    """Schedule of automatic backups. Stored copies are billed."""
-
-    copy_count: int | None = None
-    """Copies to keep, 1 to 99."""
-
-    creation_start_at: datetime | None = None
-    """Day of the first backup; the time of day is ignored."""
-
-    is_enabled: bool
-    """Whether backups are made."""
-
-    interval: Literal["day", "week", "month"] | str | None = None
-    """How often a backup is made."""
-
-    day_of_week: int | None = None
-    """Day of weekly backups, 1 to 7; only with interval `week`."""
-
-
 class DatabaseAdminInput(Model):
     login: str | None = None
     password: SecretStr | None = None

@@ -340,55 +340,6 @@ class OidcProviderUpdate(Model):
     """JWT claim that holds the user's groups."""
 
 
-class ServerConfiguratorRequirements(Model):
-    """Sizes that a configurator allows. RAM and disk are in MB and bandwidth in Mbit/s."""
-
-    cpu_min: int
-    """Least number of CPU cores."""
-
-    cpu_step: int
-    """Step in CPU cores."""
-
-    cpu_max: int
-    """Greatest number of CPU cores."""
-
-    ram_min: int
-    """Least RAM in MB."""
-
-    ram_step: int
-    """RAM step in MB."""
-
-    ram_max: int
-    """Greatest RAM in MB."""
-
-    disk_min: int
-    """Least disk size in MB."""
-
-    disk_step: int
-    """Disk step in MB."""
-
-    disk_max: int
-    """Greatest disk size in MB."""
-
-    network_bandwidth_min: int
-    """Least bandwidth in Mbit/s."""
-
-    network_bandwidth_step: int
-    """Bandwidth step in Mbit/s."""
-
-    network_bandwidth_max: int
-    """Greatest bandwidth in Mbit/s."""
-
-    gpu_min: int | None = Field(...)
-    """Least number of graphics cards; null if it has none."""
-
-    gpu_max: int | None = Field(...)
-    """Greatest number of graphics cards; null if it has none."""
-
-    gpu_step: int | None = Field(...)
-    """Step in graphics cards; null if it has none."""
-
-
 class KubernetesCluster(Model):
     """A Kubernetes cluster."""
 
@@ -514,28 +465,3 @@ class NodeGroupInput(Model):
 
     virtual_router_id: str | None = None
     """UUID of the router that nodes without public addresses go out through."""
-
-
-class ServerConfigurator(Model):
-    """A range within which servers of free size are ordered (the opposite of a preset). It carries no price."""
-
-    id: int
-    """Goes into configuration.configurator_id; not valid for Kubernetes, which has its own catalogue."""
-
-    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
-    """Location that servers of this configurator go to."""
-
-    disk_type: Literal["ssd", "nvme", "hdd"] | str
-    """Kind of storage."""
-
-    is_allowed_local_network: bool
-    """Whether its servers can join a private network."""
-
-    cpu_frequency: str
-    """CPU frequency in GHz, as text, e.g. `3.3`."""
-
-    requirements: ServerConfiguratorRequirements
-    """Allowed sizes: minimum plus a multiple of the step, up to the maximum."""
-
-    tags: list[str] | None = None
-    """Marks of the provider; some, e.g. `discount35` or `ssd_2022`, mean closed for new orders."""

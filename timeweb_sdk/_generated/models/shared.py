@@ -3,7 +3,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
 from timeweb_sdk._core.model import Model
+
+
+class AutoBackupSettings(Model):
+    """Schedule of automatic backups. Stored copies are billed."""
+
+    copy_count: int | None = None
+    """Copies to keep, 1 to 99."""
+
+    creation_start_at: datetime | None = None
+    """Day of the first backup; the time of day is ignored."""
+
+    is_enabled: bool
+    """Whether backups are made."""
+
+    interval: Literal["day", "week", "month"] | str | None = None
+    """How often a backup is made."""
+
+    day_of_week: int | None = None
+    """Day of weekly backups, 1 to 7; only with interval `week`."""
 
 
 class NetworkInput(Model):
@@ -20,3 +44,100 @@ class NetworkInput(Model):
 
     ip: str | None = None
     """Deprecated name of `local_ip`."""
+
+
+class PendingDeletion(Model):
+    """Reply to a deletion that is not simply done: either a confirmation is wanted (`hash`), or the service went into quarantine."""
+
+    hash: str | None = None
+    """Send it back with the confirmation code; until then nothing is deleted. Absent when no confirmation is needed."""
+
+    is_moved_in_quarantine: bool | None = None
+    """True: the service is in quarantine and can be recovered; false: it is deleted at once."""
+
+
+class ServerConfiguratorRequirements(Model):
+    """Sizes that a configurator allows. RAM and disk are in MB and bandwidth in Mbit/s."""
+
+    cpu_min: int
+    """Least number of CPU cores."""
+
+    cpu_step: int
+    """Step in CPU cores."""
+
+    cpu_max: int
+    """Greatest number of CPU cores."""
+
+    ram_min: int
+    """Least RAM in MB."""
+
+    ram_step: int
+    """RAM step in MB."""
+
+    ram_max: int
+    """Greatest RAM in MB."""
+
+    disk_min: int
+    """Least disk size in MB."""
+
+    disk_step: int
+    """Disk step in MB."""
+
+    disk_max: int
+    """Greatest disk size in MB."""
+
+    network_bandwidth_min: int
+    """Least bandwidth in Mbit/s."""
+
+    network_bandwidth_step: int
+    """Bandwidth step in Mbit/s."""
+
+    network_bandwidth_max: int
+    """Greatest bandwidth in Mbit/s."""
+
+    gpu_min: int | None = Field(...)
+    """Least number of graphics cards; null if it has none."""
+
+    gpu_max: int | None = Field(...)
+    """Greatest number of graphics cards; null if it has none."""
+
+    gpu_step: int | None = Field(...)
+    """Step in graphics cards; null if it has none."""
+
+
+class TokenStatistic(Model):
+    """Tokens used in one interval."""
+
+    time: datetime
+    """Time of the interval, ISO 8601."""
+
+    ingoing_tokens: int
+    """Tokens of prompts."""
+
+    outgoing_tokens: int
+    """Tokens of answers."""
+
+
+class ServerConfigurator(Model):
+    """A range within which servers of free size are ordered (the opposite of a preset). It carries no price."""
+
+    id: int
+    """Goes into configuration.configurator_id; not valid for Kubernetes, which has its own catalogue."""
+
+    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str
+    """Location that servers of this configurator go to."""
+
+    disk_type: Literal["ssd", "nvme", "hdd"] | str
+    """Kind of storage."""
+
+    is_allowed_local_network: bool
+    """Whether its servers can join a private network."""
+
+    cpu_frequency: str
+    """CPU frequency in GHz, as text, e.g. `3.3`."""
+
+    requirements: ServerConfiguratorRequirements
+    """Allowed sizes: minimum plus a multiple of the step, up to the maximum."""
+
+    tags: list[str] | None = None
+    """Marks of the provider; some, e.g. `discount35` or `ssd_2022`, mean closed for new orders."""

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
-from timeweb_sdk._generated.models.ai_agents import (
-    AiAgent,
-    AiAgentSettingsInput,
-    AiAgentSettingsUpdate,
-    AiModel,
-    TokenPackage,
-    TokenStatistic,
-)
+from timeweb_sdk._generated.models.ai_agents import AiAgent, AiAgentSettingsInput, AiAgentSettingsUpdate, AiModel, TokenPackage
+from timeweb_sdk._generated.models.shared import TokenStatistic
 from timeweb_sdk._generated.params.ai_agents import AiAgentSettingsInputParams, AiAgentSettingsUpdateParams
 
 

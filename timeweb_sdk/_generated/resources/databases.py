@@ -17,7 +17,6 @@ from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Wait
 from timeweb_sdk._core.secrets import hidden
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
 from timeweb_sdk._generated.models.databases import (
-    AutoBackupSettings,
     Database,
     DatabaseAdmin,
     DatabaseAdminInput,
@@ -31,7 +30,7 @@ from timeweb_sdk._generated.models.databases import (
     DatabaseReplication,
     DatabaseType,
 )
-from timeweb_sdk._generated.models.shared import NetworkInput
+from timeweb_sdk._generated.models.shared import AutoBackupSettings, NetworkInput
 from timeweb_sdk._generated.params.databases import (
     DatabaseAdminInputParams,
     DatabaseAutoBackupInputParams,

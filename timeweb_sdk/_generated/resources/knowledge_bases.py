@@ -13,8 +13,8 @@ from typing_extensions import deprecated
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, NotGiven
-from timeweb_sdk._generated.models.ai_agents import TokenStatistic
 from timeweb_sdk._generated.models.knowledge_bases import KnowledgeBase, KnowledgeBaseDocument, KnowledgeBaseSummary
+from timeweb_sdk._generated.models.shared import TokenStatistic
 
 
 class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource["CloudAiKnowledgeBasesWithResponse"]):

@@ -31,8 +31,8 @@ from timeweb_sdk._generated.models.kubernetes import (
     NodeTaint,
     OidcProviderInput,
     OidcProviderUpdate,
-    ServerConfigurator,
 )
+from timeweb_sdk._generated.models.shared import ServerConfigurator
 from timeweb_sdk._generated.params.kubernetes import (
     ClusterNetworkCidrInputParams,
     KubernetesMasterConfigurationInputParams,

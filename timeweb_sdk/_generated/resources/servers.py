@@ -14,8 +14,6 @@ from typing_extensions import deprecated
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
-from timeweb_sdk._generated.models.databases import AutoBackupSettings
-from timeweb_sdk._generated.models.kubernetes import ServerConfigurator
 from timeweb_sdk._generated.models.servers import (
     DiskBackup,
     LegacyServerStatistics,
@@ -32,6 +30,7 @@ from timeweb_sdk._generated.models.servers import (
     ServerStatistic,
     Software,
 )
+from timeweb_sdk._generated.models.shared import AutoBackupSettings, ServerConfigurator
 from timeweb_sdk._generated.params.servers import (
     ServerConfigurationInputParams,
     ServerConfiguratorInputParams,
