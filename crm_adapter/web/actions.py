@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from crm_adapter.results import EditResult
@@ -15,10 +15,12 @@ from crm_adapter.text.messages import failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.api_crm import sync_error
 from crm_adapter.web.api_timeweb import outcome
+from crm_adapter.web.bodies import read_form
 from crm_adapter.web.candidates import LiveServer, list_live
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.responses import Pages, is_htmx
+from crm_adapter.web.security import own_site
 from crm_adapter.web.summary import read_summary
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     async def paid(request: Request, row_id: int, who: Actor = actor) -> Response:
         """Move the payment date; two clicks on one page pay once."""
         await hosting.row(row_id)
-        expected = forms.day((await request.form()).get("expected_date"))
+        expected = forms.day((await read_form(request)).get("expected_date"))
         result = await hosting.backend.mark_paid(row_id, expected_date=expected, actor=who)
         if result.code == "version_conflict":
             return await refuse(request, row_id, "Оплату уже отметили, дата показана новая")
@@ -122,7 +124,7 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     @api.post("/servers/{row_id}/auto")
     async def auto(request: Request, row_id: int, who: Actor = actor) -> Response:
         await hosting.row(row_id)
-        wanted = (await request.form()).get("auto_sync") == "true"
+        wanted = (await read_form(request)).get("auto_sync") == "true"
         result = await hosting.backend.update(row_id, {"auto_sync": wanted}, version=None, actor=who)
         message = "Автосинхронизация включена" if wanted else "Автосинхронизация выключена"
         return await finish(request, row_id, result, "saved", message)
@@ -178,7 +180,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     @api.post("/servers/{row_id}/edit")
     async def save(request: Request, row_id: int, field: str = "", who: Actor = actor) -> Response:
         row = await hosting.row(row_id)
-        before, typed = forms.shown(row), forms.typed(await request.form())
+        before, typed = forms.shown(row), forms.typed(await read_form(request))
         version = typed.pop("edit_version", "")
         changed = {name: value or None for name, value in typed.items() if name in before and value != before[name]}
         result = await hosting.backend.update(row_id, forms.for_edit(changed), version=forms.number(version), actor=who)
@@ -200,7 +202,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
 
     @api.post("/new")
     async def add(request: Request, who: Actor = actor) -> Response:
-        typed = forms.typed(await request.form())
+        typed = forms.typed(await read_form(request))
         values = {name: value for name, value in typed.items() if name in forms.NEW and value}
         result = await hosting.backend.add(values, actor=who)
         if result.success:
@@ -260,14 +262,14 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
         }
         return pages.reply(request, "import.html", context)
 
-    @api.get("/import")
+    @api.get("/import", dependencies=[Depends(own_site)])
     async def choose(request: Request) -> Response:
         return await show(request)
 
     @api.post("/import")
     async def import_servers(request: Request, who: Actor = actor) -> Response:
         hosting.require_timeweb()
-        form = await request.form(max_fields=_MAX_FIELDS)
+        form = await read_form(request, max_fields=_MAX_FIELDS)
         ids = [number for value in form.getlist("server_ids") if (number := forms.number(value)) is not None]
         if not ids:
             return await show(request, problem="Отметьте хотя бы один сервер")
@@ -294,14 +296,14 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             request, "link.html", {"title": "Связать с Timeweb", "item": row, "servers": servers, "problem": problem}
         )
 
-    @api.get("/servers/{row_id}/link")
+    @api.get("/servers/{row_id}/link", dependencies=[Depends(own_site)])
     async def choose(request: Request, row_id: int) -> Response:
         return await show(request, await hosting.row(row_id))
 
     @api.post("/servers/{row_id}/link")
     async def link(request: Request, row_id: int, who: Actor = actor) -> Response:
         row = await hosting.row(row_id)
-        target = (await request.form()).get("target")
+        target = (await read_form(request)).get("target")
         number, _, account = target.partition("@") if isinstance(target, str) else ("", "", "")
         if (timeweb_id := forms.number(number)) is None:
             return await show(request, row, "Выберите сервер")

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from crm_adapter.results import to_plain
 from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
 from crm_adapter.text.messages import failure_text
+from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
 from crm_adapter.web.export import to_csv
@@ -75,8 +76,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         """One row."""
         return {"success": True, "server": (await hosting.row(row_id)).to_dict()}
 
-    @api.patch("/api/server/{row_id}")
-    async def update(row_id: int, body: ServerEdit, who: Actor = actor) -> dict[str, Any]:
+    @api.patch("/api/server/{row_id}", openapi_extra=documented(ServerEdit))
+    async def update(row_id: int, body: ServerEdit = json_body(ServerEdit), who: Actor = actor) -> dict[str, Any]:
         """Change what people own; 409 when another human was faster."""
         result = await hosting.backend.update(row_id, body.values(), version=body.edit_version, actor=who)
         if not result.success:
@@ -84,8 +85,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         row = await hosting.row(row_id)
         return {"success": True, "server": row.to_dict(), "changes": list(result.changes), "message": "Сохранено"}
 
-    @api.post("/api/server")
-    async def add(body: NewServer, who: Actor = actor) -> dict[str, Any]:
+    @api.post("/api/server", openapi_extra=documented(NewServer))
+    async def add(body: NewServer = json_body(NewServer), who: Actor = actor) -> dict[str, Any]:
         """Add a server that is not at Timeweb."""
         result = await hosting.backend.add(body.values(), actor=who)
         if not result.success or result.crm_id is None:

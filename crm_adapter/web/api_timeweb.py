@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from crm_adapter.results import SyncReport
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text, sync_done
+from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.candidates import list_live
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
 from crm_adapter.web.schemas import ImportBody
+from crm_adapter.web.security import own_site
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
@@ -29,7 +31,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             "message": "Timeweb API token configured" if configured else NOT_CONFIGURED,
         }
 
-    @api.get("/servers")
+    @api.get("/servers", dependencies=[Depends(own_site)])
     async def servers() -> dict[str, Any]:
         """Ask Timeweb for its servers and tell which have a row; ``errors`` names the accounts that did not answer."""
         live = await list_live(hosting.backend)
@@ -40,8 +42,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         ]
         return {"success": True, "servers": found, "total": len(found), "imported_count": imported, "errors": errors}
 
-    @api.post("/import")
-    async def import_servers(body: ImportBody, who: Actor = actor) -> dict[str, Any]:
+    @api.post("/import", openapi_extra=documented(ImportBody))
+    async def import_servers(body: ImportBody = json_body(ImportBody), who: Actor = actor) -> dict[str, Any]:
         """Create rows for servers, or link them to rows typed by hand."""
         hosting.require_timeweb()
         link = body.links or hosting.link_policy

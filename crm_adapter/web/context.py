@@ -17,6 +17,8 @@ from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 from crm_adapter.web.errors import HostingError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fastapi import Request
 
     from crm_adapter.results import Freshness, SyncReport
@@ -38,7 +40,7 @@ class Hosting:
     stale_after: int = 300
     import_new: bool = True
     link_policy: Literal["ip", "suggest", "off"] = "ip"
-    trusts_others: bool = False
+    trusted_origins: Collection[str] = ()
     #: Name of the route of the page, unique because a host may mount several routers.
     home: str = field(default_factory=lambda: f"hosting_{secrets.token_hex(4)}")
     runner: TaskRunner | ThreadRunner = field(init=False)

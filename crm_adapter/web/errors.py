@@ -39,7 +39,8 @@ class HostingError(Exception):
 
     def reply(self) -> JSONResponse:
         """The reply for programs."""
-        return JSONResponse({"success": False, "code": self.code, "error": self.error, **self.details}, self.status)
+        body = {"success": False, "code": self.code, "error": self.error, **self.details}
+        return JSONResponse(body, self.status, {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
 
 
 def edit_error(result: EditResult) -> HostingError:
@@ -70,6 +71,7 @@ class HostingRoute(APIRoute):
             try:
                 response = await handle(request)
                 response.headers.setdefault("Cache-Control", "no-store")
+                response.headers.setdefault("X-Content-Type-Options", "nosniff")
                 return response
             except HTTPException as error:
                 # FastAPI's own word for a body that it cannot read; 401 and 403 are the host's.

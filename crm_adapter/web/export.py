@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from crm_adapter.text import labels
@@ -22,8 +23,8 @@ _HEADERS = (
     "Маржа, ₽/мес", "Маржа, %", "Дата начала", "Дата следующего платежа", "Timeweb ID", "Синхронизирован", "Заметки",
 )  # fmt: skip
 
-#: A cell that begins so is a formula to a spreadsheet, also behind blanks.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_FORMULA = re.compile("((?:^|[;,\t\r\n])[ \u00a0\ufeff\"']*)(?=[=+\\-@\t\r\n|%])")
+"""Where a cell may begin (of ours, or of a reader that separates by commas, tabs or lines), before what makes it a formula."""
 
 
 def to_csv(rows: Iterable[Row], zone: ZoneInfo) -> bytes:
@@ -69,5 +70,6 @@ def _number(amount: Decimal | None) -> str:
 
 
 def _safe(value: str | None) -> str:
+    """Text that no spreadsheet takes for a formula, whichever separator and line ends it reads the file with."""
     text = visible((value or "").replace("\x00", "").replace("\r\n", "\n"))
-    return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)

@@ -19,6 +19,7 @@ from crm_adapter.web.api_crm import filters_of
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.responses import PageRoute, Pages, is_htmx
+from crm_adapter.web.security import is_from_another_site
 from crm_adapter.web.summary import finished, latest_run, read_summary, tone
 from crm_adapter.web.templating import STATIC, Renderer, asset_version
 
@@ -58,7 +59,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("" if prefix else "/", name=hosting.home)
     async def show(request: Request, filters: Filters = Depends(filters_of), done: str = "", run: int = 0) -> HTMLResponse:
         base = hosting.base(request)
-        if not is_htmx(request):
+        # What another site makes a browser ask for starts nothing: it may be an image tag there.
+        if not is_htmx(request) and not is_from_another_site(request):
             await hosting.freshen()
         context = await _page_context(hosting, base, filters)
         context.update(has_csv=has_csv, message=_DONE.get(done, ""), message_tone="good")
@@ -95,7 +97,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("/dynamics.svg")
     async def chart() -> Response:
         """Drawn here; an image, so that its own styles need no permission of the page."""
-        return Response(charts.draw(await _months(hosting)), media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+        return Response(charts.draw(await _months(hosting)), media_type="image/svg+xml", headers={**pages.headers})
 
     @api.get("/static/{name:path}")
     async def static(name: str, v: str = "") -> FileResponse:

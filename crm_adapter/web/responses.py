@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from crm_adapter.servers.listing import read_totals
 from crm_adapter.web.errors import UNREADABLE, HostingError
+from crm_adapter.web.security import frame_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -40,8 +41,7 @@ class Pages:
     def __init__(self, hosting: Hosting, renderer: Renderer) -> None:
         self.hosting = hosting
         self.renderer = renderer
-        # Another site that shows the page in a frame could trick people into clicking its buttons.
-        self.headers = _OURS if hosting.trusts_others else {**_OURS, "X-Frame-Options": "SAMEORIGIN"}
+        self.headers = {**_OURS, **frame_headers(hosting.trusted_origins)}
 
     def reply(
         self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200, part: str | None = None

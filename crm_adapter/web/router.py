@@ -68,9 +68,7 @@ def create_hosting_router(
     if prefix and not prefix.startswith("/"):
         raise ConfigurationError(f"prefix={prefix!r} must start with '/'")
     validate_mapping(model, fields)
-    hosting = Hosting(
-        Backend(db, timeweb, model, fields, runner), zone, stale_after, import_new, link_policy, bool(trusted_origins)
-    )
+    hosting = Hosting(Backend(db, timeweb, model, fields, runner), zone, stale_after, import_new, link_policy, trusted_origins)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

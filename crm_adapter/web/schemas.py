@@ -77,6 +77,7 @@ _PROBLEMS = {
     "too_long": "не больше {max_length} элементов",
     "json_invalid": "некорректный JSON",
     "model_attributes_type": "ожидается объект",
+    "model_type": "ожидается объект",
     "dict_type": "ожидается объект",
     "finite_number": "сумма записана неверно",
     "decimal_parsing": "сумма записана неверно",

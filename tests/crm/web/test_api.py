@@ -232,7 +232,7 @@ def test_the_csv_is_for_spreadsheets_and_executes_nothing(synced: Section, open_
     header, row = csv.reader(io.StringIO(reply.content.decode("utf-8-sig")), delimiter=";")
     cells = dict(zip(header, row, strict=True))
     assert cells["Имя клиента"] == '\'=HYPERLINK("http://example.com")'
-    assert cells["Заметки"] == "' +1;2\n@x"
+    assert cells["Заметки"] == " '+1;2\n'@x"
     assert cells["Себестоимость, ₽/мес"] == "—"
     assert re.fullmatch(r"\d\d\.\d\d\.\d{4}", cells["Дата следующего платежа"])
 
