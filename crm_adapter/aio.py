@@ -1,6 +1,6 @@
-"""The functions of ``crm_adapter`` for asyncio, under the same names.
+"""The functions of `crm_adapter` for asyncio, under the same names.
 
-The work is that of ``crm_adapter.flows``; only the driver differs.
+The work is the same; only the driver differs.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from crm_adapter import flows
-from crm_adapter.db.columns import FieldMap
+from crm_adapter.db.columns import FieldMap, validate_mapping
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.notify import outbox
+from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import (
     Change,
     DispatchReport,
@@ -28,7 +30,10 @@ from crm_adapter.results import (
     SyncReport,
     Totals,
 )
-from crm_adapter.steps import clients_of, drive_async
+from crm_adapter.servers import edit
+from crm_adapter.servers.totals import read_changes, read_runs, read_totals
+from crm_adapter.steps import adrive, clients_of, transaction
+from crm_adapter.sync import freshness, run, single
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -56,21 +61,29 @@ async def sync_all(
 ) -> SyncReport:
     """Bring every row up to date with Timeweb, account by account.
 
-    ``only_auto`` leaves rows with ``auto_sync`` off alone; ``import_new`` creates rows for unknown servers.  ``leases``
-    (account -> owner) are those that ``ensure_fresh`` claimed and handed over; without it this call claims them.
-    ``on_progress(done, total)`` is called after each chunk of at most 200 rows.
+    `only_auto` leaves rows with `auto_sync` off alone; `import_new` creates rows for unknown servers. `leases`
+    (account -> owner) are those that `ensure_fresh` claimed and handed over; without it this call claims them.
+    `on_progress(done, total)` is called after each chunk of at most 200 rows.
 
-    Raises ``MappingError``, or SQLAlchemy's errors when the database is lost.  What happens
+    Raises `MappingError`, or SQLAlchemy's errors when the database is lost. What happens
     to one server or one account is data in the report.
     """
     clients = clients_of(timeweb)
-    return await drive_async(
-        flows.sync_all(
-            clients, only_auto=only_auto, import_new=import_new, actor=actor, dry_run=dry_run, link_policy=link_policy,
-            claimed=leases, on_progress=on_progress, model=model, fields=fields,
+    return await adrive(
+        run.sync_all(
+            clients,
+            validate_mapping(model, fields),
+            only_auto=only_auto,
+            import_new=import_new,
+            actor=actor,
+            dry_run=dry_run,
+            link_policy=link_policy,
+            claimed=leases,
+            on_progress=on_progress,
         ),
-        db, clients,
-    )  # fmt: skip
+        db,
+        clients,
+    )
 
 
 async def plan(
@@ -83,12 +96,13 @@ async def plan(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> SyncPlan:
-    """Tell what ``sync_all`` would do now, server by server; writes nothing and takes no lease."""
+    """Tell what `sync_all` would do now, server by server; writes nothing and takes no lease."""
     clients = clients_of(timeweb)
-    return await drive_async(
-        flows.plan(clients, only_auto=only_auto, import_new=import_new, link_policy=link_policy, model=model, fields=fields),
-        db, clients,
-    )  # fmt: skip
+    return await adrive(
+        run.plan(clients, validate_mapping(model, fields), only_auto=only_auto, import_new=import_new, link_policy=link_policy),
+        db,
+        clients,
+    )
 
 
 async def sync_server(
@@ -100,9 +114,9 @@ async def sync_server(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> ServerSyncResult:
-    """Bring one row up to date, whatever its ``auto_sync`` says.  Never marks a server removed."""
+    """Bring one row up to date, whatever its `auto_sync` says. Never marks a server removed."""
     clients = clients_of(timeweb)
-    return await drive_async(flows.sync_server(clients, crm_id, actor=actor, model=model, fields=fields), db, clients)
+    return await adrive(single.sync_server(clients, validate_mapping(model, fields), crm_id, actor=actor), db, clients)
 
 
 async def import_servers(
@@ -118,14 +132,15 @@ async def import_servers(
 ) -> ImportResult:
     """Create rows for servers of Timeweb, or link them to rows typed by hand.
 
-    ``link`` is a policy (default ``"ip"``: a row with the same unique public IPv4 is linked) or a choice made by a human,
-    Timeweb id -> CRM id.  Safe to call at once from many processes: one creates, the others get ``already_imported``.
+    `link` is a policy (default `"ip"`: a row with the same unique public IPv4 is linked) or a choice made by a human,
+    Timeweb id -> CRM id. Safe to call at once from many processes: one creates, the others get `already_imported`.
     """
     clients = clients_of(timeweb)
-    return await drive_async(
-        flows.import_servers(clients, server_ids, link=link, actor=actor, dry_run=dry_run, model=model, fields=fields),
-        db, clients,
-    )  # fmt: skip
+    return await adrive(
+        single.import_servers(clients, validate_mapping(model, fields), server_ids, link=link, actor=actor, dry_run=dry_run),
+        db,
+        clients,
+    )
 
 
 async def ensure_fresh(
@@ -137,22 +152,22 @@ async def ensure_fresh(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> Freshness:
-    """Start at most one background sync when data is older than ``max_age`` seconds; never waits for Timeweb.
+    """Start at most one background sync when data is older than `max_age` seconds; never waits for Timeweb.
 
-    The leases are claimed here and handed to ``runner`` as a mapping account -> owner (plain JSON, so a Celery task's
-    ``.delay`` will do), which must call ``sync_all(..., leases=...)``.  The default runner is a task on this loop.
+    The leases are claimed here and handed to `runner` as a mapping account -> owner (plain JSON, so a Celery task's
+    `.delay` will do), which must call `sync_all(..., leases=...)`. The default runner is a task on this loop.
     """
     from crm_adapter.jobs.background import TaskRunner
 
     clients = clients_of(timeweb)
-    start = await drive_async(flows.ensure_fresh(clients, max_age=max_age), db, clients)
+    start = await adrive(freshness.ensure_fresh(clients, max_age=max_age), db, clients)
     if start.freshness.status == "started":
         try:
             started = (runner or TaskRunner(db, timeweb, model=model, fields=fields))(start.leases)
             if inspect.isawaitable(started):
                 await started
         except BaseException:
-            await drive_async(flows.give_back(start.leases), db, clients)
+            await adrive(transaction(partial(freshness.give_back, claimed=start.leases)), db, clients)
             raise
     return start.freshness
 
@@ -168,7 +183,7 @@ async def link(
     fields: FieldMap | None = None,
 ) -> EditResult:
     """Tie a row typed by hand to a server of Timeweb; the next sync fills the Timeweb columns."""
-    return await drive_async(flows.link(crm_id, timeweb_id, account=account, actor=actor, model=model, fields=fields), db, {})
+    return await adrive(edit.link(validate_mapping(model, fields), crm_id, timeweb_id, account=account, actor=actor), db, {})
 
 
 async def unlink(
@@ -180,7 +195,7 @@ async def unlink(
     fields: FieldMap | None = None,
 ) -> EditResult:
     """Untie a row from its server: the row stays with all it shows, sync no longer touches it."""
-    return await drive_async(flows.unlink(crm_id, actor=actor, model=model, fields=fields), db, {})
+    return await adrive(edit.unlink(validate_mapping(model, fields), crm_id, actor=actor), db, {})
 
 
 async def update_manual(
@@ -195,11 +210,13 @@ async def update_manual(
 ) -> EditResult:
     """Write human and shared columns by logical name.
 
-    ``expected_version`` is the ``edit_version`` that the human saw; a newer one gives ``version_conflict``.  Syncs do not
-    count.  A shared column given as None is handed back to sync (``{"cost_price": None}``).
+    `expected_version` is the `edit_version` that the human saw; a newer one gives `version_conflict`. Syncs do not
+    count. A shared column given as None is handed back to sync (`{"cost_price": None}`).
     """
-    return await drive_async(
-        flows.update_manual(crm_id, values, expected_version=expected_version, actor=actor, model=model, fields=fields), db, {}
+    return await adrive(
+        edit.update_manual(validate_mapping(model, fields), crm_id, values, expected_version=expected_version, actor=actor),
+        db,
+        {},
     )
 
 
@@ -212,7 +229,7 @@ async def add_manual(
     fields: FieldMap | None = None,
 ) -> EditResult:
     """Add a server that is not at Timeweb (or not yet linked)."""
-    return await drive_async(flows.add_manual(values, actor=actor, model=model, fields=fields), db, {})
+    return await adrive(edit.add_manual(validate_mapping(model, fields), values, actor=actor), db, {})
 
 
 async def mark_paid(
@@ -226,10 +243,10 @@ async def mark_paid(
 ) -> EditResult:
     """Move the next payment date by one period (31.01 -> 28.02 -> 31.03); an overdue row becomes active.
 
-    ``expected_date`` is the date that the human saw, so that two clicks pay once.
+    `expected_date` is the date that the human saw, so that two clicks pay once.
     """
-    return await drive_async(
-        flows.mark_paid(crm_id, expected_date=expected_date, actor=actor, model=model, fields=fields), db, {}
+    return await adrive(
+        edit.mark_paid(validate_mapping(model, fields), crm_id, expected_date=expected_date, actor=actor), db, {}
     )
 
 
@@ -243,7 +260,7 @@ async def set_cost(
     fields: FieldMap | None = None,
 ) -> EditResult:
     """Set the cost by hand, RUB per month net; None hands the column back to sync."""
-    return await drive_async(flows.set_cost(crm_id, cost, actor=actor, model=model, fields=fields), db, {})
+    return await adrive(edit.set_cost(validate_mapping(model, fields), crm_id, cost, actor=actor), db, {})
 
 
 async def totals(
@@ -254,19 +271,20 @@ async def totals(
     fields: FieldMap | None = None,
 ) -> Totals:
     """Income, cost, margin and overdue sums, RUB per month; an unknown number is None and counted, never 0."""
-    return await drive_async(flows.totals(today=today, model=model, fields=fields), db, {})
+    columns = validate_mapping(model, fields)
+    return await adrive(transaction(lambda session: read_totals(session, columns, today)), db, {})
 
 
 async def changes(
     db: async_sessionmaker[AsyncSession], crm_id: int | None = None, *, run_id: int | None = None, limit: int = 100
 ) -> list[Change]:
     """The change log, newest first."""
-    return await drive_async(flows.changes(crm_id, run_id=run_id, limit=limit), db, {})
+    return await adrive(transaction(lambda session: read_changes(session, crm_id, run_id=run_id, limit=limit)), db, {})
 
 
 async def runs(db: async_sessionmaker[AsyncSession], run_id: int | None = None, *, limit: int = 20) -> list[RunInfo]:
-    """The run history, newest first; with ``run_id`` that run alone (or nothing)."""
-    return await drive_async(flows.runs(run_id, limit=limit), db, {})
+    """The run history, newest first; with `run_id` that run alone (or nothing)."""
+    return await adrive(transaction(lambda session: read_runs(session, run_id, limit=limit)), db, {})
 
 
 async def dispatch_events(
@@ -278,9 +296,9 @@ async def dispatch_events(
 ) -> DispatchReport:
     """Send waiting events: one digest per run, at least once each, retried with backoff, given up after 8 tries.
 
-    A sink is called as ``sink(title, text, events)``; a sink that raises makes the digest try again later.
+    A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later.
     """
-    return await drive_async(flows.dispatch_events(sink, limit=limit, now=now), db, {})
+    return await adrive(outbox.dispatch_events(sink, limit=limit, now=now), db, {})
 
 
 async def payment_reminders(
@@ -291,4 +309,5 @@ async def payment_reminders(
     fields: FieldMap | None = None,
 ) -> ReminderReport:
     """Put due (T-7, T-1, T0) and overdue (T+1, then weekly) payments into the outbox, once per row, date and kind."""
-    return await drive_async(flows.payment_reminders(today=today, model=model, fields=fields), db, {})
+    columns = validate_mapping(model, fields)
+    return await adrive(transaction(lambda session: write_reminders(session, columns, today)), db, {})

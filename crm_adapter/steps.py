@@ -1,7 +1,18 @@
-"""One body for sync and async: a flow is a generator that asks for work, a driver does it.
+"""One body for sync and async: a flow is a coroutine that awaits steps, a driver carries them out.
 
-A flow yields what it needs (:class:`Api`, :class:`Db`, :class:`Cpu`) and gets the result sent, or the exception thrown,
-back.  A ``Db`` step is one whole transaction, so none can be open while an ``Api`` step waits for Timeweb.
+    async def ask(timeweb_id: int) -> None:
+        server = await Api("default", lambda timeweb: timeweb.servers.get(timeweb_id))
+        await transaction(lambda session: session.execute(...))
+
+    drive(ask(1), sessionmaker, clients)          # with threads
+    await adrive(ask(1), async_sessionmaker, clients)  # with tasks of asyncio
+
+`await` on a step hands that step to the driver and suspends the whole flow, however deep the `await` is. The driver does
+the work and resumes the flow with the result, or throws the exception into it at the same place. A flow so knows nothing
+of threads or of asyncio, and awaits steps and other flows only: an awaitable of asyncio would reach a driver that cannot
+know it. A flow that is called and not awaited never begins; Python warns that it "was never awaited".
+
+A `Db` step is one whole transaction, so none can be open while an `Api` step waits for Timeweb.
 """
 
 from __future__ import annotations
@@ -11,7 +22,7 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
@@ -24,82 +35,67 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The account that a single client (not a mapping) stands for.
 DEFAULT_ACCOUNT = "default"
+"""The account that a single client (not a mapping) stands for."""
 
 _TRANSIENT_TRIES: Final = 5
 
 
+class _Step(Generic[T]):
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        result: T = yield self
+        return result
+
+
 @dataclass(frozen=True, slots=True)
-class Api:
-    """One call to Timeweb as ``account``; async clients return an awaitable."""
+class Api(_Step[T]):
+    """One call to Timeweb as `account`; async clients return an awaitable. Raises the SDK's errors."""
 
     account: str
-    call: Callable[[Any], Any]
+    call: Callable[[Any], T]
 
 
 @dataclass(frozen=True, slots=True)
-class Db:
-    """One transaction: committed when ``work`` returns, rolled back when it raises."""
+class Db(_Step[T]):
+    """One transaction: committed when `work` returns, rolled back when it raises."""
 
-    work: Callable[[Session], Any]
+    work: Callable[[Session], T]
 
 
 @dataclass(frozen=True, slots=True)
-class Cpu:
+class Cpu(_Step[T]):
     """Pure work that may take long; the async driver keeps it off the event loop."""
 
-    work: Callable[[], Any]
+    work: Callable[[], T]
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(_Step[Any]):
     """A call to code of the host that may block or be async: a sink of notifications."""
 
     work: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
 
 
-Step = Api | Db | Cpu | Effect
-Flow = Generator[Step, Any, T]
+Step = Api[Any] | Db[Any] | Cpu[Any] | Effect
+Flow = Coroutine[Step, Any, T]
 
 
-def api(account: str, call: Callable[[Any], T]) -> Flow[T]:
-    """Call Timeweb; raises the SDK's errors."""
-    result: T = yield Api(account, call)
-    return result
-
-
-def db(work: Callable[[Session], T]) -> Flow[T]:
-    """Run ``work`` in a transaction of its own."""
-    result: T = yield Db(work)
-    return result
-
-
-def transaction(work: Callable[[Session], T]) -> Flow[T]:
+async def transaction(work: Callable[[Session], T]) -> T:
     """One transaction, tried again after a deadlock or a lock that took too long."""
     for attempt in range(1, _TRANSIENT_TRIES + 1):
         try:
-            return (yield from db(work))
+            return await Db(work)
         except DBAPIError as error:
             if attempt == _TRANSIENT_TRIES or not is_transient(error):
                 raise
     raise AssertionError("unreachable")
 
 
-def cpu(work: Callable[[], T]) -> Flow[T]:
-    """Compute without IO."""
-    result: T = yield Cpu(work)
-    return result
-
-
-def effect(work: Callable[..., Any], *arguments: Any) -> Flow[Any]:
-    """Call the host's code."""
-    return (yield Effect(work, arguments))
-
-
 def clients_of(timeweb: object) -> dict[str, Any]:
-    """Normalise the ``timeweb`` argument: a client, a mapping account -> client, or None."""
+    """Normalise the `timeweb` argument: a client, a mapping account -> client, or None."""
     if timeweb is None:
         return {}
     if is_mapping(timeweb):
@@ -114,7 +110,7 @@ async def _finish(awaitable: Awaitable[T]) -> T:
 def drive(
     flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, Any], *, stop: threading.Event | None = None
 ) -> T:
-    """Run a flow with blocking IO.  ``stop`` cancels it between two steps, as a task of asyncio is cancelled."""
+    """Run a flow with blocking IO. `stop` cancels it between two steps, as a task of asyncio is cancelled."""
     told = False
 
     def perform(step: Step) -> Any:
@@ -133,7 +129,7 @@ def drive(
         return step.work()
 
     try:
-        step = next(flow)
+        step = flow.send(None)
         while True:
             try:
                 result = perform(step)
@@ -145,11 +141,11 @@ def drive(
         return ended.value  # type: ignore[no-any-return]
 
 
-async def drive_async(flow: Flow[T], database: async_sessionmaker[AsyncSession], clients: Mapping[str, Any]) -> T:
-    """Run a flow on the event loop; the DB half is the same code through ``AsyncSession.run_sync``.
+async def adrive(flow: Flow[T], database: async_sessionmaker[AsyncSession], clients: Mapping[str, Any]) -> T:
+    """Run a flow on the event loop; the DB half is the same code through `AsyncSession.run_sync`.
 
     A transaction that has begun ends before a cancellation is heard: torn out of the middle of a statement, a connection
-    is lost to its pool, and SQLite keeps the lock that it held.  Cancelled twice, it does not wait.
+    is lost to its pool, and SQLite keeps the lock that it held. Cancelled twice, it does not wait.
     """
     cancelled: asyncio.CancelledError | None = None
 
@@ -169,7 +165,7 @@ async def drive_async(flow: Flow[T], database: async_sessionmaker[AsyncSession],
         return await asyncio.to_thread(step.work)
 
     try:
-        step = next(flow)
+        step = flow.send(None)
         while True:
             try:
                 if cancelled is not None:
@@ -192,7 +188,7 @@ async def drive_async(flow: Flow[T], database: async_sessionmaker[AsyncSession],
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> tuple[asyncio.Task[T], asyncio.CancelledError | None]:
-    """Wait until ``work`` is done; returns it with the cancellation that arrived meanwhile."""
+    """Wait until `work` is done; returns it with the cancellation that arrived meanwhile."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task})

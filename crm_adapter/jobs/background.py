@@ -1,7 +1,7 @@
 """Syncs beside the requests: in a named thread, or in a task on the running loop.
 
-Both runners are called with leases that ``ensure_fresh`` claimed, start a run that somebody asked for, and end with
-``close``: what runs is cancelled between two of its steps and lets go of its leases.
+Both runners are called with leases that `ensure_fresh` claimed, start a run that somebody asked for, and end with
+`close`: what runs is cancelled between two of its steps and lets go of its leases.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from crm_adapter import flows
-from crm_adapter.steps import Flow, clients_of, drive, drive_async
-from crm_adapter.sync.freshness import ACTOR
+from crm_adapter import aio
+from crm_adapter.db.columns import validate_mapping
+from crm_adapter.steps import adrive, clients_of, drive, transaction
+from crm_adapter.sync.freshness import ACTOR, give_back
+from crm_adapter.sync.run import sync_all
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -33,7 +36,7 @@ _LinkPolicy = Literal["ip", "suggest", "off"]
 
 
 class ThreadRunner:
-    """Syncs in a thread called ``timeweb-sync``; a process that exits leaves the lease to expire."""
+    """Syncs in a thread called `timeweb-sync`; a process that exits leaves the lease to expire."""
 
     def __init__(
         self,
@@ -45,10 +48,8 @@ class ThreadRunner:
         import_new: bool = True,
         link_policy: _LinkPolicy = "ip",
     ) -> None:
-        self._db, self._timeweb = db, timeweb
-        self._options: dict[str, Any] = {
-            "model": model, "fields": fields, "import_new": import_new, "link_policy": link_policy,
-        }  # fmt: skip
+        self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
+        self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}
         self._stop, self._threads = threading.Event(), set[threading.Thread]()
 
     def __call__(self, leases: Mapping[str, str]) -> None:
@@ -61,13 +62,14 @@ class ThreadRunner:
         """Start a sync; the future has its report."""
         done: Future[SyncReport] = Future()
         stop, clients = self._stop, clients_of(self._timeweb)
-        flow = _sync(clients, self._options, actor=actor, only_auto=only_auto, leases=leases)
+        columns, options = validate_mapping(self._model, self._fields), self._options
 
         def work() -> None:
+            flow = sync_all(clients, columns, actor=actor, only_auto=only_auto, claimed=leases, **options)
             try:
                 done.set_result(drive(flow, self._db, clients, stop=stop))
             except asyncio.CancelledError:
-                drive(flows.give_back(leases or {}), self._db, {})
+                drive(transaction(partial(give_back, claimed=leases or {})), self._db, {})
                 done.cancel()
             except Exception as error:
                 _tell(error)
@@ -81,7 +83,7 @@ class ThreadRunner:
         return done
 
     def close(self, timeout: float = 10.0) -> None:
-        """End what runs; a call to Timeweb that takes longer than ``timeout`` seconds is left to the end of the process."""
+        """End what runs; a call to Timeweb that takes longer than `timeout` seconds is left to the end of the process."""
         self._stop.set()
         self._stop, deadline = threading.Event(), time.monotonic() + timeout
         for thread in list(self._threads):
@@ -101,10 +103,8 @@ class TaskRunner:
         import_new: bool = True,
         link_policy: _LinkPolicy = "ip",
     ) -> None:
-        self._db, self._timeweb = db, timeweb
-        self._options: dict[str, Any] = {
-            "model": model, "fields": fields, "import_new": import_new, "link_policy": link_policy,
-        }  # fmt: skip
+        self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
+        self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}
         self._tasks: dict[asyncio.Task[SyncReport], Mapping[str, str]] = {}
 
     def __call__(self, leases: Mapping[str, str]) -> None:
@@ -115,16 +115,25 @@ class TaskRunner:
         self, *, actor: str | None, only_auto: bool = False, leases: Mapping[str, str] | None = None
     ) -> asyncio.Task[SyncReport]:
         """Start a sync; the task has its report."""
-        clients = clients_of(self._timeweb)
-        flow = _sync(clients, self._options, actor=actor, only_auto=only_auto, leases=leases)
-        task = asyncio.get_running_loop().create_task(drive_async(flow, self._db, clients), name=_NAME)
+        # Not the flow itself: a task that is cancelled before it begins would leave it behind, never awaited.
+        work = aio.sync_all(
+            self._db,
+            self._timeweb,
+            actor=actor,
+            only_auto=only_auto,
+            leases=leases,
+            model=self._model,
+            fields=self._fields,
+            **self._options,
+        )
+        task = asyncio.get_running_loop().create_task(work, name=_NAME)
         self._tasks[task] = leases or {}
         _running.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def close(self, timeout: float = 10.0) -> None:
-        """End what runs and wait until its leases are released; a transaction has ``timeout`` seconds to end."""
+        """End what runs and wait until its leases are released; a transaction has `timeout` seconds to end."""
         ending = dict(self._tasks)
         for _ in range(2):
             for task in ending:
@@ -133,26 +142,13 @@ class TaskRunner:
                 await asyncio.wait(ending, timeout=timeout)
         # A task that had not begun has released nothing.
         for leases in filter(None, ending.values()):
-            await drive_async(flows.give_back(leases), self._db, {})
+            await adrive(transaction(partial(give_back, claimed=leases)), self._db, {})
 
     def _ended(self, task: asyncio.Task[SyncReport]) -> None:
         del self._tasks[task]
         _running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _tell(error)
-
-
-def _sync(
-    clients: Mapping[str, Any],
-    options: Mapping[str, Any],
-    *,
-    actor: str | None,
-    only_auto: bool,
-    leases: Mapping[str, str] | None,
-) -> Flow[SyncReport]:
-    return flows.sync_all(
-        clients, only_auto=only_auto, actor=actor, dry_run=False, claimed=leases, on_progress=None, **options
-    )  # fmt: skip
 
 
 def _tell(error: BaseException) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.dialects import begin_write
 from crm_adapter.db.tables import EventOutbox, SyncRun, utcnow
 from crm_adapter.results import Result
-from crm_adapter.steps import Flow, transaction
+from crm_adapter.steps import transaction
 
 #: Rows per transaction, so that nobody waits long for a lock.
 BATCH: Final = 500
@@ -28,7 +28,7 @@ class PruneReport(Result):
     events: int = 0
 
 
-def prune(keep: timedelta, *, now: datetime | None = None) -> Flow[PruneReport]:
+async def prune(keep: timedelta, *, now: datetime | None = None) -> PruneReport:
     """Delete finished runs and sent events older than ``keep``; ``now`` is naive UTC.
 
     The change log stays: it is append-only, tells who changed what, and the chart is worked out from it.  So do events
@@ -38,15 +38,15 @@ def prune(keep: timedelta, *, now: datetime | None = None) -> Flow[PruneReport]:
     # The newest run stays whatever its age: SQLite gives the highest id out again when its row is gone, and run ids are
     # part of dedupe keys and of the change log.
     newest = select(func.max(SyncRun.id)).scalar_subquery()
-    runs = yield from _delete(SyncRun, SyncRun.started_at < before, SyncRun.status != "running", SyncRun.id < newest)
+    runs = await _delete(SyncRun, SyncRun.started_at < before, SyncRun.status != "running", SyncRun.id < newest)
     # A sent event was last due ten minutes after it was claimed; that column has an index.
-    events = yield from _delete(
+    events = await _delete(
         EventOutbox, EventOutbox.next_try_at < before, EventOutbox.sent_at < before, EventOutbox.kind.not_in(_ONCE)
     )
     return PruneReport(runs, events)
 
 
-def _delete(model: Any, *conditions: Any) -> Flow[int]:
+async def _delete(model: Any, *conditions: Any) -> int:
     """Delete rows, oldest first, one transaction per batch."""
 
     def batch(session: Session) -> int:
@@ -58,7 +58,7 @@ def _delete(model: Any, *conditions: Any) -> Flow[int]:
 
     deleted = 0
     while True:
-        count = yield from transaction(batch)
+        count = await transaction(batch)
         deleted += count
         if count < BATCH:
             return deleted

@@ -19,7 +19,7 @@ from crm_adapter.db.tables import EventOutbox, SyncRun
 from crm_adapter.notify.digest import digest
 from crm_adapter.payload import as_dict
 from crm_adapter.results import DispatchReport, OutboxEvent
-from crm_adapter.steps import Flow, effect, transaction
+from crm_adapter.steps import Effect, transaction
 from crm_adapter.sync.leases import new_owner
 
 MAX_TRIES: Final = 8
@@ -37,12 +37,12 @@ Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
 logger = logging.getLogger(__name__)
 
 
-def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | None) -> Flow[DispatchReport]:
+async def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | None) -> DispatchReport:
     """See ``crm_adapter.dispatch_events``."""
     sinks = _named(sink)
     sent = failed = dead = messages = handled = 0
     while sinks and handled < limit:
-        claim = yield from transaction(lambda s: _claim(s, now))
+        claim = await transaction(lambda s: _claim(s, now))
         if claim is None:
             break
         if not claim.events:
@@ -55,13 +55,13 @@ def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | 
             if name in taken:
                 continue
             try:
-                yield from effect(target, title, text, claim.events)
+                await Effect(target, (title, text, claim.events))
             except Exception as raised:  # a sink is the host's code: whatever it raises means "not sent"
                 error = raised
             else:
                 taken.add(name)
                 messages += 1
-        given_up = yield from transaction(_settle(claim, taken, error))
+        given_up = await transaction(_settle(claim, taken, error))
         if error is None:
             sent += len(claim.events)
         else:

@@ -10,14 +10,13 @@ from typing import Any, Final
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore
 from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.money import local_today
 from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
 from crm_adapter.servers.totals import due_amount, has_client_and_price, payment_day, server_rows
-from crm_adapter.steps import Flow, transaction
 
 #: Days before the payment on which people are told.
 DUE_DAYS: Final = (7, 1, 0)
@@ -30,25 +29,19 @@ def reminder(days_left: int) -> str | None:
     return "payment_overdue" if days_left < 0 and (-days_left - 1) % 7 == 0 else None
 
 
-def payment_reminders(*, today: date | None, model: type[Any], fields: FieldMap | None) -> Flow[ReminderReport]:
-    """See ``crm_adapter.payment_reminders``."""
-    columns = validate_mapping(model, fields)
-    day = today or local_today()
-
-    def write(session: Session) -> ReminderReport:
-        begin_write(session)
-        records = list(_records(server_rows(session, columns), day))
-        keys = [record["dedupe_key"] for record in records]
-        known = set(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))
-        fresh = [record for record in records if record["dedupe_key"] not in known]
-        if fresh:
-            # Another worker may have claimed the same key since: the unique index decides.
-            table: Table = EventOutbox.__table__  # type: ignore[assignment]
-            session.execute(insert_ignore(session, table), fresh)
-        kinds = [record["kind"] for record in fresh]
-        return ReminderReport(kinds.count("payment_due"), kinds.count("payment_overdue"))
-
-    return (yield from transaction(write))
+def write_reminders(session: Session, columns: Columns, today: date | None = None) -> ReminderReport:
+    """See `crm_adapter.payment_reminders`."""
+    begin_write(session)
+    records = list(_records(server_rows(session, columns), today or local_today()))
+    keys = [record["dedupe_key"] for record in records]
+    known = set(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))
+    fresh = [record for record in records if record["dedupe_key"] not in known]
+    if fresh:
+        # Another worker may have claimed the same key since: the unique index decides.
+        table: Table = EventOutbox.__table__  # type: ignore[assignment]
+        session.execute(insert_ignore(session, table), fresh)
+    kinds = [record["kind"] for record in fresh]
+    return ReminderReport(kinds.count("payment_due"), kinds.count("payment_overdue"))
 
 
 def _records(rows: Iterable[Mapping[str, Any]], today: date) -> Iterable[dict[str, Any]]:

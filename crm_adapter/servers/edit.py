@@ -13,14 +13,14 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from crm_adapter.db.columns import SHARED, Columns, FieldMap, validate_mapping
+from crm_adapter.db.columns import SHARED, Columns
 from crm_adapter.db.dialects import begin_write, rejects_values, upsert
 from crm_adapter.db.tables import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, utcnow
 from crm_adapter.money import add_months, as_midnight, local_today, money_or_none, next_payment
 from crm_adapter.results import EditResult
 from crm_adapter.servers.totals import cost_of, payment_day, read_server
 from crm_adapter.servers.validation import Invalid, check_values, parse_money
-from crm_adapter.steps import Flow, transaction
+from crm_adapter.steps import transaction
 from crm_adapter.sync.apply import bind, read_rows
 from crm_adapter.sync.snapshot import CREATED_AT, State, created_at_text, shared_value
 from crm_adapter.text import messages
@@ -60,17 +60,15 @@ class _Target:
         return self.row["timeweb_id"]  # type: ignore[no-any-return]
 
 
-def update_manual(
+async def update_manual(
+    columns: Columns,
     crm_id: int,
     values: Mapping[str, Any],
     *,
     expected_version: int | None,
     actor: str | None,
-    model: type[Any],
-    fields: FieldMap | None,
-) -> Flow[EditResult]:
+) -> EditResult:
     """See :func:`crm_adapter.update_manual`."""
-    columns = validate_mapping(model, fields)
 
     def edit(target: _Target) -> _Edit:
         back = {name for name, value in values.items() if value is None and name in SHARED}
@@ -85,14 +83,11 @@ def update_manual(
         anchor = checked["next_payment_date"].day if "next_payment_date" in checked else None
         return _Edit(checked, state, anchor)
 
-    return (yield from _edit(crm_id, edit, expected_version=expected_version, actor=actor, model=model, fields=fields))
+    return await _edit(columns, crm_id, edit, expected_version=expected_version, actor=actor)
 
 
-def set_cost(
-    crm_id: int, cost: Decimal | float | str | None, *, actor: str | None, model: type[Any], fields: FieldMap | None
-) -> Flow[EditResult]:
+async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | None, *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.set_cost`."""
-    columns = validate_mapping(model, fields)
 
     def edit(target: _Target) -> _Edit:
         amount = parse_money(cost)
@@ -101,12 +96,10 @@ def set_cost(
         checked = check_values(columns, {"cost_price": amount})
         return _Edit(checked, _keep_from_sync(target.state, "cost_price"))
 
-    return (yield from _edit(crm_id, edit, actor=actor, model=model, fields=fields))
+    return await _edit(columns, crm_id, edit, actor=actor)
 
 
-def mark_paid(
-    crm_id: int, *, expected_date: date | None, actor: str | None, model: type[Any], fields: FieldMap | None
-) -> Flow[EditResult]:
+async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.mark_paid`."""
 
     def edit(target: _Target) -> _Edit:
@@ -128,14 +121,11 @@ def mark_paid(
             host["status"] = "active"
         return _Edit(host, target.state, anchor)
 
-    return (yield from _edit(crm_id, edit, actor=actor, model=model, fields=fields))
+    return await _edit(columns, crm_id, edit, actor=actor)
 
 
-def link(
-    crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None, model: type[Any], fields: FieldMap | None
-) -> Flow[EditResult]:
+async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.link`."""
-    columns = validate_mapping(model, fields)
 
     def edit(target: _Target) -> _Edit:
         if timeweb_id < 1 or not columns.holds("timeweb_id", timeweb_id):
@@ -147,10 +137,10 @@ def link(
         state = replace(target.state, timeweb_id=timeweb_id, account=account, unlinked_from=None)
         return _Edit({"timeweb_id": timeweb_id}, state)
 
-    return (yield from _edit(crm_id, edit, actor=actor, model=model, fields=fields))
+    return await _edit(columns, crm_id, edit, actor=actor)
 
 
-def unlink(crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap | None) -> Flow[EditResult]:
+async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.unlink`."""
 
     def edit(target: _Target) -> _Edit:
@@ -162,12 +152,11 @@ def unlink(crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap
         born = "{}" if created is None else json.dumps({CREATED_AT: created_at_text(created)})
         return _Edit(cleared, State(unlinked_from=target.timeweb_id, cost_source=source, sync_base=born))
 
-    return (yield from _edit(crm_id, edit, actor=actor, model=model, fields=fields))
+    return await _edit(columns, crm_id, edit, actor=actor)
 
 
-def add_manual(values: Mapping[str, Any], *, actor: str | None, model: type[Any], fields: FieldMap | None) -> Flow[EditResult]:
+async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.add_manual`."""
-    columns = validate_mapping(model, fields)
     today = local_today()
     defaults = {
         "client_name": UNKNOWN_CLIENT, "cost_price": 0, "client_price": 0, "service_fee": 0, "start_date": today,
@@ -194,24 +183,22 @@ def add_manual(values: Mapping[str, Any], *, actor: str | None, model: type[Any]
         return EditResult(True, crm_id, changes=("created",), edit_version=0, server=read_server(session, columns, crm_id))
 
     try:
-        return (yield from transaction(insert))
+        return await transaction(insert)
     except StatementError as error:
         if not rejects_values(error):
             raise
         return EditResult(False, None, "validation", messages.failure_text("database_rejected"))
 
 
-def _edit(
+async def _edit(
+    columns: Columns,
     crm_id: int,
     edit: Callable[[_Target], _Edit],
     *,
     actor: str | None,
-    model: type[Any],
-    fields: FieldMap | None,
     expected_version: int | None = None,
-) -> Flow[EditResult]:
+) -> EditResult:
     """Lock the row, check the version, write what ``edit`` says, log it; all in one transaction."""
-    columns = validate_mapping(model, fields)
 
     def write(session: Session) -> EditResult:
         begin_write(session)
@@ -243,7 +230,7 @@ def _edit(
         return EditResult(True, crm_id, changes=tuple(shown), edit_version=version + 1, server=after)
 
     try:
-        return (yield from transaction(write))
+        return await transaction(write)
     except _Refused as refused:
         code = "not_found" if refused.code == "row_not_found" else refused.code
         return EditResult(False, crm_id, code, refused.text)

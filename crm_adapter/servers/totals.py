@@ -11,12 +11,11 @@ from typing import Any, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from crm_adapter.db.columns import Columns, FieldMap, validate_mapping
+from crm_adapter.db.columns import Columns
 from crm_adapter.db.tables import AccountState, ChangeLog, SyncLease, SyncRun, TimewebServerState
 from crm_adapter.money import known_cost, local_today, margin, money_or_none, monthly_income, percent
 from crm_adapter.payload import as_dict
 from crm_adapter.results import Change, RunInfo, Totals
-from crm_adapter.steps import Flow, db
 
 _STATE = (
     "account", "project_id", "location", "ip_all", "cost_gross", "cost_source", "cost_stale", "cost_components", "currency",
@@ -50,12 +49,9 @@ def cost_of(row: Mapping[str, Any]) -> Decimal | None:
     return known_cost(row["cost_price"], row["state_cost_source"])
 
 
-def totals(*, today: date | None, model: type[Any], fields: FieldMap | None) -> Flow[Totals]:
-    """See :func:`crm_adapter.totals`."""
-    columns = validate_mapping(model, fields)
-    rows = yield from db(lambda s: server_rows(s, columns))
-    accounts = yield from db(account_money)
-    return sum_up(rows, accounts, today or local_today())
+def read_totals(session: Session, columns: Columns, today: date | None = None) -> Totals:
+    """See `crm_adapter.totals`."""
+    return sum_up(server_rows(session, columns), account_money(session), today or local_today())
 
 
 def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:
@@ -129,24 +125,15 @@ def due_amount(row: Mapping[str, Any]) -> Decimal:
     return (money_or_none(row["client_price"]) or Decimal(0)) + (money_or_none(row.get("service_fee")) or Decimal(0))
 
 
-def changes(crm_id: int | None, *, run_id: int | None, limit: int) -> Flow[list[Change]]:
-    """See :func:`crm_adapter.changes`."""
-
-    def read(session: Session) -> list[Change]:
-        statement = select(ChangeLog).order_by(ChangeLog.id.desc()).limit(limit)
-        if crm_id is not None:
-            statement = statement.where(ChangeLog.server_id == crm_id)
-        if run_id is not None:
-            statement = statement.where(ChangeLog.run_id == run_id)
-        names = Change.__dataclass_fields__
-        return [Change(**{name: getattr(entry, name) for name in names}) for entry in session.scalars(statement)]
-
-    return (yield from db(read))
-
-
-def runs(run_id: int | None, *, limit: int) -> Flow[list[RunInfo]]:
-    """See :func:`crm_adapter.runs`."""
-    return (yield from db(lambda session: read_runs(session, run_id, limit=limit)))
+def read_changes(session: Session, crm_id: int | None = None, *, run_id: int | None = None, limit: int) -> list[Change]:
+    """See `crm_adapter.changes`."""
+    statement = select(ChangeLog).order_by(ChangeLog.id.desc()).limit(limit)
+    if crm_id is not None:
+        statement = statement.where(ChangeLog.server_id == crm_id)
+    if run_id is not None:
+        statement = statement.where(ChangeLog.run_id == run_id)
+    names = Change.__dataclass_fields__
+    return [Change(**{name: getattr(entry, name) for name in names}) for entry in session.scalars(statement)]
 
 
 def read_runs(session: Session, run_id: int | None = None, *, limit: int) -> list[RunInfo]:

@@ -19,7 +19,7 @@ from crm_adapter.db.dialects import begin_write, insert_ignore, rejects_values, 
 from crm_adapter.db.tables import ChangeLog, EventOutbox, TimewebServerState
 from crm_adapter.payload import plain
 from crm_adapter.results import ServerProblem, to_plain
-from crm_adapter.steps import Flow, transaction
+from crm_adapter.steps import transaction
 from crm_adapter.sync import leases
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
 from crm_adapter.sync.snapshot import Row, Snapshot, State, row_of, state_of
@@ -92,9 +92,9 @@ def bind(column: Any, value: Any) -> Any:
     return value[:length] if isinstance(value, str) and length else value
 
 
-def apply_decisions(
+async def apply_decisions(
     writer: Writer, decisions: Sequence[Decision], on_progress: Callable[[int, int], object] | None = None
-) -> Flow[tuple[list[Decision], list[ServerProblem]]]:
+) -> tuple[list[Decision], list[ServerProblem]]:
     """Apply in chunks, one transaction each; a chunk that the database rejects is applied row by row."""
     # Rows with the same columns to write share one statement; what changes nothing comes last.
     ordered = sorted(decisions, key=lambda d: (d.row is not None, not d.host, d.action, tuple(sorted(d.host))))
@@ -105,17 +105,17 @@ def apply_decisions(
         chunk = ordered[start : start + CHUNK]
         progress += len(chunk)
         try:
-            done += yield from _apply_chunk(writer, chunk, progress, total)
+            done += await _apply_chunk(writer, chunk, progress, total)
         except StatementError as error:
             if not rejects_values(error):
                 raise
             for decision in chunk:
                 try:
-                    done += yield from _apply_chunk(writer, [decision], progress, total)
+                    done += await _apply_chunk(writer, [decision], progress, total)
                 except StatementError as rejection:
                     if not rejects_values(rejection):
                         raise
-                    errors.append((yield from _rejected(writer, decision)))
+                    errors.append(await _rejected(writer, decision))
         if on_progress is not None:
             on_progress(progress, total)
     listed = {decision.timeweb_id: position for position, decision in enumerate(decisions)}
@@ -123,14 +123,14 @@ def apply_decisions(
     return done, errors
 
 
-def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total: int) -> Flow[list[Decision]]:
+async def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total: int) -> list[Decision]:
     with span("apply", account=writer.context.account, rows=len(chunk)):
-        return (yield from transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total)))
+        return await transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total))
 
 
-def _rejected(writer: Writer, decision: Decision) -> Flow[ServerProblem]:
+async def _rejected(writer: Writer, decision: Decision) -> ServerProblem:
     """Why one row was refused: somebody else imported the server meanwhile, or the host's own constraint."""
-    doubled = decision.row is None and (yield from transaction(lambda s: writer.is_taken(s, decision.timeweb_id)))
+    doubled = decision.row is None and (await transaction(lambda s: writer.is_taken(s, decision.timeweb_id)))
     code = "already_imported" if doubled else "database_rejected"
     return ServerProblem(decision.timeweb_id, decision.name, messages.failure_text(code), code)
 

@@ -12,7 +12,7 @@ from crm_adapter.db.columns import Columns
 from crm_adapter.db.tables import utcnow
 from crm_adapter.money import local_today
 from crm_adapter.results import ReportWarning, ServerProblem
-from crm_adapter.steps import Flow, db, transaction
+from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
 from crm_adapter.sync.apply import read_snapshot
 from crm_adapter.sync.costs import Discount, is_foreign, reconcile
@@ -52,12 +52,12 @@ class Collected:
     """Names under which the same Timeweb account was known."""
 
 
-def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Collected]:
+async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Collected:
     """Fetch one account: identity, servers, costs, finances, presets if needed, removal checks."""
     account = caller.account
     now = utcnow()
     context = RunContext(account, now, local_today(), lengths=work.columns.lengths)
-    info, has_rows = yield from db(lambda s: accounts.load_account(s, account, work.columns))
+    info, has_rows = await Db(lambda s: accounts.load_account(s, account, work.columns))
 
     def fatal(failure: Failure, snapshot: Snapshot | None = None) -> Collected:
         return Collected(_kept_wait(_fatal(account, failure, caller.calls), info), snapshot or Snapshot(), info, context)
@@ -65,7 +65,7 @@ def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Colle
     verified: str | None = None
     fresh = not _stale_identity(info, context, caller)
     if not fresh:
-        verified, failure = yield from _identify(caller, info, has_rows, seen_ids, context, write=work.write)
+        verified, failure = await _identify(caller, info, has_rows, seen_ids, context, write=work.write)
         if failure is not None:
             return fatal(failure)
     elif info.account_id is not None and info.account_id in seen_ids:
@@ -73,13 +73,13 @@ def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Colle
     account_id = verified or info.account_id
     if account_id is not None:
         seen_ids[account_id] = account
-    listing = yield from fetch.list_servers(caller)
+    listing = await fetch.list_servers(caller)
     if listing.failure is not None and not listing.servers:
         return fatal(listing.failure)
-    snapshot = project((yield from db(lambda s: read_snapshot(s, work.columns))), work.ahead)
+    snapshot = project((await Db(lambda s: read_snapshot(s, work.columns))), work.ahead)
     if _looks_foreign(account, listing, snapshot):
         if fresh:
-            verified, failure = yield from _identify(caller, info, has_rows, {}, context, write=work.write)
+            verified, failure = await _identify(caller, info, has_rows, {}, context, write=work.write)
             if failure is not None:
                 return fatal(failure, snapshot)
         # Servers that are all strangers, from a token that cannot say whose it is: nothing may be written.
@@ -90,14 +90,14 @@ def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Flow[Colle
         error_code=listing.failure.code if listing.failure else None,
         retry_after=listing.failure.retry_after if listing.failure else None,
     )  # fmt: skip
-    fetched = yield from _fetch_money(caller, fetched, info)
-    fetched, prices = yield from _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
+    fetched = await _fetch_money(caller, fetched, info)
+    fetched, prices = await _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
     candidates, suspicious = removal_candidates(fetched, snapshot, work.options)
     if candidates and not suspicious:
-        fetched = yield from _confirm(caller, fetched, candidates)
+        fetched = await _confirm(caller, fetched, candidates)
     if not listing.complete and listing.failure is None:
         fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
-    aliases = yield from db(lambda s: accounts.same_identity(s, account_id))
+    aliases = await Db(lambda s: accounts.same_identity(s, account_id))
     context = replace(
         context,
         factor=fetched.discount.factor,
@@ -121,12 +121,12 @@ def _looks_foreign(account: str, listing: fetch.ServerListing, snapshot: Snapsho
     return bool(own) and own.isdisjoint(server.timeweb_id for server in listing.servers)
 
 
-def _identify(
+async def _identify(
     caller: Caller, info: AccountInfo, has_rows: bool, seen_ids: Mapping[str, str], context: RunContext, *, write: bool
-) -> Flow[tuple[str | None, Failure | None]]:
+) -> tuple[str | None, Failure | None]:
     """Whose token is it?  A token of another account than the rows', or a second one of the same, is refused."""
     account = caller.account
-    account_id, failure = yield from fetch.identity(caller)
+    account_id, failure = await fetch.identity(caller)
     if failure is not None:
         # Not knowing is no mismatch: a token that may not read projects still lists its own servers.
         if failure.code in {"unauthorized", "rate_limited", "not_configured"}:
@@ -135,32 +135,32 @@ def _identify(
             return None, None  # asked again at the next run
     if account_id is None:
         if write:
-            yield from transaction(lambda s: accounts.save_account(s, account, {"identity_checked_at": context.now}))
+            await transaction(lambda s: accounts.save_account(s, account, {"identity_checked_at": context.now}))
         return None, None
     if info.account_id is not None and info.account_id != account_id and has_rows:
         return None, Failure("account_mismatch")
     twin = seen_ids.get(account_id)
     if twin is None and not has_rows:
-        twin = yield from db(lambda s: accounts.other_holder(s, account, account_id, context.now - _HOUR))
+        twin = await Db(lambda s: accounts.other_holder(s, account, account_id, context.now - _HOUR))
     if twin is not None:
         return None, Failure("duplicate_account")
     if write:
         values = {"account_id": account_id, "identity_checked_at": context.now}
-        yield from transaction(lambda s: accounts.save_account(s, account, values))
+        await transaction(lambda s: accounts.save_account(s, account, values))
     return account_id, None
 
 
-def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> Flow[Fetched]:
+async def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> Fetched:
     if fetched.error_code in _GIVE_UP:
         stored = reconcile(None, None, info.cost_basis, info.cost_factor)
         return replace(fetched, discount=stored)
-    costs, failure = yield from fetch.costs(caller)
+    costs, failure = await fetch.costs(caller)
     if failure is not None:
         code = "cost_unavailable" if failure.code in {"forbidden", "not_found"} else failure.code
         fetched = _warn(fetched, "cost_unavailable", partial=code, retry_after=failure.retry_after)
     finances = None
     if fetched.error_code not in _GIVE_UP:
-        finances, failure = yield from fetch.finances(caller)
+        finances, failure = await fetch.finances(caller)
         if failure is not None:
             code = "finances_unavailable" if failure.code in {"forbidden", "not_found"} else failure.code
             fetched = _warn(fetched, "finances_unavailable", partial=code, retry_after=failure.retry_after)
@@ -172,29 +172,29 @@ def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> Flow[Fe
     return replace(fetched, costs=costs, finances=finances, discount=discount)
 
 
-def _fetch_presets(
+async def _fetch_presets(
     caller: Caller, fetched: Fetched, info: AccountInfo, snapshot: Snapshot, now: datetime, *, write: bool
-) -> Flow[tuple[Fetched, Mapping[int, Decimal]]]:
+) -> tuple[Fetched, Mapping[int, Decimal]]:
     if fetched.foreign or not needs_presets(fetched, snapshot):
         return fetched, {}
     if info.presets is not None and info.presets_at is not None and abs(now - info.presets_at) < _DAY:
         return fetched, info.presets
     if fetched.error_code in _GIVE_UP:
         return fetched, info.presets or {}
-    prices, failure = yield from fetch.presets(caller)
+    prices, failure = await fetch.presets(caller)
     if prices is None:
         code = failure.code if failure else "bad_response"
         return _warn(fetched, "presets_unavailable", partial=code if code in _GIVE_UP else None), info.presets or {}
     if write:
         text = "{" + ",".join(f'"{key}":"{price}"' for key, price in prices.items()) + "}"
-        yield from transaction(lambda s: accounts.save_account(s, caller.account, {"presets": text, "presets_at": now}))
+        await transaction(lambda s: accounts.save_account(s, caller.account, {"presets": text, "presets_at": now}))
     return fetched, prices
 
 
-def _confirm(caller: Caller, fetched: Fetched, candidates: Sequence[Row]) -> Flow[Fetched]:
+async def _confirm(caller: Caller, fetched: Fetched, candidates: Sequence[Row]) -> Fetched:
     """Ask for missing servers by id; an answer that proves nothing is an item error, and its row stays as it is."""
     names = {row.timeweb_id: row.server_name for row in candidates if row.timeweb_id is not None}
-    answers = yield from fetch.confirm_removals(caller, names)
+    answers = await fetch.confirm_removals(caller, names)
     errors = [
         ServerProblem(timeweb_id, names[timeweb_id], messages.failure_text(failure.code), failure.code)
         for timeweb_id, failure in answers.unclear.items()

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from crm_adapter.narrow import is_series
 from crm_adapter.payload import as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerProblem
-from crm_adapter.steps import Flow, api
+from crm_adapter.steps import Api, Flow
 from crm_adapter.sync.costs import CostTable, Finances, read_costs, read_finances, read_presets
 from crm_adapter.sync.mapping import REMOVED_STATUS, map_server
 from crm_adapter.telemetry import span
@@ -82,18 +82,18 @@ class Caller:
         self.calls = 0
         self._before = before
 
-    def call(self, request: Callable[[Any], T]) -> Flow[T]:
+    async def call(self, request: Callable[[Any], T]) -> T:
         """One call; raises the SDK's errors."""
         if self._before is not None:
-            yield from self._before()
+            await self._before()
         self.calls += 1
-        return (yield from api(self.account, request))
+        return await Api(self.account, request)
 
 
-def try_call(caller: Caller, request: Callable[[Any], T]) -> Flow[tuple[T | None, Failure | None]]:
+async def try_call(caller: Caller, request: Callable[[Any], T]) -> tuple[T | None, Failure | None]:
     """One call with its failure as data."""
     try:
-        return (yield from caller.call(request)), None
+        return (await caller.call(request)), None
     except TimewebError as error:
         return None, failure_of(error)
 
@@ -115,9 +115,9 @@ class ServerListing:
     failure: Failure | None = None
 
 
-def identity(caller: Caller) -> Flow[tuple[str | None, Failure | None]]:
+async def identity(caller: Caller) -> tuple[str | None, Failure | None]:
     """Timeweb's own id of the account, from its projects; None where there is no project to read it from."""
-    reply, failure = yield from try_call(caller, lambda tw: tw.projects.list())
+    reply, failure = await try_call(caller, lambda tw: tw.projects.list())
     if reply is None:
         return None, failure
     ids: list[str] = []
@@ -133,26 +133,26 @@ def identity(caller: Caller) -> Flow[tuple[str | None, Failure | None]]:
     return (ids[0] if ids else None), None
 
 
-def list_servers(caller: Caller) -> Flow[ServerListing]:
+async def list_servers(caller: Caller) -> ServerListing:
     """List by pages of 100; a listing that does not add up is made once more, then taken as incomplete."""
-    listing = yield from _walk(caller)
+    listing = await _walk(caller)
     if listing.complete or listing.failure or any(error.server_id is None for error in listing.errors):
         return listing
-    again = yield from _walk(caller)
+    again = await _walk(caller)
     if again.complete:
         return again
     merged = {server.timeweb_id: server for server in (*listing.servers, *again.servers)}
     return ServerListing(tuple(merged.values()), again.errors, complete=False, total=again.total, failure=again.failure)
 
 
-def _walk(caller: Caller) -> Flow[ServerListing]:
+async def _walk(caller: Caller) -> ServerListing:
     servers: dict[int, HostingValues] = {}
     errors: dict[int | None, ServerProblem] = {}
     unreadable = offset = 0
     totals: set[int | None] = set()
     while True:
         with span("page", account=caller.account, offset=offset):
-            reply, failure = yield from try_call(caller, _page(offset))
+            reply, failure = await try_call(caller, _page(offset))
         if reply is None:
             return ServerListing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), failure=failure)
         items = _items(reply)
@@ -201,15 +201,15 @@ def _unreadable(item: object) -> ServerProblem:
     )
 
 
-def costs(caller: Caller) -> Flow[tuple[CostTable | None, Failure | None]]:
+async def costs(caller: Caller) -> tuple[CostTable | None, Failure | None]:
     """The account's cost list."""
-    reply, failure = yield from try_call(caller, lambda tw: tw.account.services.cost.list())
+    reply, failure = await try_call(caller, lambda tw: tw.account.services.cost.list())
     return (None, failure) if reply is None else (read_costs(_items(reply)), None)
 
 
-def finances(caller: Caller) -> Flow[tuple[Finances | None, Failure | None]]:
+async def finances(caller: Caller) -> tuple[Finances | None, Failure | None]:
     """The account's finances."""
-    reply, failure = yield from try_call(caller, lambda tw: tw.account.finances.get())
+    reply, failure = await try_call(caller, lambda tw: tw.account.finances.get())
     if reply is None:
         return None, failure or Failure("bad_response")
     try:
@@ -218,15 +218,15 @@ def finances(caller: Caller) -> Flow[tuple[Finances | None, Failure | None]]:
         return None, Failure("bad_response")
 
 
-def presets(caller: Caller) -> Flow[tuple[dict[int, Decimal] | None, Failure | None]]:
+async def presets(caller: Caller) -> tuple[dict[int, Decimal] | None, Failure | None]:
     """Prices of the presets on sale."""
-    reply, failure = yield from try_call(caller, lambda tw: tw.presets.servers.list())
+    reply, failure = await try_call(caller, lambda tw: tw.presets.servers.list())
     return (None, failure) if reply is None else (read_presets(_items(reply)), None)
 
 
-def get_server(caller: Caller, timeweb_id: int) -> Flow[tuple[HostingValues | None, Failure | None]]:
+async def get_server(caller: Caller, timeweb_id: int) -> tuple[HostingValues | None, Failure | None]:
     """One server by id; a failure ``not_found`` is the API's own 404 and nothing else."""
-    reply, failure = yield from try_call(caller, lambda tw: tw.servers.get(timeweb_id))
+    reply, failure = await try_call(caller, lambda tw: tw.servers.get(timeweb_id))
     if failure is not None or reply is None:
         return None, failure or Failure("bad_response")
     try:
@@ -248,13 +248,13 @@ class Removals:
     """Why the rest was not asked for."""
 
 
-def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Flow[Removals]:
+async def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Removals:
     """Ask for missing servers by id.  Anything but the API's own 404 or status removed proves nothing."""
     gone: set[int] = set()
     alive: set[int] = set()
     unclear: dict[int, Failure] = {}
     for timeweb_id in list(timeweb_ids)[:MAX_REMOVAL_CHECKS]:
-        values, failure = yield from get_server(caller, timeweb_id)
+        values, failure = await get_server(caller, timeweb_id)
         if values is not None:
             (gone if values.timeweb_status == REMOVED_STATUS else alive).add(timeweb_id)
         elif failure is not None and failure.code == "not_found":

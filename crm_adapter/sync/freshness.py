@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.dialects import db_now_ms
 from crm_adapter.db.tables import AccountState, SyncLease, utcnow
 from crm_adapter.results import Freshness
-from crm_adapter.steps import Flow, db, transaction
+from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint
 from crm_adapter.text import messages
@@ -30,27 +30,23 @@ class Start:
     leases: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Flow[Start]:
+async def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Start:
     """See :func:`crm_adapter.ensure_fresh`; the driver's caller starts the runner."""
     if not clients:
         return Start(Freshness("not_configured", message=messages.NOT_CONFIGURED))
     # Most calls find fresh data: a plain read, no lock.
-    seen = yield from db(lambda s: _look(s, clients, max_age))
+    seen = await Db(lambda s: _look(s, clients, max_age))
     if seen.freshness.status != "started":
         return seen
-    return (yield from transaction(lambda s: _start(s, clients, max_age)))
+    return await transaction(lambda s: _start(s, clients, max_age))
 
 
-def give_back(claimed: Mapping[str, str]) -> Flow[None]:
+def give_back(session: Session, claimed: Mapping[str, str]) -> None:
     """The runner was not started, or ended before it used the leases: free those that nobody has spent."""
-
-    def free(session: Session) -> None:
-        for account, owner in claimed.items():
-            run_id = leases.holder(session, account)
-            if leases.release(session, account, owner) and run_id is not None:
-                accounts.crash_run(session, run_id)
-
-    yield from transaction(free)
+    for account, owner in claimed.items():
+        run_id = leases.holder(session, account)
+        if leases.release(session, account, owner) and run_id is not None:
+            accounts.crash_run(session, run_id)
 
 
 def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.columns import Columns
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
-from crm_adapter.steps import Flow, cpu, db, transaction
+from crm_adapter.steps import Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Writer, apply_decisions
@@ -38,36 +38,35 @@ class _Work:
     on_progress: Callable[[int, int], object] | None = None
 
 
-def sync_all(
+async def sync_all(
     clients: Mapping[str, Any],
+    columns: Columns,
     *,
     only_auto: bool,
     import_new: bool,
-    actor: str | None,
-    dry_run: bool,
     link_policy: LinkPolicy,
-    claimed: Mapping[str, str] | None,
-    on_progress: Callable[[int, int], object] | None,
-    model: type[Any],
-    fields: FieldMap | None,
-) -> Flow[SyncReport]:
+    actor: str | None,
+    dry_run: bool = False,
+    claimed: Mapping[str, str] | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> SyncReport:
     """See :func:`crm_adapter.sync_all`."""
-    scope = Scope(validate_mapping(model, fields), Options(only_auto, import_new, link_policy), write=not dry_run)
+    scope = Scope(columns, Options(only_auto, import_new, link_policy), write=not dry_run)
     work = _Work(scope, actor, on_progress)
     if not clients:
         return not_configured()
     if dry_run:
-        outcomes = yield from _rehearse(clients, work)
+        outcomes = await _rehearse(clients, work)
         return report(None, outcomes, dry_run=True)
     # Leases that were handed over are the whole job; the other accounts were fresh.
     wanted = [account for account in clients if claimed is None or account in claimed]
     ttl = accounts.lease_seconds(clients.values())
-    claims = yield from transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, claimed=claimed, ttl=ttl))
+    claims = await transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, claimed=claimed, ttl=ttl))
     outcomes = [busy(account) for account in claims.busy]
     if claims.run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
     with span("run", run_id=claims.run_id, accounts=len(claims.owners)) as run:
-        outcomes = yield from _run_accounts(clients, work, claims, claims.run_id, ttl, outcomes)
+        outcomes = await _run_accounts(clients, work, claims, claims.run_id, ttl, outcomes)
         found = report(claims.run_id, outcomes)
         run.set(status=found.status, error_code=found.error_code, api_calls=found.api_calls)
     told = {name: value for name, value in found.to_dict().items() if name.endswith("_count") and value}
@@ -75,9 +74,9 @@ def sync_all(
     return found
 
 
-def _run_accounts(
+async def _run_accounts(
     clients: Mapping[str, Any], work: _Work, claims: accounts.Claims, run_id: int, ttl: float, outcomes: list[Outcome]
-) -> Flow[list[Outcome]]:
+) -> list[Outcome]:
     """Run the claimed accounts one after another; whatever ends the run early frees what is still held."""
     seen_ids: dict[str, str] = {}
     held = dict(claims.owners)
@@ -86,32 +85,31 @@ def _run_accounts(
             fence = _Fence(account, owner, ttl)
             last = position == len(claims.owners)
             with span("account", account=account, run_id=run_id) as within:
-                outcome = yield from _run_account(account, work, fence, run_id, seen_ids, clients, outcomes, last=last)
+                outcome = await _run_account(account, work, fence, run_id, seen_ids, clients, outcomes, last=last)
                 within.set(status=outcome.report.status, error_code=outcome.report.error_code)
             held.pop(account)
             outcomes.append(outcome)
     except GeneratorExit:
         raise
     except BaseException:
-        yield from _abandon(held, run_id)
+        await _abandon(held, run_id)
         raise
     return outcomes
 
 
-def plan(
+async def plan(
     clients: Mapping[str, Any],
+    columns: Columns,
     *,
     only_auto: bool,
     import_new: bool,
     link_policy: LinkPolicy,
-    model: type[Any],
-    fields: FieldMap | None,
-) -> Flow[SyncPlan]:
+) -> SyncPlan:
     """See :func:`crm_adapter.plan`."""
-    work = _Work(Scope(validate_mapping(model, fields), Options(only_auto, import_new, link_policy), write=False))
+    work = _Work(Scope(columns, Options(only_auto, import_new, link_policy), write=False))
     if not clients:
         return SyncPlan(not_configured())
-    outcomes = yield from _rehearse(clients, work)
+    outcomes = await _rehearse(clients, work)
     servers = [planned(decision) for outcome in outcomes for decision in outcome.done]
     servers += [item for outcome in outcomes for item in outcome.skipped]
     servers += [
@@ -129,26 +127,26 @@ class _Fence:
         self.account, self.owner, self.ttl = account, owner, ttl
         self._renewed = float("-inf")
 
-    def before_call(self) -> Flow[None]:
+    async def before_call(self) -> None:
         if time.monotonic() - self._renewed < _RENEW_EVERY:
             return
-        yield from transaction(lambda s: leases.renew(s, self.account, self.owner, ttl=self.ttl))
+        await transaction(lambda s: leases.renew(s, self.account, self.owner, ttl=self.ttl))
         self._renewed = time.monotonic()
 
 
-def _rehearse(clients: Mapping[str, Any], work: _Work) -> Flow[list[Outcome]]:
+async def _rehearse(clients: Mapping[str, Any], work: _Work) -> list[Outcome]:
     outcomes: list[Outcome] = []
     seen_ids: dict[str, str] = {}
     scope = work.scope
     for account in clients:
-        collected = yield from collect(Caller(account, token=token_of(clients[account])), scope, seen_ids)
-        made = yield from cpu(lambda g=collected: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
+        collected = await collect(Caller(account, token=token_of(clients[account])), scope, seen_ids)
+        made = await Cpu(lambda g=collected: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
         scope = replace(scope, ahead=(*scope.ahead, *made.decisions))
         outcomes.append(outcome_of(collected.fetched, made))
     return outcomes
 
 
-def _run_account(
+async def _run_account(
     account: str,
     work: _Work,
     fence: _Fence,
@@ -158,14 +156,14 @@ def _run_account(
     before: Sequence[Outcome],
     *,
     last: bool,
-) -> Flow[Outcome]:
+) -> Outcome:
     token = token_of(clients[account])
     try:
-        collected = yield from collect(Caller(account, fence.before_call, token), work.scope, seen_ids)
-        made = yield from cpu(lambda: _plan_account(collected, work, clients, before))
+        collected = await collect(Caller(account, fence.before_call, token), work.scope, seen_ids)
+        made = await Cpu(lambda: _plan_account(collected, work, clients, before))
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, fence.owner)
         outcome = outcome_of(collected.fetched, made)
-        outcome.done, rejected = yield from apply_decisions(writer, made.decisions, work.on_progress)
+        outcome.done, rejected = await apply_decisions(writer, made.decisions, work.on_progress)
         outcome.errors += rejected
         outcome.report = account_report(collected.fetched, made, outcome.errors)
 
@@ -177,11 +175,11 @@ def _run_account(
             if last:
                 accounts.close_run(session, run_id, report(run_id, [*before, outcome]))
 
-        yield from transaction(close)
+        await transaction(close)
     except leases.LeaseLost:
         lost = Outcome(AccountReport(account, "failed", "lease_lost", messages.failure_text("lease_lost")))
         if last:
-            yield from transaction(lambda s: accounts.close_run(s, run_id, report(run_id, [*before, lost])))
+            await transaction(lambda s: accounts.close_run(s, run_id, report(run_id, [*before, lost])))
         return lost
     return outcome
 
@@ -199,7 +197,7 @@ def _plan_account(collected: Collected, work: _Work, clients: Mapping[str, Any],
     return build_plan(collected.fetched, collected.snapshot, collected.context, work.scope.options, may_take=may_take)
 
 
-def _abandon(held: Mapping[str, str], run_id: int) -> Flow[None]:
+async def _abandon(held: Mapping[str, str], run_id: int) -> None:
     """The run dies with an exception: free its leases if the database still answers, else they expire."""
 
     def free(session: Any) -> None:
@@ -208,6 +206,6 @@ def _abandon(held: Mapping[str, str], run_id: int) -> Flow[None]:
         accounts.crash_run(session, run_id)
 
     try:
-        yield from db(free)
+        await Db(free)
     except Exception:  # the reason of the crash is what the caller must see
         return

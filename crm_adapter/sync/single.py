@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from sqlalchemy.exc import StatementError
 
-from crm_adapter.db.columns import Columns, FieldMap, validate_mapping
+from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import rejects_values
 from crm_adapter.db.tables import utcnow
 from crm_adapter.money import local_today
 from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ReportWarning, ServerSyncResult
 from crm_adapter.servers.totals import read_server
-from crm_adapter.steps import Flow, db, transaction
+from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
 from crm_adapter.sync.apply import Writer, read_rows, read_snapshot
 from crm_adapter.sync.costs import is_foreign, reconcile
@@ -40,12 +40,9 @@ class _Prices:
     snapshot: Snapshot
 
 
-def sync_server(
-    clients: Mapping[str, Any], crm_id: int, *, actor: str | None, model: type[Any], fields: FieldMap | None
-) -> Flow[ServerSyncResult]:
+async def sync_server(clients: Mapping[str, Any], columns: Columns, crm_id: int, *, actor: str | None) -> ServerSyncResult:
     """See :func:`crm_adapter.sync_server`."""
-    columns = validate_mapping(model, fields)
-    row = (yield from db(lambda s: read_rows(s, columns, [crm_id]))).get(crm_id)
+    row = (await Db(lambda s: read_rows(s, columns, [crm_id]))).get(crm_id)
 
     def failed(
         code: str, *, timeweb_id: int | None = None, calls: int = 0, retry_after: float | None = None
@@ -66,7 +63,7 @@ def sync_server(
     unasked: Failure | None = None
     for account in names:
         caller = Caller(str(account))
-        values, failure = yield from fetch.get_server(caller, timeweb_id)
+        values, failure = await fetch.get_server(caller, timeweb_id)
         if values is None:
             calls += caller.calls
             # One account's 404 says nothing of the account that could not be asked.
@@ -76,14 +73,12 @@ def sync_server(
         if values.timeweb_status == REMOVED_STATUS:
             # Removal is decided by a complete listing as well; one reply is not enough.
             return failed("server_missing", timeweb_id=timeweb_id, calls=calls + caller.calls)
-        prices = yield from _price(caller, columns, [values])
+        prices = await _price(caller, columns, [values])
         fresh = prices.snapshot.linked.get(timeweb_id)
         if fresh is None:
             return failed("not_linked", timeweb_id=timeweb_id)
-        done = yield from _write(
-            Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context)
-        )
-        server = yield from db(lambda s: read_server(s, columns, crm_id))
+        done = await _write(Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context))
+        server = await Db(lambda s: read_server(s, columns, crm_id))
         changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
         text = "Сервер синхронизирован" if changed else "Изменений нет"
         return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
@@ -91,23 +86,21 @@ def sync_server(
     return failed(missing.code, timeweb_id=timeweb_id, calls=calls, retry_after=missing.retry_after)
 
 
-def import_servers(
+async def import_servers(
     clients: Mapping[str, Any],
+    columns: Columns,
     server_ids: Sequence[int],
     *,
     link: LinkPolicy | Mapping[int, int] | None,
     actor: str | None,
     dry_run: bool,
-    model: type[Any],
-    fields: FieldMap | None,
-) -> Flow[ImportResult]:
+) -> ImportResult:
     """See :func:`crm_adapter.import_servers`."""
-    columns = validate_mapping(model, fields)
     wanted = list(dict.fromkeys(server_ids))
     errors: list[ItemError] = []
     imported: list[ImportedServer] = []
     warnings: list[ReportWarning] = []
-    snapshot = yield from db(lambda s: read_snapshot(s, columns))
+    snapshot = await Db(lambda s: read_snapshot(s, columns))
     pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in snapshot.linked]
     errors += [_error(timeweb_id, "already_imported") for timeweb_id in wanted if timeweb_id in snapshot.linked]
     calls = 0
@@ -118,12 +111,12 @@ def import_servers(
         if not pending:
             break
         caller = Caller(account)
-        found, account_failures = yield from _find(caller, pending)
+        found, account_failures = await _find(caller, pending)
         failures |= account_failures
         if found:
-            prices = yield from _price(caller, columns, found)
+            prices = await _price(caller, columns, found)
             for observed in prices.observed:
-                done = yield from _import_one(columns, prices, observed, link, actor, dry_run)
+                done = await _import_one(columns, prices, observed, link, actor, dry_run)
                 (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
             pending = [timeweb_id for timeweb_id in pending if timeweb_id not in {values.timeweb_id for values in found}]
         calls += caller.calls
@@ -135,12 +128,12 @@ def _error(timeweb_id: int, code: str, text: str | None = None) -> ItemError:
     return ItemError(timeweb_id, code, text or messages.failure_text(code))
 
 
-def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValues], dict[int, Failure]]]:
+async def _find(caller: Caller, wanted: Sequence[int]) -> tuple[list[HostingValues], dict[int, Failure]]:
     """The wanted servers that this account has; failures only where the answer is not a plain "no such server"."""
     found: list[HostingValues] = []
     failures: dict[int, Failure] = {}
     if len(wanted) >= _LIST_FROM:
-        listing = yield from fetch.list_servers(caller)
+        listing = await fetch.list_servers(caller)
         found = [
             values for values in listing.servers if values.timeweb_id in wanted and values.timeweb_status != REMOVED_STATUS
         ]
@@ -152,7 +145,7 @@ def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValue
                 failures[error.server_id] = Failure(error.code)
         return found, failures
     for timeweb_id in wanted:
-        values, failure = yield from fetch.get_server(caller, timeweb_id)
+        values, failure = await fetch.get_server(caller, timeweb_id)
         if values is not None and values.timeweb_status != REMOVED_STATUS:
             found.append(values)
         elif failure is not None and failure.code != "not_found":
@@ -160,23 +153,23 @@ def _find(caller: Caller, wanted: Sequence[int]) -> Flow[tuple[list[HostingValue
     return found, failures
 
 
-def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> Flow[_Prices]:
+async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> _Prices:
     """Costs for a few servers; what cannot be read leaves them unknown (or as they were)."""
     now = utcnow()
-    info, _ = yield from db(lambda s: accounts.load_account(s, caller.account, columns))
-    costs, _ = yield from fetch.costs(caller)
+    info, _ = await Db(lambda s: accounts.load_account(s, caller.account, columns))
+    costs, _ = await fetch.costs(caller)
     finances = None
     if costs is not None:
-        finances, _ = yield from fetch.finances(caller)
+        finances, _ = await fetch.finances(caller)
     discount = reconcile(costs, finances, info.cost_basis, info.cost_factor)
     foreign = is_foreign(finances, info.currency)
     if foreign:
         costs = None
-    snapshot = yield from db(lambda s: read_snapshot(s, columns))
+    snapshot = await Db(lambda s: read_snapshot(s, columns))
     fetched = Fetched(caller.account, tuple(servers), costs=costs)
     prices: Mapping[int, Decimal] = {} if foreign else info.presets or {}
     if not foreign and needs_presets(fetched, snapshot) and not prices:
-        prices = (yield from fetch.presets(caller))[0] or {}
+        prices = (await fetch.presets(caller))[0] or {}
     context = RunContext(
         account=caller.account,
         now=now,
@@ -190,14 +183,14 @@ def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -
     return _Prices(tuple(observed), context, snapshot)
 
 
-def _import_one(
+async def _import_one(
     columns: Columns,
     prices: _Prices,
     observed: Observed,
     link: LinkPolicy | Mapping[int, int] | None,
     actor: str | None,
     dry_run: bool,
-) -> Flow[ImportedServer | ItemError]:
+) -> ImportedServer | ItemError:
     timeweb_id = observed.values.timeweb_id
     if timeweb_id in prices.snapshot.linked:
         return _error(timeweb_id, "already_imported")
@@ -209,20 +202,20 @@ def _import_one(
         return ImportedServer(timeweb_id, target.crm_id if target else None, decision.name, linked=target is not None)
     writer = Writer(columns, prices.context, actor=actor)
     try:
-        done = yield from _write(writer, decision)
+        done = await _write(writer, decision)
     except StatementError as error:
         if not rejects_values(error):
             raise
-        taken = yield from db(lambda s: writer.is_taken(s, timeweb_id))
+        taken = await Db(lambda s: writer.is_taken(s, timeweb_id))
         return _error(timeweb_id, "already_imported" if taken else "database_rejected")
     if not done or done[0].row is None:
-        taken = yield from db(lambda s: writer.is_taken(s, timeweb_id))
+        taken = await Db(lambda s: writer.is_taken(s, timeweb_id))
         return _error(timeweb_id, "already_imported" if taken else "conflict")
     return ImportedServer(timeweb_id, done[0].row.crm_id, done[0].name, linked=target is not None)
 
 
-def _write(writer: Writer, decision: Decision) -> Flow[list[Decision]]:
-    return (yield from transaction(lambda s: writer.apply(s, [decision])))
+async def _write(writer: Writer, decision: Decision) -> list[Decision]:
+    return await transaction(lambda s: writer.apply(s, [decision]))
 
 
 def _target(values: HostingValues, snapshot: Snapshot, link: LinkPolicy | Mapping[int, int] | None) -> Row | ItemError | None:
