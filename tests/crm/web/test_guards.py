@@ -121,12 +121,12 @@ def site(markup: str) -> Iterator[str]:
 
 def test_an_image_tag_on_another_site_imports_nothing(section: Section, browser: Browser) -> None:
     """In a real browser, without any login of the host in the way, as on the standalone page."""
-    with serving(section.app(dependencies=[lambda: None])) as address, site(f'<img src="{address}{PREFIX}">') as elsewhere:
+    asked = threading.Event()
+    app = section.app(dependencies=[lambda: asked.set()])
+    with serving(app) as address, site(f'<img src="{address}{PREFIX}">') as elsewhere:
         page = browser.new_page()
-        with page.expect_response(f"{address}{PREFIX}") as reply:
-            page.goto(elsewhere)
-        assert reply.value.status == 200
-        page.wait_for_load_state("networkidle")
+        page.goto(elsewhere)
+        assert asked.wait(20)
         page.context.close()
     assert section.query("SELECT count(*) FROM timeweb_sync_run") == [(0,)]
     assert not section.emulator.requests
