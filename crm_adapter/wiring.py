@@ -10,6 +10,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -128,8 +130,20 @@ def open_engine(settings: Settings) -> sa.Engine:
             f"HOSTING_DATABASE_URL needs the extra [{extra}]: pip install 'timeweb-sdk[{extra}]'"
         ) from error
     if engine.dialect.name == "sqlite":
+        keep_private(url)
         event.listen(engine, "connect", tune_sqlite)
     return engine
+
+
+def keep_private(url: sa.URL) -> None:
+    """Make the file of a new SQLite database readable by its owner only: it holds clients, prices and addresses.
+
+    A file that is there already keeps the rights that somebody gave it. SQLite gives its journals the rights of the file.
+    """
+    path = url.database
+    if path and path != ":memory:" and not path.startswith("file:") and not Path(path).exists() and Path(path).parent.is_dir():
+        with suppress(OSError):  # what is wrong with the place is told by the connection
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def tune_sqlite(connection: Any, _record: object) -> None:

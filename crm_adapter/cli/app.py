@@ -228,6 +228,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Порт, 0 — любой свободный.")] = 8100,
     demo: Annotated[bool, typer.Option("--demo", help="С выдуманным аккаунтом Timeweb.")] = False,
     jobs: Annotated[bool, typer.Option("--jobs", help="Синхронизация, уведомления и напоминания в том же процессе.")] = False,
+    no_link: Annotated[
+        bool, typer.Option("--no-link", help="Пускать без ссылки: когда перед страницей уже есть авторизация.")
+    ] = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -237,9 +240,9 @@ def serve(
     output = Output(as_json=as_json)
     if not demo:
         reload = partial(read_settings, database)
-        return serve_command.run(settings_of(database), host, port, output, reload=reload, jobs=jobs)
+        return serve_command.run(settings_of(database), host, port, output, reload=reload, jobs=jobs, link=not no_link)
     with demo_command.account(database or "timeweb-demo.sqlite3") as settings:
-        return serve_command.run(settings, host, port, output, jobs=jobs)
+        return serve_command.run(settings, host, port, output, jobs=jobs, link=not no_link)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -37,8 +38,12 @@ def run(
     *,
     reload: Callable[[], Settings] | None = None,
     jobs: bool = False,
+    link: bool = True,
 ) -> int:
     """Serve until interrupted.  An address that others can reach is refused: the page has no login of its own.
+
+    Whoever opens the printed address is let in, as long as the command runs; other users of the machine do not know it.
+    ``link=False`` asks nobody, for a page behind somebody else's login.
 
     ``reload`` reads the settings again, so that a token replaced in ``.env`` is used.  ``jobs`` runs the schedule in a
     thread beside the page: sync, notifications and reminders in one process.
@@ -55,16 +60,17 @@ def run(
     except OSError as error:
         raise CommandError("port_taken", f"Порт {port} занят: {error.strerror}", hint="Выберите другой: --port 0") from error
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}"
+    secret = secrets.token_urlsafe(24) if link else None
+    url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}" + (f"?link={secret}" if secret else "")
     output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", "Остановить: Ctrl+C")
-    app = build_app(settings, reload)
+    app = build_app(settings, reload, link=secret)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
     with Scheduler(Jobs(reload or (lambda: settings))) if jobs else nullcontext():
         asyncio.run(server.serve(sockets=[listening]))
     return DONE
 
 
-def build_app(settings: Settings, load: Callable[[], Settings] | None = None) -> FastAPI:
+def build_app(settings: Settings, load: Callable[[], Settings] | None = None, *, link: str | None = None) -> FastAPI:
     """The application on the configured database; ``load`` reads the settings again, so that tokens may rotate."""
     engine = create_async_engine(settings.async_database_url)
     if engine.dialect.name == "sqlite":
@@ -79,6 +85,7 @@ def build_app(settings: Settings, load: Callable[[], Settings] | None = None) ->
     return create_app(
         async_sessionmaker(engine, expire_on_commit=False),
         timeweb,
+        link=link,
         close=close,
         zone=settings.hosting_tz,
         stale_after=settings.timeweb_sync_stale_after,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from crm_adapter.cli import main
+from crm_adapter.settings import load_settings
 from crm_adapter.web.standalone import create_app
+from crm_adapter.wiring import open_engine
 from tests.crm.web.conftest import Section
 
 ROOT = Path(__file__).parents[3]
@@ -56,9 +60,56 @@ def test_the_command_serves_the_demonstration_until_it_is_stopped(tmp_path: Path
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        with urllib.request.urlopen(url, timeout=20) as reply:
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(url, timeout=20) as reply:
             assert "Хостинг" in reply.read().decode()
+            assert "link=" not in reply.url
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(url.partition("?")[0], timeout=20)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     assert process.returncode in {0, 130}, errors
     assert "Traceback" not in errors
+    assert stat.S_IMODE((tmp_path / "demo.sqlite3").stat().st_mode) == 0o600
+
+
+def linked(synced: Section, link: str | None) -> TestClient:
+    engine = create_async_engine(synced.url)
+    app = create_app(async_sessionmaker(engine), None, link=link, close=engine.dispose)
+    return TestClient(app, base_url="http://localhost", client=("127.0.0.1", 50000))
+
+
+def test_who_does_not_hold_the_link_is_told_where_it_is(synced: Section) -> None:
+    with linked(synced, "secret") as client:
+        for path in ("", "?link=secrets", "?link=", "/api/stats", "/export.csv", "/static/hosting.css"):
+            reply = client.get(f"/hosting{path}", headers={"Authorization": "Bearer secrets"})
+            assert reply.status_code == 403
+            assert "timeweb-crm serve" in reply.text
+            assert "gitlab" not in reply.text
+
+
+def test_the_link_becomes_a_cookie_and_leaves_the_address(synced: Section) -> None:
+    with linked(synced, "secret") as client:
+        reply = client.get("/hosting?link=secret", follow_redirects=False)
+        assert (reply.status_code, reply.headers["location"]) == (303, "/hosting")
+        assert {"HttpOnly", "SameSite=strict"} <= set(reply.headers["set-cookie"].split("; "))
+        assert client.get("/hosting").status_code == 200
+        assert client.get("/hosting/api/stats").json()["success"]
+
+
+def test_programs_show_the_link_as_a_bearer(synced: Section) -> None:
+    with linked(synced, "secret") as client:
+        assert client.get("/hosting/api/stats", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_without_a_link_this_machine_is_let_in(synced: Section) -> None:
+    with linked(synced, None) as client:
+        assert client.get("/hosting").status_code == 200
+
+
+def test_a_database_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
+    path = tmp_path / "crm.sqlite3"
+    path.touch(0o644)
+    path.chmod(0o644)
+    open_engine(load_settings({"hosting_database_url": f"sqlite:///{path}"})).dispose()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
