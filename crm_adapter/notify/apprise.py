@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,17 @@ _PROBLEMS = frozenset({
 })  # fmt: skip
 
 
+#: Services that read any text as markup, which Apprise hands on as it is: a name must not be a link or call everybody.
+_MARKUP = frozenset({"discord", "guilded", "mmost", "mmosts", "rocket", "rockets", "ryver", "slack", "wxteams", "zulip"})
+_MARKUP_HOSTS = ("discord.com/api/webhooks", "discordapp.com/api/webhooks", "hooks.slack.com")
+_SPECIAL = re.compile(r"([\\`*_~|\[\]()<>#@!])")
+
+
+def _as_text(text: str) -> str:
+    """Put a word joiner, which nobody sees, behind each character that begins or ends markup: it is a character then."""
+    return _SPECIAL.sub("\\1\u2060", text)
+
+
 class NotDelivered(Exception):
     """A notification service did not take the message; why is in Apprise's own log."""
 
@@ -33,6 +45,7 @@ class AppriseSink:
         apprise = _apprise()
         self._service: Any = apprise.Apprise()
         scheme = url.partition("://")[0]
+        self._reads_markup = scheme.lower() in _MARKUP or any(host in url for host in _MARKUP_HOSTS)
         # Apprise logs an address that it cannot read as an error, with the tokens in it.
         with _logging_from(logging.CRITICAL):
             known = self._service.add(url)
@@ -50,7 +63,7 @@ class AppriseSink:
         # Below "info" Apprise and urllib3 tell the paths of requests, and a Telegram bot's token is part of its path.
         with _logging_from(logging.INFO):
             delivered = self._service.notify(
-                body=text,
+                body=_as_text(text) if self._reads_markup else text,
                 title=title,
                 notify_type="warning" if problem else "info",
                 body_format="text",

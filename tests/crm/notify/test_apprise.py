@@ -75,3 +75,40 @@ def test_the_missing_extra_names_itself(monkeypatch: pytest.MonkeyPatch) -> None
     assert apprise_sinks([]) == ()
     with pytest.raises(ImportError, match=r"\[notify\]"):
         apprise_sinks(["json://127.0.0.1"])
+
+
+def bodies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What Apprise is given to send; nothing is sent."""
+    sent: list[str] = []
+
+    def notify(self: object, *, body: str, **_: object) -> bool:
+        sent.append(body)
+        return True
+
+    monkeypatch.setattr("apprise.Apprise.notify", notify)
+    return sent
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "discord://123456789012345678/abcdefghijklmnopqrstuvwxyz",
+        "https://discord.com/api/webhooks/123456789012345678/abcdefghijklmnopqrstuvwxyz",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+    ],
+)
+def test_a_name_is_no_markup_where_text_is_markup(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = bodies(monkeypatch)
+    (sink,) = apprise_sinks([url])
+    name = "@everyone [pay](https://example.com) <!here> **x** #1 `y`"
+    sink("Хостинг", name, [])
+    for begin in ("@everyone", "](", "<!", "**", "`y"):
+        assert begin not in sent[0]
+    assert sent[0].replace("\u2060", "") == name
+
+
+def test_where_text_is_text_it_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = bodies(monkeypatch)
+    (sink,) = apprise_sinks(["tgram://123456789:abcdefg_hijklmnop/12315544"])
+    sink("Хостинг", "web_1 <b>", [])
+    assert sent == ["web_1 <b>"]

@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 from crm_adapter import aio, ensure_fresh, runs, sync_all
 from crm_adapter.db.tables import AccountState, HostingServer, create_all
 from crm_adapter.jobs.background import TaskRunner
+from crm_adapter.sync import leases
 from tests.crm.fake_timeweb import FakeTimeweb, client, world
 from timeweb_sdk.errors import RateLimitError, UnauthorizedError
 
@@ -176,3 +177,15 @@ def test_the_clock_of_another_machine_may_be_a_little_ahead(db: Db) -> None:
     sync_all(db, client(fake))
     age(db, -20)
     assert ensure_fresh(db, client(fake), runner=runner).status == "fresh"
+
+
+def test_a_lease_that_somebody_made_up_starts_nothing(db: Db) -> None:
+    """A message of the queue names the owner of a lease; only the table says whether it is one."""
+    with db() as session, session.begin():
+        assert leases.claim(session, "default", claimed="made-up").owner is None
+    with db() as session, session.begin():
+        handed = leases.claim(session, "default").owner
+    with db() as session, session.begin():
+        assert leases.claim(session, "default", claimed=handed).owner is not None
+    with db() as session, session.begin():  # delivered twice
+        assert leases.claim(session, "default", claimed=handed).owner is None

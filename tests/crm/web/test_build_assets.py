@@ -40,7 +40,9 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 def package_of(build: Any, content: bytes) -> Any:
     digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-    return build.Package("thing", "1.0", digest, {"package/thing.js": "thing.js", "package/LICENSE": "thing.LICENSE"})
+    script = build.Asset("package/thing.js", "thing.js", hashlib.sha256(b"1").hexdigest())
+    license = build.Asset("package/LICENSE", "thing.LICENSE", hashlib.sha256(b"MIT").hexdigest())
+    return build.Package("thing", "1.0", digest, (script, license))
 
 
 def test_only_the_named_files_of_the_expected_archive_are_unpacked(build: Any, tmp_path: Path) -> None:
@@ -68,9 +70,22 @@ def test_files_that_are_there_are_not_fetched_again(build: Any, tmp_path: Path, 
     monkeypatch.setattr(build, "download", download)
     assert build.fetch(tmp_path) == build.fetch(tmp_path)
     assert fetched == ["thing"]
-    (tmp_path / "VERSIONS").write_text("thing@0.9", "utf-8")
+    (tmp_path / "thing.js").write_text("somebody else's", "utf-8")
     build.fetch(tmp_path)
     assert fetched == ["thing", "thing"]
+    assert (tmp_path / "thing.js").read_bytes() == b"1"
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused(build: Any, tmp_path: Path) -> None:
+    content = archive({"package/thing.js": b"2", "package/LICENSE": b"MIT"})
+    with pytest.raises(build.AssetError, match=r"package/thing\.js is not the file that was pinned"):
+        build.unpack(package_of(build, content), content, tmp_path)
+    assert not (tmp_path / "thing.js").exists()
+
+
+def test_the_npm_of_machines_without_one_is_pinned_as_all_else(build: Any) -> None:
+    assert build.NPM_WHEEL in (ROOT / "constraints.txt").read_text().splitlines()
+    assert f"{build.NPM_WHEEL} \\" in (ROOT / ".github/tools.txt").read_text().splitlines()
 
 
 def test_without_npm_or_network_the_build_goes_on_with_a_warning(
