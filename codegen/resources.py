@@ -209,11 +209,15 @@ def _method(operation: Operation, types: Types, by_id: dict[str, Operation], cla
     )
 
 
+_CONFIRMATION = frozenset({"hash", "code"})
+"""What confirms a deletion."""
+
+
 def _hidden(operation: Operation, body: list[Argument], classes: dict[str, ModelClass]) -> list[str]:
     schemas = {argument.name: argument.schema for argument in [*operation.query_arguments, *body]}
     if operation.whole_body is not None:
         schemas["body"] = operation.whole_body
-    return [name for name, schema in schemas.items() if _may_hold_secret(schema, classes)]
+    return [name for name, schema in schemas.items() if name in _CONFIRMATION or _may_hold_secret(schema, classes)]
 
 
 def _may_hold_secret(schema: Json, classes: dict[str, ModelClass]) -> bool:

@@ -28,6 +28,7 @@ MODULES = (
     "timeweb_sdk.models",
     "timeweb_sdk.params",
     "timeweb_sdk.operations",
+    "timeweb_sdk.secrets",
     "timeweb_sdk.testing",
     "timeweb_sdk.testing.vcr",
     "crm_adapter",

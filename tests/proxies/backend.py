@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -28,7 +28,7 @@ class Backend:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @contextmanager
-    def playing(self, manner: str) -> Iterator[None]:
+    def playing(self, manner: str) -> Generator[None]:
         """Count anew, and behave like this until the end of the block."""
         self.manner = manner
         self.release.clear()
@@ -77,7 +77,7 @@ def _head_of(stream: BinaryIO) -> tuple[str, str, int]:
 
 
 @contextmanager
-def running_backend() -> Iterator[Backend]:
+def running_backend() -> Generator[Backend]:
     backend = Backend()
     try:
         yield backend

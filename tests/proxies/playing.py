@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -52,7 +52,7 @@ class Stage:
         return Observed(told[0], error.attempts, arrived, error.delivery, error.may_be_done, told[1])
 
     @contextmanager
-    def _full_queue(self) -> Iterator[None]:
+    def _full_queue(self) -> Generator[None]:
         """Somebody else's request takes the only place."""
         self.backend.held.clear()
         occupier = threading.Thread(target=self._occupy, daemon=True)
@@ -82,7 +82,7 @@ def _fail(url: str, method: str, size: int) -> TimewebError:
 
 
 @contextmanager
-def stage(name: str) -> Iterator[Stage]:
+def stage(name: str) -> Generator[Stage]:
     with tempfile.TemporaryDirectory() as folder, running_backend() as backend:
         Path(folder).chmod(0o755)  # nginx, started by root, works as somebody else
         with running(name, backend.port, Path(folder)) as url:

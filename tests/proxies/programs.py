@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def find_program(name: str) -> str | None:
 
 
 @contextmanager
-def running(name: str, backend: int, folder: Path) -> Iterator[str]:
+def running(name: str, backend: int, folder: Path) -> Generator[str]:
     """Start the proxy and give its address."""
     program = find_program(name)
     assert program is not None

@@ -12,7 +12,7 @@ from timeweb_sdk._core import decode as decoding
 from timeweb_sdk._core.decode import decode
 from timeweb_sdk._core.model import Model
 from timeweb_sdk._core.operation import Operation
-from timeweb_sdk._core.secrets import is_secret_name
+from timeweb_sdk.secrets import is_secret_name
 
 ONE = Operation(id="getThing", method="GET", path="/t", attribute="t.get", tag="t", data_key="thing")
 MODELS = sorted(

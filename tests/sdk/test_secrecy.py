@@ -18,8 +18,9 @@ from tests.sdk import stub_server as stub
 from tests.sdk.stub_server import Behaviour, StubServer, answer, error, html
 from tests.sdk.worlds import TOKEN, WORLDS, SkippingClock, World
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors
-from timeweb_sdk._core.secrets import is_secret_name, scrub
+from timeweb_sdk._core.secrets import scrub_reply
 from timeweb_sdk.operations import OPERATIONS
+from timeweb_sdk.secrets import is_secret_name
 
 PASSWORD = "correct-horse-battery"
 LOGGERS = ("timeweb_sdk", "httpx", "httpcore", "httpx2", "httpcore2")
@@ -262,12 +263,12 @@ def test_echoes_of_secrets_are_hidden(secret: str, echo: Any, server: StubServer
 
 def test_a_password_in_an_address_is_hidden() -> None:
     text = "cannot reach postgres://user:sesame@db.example:5432/x, nor https://db.example:5432/a@b"
-    assert scrub(text, SecretStr(TOKEN)) == text.replace("sesame", "**********")
+    assert scrub_reply(text, SecretStr(TOKEN)) == text.replace("sesame", "**********")
 
 
 def test_texts_about_secrets_that_hold_none_stay_readable() -> None:
     text = "property root_pass should not exist; name: web-1, preset_id=5; at least 8 characters in the password"
-    assert scrub(text, SecretStr(TOKEN)) == text
+    assert scrub_reply(text, SecretStr(TOKEN)) == text
 
 
 def test_a_secret_that_was_sent_is_hidden_wherever_it_comes_back(server: StubServer, clock: SkippingClock) -> None:
@@ -292,4 +293,4 @@ def test_what_breaks_http_is_not_quoted(world: World, server: StubServer, clock:
 @pytest.mark.parametrize("piece", ["a=", "key: ", "pass=", "pass=[", "<password>", 'pass=\\"', "bearer ", "-----BEGIN A-----"])
 def test_a_long_text_is_scrubbed_in_time_that_grows_with_its_length(piece: str) -> None:
     """Were the time to grow with the square of the length, this would take hours: the timeout of every test fails it."""
-    assert PASSWORD not in scrub(piece * 300_000 + f",password={PASSWORD}", SecretStr(TOKEN))
+    assert PASSWORD not in scrub_reply(piece * 300_000 + f",password={PASSWORD}", SecretStr(TOKEN))

@@ -68,12 +68,12 @@ async def perform(run: Execution) -> Response[Any]:
         raise
 
 
-_DOUBT: tuple[Delivery, ...] = ("not_sent", "answered", "unknown")
+_DOUBT: dict[Delivery, int] = {"not_sent": 0, "answered": 1, "unknown": 2}
 
 
 def _add_up(run: Execution, error: TimewebError) -> None:
     """Add what is known of one attempt to what is known of the call: the strongest doubt wins."""
-    run.delivery = max(run.delivery, error.delivery, key=_DOUBT.index)
+    run.delivery = max(run.delivery, error.delivery, key=_DOUBT.__getitem__)
     # The API's 503 is a refusal; its other errors may strike after the deed, and what cannot be decoded is done.
     is_fault = isinstance(error, ServerError) and error.status_code != 503
     in_doubt = error.delivery == "unknown" or is_fault or isinstance(error, DecodeError)

@@ -1,12 +1,13 @@
 """The base class of every object that the API returns."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json, to_json
 
-from timeweb_sdk._core.secrets import mask, mask_extra_value, remember_extra_name
+from timeweb_sdk._core.secrets import mask, mask_extra_value, remember_extra_name, sealed, shown
 
 
 class DecodeIssue(NamedTuple):
@@ -22,7 +23,11 @@ _ISSUES = "_decode_issues"
 
 
 class Model(BaseModel):
-    """An object of the API. Unknown fields are kept and reachable as attributes; secrets are `SecretStr`, also there."""
+    """An object of the API. Unknown fields are kept and reachable as attributes; secrets are `SecretStr`, also there.
+
+    What leaves the process by `repr`, JSON or pickle has stars in place of secrets, also of private keys and the like that
+    stand in a text of another purpose. Attributes, copies and `model_dump()` keep them.
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="allow",
@@ -51,11 +56,21 @@ class Model(BaseModel):
         schema = handler(source)
         inner: dict[str, Any] = cast(dict[str, Any], schema)
         while "fields" not in inner and "schema" in inner:  # validators of the whole model stand around it
+            if inner["type"] == "model":
+                inner.setdefault("serialization", core_schema.wrap_serializer_function_ser_schema(_seal, when_used="json"))
             inner = inner["schema"]
         fields: dict[str, Any] = inner.get("fields", {})
         for name, field in fields.items():
             field["schema"] = _masking(name, field["schema"])
         return schema
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, shown(value, name or "")
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        return state | {part: sealed(state[part]) for part in ("__dict__", "__pydantic_extra__")}
 
     @property
     def decode_issues(self) -> tuple[DecodeIssue, ...]:
@@ -72,7 +87,7 @@ class Model(BaseModel):
             if options.get("mode") != "json" or not self.__pydantic_private__:
                 raise
             options["mode"] = "python"
-            return cast(dict[str, Any], from_json(to_json(super().model_dump(**options), fallback=str)))
+            return cast(dict[str, Any], from_json(to_json(sealed(super().model_dump(**options)), fallback=str)))
 
     def model_dump_json(self, **options: Any) -> str:
         """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
@@ -84,10 +99,14 @@ class Model(BaseModel):
                 raise
             indent = options.pop("indent", None)
             options.pop("ensure_ascii", None)
-            return to_json(super().model_dump(**options), indent=indent, fallback=str).decode()
+            return to_json(sealed(super().model_dump(**options)), indent=indent, fallback=str).decode()
 
     def _without_complaint(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"warnings": "none", **options} if self.__pydantic_private__ else options
+
+
+def _seal(model: Any, write: Callable[[Any], Any]) -> Any:
+    return sealed(write(model))
 
 
 _WRAPPERS = frozenset({"nullable", "default", "function-before", "function-after", "function-wrap"})

@@ -19,9 +19,10 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.guards import is_collection, is_mapping
-from timeweb_sdk._core.secrets import Content, Hidden, forget_frames, is_secret_name
+from timeweb_sdk._core.secrets import Content, Hidden, forget_frames
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
+from timeweb_sdk.secrets import is_secret_name, name_within
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -98,7 +99,7 @@ def _secrets_in(name: str, value: Any) -> Iterator[str]:
         yield _simplify(value)
     elif is_mapping(value):
         for key, item in value.items():
-            yield from _secrets_in(name if is_secret_name(name) else str(key), item)
+            yield from _secrets_in(name_within(name, str(key)), item)
     elif is_collection(value):
         for item in value:
             yield from _secrets_in(name, item)

@@ -15,10 +15,11 @@ from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.decode import Decoded, Mismatch, NotPromised, decode, parse
 from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk._core.request import secrets_of
-from timeweb_sdk._core.secrets import redact, scrub
+from timeweb_sdk._core.secrets import scrub_reply
 from timeweb_sdk._core.transport import Reply
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError
+from timeweb_sdk.secrets import redact
 
 _ENVELOPE = frozenset({"status_code", "error_code", "message", "response_id"})
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -70,7 +71,7 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
 def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] = ()) -> APIError:
     """Return the error that a reply with an error status stands for; a redirect is one, as it is never followed."""
     body = _envelope(reply)
-    hide = partial(scrub, token=token, sent=sent)
+    hide = partial(scrub_reply, token=token, sent=sent)
     given = body.get("error_code")
     code = hide(given) if isinstance(given, str) and given else None
     canonical = code is not None
@@ -84,7 +85,7 @@ def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] =
     details: dict[str, Any] = {}
     with suppress(RecursionError):  # an object nested without end tells nobody anything
         messages = _messages(body.get("message"), hide)
-        details = redact("", {key: value for key, value in body.items() if key not in _ENVELOPE}, hide)
+        details = redact({key: value for key, value in body.items() if key not in _ENVELOPE}, hide=hide)
     # Whatever an edge says, the request may have passed it. An empty 401 is the API's: so it refuses a wrong token.
     is_own = canonical or (reply.status == 401 and not reply.content.strip())
     error = kind(_summary(reply, code, messages), delivery="answered" if is_own else "unknown")
@@ -178,7 +179,7 @@ def _envelope(reply: Reply) -> dict[str, Any]:
 
 def _messages(message: Any, hide: Callable[[str], str]) -> list[str]:
     parts = message if is_array(message) else [message]
-    return [hide(part if isinstance(part, str) else str(redact("", part, hide))) for part in parts if part is not None]
+    return [hide(part if isinstance(part, str) else str(redact(part, hide=hide))) for part in parts if part is not None]
 
 
 def _response_id(body: Mapping[str, Any]) -> str | None:

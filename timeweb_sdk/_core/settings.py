@@ -16,7 +16,7 @@ _LIBRARIES = ("httpx", "httpx2")
 def find_token(token: str | SecretStr | None) -> SecretStr | None:
     """Return the token; None when there is none, which only the first call minds. The error never shows it.
 
-    Whitespace around it is dropped: files and shells leave it there. A blank token is none.
+    Whitespace and quotes around it are dropped: files, shells and `docker --env-file` leave them there. A blank token is none.
     """
     environment = ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN")
     given = {name: os.environ.get(name) for name in environment} if token is None else {"token": token}
@@ -32,7 +32,10 @@ def _stripped(token: str | SecretStr | None) -> SecretStr | None:
     text = token.get_secret_value() if isinstance(token, SecretStr) else "" if token is None else token
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers are not all type-checked
         raise ConfigurationError(f"token is a {type(text).__name__}: give a str or a SecretStr")
-    return SecretStr(text.strip()) if text.strip() else None
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    return SecretStr(text) if text else None
 
 
 def _check_token(source: str, token: SecretStr) -> None:
@@ -44,6 +47,8 @@ def _check_token(source: str, token: SecretStr) -> None:
 def _fault_of(token: str) -> str | None:
     if token.lower().startswith("bearer"):
         return 'begins with "Bearer", which is added here'
+    if {*token} & {'"', "'"}:
+        return "contains quotes"
     if any(character.isspace() for character in token):
         return "contains whitespace"
     if not (token.isascii() and token.isprintable()):

@@ -10,6 +10,7 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -25,6 +26,7 @@ from timeweb_sdk._core.secrets import Content, forget_frames
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk._core.version import USER_AGENT
 from timeweb_sdk.errors import ConfigurationError, TimewebError, TransportError
+from timeweb_sdk.secrets import STARS, is_secret_parameter
 
 if TYPE_CHECKING:
     import httpx
@@ -109,6 +111,11 @@ class Session:
                 raise
             fault = ConfigurationError(f"the request cannot be sent: {error}")
         else:
+            # The library's client keeps cookies, and one that was passed in may serve several accounts.
+            built.headers.pop("cookie", None)
+            if any(is_secret_parameter(name) for name, _ in request.params):
+                kind: Any = type(built.url)
+                built.url = _discreet(kind)(built.url)
             return built
         raise fault
 
@@ -170,6 +177,7 @@ class SyncSession(Session):
             current.left = lambda: timeouts.deadline - clock.monotonic()
             response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
             try:
+                _forget_cookies(client, response)
                 return _reply(response, _read(response, timeouts, clock))
             finally:
                 response.close()
@@ -223,6 +231,7 @@ class AsyncSession(Session):
         try:
             response = await client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
             try:
+                _forget_cookies(client, response)
                 return _reply(response, await _aread(response))
             finally:
                 await response.aclose()
@@ -293,6 +302,28 @@ async def _aread(response: Any) -> Content | None:
 
 def _reply(response: Any, content: Content | None) -> Reply:
     return Reply(response.status_code, response.headers, content or Content(), content is not None)
+
+
+def _forget_cookies(client: Any, response: Any) -> None:
+    """A token is all that the API needs; a cookie would tell it of one account in the calls of another."""
+    if "set-cookie" in response.headers:
+        for cookie in response.cookies.jar:
+            with suppress(KeyError):
+                client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+
+
+@lru_cache(maxsize=2)
+def _discreet(kind: Any) -> Any:
+    """Return a class of URLs that hide secret parameters when they are written: the library logs each at INFO."""
+
+    class DiscreetURL(kind):  # type: ignore[misc]
+        def __str__(self) -> str:
+            hidden = {name: STARS for name in self.params if is_secret_parameter(name)}
+            return str(kind(self).copy_merge_params(hidden))
+
+        __repr__ = __str__
+
+    return DiscreetURL
 
 
 @lru_cache(maxsize=256)

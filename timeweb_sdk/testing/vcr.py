@@ -17,74 +17,92 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import SecretStr
-
-from timeweb_sdk._core.guards import is_array, is_object
-from timeweb_sdk._core.secrets import is_secret_name, scrub
+from timeweb_sdk._core.guards import is_array, is_mapping, is_object
 from timeweb_sdk.errors import ConfigurationError
+from timeweb_sdk.secrets import STARS, is_secret_name, is_secret_parameter, scrub
 
-SCRUBBED = "**********"
+SCRUBBED = STARS
 """What stands in a cassette instead of a secret."""
 _HOST = "https://api.timeweb.cloud"
 # A redirect is of no use to a test, and its address may carry what the request did.
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "location"}
+_LOCATION = "location"
 _LEAST_TOKEN = 8
 """Characters. Nothing shorter is a token, and replacing it would spoil the body."""
-# Beyond what is named like a secret: start-up scripts and the environment of apps carry passwords, confirmations let
-# servers be deleted, and who has an upload address may upload.
-_SECRET_KEYS = {"cloud_init", "envs", "hash", "code", "upload_url"}
-_NO_TOKEN = SecretStr("")
 
 
 def timeweb_vcr(library_dir: str | Path, **options: Any) -> Any:
     """A `vcr.VCR` that keeps cassettes in `library_dir` and the token, passwords and keys out of them.
 
     Requests are matched by method, path and query, so cassettes made against one host replay against another.
-    Options are those of `vcr.VCR`; `record_mode="none"` forbids the network, as it should in CI.
+    Options are those of `vcr.VCR`; `record_mode="none"` forbids the network, as it should in CI. Functions of yours
+    (`before_record_request`, `before_record_response`), given here or to `use_cassette`, come first; what they leave is
+    scrubbed all the same.
     """
     try:
-        vcr = import_module("vcr")
+        vcr: Any = import_module("vcr")
     except ImportError:
         raise ConfigurationError('cassettes need VCR.py: pip install "timeweb-sdk[testing]"') from None
-    tokens: set[str] = set()
 
-    def before_request(request: Any) -> Any:
-        tokens.update(_tokens_of(request))
-        return scrub_request(request)
-
-    def before_response(response: dict[str, Any]) -> dict[str, Any]:
-        return scrub_response(_without(tokens, response))
+    class ScrubbingVCR(vcr.VCR):  # type: ignore[misc]
+        def get_merged_config(self, **given: Any) -> dict[str, Any]:
+            return _scrubbing(vcr.VCR.get_merged_config(self, **given))
 
     settings = {
         "cassette_library_dir": str(library_dir),
         "match_on": ("method", "path", "query"),
-        "before_record_request": before_request,
-        "before_record_response": before_response,
         "decode_compressed_response": True,
     }
-    return vcr.VCR(**{**settings, **options})
+    return ScrubbingVCR(**{**settings, **options})
+
+
+def _scrubbing(config: dict[str, Any]) -> dict[str, Any]:
+    """Put our scrubbing behind what the settings of a cassette do to requests and responses."""
+    tokens: set[str] = set()
+    of_request, of_response = config["before_record_request"], config["before_record_response"]
+
+    def before_request(request: Any) -> Any:
+        tokens.update(_tokens_of(request))
+        kept = of_request(request)
+        return kept and scrub_request(_without(tokens, kept))
+
+    def before_response(response: dict[str, Any]) -> Any:
+        kept = of_response(response)
+        return kept and scrub_response(_without(tokens, kept))
+
+    return {**config, "before_record_request": before_request, "before_record_response": before_response}
 
 
 def _tokens_of(request: Any) -> set[str]:
-    """The token that a request carries: a reply may echo it anywhere."""
+    """The token that a request carries: an address, a header or a body may echo it anywhere."""
     values = [str(value) for name, value in request.headers.items() if name.lower() == "authorization"]
     return {token for value in values if len(token := value.rpartition(" ")[2]) >= _LEAST_TOKEN}
 
 
-def _without(tokens: set[str], response: dict[str, Any]) -> dict[str, Any]:
-    body = response["body"].get("string") or b""
-    for token in tokens:
-        body = body.replace(token, SCRUBBED) if isinstance(body, str) else body.replace(token.encode(), SCRUBBED.encode())
-    return {**response, "body": {**response["body"], "string": body}}
+def _without(tokens: set[str], recorded: Any) -> Any:
+    """Put stars in place of the tokens anywhere in a request or a response."""
+    if isinstance(recorded, str):
+        for token in tokens:
+            recorded = recorded.replace(token, STARS)
+    elif isinstance(recorded, (bytes, bytearray)):
+        for token in tokens:
+            recorded = bytes(recorded).replace(token.encode(), STARS.encode())
+    elif is_mapping(recorded):
+        return {_without(tokens, key): _without(tokens, value) for key, value in recorded.items()}
+    elif is_array(recorded):
+        return [_without(tokens, value) for value in recorded]
+    elif hasattr(recorded, "uri"):
+        recorded.uri, recorded.body = _without(tokens, recorded.uri), _without(tokens, recorded.body)
+        recorded.headers = _without(tokens, dict(recorded.headers))
+    return recorded
 
 
 def scrub_request(request: Any) -> Any:
     """Take secrets out of a request of VCR.py: headers, query, JSON body; the host becomes the public one."""
     parts = urlsplit(str(request.uri))
-    query = [(name, SCRUBBED if _is_secret(name) else value) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
-    request.uri = f"{_HOST}{parts.path}" + (f"?{urlencode(query)}" if query else "")
-    kept = (name for name in request.headers if name.lower() != "host" and not _is_secret_header(name))
-    request.headers = {name: request.headers[name] for name in kept}
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    query = [(name, SCRUBBED if _is_secret(name) else scrub(value, named=False)) for name, value in pairs]
+    request.uri = f"{_HOST}{scrub(parts.path, named=False)}" + (f"?{urlencode(query)}" if query else "")
+    request.headers = {name: value for name, value in _harmless(request.headers).items() if name.lower() != "host"}
     if request.body:
         request.body = scrub_body(bytes(request.body))
     return request
@@ -92,7 +110,7 @@ def scrub_request(request: Any) -> Any:
 
 def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
     """Take secrets out of a response of VCR.py: headers and body."""
-    headers = {name: value for name, value in response["headers"].items() if not _is_secret_header(name)}
+    headers = _harmless(response["headers"])
     body = response["body"].get("string") or b""
     text = scrub_body(body.encode() if isinstance(body, str) else body)
     if text != body:
@@ -117,7 +135,7 @@ def _scrub(value: Any) -> Any:
     if is_array(value):
         return [_scrub(item) for item in value]
     # Error texts echo requests.
-    return scrub(value, _NO_TOKEN) if isinstance(value, str) else value
+    return scrub(value) if isinstance(value, str) else value
 
 
 def _hide(value: Any) -> Any:
@@ -129,9 +147,12 @@ def _hide(value: Any) -> Any:
     return SCRUBBED if isinstance(value, str) and value else value
 
 
-def _is_secret_header(name: str) -> bool:
-    return name.lower() in _SECRET_HEADERS or is_secret_name(name)
+def _harmless(headers: Any) -> dict[str, Any]:
+    """Headers without those that hold secrets; the values of others may echo some."""
+    kept = {name: value for name, value in headers.items() if name.lower() != _LOCATION and not is_secret_name(name)}
+    return {name: [scrub(one) for one in value] if is_array(value) else scrub(value) for name, value in kept.items()}
 
 
 def _is_secret(name: str) -> bool:
-    return name in _SECRET_KEYS or is_secret_name(name)
+    """Whether a field holds a secret; who has an upload address may upload."""
+    return name == "upload_url" or is_secret_parameter(name)
