@@ -7,6 +7,7 @@ Every variable is optional.  Values are checked once, when they are loaded, and 
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from crm_adapter.narrow import is_list
 from timeweb_sdk.errors import ConfigurationError
 
 try:
+    from dotenv import dotenv_values
     from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
     raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
@@ -187,7 +189,10 @@ class Settings(BaseSettings):
     )
     timeweb_api_tokens: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_tokens)] = Field(default_factory=dict)
     timeweb_base_url: str | None = None
-    hosting_database_url: Annotated[URL, NoDecode, BeforeValidator(_database_url)] = make_url("sqlite:///hosting.sqlite3")
+    # Its own repr hides the password, but not what stands in the query part.
+    hosting_database_url: Annotated[URL, NoDecode, BeforeValidator(_database_url)] = Field(
+        make_url("sqlite:///hosting.sqlite3"), repr=False
+    )
     hosting_tz: str = "Europe/Moscow"
     #: Seconds after which an open page asks Timeweb again.
     timeweb_sync_stale_after: Annotated[int, Field(ge=1)] = 300
@@ -250,6 +255,11 @@ class Settings(BaseSettings):
         return self._with_driver(0)
 
     @property
+    def shown_database_url(self) -> str:
+        """The database for people's eyes: without the password, and without the query part, where another may stand."""
+        return self.database_url.set(query={}).render_as_string(hide_password=True)
+
+    @property
     def async_database_url(self) -> URL:
         """The same database with an asyncio driver."""
         return self._with_driver(1)
@@ -271,7 +281,10 @@ def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | No
     """
     arguments: dict[str, Any] = {"_env_file": env_file, **(values or {})}
     try:
-        return Settings(**arguments)
+        settings = Settings(**arguments)
+        if env_file is not None and not arguments.keys() & {"timeweb_base_url", *_TOKENS}:
+            _check_sources(env_file)
+        return settings
     except ValidationError as error:
         problems = tuple(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
         raise SettingsError(problems) from None
@@ -288,6 +301,28 @@ def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | No
                 ),
             )
         ) from None
+
+
+_TOKENS = ("timeweb_api_token", "timeweb_cloud_token", "timeweb_api_tokens")
+
+
+def _check_sources(env_file: str) -> None:
+    """The folder that a command is run in must not decide where the token of the shell is sent; raises ``SettingsError``."""
+    in_file = {name.lower() for name, value in dotenv_values(env_file).items() if value}
+    in_shell = {name.lower() for name, value in os.environ.items() if value}
+    if "timeweb_base_url" not in in_file - in_shell or not in_shell.intersection(_TOKENS):
+        return
+    raise SettingsError(
+        (
+            Problem(
+                "TIMEWEB_BASE_URL",
+                f"stands in {env_file}, but the token in the environment: the file would send your token to an address of its "
+                "own. Put both in the file, or both in the environment",
+                f"задан в {env_file}, а токен — в переменной окружения: файл отправил бы ваш токен по своему адресу. "
+                "Задайте оба в файле или оба в окружении",
+            ),
+        )
+    )
 
 
 def _problem(detail: Mapping[str, Any]) -> Problem:

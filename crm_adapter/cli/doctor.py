@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from rich.text import Text
@@ -71,6 +72,9 @@ def _timeweb(settings: Settings) -> Iterator[Check]:
     if not settings.is_configured:
         yield Check("token", "Токен", "bad", NOT_CONFIGURED, HOW_TO_SET_TOKEN)
         return
+    if settings.timeweb_base_url and (host := urlsplit(settings.timeweb_base_url).hostname) != "api.timeweb.cloud":
+        words = f"токен отправляется на {host}, это не Timeweb"
+        yield Check("address", "Адрес API", "warn", words, "Так и задумано для эмулятора; иначе уберите TIMEWEB_BASE_URL")
     for name, client in build_clients(settings, Timeweb, gentle=False).items():
         with client:
             yield from _account(name, client)
@@ -127,7 +131,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     except CommandError as error:
         yield Check("database", "База данных", "bad", error.message)
         return
-    shown = engine.url.render_as_string(hide_password=True)
+    shown = settings.shown_database_url
     try:
         with engine.connect() as connection:
             connection.execute(sa.select(1))

@@ -216,10 +216,27 @@ def test_doctor_examines_everything(capfd: pytest.CaptureFixture[str]) -> None:
     code, document = run_json(capfd, "doctor")
     states = {check["name"]: check["state"] for check in document["checks"]}
     assert code == 0
-    assert states == dict.fromkeys(states, "good") | {"redis": "off"}
+    assert states == dict.fromkeys(states, "good") | {"redis": "off", "address": "warn"}
     assert {"token", "rights", "clock", "database", "migrations", "lease", "runs", "redis"} <= states.keys()
     code, out, _ = run(capfd, "doctor")
     assert "в аккаунте 23 сервера" in out
+
+
+@pytest.mark.usefixtures("configured")
+def test_doctor_names_a_host_that_is_not_timeweb(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, out, _ = run(capfd, "doctor")
+    assert "токен отправляется на 127.0.0.1, это не Timeweb" in out
+    monkeypatch.setenv("TIMEWEB_BASE_URL", "https://api.timeweb.cloud")
+    monkeypatch.delenv("TIMEWEB_API_TOKEN")
+    _, out, _ = run(capfd, "doctor")
+    assert "это не Timeweb" not in out
+
+
+def test_doctor_shows_no_password_of_the_query(capfd: pytest.CaptureFixture[str]) -> None:
+    url = "postgresql://crm:hunter2@127.0.0.1:1/crm?sslpassword=hunter3&connect_timeout=1"
+    _, out, err = run(capfd, "doctor", "--database", url)
+    assert "crm:***@127.0.0.1:1/crm" in out
+    assert "hunter" not in out + err
 
 
 def test_doctor_names_a_missing_token_and_a_dead_redis(

@@ -93,7 +93,7 @@ def test_no_secret_shows() -> None:
         {
             "timeweb_api_token": TOKEN,
             "timeweb_api_tokens": {"shop": "token-of-the-shop"},
-            "hosting_database_url": "postgresql://crm:db-password@example.com/crm",
+            "hosting_database_url": "postgresql://crm:db-password@example.com/crm?sslpassword=key-password",
             "hosting_notify_urls": "tgram://bot-secret/1",
             "timeweb_redis_url": "redis://:redis-password@example.com/0",
         }
@@ -101,10 +101,10 @@ def test_no_secret_shows() -> None:
     for text in (
         repr(settings),
         str(settings),
-        str(settings.database_url),
+        settings.shown_database_url,
         settings.model_dump_json(exclude={"hosting_database_url"}),
     ):
-        for secret in (TOKEN, "token-of-the-shop", "db-password", "bot-secret", "redis-password"):
+        for secret in (TOKEN, "token-of-the-shop", "db-password", "key-password", "bot-secret", "redis-password"):
             assert secret not in text
 
 
@@ -176,3 +176,31 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "is_file", refused)  # the superuser, as whom tests may run, reads everything
     with pytest.raises(SettingsError, match=r"cannot be read \(Permission denied\)"):
         load_settings(env_file=str(tmp_path / ".env"))
+
+
+@pytest.mark.parametrize(
+    ("in_shell", "in_file", "refused"),
+    [
+        ("TIMEWEB_API_TOKEN", "TIMEWEB_BASE_URL", True),
+        ("TIMEWEB_CLOUD_TOKEN", "TIMEWEB_BASE_URL", True),
+        ("TIMEWEB_API_TOKENS", "timeweb_base_url", True),
+        ("TIMEWEB_BASE_URL", "TIMEWEB_API_TOKEN", False),
+        ("TIMEWEB_BASE_URL TIMEWEB_API_TOKEN", "TIMEWEB_BASE_URL", False),
+        ("", "TIMEWEB_API_TOKEN TIMEWEB_BASE_URL", False),
+        ("TIMEWEB_API_TOKEN TIMEWEB_BASE_URL", "", False),
+    ],
+)
+def test_a_folder_does_not_decide_where_the_token_of_the_shell_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_shell: str, in_file: str, refused: bool
+) -> None:
+    values = {"TIMEWEB_BASE_URL": "https://example.com", "TIMEWEB_API_TOKENS": '{"shop": "token-of-the-shop"}'}
+    for name in in_shell.split():
+        monkeypatch.setenv(name, values.get(name, TOKEN))
+    path = tmp_path / ".env"
+    path.write_text("".join(f"{name}='{values.get(name.upper(), TOKEN)}'\n" for name in in_file.split()))
+    if refused:
+        with pytest.raises(SettingsError, match="both in the file, or both in the environment") as raised:
+            load_settings(env_file=str(path))
+        assert "оба в окружении" in raised.value.russian
+    else:
+        assert load_settings(env_file=str(path)).is_configured
