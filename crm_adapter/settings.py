@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -172,8 +172,11 @@ def _is_http_address(value: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not odd
 
 
-class Settings(BaseSettings):
-    """All settings of the adapter; the environment wins over ``.env``.  An empty variable counts as unset."""
+_Kind = TypeVar("_Kind", bound="_Zone")
+
+
+class _Zone(BaseSettings):
+    """The one setting that functions read by themselves when nobody gave it."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -184,6 +187,24 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
+    hosting_tz: str = "Europe/Moscow"
+
+    @field_validator("hosting_tz")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, KeyError):
+            raise _wrong(
+                f"{value!r} is not an IANA time zone such as Europe/Moscow",
+                f"«{value}» — не часовой пояс; пример: Europe/Moscow",
+            ) from None
+        return value
+
+
+class Settings(_Zone):
+    """All settings of the adapter; the environment wins over ``.env``.  An empty variable counts as unset."""
+
     timeweb_api_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
         None, validation_alias=AliasChoices("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "timeweb_api_token")
     )
@@ -193,7 +214,6 @@ class Settings(BaseSettings):
     hosting_database_url: Annotated[URL, NoDecode, BeforeValidator(_database_url)] = Field(
         make_url("sqlite:///hosting.sqlite3"), repr=False
     )
-    hosting_tz: str = "Europe/Moscow"
     #: Seconds after which an open page asks Timeweb again.
     timeweb_sync_stale_after: Annotated[int, Field(ge=1)] = 300
     timeweb_auto_import: bool = True
@@ -213,18 +233,6 @@ class Settings(BaseSettings):
                 f"«{shown}» — не адрес http(s); пример: https://api.timeweb.cloud",
             )
         return value.rstrip("/") if value else None
-
-    @field_validator("hosting_tz")
-    @classmethod
-    def _check_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (OSError, ValueError, KeyError):
-            raise _wrong(
-                f"{value!r} is not an IANA time zone such as Europe/Moscow",
-                f"«{value}» — не часовой пояс; пример: Europe/Moscow",
-            ) from None
-        return value
 
     @field_validator("timeweb_redis_url")
     @classmethod
@@ -279,10 +287,19 @@ def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | No
 
     ``values`` override the environment by lower-case variable name.  Raises ``SettingsError``.
     """
-    arguments: dict[str, Any] = {"_env_file": env_file, **(values or {})}
+    return _load(Settings, values or {}, env_file)
+
+
+def hosting_zone() -> str:
+    """``HOSTING_TZ`` alone, from the environment or ``.env``.  Raises ``SettingsError``."""
+    return _load(_Zone, {}, ".env").hosting_tz
+
+
+def _load(kind: type[_Kind], values: Mapping[str, Any], env_file: str | None) -> _Kind:
+    arguments: dict[str, Any] = {"_env_file": env_file, **values}
     try:
-        settings = Settings(**arguments)
-        if env_file is not None and not arguments.keys() & {"timeweb_base_url", *_TOKENS}:
+        settings = kind(**arguments)
+        if kind is Settings and env_file is not None and not arguments.keys() & {"timeweb_base_url", *_TOKENS}:
             _check_sources(env_file)
         return settings
     except ValidationError as error:

@@ -5,18 +5,22 @@ Ownership is data: the planner and the store look it up here and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields as dataclass_fields
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from crm_adapter.errors import MappingError
+from crm_adapter.money import local_today
 
 try:
-    from sqlalchemy import BigInteger, Enum, Integer, SmallInteger, Table, inspect as sa_inspect
-    from sqlalchemy.exc import NoInspectionAvailable
-    from sqlalchemy.orm import Mapper
+    from sqlalchemy import BigInteger, Column, Integer, SmallInteger, Table, TypeDecorator, type_coerce
+    from sqlalchemy.types import DateTime
 
     from crm_adapter.db.dialects import as_stored
+    from crm_adapter.settings import hosting_zone
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
     raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
 
@@ -32,21 +36,21 @@ TIMEWEB: Final = frozenset({"configuration", "ip_address", "timeweb_id", "timewe
 #: The six columns that a host adds for the integration.
 INTEGRATION: Final = ("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data", "auto_sync", "last_sync_at")
 
-_OPTIONAL: Final = frozenset({
-    "project_id", "client_id", "client_company", "client_telegram_id", "service_fee", "balance", "balance_last_updated",
-    "notes", "created_at", "updated_at",
-})  # fmt: skip
+#: Days that the host writes as midnights; never instants.
+CALENDAR: Final = frozenset({"start_date", "next_payment_date"})
 #: Texts of Timeweb whose length in the host's table is the host's choice.
 _FITTED: Final = ("server_name", "configuration", "ip_address")
-#: Words that sync writes itself.
-_WORDS: Final = {"status": {"active", "suspended"}, "payment_period": {"monthly"}}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """Attribute names of the host's mapped class; ``None`` says that the host has no such column (optional ones only)."""
+    """How the host's mapped class is to be read: which attribute is what, which rows exist, in which zone days begin.
+
+    `None` for an attribute says that the host has no such column (optional ones only).
+    """
 
     id: str = "id"
+    """A whole number that the database gives each row: the primary key, or another unique column where that is no number."""
     project_id: str | None = "project_id"
     client_id: str | None = "client_id"
     client_name: str = "client_name"
@@ -73,14 +77,58 @@ class FieldMap:
     notes: str | None = "notes"
     created_at: str | None = "created_at"
     updated_at: str | None = "updated_at"
+    where: Callable[[Any], Any] | None = None
+    """Which rows exist: `lambda server: server.deleted_at.is_(None)` for a host that deletes softly.
+
+    It is called with the mapped class and returns a condition on its table. Rows outside of it are in no list, total,
+    reminder or match, and no sync writes them.
+    """
+    zone: str | None = None
+    """IANA name of the zone in which calendar dates are meant and "today" begins; None: `HOSTING_TZ`."""
 
 
+#: Names of the attributes of a `FieldMap` that stand for columns.
+COLUMN_FIELDS: Final = tuple(name for name in FieldMap.__dataclass_fields__ if name not in {"where", "zone"})
+
+
+class LocalMidnight(TypeDecorator[datetime]):
+    """A calendar date kept with a zone (TIMESTAMPTZ): midnight of `zone`, whatever zone the connection speaks.
+
+    In Python it is a naive midnight, as in the columns of hosts that keep no zone.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def __init__(self, zone: str) -> None:
+        super().__init__()
+        self.zone = zone
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Say which midnight it is."""
+        return value.replace(tzinfo=ZoneInfo(self.zone)) if value is not None and value.tzinfo is None else value
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """The moment on the host's clock."""
+        if value is None or value.tzinfo is None:
+            return value
+        return value.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, eq=False)
 class Columns:
-    """The host's table seen through a ``FieldMap``: logical name -> ``Column``."""
+    """The host's table seen through a `FieldMap`: logical name -> `Column`."""
 
-    def __init__(self, table: Table, by_name: dict[str, Any]) -> None:
-        self.table = table
-        self.by_name = by_name
+    table: Table
+    by_name: dict[str, Column[Any]]
+    zone: str
+    """In which calendar dates are meant."""
+    scope: tuple[Any, ...] = ()
+    """Conditions that every row satisfies that exists for us; each SELECT and UPDATE of the table has them."""
+    given: tuple[tuple[str, Callable[[], Any]], ...] = ()
+    """Columns of the host's mapper (kind, version) -> what an INSERT puts there."""
+    version: Column[Any] | None = None
+    """Counts the writes of people, where the host's mapper locks optimistically by a counter."""
 
     def __getitem__(self, name: str) -> Any:
         return self.by_name[name]
@@ -94,6 +142,10 @@ class Columns:
         found = {name: getattr(self.by_name[name].type, "length", None) for name in _FITTED}
         return {name: length for name, length in found.items() if length}
 
+    def today(self) -> date:
+        """The host's calendar date of now."""
+        return local_today(self.zone)
+
     def holds(self, name: str, number: int) -> bool:
         """Whether a whole number fits the column: PostgreSQL raises for one that does not, SQLite takes anything."""
         kind = self.by_name[name].type if name in self.by_name else None
@@ -104,72 +156,60 @@ class Columns:
             bits = 32
         return max(number, ~number).bit_length() < bits
 
+    def shown(self, name: str) -> Any:
+        """The column for comparisons and a SELECT: a calendar date is a naive midnight whatever the host's type."""
+        column = self.by_name[name]
+        if name in CALENDAR and getattr(column.type, "timezone", False):
+            return type_coerce(column, LocalMidnight(self.zone))
+        return as_stored(column)
+
     def select(self, *names: str) -> list[Any]:
         """Labelled columns for a SELECT."""
-        return [as_stored(self.by_name[name]).label(name) for name in names if name in self.by_name]
+        return [self.shown(name).label(name) for name in names if name in self.by_name]
+
+    def bind(self, name: str, value: Any) -> Any:
+        """A value in the type of the host's column: Float or Numeric, Date or DateTime, with or without a zone."""
+        column = self.by_name[name]
+        try:
+            kind = column.type.python_type
+        except NotImplementedError:
+            return value
+        if isinstance(value, Decimal):
+            if kind is int:
+                return int(value.to_integral_value(ROUND_HALF_UP))
+            return float(value) if kind is float else value
+        if isinstance(value, datetime):
+            if kind is date:
+                return value.date()
+            if not getattr(column.type, "timezone", False):
+                return value
+            return value.replace(tzinfo=ZoneInfo(self.zone) if name in CALENDAR else UTC)
+        length = getattr(column.type, "length", None)
+        return value[:length] if isinstance(value, str) and length else value
+
+    def new_row(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Logical names -> keys of the table's columns for an INSERT; what the host lacks is left out."""
+        named = {self.by_name[name].key: self.bind(name, value) for name, value in values.items() if name in self.by_name}
+        return {key: give() for key, give in self.given} | named
+
+
+def in_zone(fields: FieldMap | None, zone: str | None) -> FieldMap:
+    """The field map with a zone for calendar dates: its own, else the given one, else `HOSTING_TZ`."""
+    fields = fields or FieldMap()
+    return fields if fields.zone is not None else replace(fields, zone=zone or hosting_zone())
 
 
 def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:
-    """Check that every attribute of ``fields`` is a column of ``model`` and return them.
+    """Check that every attribute of `fields` is a column of `model` that the adapter can read and write; return them.
 
-    Raises ``MappingError`` that names every mismatch at once.
+    Raises `MappingError` that names every mismatch at once.
     """
-    found: Columns = _columns(model, fields or FieldMap())  # type: ignore[arg-type]
+    found: Columns = _columns(model, in_zone(fields, None))  # type: ignore[arg-type]
     return found
 
 
 @lru_cache(maxsize=32)
 def _columns(model: type[Any], fields: FieldMap) -> Columns:
-    try:
-        mapper: Mapper[Any] = sa_inspect(model)
-    except NoInspectionAvailable:
-        raise MappingError((f"{model!r} is not a class mapped by SQLAlchemy",)) from None
-    problems: list[str] = []
-    by_name: dict[str, Any] = {}
-    for field in dataclass_fields(fields):
-        attribute = getattr(fields, field.name)
-        if attribute is None:
-            if field.name not in _OPTIONAL:
-                problems.append(f"FieldMap.{field.name} may not be None: the adapter needs this column")
-            continue
-        prop = mapper.column_attrs.get(attribute)
-        if prop is None:
-            remedy = "run `timeweb-crm migrate`" if field.name in INTEGRATION else f"set FieldMap({field.name}=...)"
-            problems.append(f"{model.__name__} has no mapped column {attribute!r} for {field.name}; {remedy}")
-            continue
-        by_name[field.name] = prop.columns[0]
-    problems += _unusable(model, by_name)
-    table: Any = mapper.local_table
-    is_table = isinstance(mapper.local_table, Table)
-    if not is_table:
-        problems.append(f"{model.__name__} is mapped to {table!r}, not to one table")
-    elif len(table.primary_key.columns) != 1 or (
-        "id" in by_name and by_name["id"] is not next(iter(table.primary_key.columns))
-    ):
-        problems.append(f"{model.__name__}.{fields.id} must be the table's only primary key column")
-    else:
-        known = set(by_name.values())
-        problems += [
-            f"{model.__name__}: column {column.name!r} is NOT NULL without a default and not in the FieldMap; "
-            "an import could not fill it: give it a default"
-            for column in table.columns
-            if not (column.nullable or column in known or column.primary_key or column.default or column.server_default)
-        ]
-    if problems:
-        raise MappingError(tuple(problems))
-    return Columns(table, by_name)
+    from crm_adapter.db.mapper import read_mapper
 
-
-def _unusable(model: type[Any], by_name: dict[str, Any]) -> list[str]:
-    """Columns that would take what sync writes for something else."""
-    problems: list[str] = []
-    for name, words in _WORDS.items():
-        kind = by_name[name].type if name in by_name else None
-        if isinstance(kind, Enum) and (missing := words.difference(kind.enums)):
-            problems.append(
-                f"{model.__name__}: the Enum of {name} does not store {', '.join(sorted(missing))}; let it store these words, "
-                "for a Python enum by values_callable=lambda kind: [item.value for item in kind]"
-            )
-    if "cost_price" in by_name and isinstance(by_name["cost_price"].type, Integer):
-        problems.append(f"{model.__name__}: cost_price is an integer and would lose kopecks; make it Numeric(12, 2)")
-    return problems
+    return read_mapper(model, fields)

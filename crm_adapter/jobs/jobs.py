@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import blocking, telemetry
-from crm_adapter.db.columns import FieldMap
+from crm_adapter.db.columns import FieldMap, in_zone
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.jobs import retention
 from crm_adapter.notify import Sink, apprise_sinks
@@ -58,7 +59,7 @@ class Jobs:
         fields: FieldMap | None = None,
     ) -> None:
         self._settings, self._own_db, self._sinks = settings, db, sinks
-        self._mapping: dict[str, Any] = {"model": model, "fields": fields}
+        self._model, self._fields = model, fields
         self._clients = AccountClients(Timeweb, settings) if timeweb is None else timeweb
         self._engine: Engine | None = None
         self._engine_of: tuple[int, object] | None = None
@@ -79,7 +80,7 @@ class Jobs:
         settings, reports = self._settings(), list[SyncReport]()
         freshness = blocking.ensure_fresh(
             self._db(), {account: client}, max_age=settings.timeweb_sync_stale_after,
-            runner=lambda leases: reports.append(self._sync({account: client}, leases, settings)), **self._mapping,
+            runner=lambda leases: reports.append(self._sync({account: client}, leases, settings)), **self._mapping(),
         )  # fmt: skip
         if not reports:
             return {"account": account, "status": freshness.status, "run_id": freshness.run_id}
@@ -104,11 +105,12 @@ class Jobs:
 
     def payment_reminders(self, *, now: datetime | None = None) -> dict[str, Any]:
         """Put due and overdue payments into the outbox, from 9 in the morning on (``HOSTING_TZ``)."""
-        zone = self._settings().zone
+        mapping = self._mapping()
+        zone = ZoneInfo(mapping["fields"].zone)
         local = (now or datetime.now(zone)).astimezone(zone)
         if local.hour < REMINDER_HOUR:
             return {"due": 0, "overdue": 0}
-        report = blocking.payment_reminders(self._db(), today=local.date(), **self._mapping)
+        report = blocking.payment_reminders(self._db(), today=local.date(), **mapping)
         if report.due or report.overdue:
             telemetry.log(logger, "payment reminders queued", **report.to_dict())
         return report.to_dict()
@@ -134,8 +136,11 @@ class Jobs:
     def _sync(self, clients: Mapping[str, Timeweb], leases: Mapping[str, str], settings: Settings) -> SyncReport:
         return blocking.sync_all(
             self._db(), clients, only_auto=True, import_new=settings.timeweb_auto_import, actor=ACTOR,
-            link_policy=settings.timeweb_link_policy, leases=leases, **self._mapping,
+            link_policy=settings.timeweb_link_policy, leases=leases, **self._mapping(),
         )  # fmt: skip
+
+    def _mapping(self) -> dict[str, Any]:
+        return {"model": self._model, "fields": in_zone(self._fields, self._settings().hosting_tz)}
 
     def _db(self) -> sessionmaker[Session]:
         if self._own_db is not None:

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore
 from crm_adapter.db.tables import EventOutbox, utcnow
-from crm_adapter.money import local_today
 from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
 from crm_adapter.servers.totals import due_amount, has_client_and_price, payment_day, server_rows
@@ -32,7 +31,7 @@ def reminder(days_left: int) -> str | None:
 def write_reminders(session: Session, columns: Columns, today: date | None = None) -> ReminderReport:
     """See `crm_adapter.payment_reminders`."""
     begin_write(session)
-    records = list(_records(server_rows(session, columns), today or local_today()))
+    records = list(_records(server_rows(session, columns), today or columns.today()))
     keys = [record["dedupe_key"] for record in records]
     known = set(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))
     fresh = [record for record in records if record["dedupe_key"] not in known]

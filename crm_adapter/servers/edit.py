@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import SHARED, Columns
 from crm_adapter.db.dialects import begin_write, rejects_values, upsert
 from crm_adapter.db.tables import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, utcnow
-from crm_adapter.money import add_months, as_midnight, local_today, money_or_none, next_payment
+from crm_adapter.money import add_months, as_midnight, money_or_none, next_payment
 from crm_adapter.results import EditResult
 from crm_adapter.servers.totals import cost_of, payment_day, read_server
 from crm_adapter.servers.validation import Invalid, check_values, parse_money
 from crm_adapter.steps import transaction
-from crm_adapter.sync.apply import bind, read_rows
+from crm_adapter.sync.apply import read_rows
 from crm_adapter.sync.snapshot import CREATED_AT, State, created_at_text, shared_value
 from crm_adapter.text import messages
 
@@ -157,7 +157,7 @@ async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditRes
 
 async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.add_manual`."""
-    today = local_today()
+    today = columns.today()
     defaults = {
         "client_name": UNKNOWN_CLIENT, "cost_price": 0, "client_price": 0, "service_fee": 0, "start_date": today,
         "next_payment_date": today, "payment_period": "monthly", "status": "active", "auto_sync": True,
@@ -175,9 +175,7 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
     def insert(session: Session) -> EditResult:
         begin_write(session)
         row = {**checked, "created_at": now, "updated_at": now}
-        named = {columns[name].key: bind(columns[name], value) for name, value in row.items() if name in columns}
-        result: Any = session.execute(columns.table.insert().values(named))
-        crm_id = int(result.inserted_primary_key[0])
+        crm_id = _insert_host(session, columns, columns.new_row(row))
         _write_state(session, crm_id, state, version=0, anchor=checked["next_payment_date"].day)
         _log(session, crm_id, None, actor, {"created": (None, checked["server_name"])})
         return EditResult(True, crm_id, changes=("created",), edit_version=0, server=read_server(session, columns, crm_id))
@@ -279,10 +277,22 @@ def _must_be_free(session: Session, columns: Columns, timeweb_id: int) -> None:
         raise _Refused("conflict", f"{messages.ALREADY_IMPORTED}: запись № {other}")
 
 
+def _insert_host(session: Session, columns: Columns, values: Mapping[str, Any]) -> int:
+    """Insert a row and return its `id`, which need not be the primary key."""
+    table, key = columns.table, columns["id"]
+    result: Any = session.execute(table.insert().values({**values}))
+    if key.primary_key:
+        return int(result.inserted_primary_key[0])
+    same = zip(table.primary_key.columns, result.inserted_primary_key, strict=True)
+    return int(session.scalars(select(key).where(*(column == value for column, value in same))).one())
+
+
 def _update_host(session: Session, columns: Columns, crm_id: int, host: Mapping[str, Any]) -> None:
-    values = {columns[name]: bind(columns[name], value) for name, value in host.items()}
+    values: dict[Any, Any] = {columns[name]: columns.bind(name, value) for name, value in host.items()}
     if "updated_at" in columns:
-        values[columns["updated_at"]] = bind(columns["updated_at"], utcnow())
+        values[columns["updated_at"]] = columns.bind("updated_at", utcnow())
+    if columns.version is not None:
+        values[columns.version] = columns.version + 1
     session.execute(update(columns.table).where(columns["id"] == crm_id).values(values))
 
 

@@ -179,10 +179,11 @@ def list_rows(session: Session, columns: Columns, filters: Filters, *, today: da
     if dialect == "sqlite" and filters.search.strip():
         _teach_to_fold(session)
     conditions = _conditions(columns, filters, today, dialect)
-    matching = sa.select(sa.func.count()).select_from(_joined(columns)).where(*conditions)
+    matching = sa.select(sa.func.count()).select_from(_joined(columns)).where(*columns.scope, *conditions)
     total = session.scalar(matching) or 0
     if not total:
-        everything = session.scalar(sa.select(sa.func.count()).select_from(columns.table)) or 0 if conditions else 0
+        existing = sa.select(sa.func.count()).select_from(columns.table).where(*columns.scope)
+        everything = session.scalar(existing) or 0 if conditions else 0
         return Listing([], 0, everything, replace(filters, page=1))
     if filters.size:
         last = max(1, -(-total // filters.size))
@@ -200,7 +201,7 @@ def read_totals(session: Session, columns: Columns, today: date) -> Totals:
     )  # fmt: skip
     wanted: list[Any] = [*columns.select(*names)]
     wanted += [_STATE[name].label(f"state_{name}") for name in ("removed_at", "cost_source")]
-    rows: Any = session.execute(sa.select(*wanted).select_from(_joined(columns))).mappings()
+    rows: Any = session.execute(sa.select(*wanted).select_from(_joined(columns)).where(*columns.scope)).mappings()
     return sum_up(rows, account_money(session), today)
 
 
@@ -225,7 +226,7 @@ def projects(session: Session, columns: Columns, *, named_only: bool = False) ->
     if target is None or name is None:
         if named_only:
             return {}
-        ids = session.scalars(sa.select(column).where(column.is_not(None)).distinct().order_by(column))
+        ids = session.scalars(sa.select(column).where(column.is_not(None), *columns.scope).distinct().order_by(column))
         return {number: f"№ {number}" for number in ids}
     return {number: str(text) for number, text in session.execute(sa.select(target, name).order_by(name).limit(500))}
 
@@ -248,7 +249,7 @@ def _joined(columns: Columns) -> sa.FromClause:
 def _select(columns: Columns) -> sa.Select[Any]:
     host = [item.name for item in fields(Row) if item.name in columns]
     wanted: list[Any] = [*columns.select(*host), *(_STATE[name] for name in _STATE_COLUMNS)]
-    query: Any = sa.select(*wanted).select_from(_joined(columns))
+    query: Any = sa.select(*wanted).select_from(_joined(columns)).where(*columns.scope)
     return query  # type: ignore[no-any-return]
 
 
@@ -310,12 +311,12 @@ def _is_problem(columns: Columns) -> sa.ColumnElement[bool]:
 
 
 def _is_overdue(columns: Columns, today: date) -> sa.ColumnElement[bool]:
-    late = columns["next_payment_date"] < as_midnight(today)
+    late = columns.shown("next_payment_date") < as_midnight(today)
     return sa.and_(_is_billable(columns), sa.or_(columns["status"] == "overdue", late))
 
 
 def _is_due(columns: Columns, today: date) -> sa.ColumnElement[bool]:
-    due = columns["next_payment_date"]
+    due = columns.shown("next_payment_date")
     week = sa.and_(due >= as_midnight(today), due < as_midnight(today + timedelta(days=7)))
     return sa.and_(_is_billable(columns), week)
 

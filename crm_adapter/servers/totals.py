@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.tables import AccountState, ChangeLog, SyncLease, SyncRun, TimewebServerState
-from crm_adapter.money import known_cost, local_today, margin, money_or_none, monthly_income, percent
+from crm_adapter.money import known_cost, margin, money_or_none, monthly_income, percent
 from crm_adapter.payload import as_dict
 from crm_adapter.results import Change, RunInfo, Totals
 
@@ -33,7 +33,7 @@ def server_rows(session: Session, columns: Columns, *conditions: Any) -> list[di
     statement = (
         select(*columns.select(*names), *(state.c[name].label(f"state_{name}") for name in _STATE))
         .select_from(columns.table.outerjoin(state, same))
-        .where(*conditions)
+        .where(*columns.scope, *conditions)
         .order_by(columns["id"])
     )
     return [dict(record) for record in session.execute(statement).mappings()]
@@ -51,7 +51,7 @@ def cost_of(row: Mapping[str, Any]) -> Decimal | None:
 
 def read_totals(session: Session, columns: Columns, today: date | None = None) -> Totals:
     """See `crm_adapter.totals`."""
-    return sum_up(server_rows(session, columns), account_money(session), today or local_today())
+    return sum_up(server_rows(session, columns), account_money(session), today or columns.today())
 
 
 def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:

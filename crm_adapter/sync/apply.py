@@ -6,8 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select, update
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import HUMAN, Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore, rejects_values, upsert
 from crm_adapter.db.tables import ChangeLog, EventOutbox, TimewebServerState
+from crm_adapter.errors import MappingError
 from crm_adapter.payload import plain
 from crm_adapter.results import ServerProblem, to_plain
 from crm_adapter.steps import transaction
@@ -40,8 +40,10 @@ _OUTBOX: Final[Table] = cast(Table, EventOutbox.__table__)
 
 def _select(columns: Columns) -> Any:
     state = [_STATE.c[name].label(f"state_{name}") for name in ("server_id", *_STATE_COLUMNS)]
-    return select(*columns.select(*_READ), *state).select_from(
-        columns.table.outerjoin(_STATE, _STATE.c.server_id == columns["id"])
+    return (
+        select(*columns.select(*_READ), *state)
+        .select_from(columns.table.outerjoin(_STATE, _STATE.c.server_id == columns["id"]))
+        .where(*columns.scope)
     )
 
 
@@ -61,7 +63,12 @@ def read_snapshot(session: Session, columns: Columns) -> Snapshot:
             unlinked.append(row)
         else:
             linked[row.timeweb_id] = row
-    return Snapshot(linked, tuple(unlinked))
+    hidden: frozenset[int] = frozenset()
+    if columns.scope:
+        # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
+        numbers = session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].is_not(None)))
+        hidden = frozenset(numbers) - linked.keys()
+    return Snapshot(linked, tuple(unlinked), hidden)
 
 
 def read_rows(session: Session, columns: Columns, crm_ids: Iterable[int], *, lock: bool = False) -> dict[int, Row]:
@@ -72,24 +79,6 @@ def read_rows(session: Session, columns: Columns, crm_ids: Iterable[int], *, loc
         statement = statement.with_for_update(of=columns.table)
     rows = (_row(cast("Mapping[str, Any]", record)) for record in session.execute(statement).mappings())
     return {row.crm_id: row for row in rows}
-
-
-def bind(column: Any, value: Any) -> Any:
-    """A value in the type of the host's column: Float or Numeric, Date or DateTime, with or without a zone."""
-    try:
-        kind = column.type.python_type
-    except NotImplementedError:
-        return value
-    if isinstance(value, Decimal):
-        if kind is int:
-            return int(value.to_integral_value(ROUND_HALF_UP))
-        return float(value) if kind is float else value
-    if isinstance(value, datetime):
-        if kind is date:
-            return value.date()
-        return value.replace(tzinfo=UTC) if getattr(column.type, "timezone", False) else value
-    length = getattr(column.type, "length", None)
-    return value[:length] if isinstance(value, str) and length else value
 
 
 async def apply_decisions(
@@ -165,13 +154,15 @@ class Writer:
         if not decisions:
             return []
         columns = self.columns
-        session.execute(columns.table.insert(), [self._named(decision.host) for decision in decisions])
+        session.execute(columns.table.insert(), [columns.new_row(dict(decision.host)) for decision in decisions])
         found = session.execute(
             select(columns["timeweb_id"], columns["id"]).where(
-                columns["timeweb_id"].in_([decision.timeweb_id for decision in decisions])
+                columns["timeweb_id"].in_([decision.timeweb_id for decision in decisions]), *columns.scope
             )
         )
         ids = {int(timeweb_id): int(crm_id) for timeweb_id, crm_id in found}
+        if len(ids) < len(decisions):
+            raise MappingError(("a new row does not satisfy FieldMap.where: give its columns defaults that do",))
         done = [_with_id(decision, ids[decision.timeweb_id]) for decision in decisions]
         anchor = self.context.today.day
         write_states(session, done, anchor=anchor)
@@ -218,24 +209,22 @@ class Writer:
                 kept.append(decide(row, decision.observed, self.context, linking=decision.action == "link"))
         return kept
 
-    def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Logical names -> keys of the table's columns; what the host lacks is left out."""
-        return {
-            self.columns[name].key: bind(self.columns[name], value) for name, value in values.items() if name in self.columns
-        }
-
     def _pinned(self) -> dict[Any, Any]:
         """Columns that an UPDATE would move by itself (``onupdate``) set to what they are."""
-        table = self.columns.table
-        moving = [column for column in table.columns if column.onupdate is not None or column.server_onupdate is not None]
+        moving = [
+            column
+            for column in self.columns.table.columns
+            if column.computed is None and (column.onupdate is not None or column.server_onupdate is not None)
+        ]
         if "updated_at" in self.columns:
             moving.append(self.columns["updated_at"])
         return {column: column for column in moving}
 
     def _touch(self, ids: Sequence[int]) -> Any:
         columns = self.columns
-        moment = bind(columns["last_sync_at"], self.context.now)
-        return update(columns.table).where(columns["id"].in_(ids)).values({**self._pinned(), columns["last_sync_at"]: moment})
+        moment = columns.bind("last_sync_at", self.context.now)
+        touched = update(columns.table).where(columns["id"].in_(ids), *columns.scope)
+        return touched.values({**self._pinned(), columns["last_sync_at"]: moment})
 
     def _update(self, names: Sequence[str]) -> Any:
         if human := HUMAN.intersection(names):
@@ -253,7 +242,7 @@ class Writer:
         if "updated_at" in self.columns:
             values["updated_at"] = self.context.now
         return {"row_id": decision.row.crm_id} | {
-            f"new_{name}": bind(self.columns[name], value) for name, value in values.items()
+            f"new_{name}": self.columns.bind(name, value) for name, value in values.items()
         }
 
 

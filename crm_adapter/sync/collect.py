@@ -10,7 +10,6 @@ from typing import Final
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.tables import utcnow
-from crm_adapter.money import local_today
 from crm_adapter.results import ReportWarning, ServerProblem
 from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
@@ -56,7 +55,7 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     """Fetch one account: identity, servers, costs, finances, presets if needed, removal checks."""
     account = caller.account
     now = utcnow()
-    context = RunContext(account, now, local_today(), lengths=work.columns.lengths)
+    context = RunContext(account, now, work.columns.today(), lengths=work.columns.lengths)
     info, has_rows = await Db(lambda s: accounts.load_account(s, account, work.columns))
 
     def fatal(failure: Failure, snapshot: Snapshot | None = None) -> Collected:

@@ -110,7 +110,7 @@ def project(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
             written = {name: value for name, value in decision.host.items() if name in Row.__dataclass_fields__}
             linked[decision.timeweb_id] = replace(decision.row, **written, state=decision.state or decision.row.state)
     taken = {row.crm_id for row in linked.values()}
-    return Snapshot(linked, tuple(row for row in snapshot.unlinked if row.crm_id not in taken))
+    return replace(snapshot, linked=linked, unlinked=tuple(row for row in snapshot.unlinked if row.crm_id not in taken))
 
 
 def build_plan(
@@ -197,6 +197,8 @@ class _Plan:
         name, timeweb_id = server.server_name or f"server-{server.timeweb_id}", server.timeweb_id
         if server.timeweb_status == REMOVED_STATUS:
             self.skip(server, "removed")
+        elif timeweb_id in self.snapshot.hidden:
+            self.skip(server, "hidden")
         elif timeweb_id in links.unlinked:
             self.skip(server, "unlinked")
         elif timeweb_id in links.conflicts:

@@ -12,7 +12,6 @@ from sqlalchemy.exc import StatementError
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import rejects_values
 from crm_adapter.db.tables import utcnow
-from crm_adapter.money import local_today
 from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ReportWarning, ServerSyncResult
 from crm_adapter.servers.totals import read_server
 from crm_adapter.steps import Db, transaction
@@ -101,8 +100,9 @@ async def import_servers(
     imported: list[ImportedServer] = []
     warnings: list[ReportWarning] = []
     snapshot = await Db(lambda s: read_snapshot(s, columns))
-    pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in snapshot.linked]
-    errors += [_error(timeweb_id, "already_imported") for timeweb_id in wanted if timeweb_id in snapshot.linked]
+    taken = {**dict.fromkeys(snapshot.hidden, "hidden"), **dict.fromkeys(snapshot.linked, "already_imported")}
+    pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in taken]
+    errors += [_error(timeweb_id, taken[timeweb_id]) for timeweb_id in wanted if timeweb_id in taken]
     calls = 0
     failures: dict[int, Failure] = {}
     if not clients:
@@ -173,7 +173,7 @@ async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValu
     context = RunContext(
         account=caller.account,
         now=now,
-        today=local_today(),
+        today=columns.today(),
         factor=discount.factor,
         presets=prices,
         currency=finances.currency if finances else None,

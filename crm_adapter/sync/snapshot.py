@@ -113,6 +113,8 @@ class Snapshot:
     linked: Mapping[int, Row] = field(default_factory=dict[int, Row])
     """Rows by timeweb_id."""
     unlinked: tuple[Row, ...] = ()
+    hidden: frozenset[int] = frozenset()
+    """timeweb_ids of rows that the host's `where` leaves out: deleted softly, or of another kind."""
 
 
 def created_at_text(created_at: object) -> str:

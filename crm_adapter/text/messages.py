@@ -36,6 +36,7 @@ _FAULTS: Final = {
     "not_found": NOT_FOUND,
     "already_imported": ALREADY_IMPORTED,
     "conflict": "Подходят несколько записей CRM; свяжите сервер вручную",
+    "hidden": "Запись этого сервера в CRM удалена или скрыта",
     "not_linked": "Запись не связана с сервером Timeweb",
     "row_not_found": "Запись не найдена",
     "server_missing": "Timeweb не знает сервера с таким номером",

@@ -111,10 +111,11 @@ def _values(server: Any) -> HostingValues | None:
 
 
 def _rows(session: Session, columns: Columns) -> tuple[dict[int, int], list[tuple[int, str, str | None]]]:
-    """Timeweb id -> row id, and the rows that are tied to no server."""
+    """Timeweb id -> row id (a number that a row out of sight holds is taken too), and the rows that are tied to no server."""
     row_id, timeweb_id = columns["id"], columns["timeweb_id"]
     linked = session.execute(sa.select(timeweb_id, row_id).where(timeweb_id.is_not(None)))
-    loose = session.execute(sa.select(row_id, columns["server_name"], columns["ip_address"]).where(timeweb_id.is_(None)))
+    unlinked = sa.select(row_id, columns["server_name"], columns["ip_address"]).where(timeweb_id.is_(None), *columns.scope)
+    loose = session.execute(unlinked)
     return {key: value for key, value in linked}, [(row[0], row[1], row[2]) for row in loose]  # noqa: C416
 
 

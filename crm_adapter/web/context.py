@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from crm_adapter.jobs.background import TaskRunner, ThreadRunner
-from crm_adapter.money import local_today
 from crm_adapter.servers.listing import Row, get_row
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 from crm_adapter.web.errors import HostingError
@@ -36,7 +35,6 @@ class Hosting:
     """One router's settings and its running syncs."""
 
     backend: Backend
-    zone: str = "Europe/Moscow"
     stale_after: int = 300
     import_new: bool = True
     link_policy: Literal["ip", "suggest", "off"] = "ip"
@@ -53,7 +51,7 @@ class Hosting:
     @property
     def zone_info(self) -> ZoneInfo:
         """The zone in which people read instants."""
-        return ZoneInfo(self.zone)
+        return ZoneInfo(self.backend.columns.zone)
 
     @property
     def is_configured(self) -> bool:
@@ -62,7 +60,7 @@ class Hosting:
 
     def today(self) -> date:
         """Today, where the people are."""
-        return local_today(self.zone)
+        return self.backend.columns.today()
 
     def now(self) -> datetime:
         """Now, aware, UTC."""

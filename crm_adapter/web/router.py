@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.columns import FieldMap, in_zone, validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.web import api_crm, api_timeweb, page
 from crm_adapter.web.backend import Backend, Runner
@@ -39,7 +39,7 @@ def create_hosting_router(
     trusted_origins: Collection[str] = (),
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
-    zone: str = "Europe/Moscow",
+    zone: str | None = None,
     stale_after: int = 300,
     import_new: bool = True,
     link_policy: Literal["ip", "suggest", "off"] = "ip",
@@ -52,7 +52,8 @@ def create_hosting_router(
     the person at work for the change log.  ``parts`` chooses among ``timeweb`` (``/api/timeweb/*``), ``crm``
     (``/api/server*``, stats, CSV) and ``page``.  ``base_template`` is the host's template with a ``content`` block, as a
     path or as a ``jinja2.Template``.  ``runner`` starts background runs (Celery: ``task.delay``).  ``trusted_origins``
-    may change things from other hosts.  ``stale_after`` is in seconds.
+    may change things from other hosts.  ``stale_after`` is in seconds.  ``zone`` (IANA; None: that of ``fields``, else
+    ``HOSTING_TZ``) is where people read times and days begin, on the page and in the syncs that it starts.
 
     Raises ``ConfigurationError`` for a router without authentication or of unknown parts, and
     ``MappingError`` when ``model`` and ``fields`` do not fit.
@@ -67,8 +68,9 @@ def create_hosting_router(
         raise ConfigurationError(f"parts={parts!r} must be some of {', '.join(sorted(known))}")
     if prefix and not prefix.startswith("/"):
         raise ConfigurationError(f"prefix={prefix!r} must start with '/'")
+    fields = in_zone(fields, zone)
     validate_mapping(model, fields)
-    hosting = Hosting(Backend(db, timeweb, model, fields, runner), zone, stale_after, import_new, link_policy, trusted_origins)
+    hosting = Hosting(Backend(db, timeweb, model, fields, runner), stale_after, import_new, link_policy, trusted_origins)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
