@@ -1,5 +1,6 @@
 """The clients: `Timeweb` and `AsyncTimeweb`."""
 
+from asyncio import get_running_loop
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -205,4 +206,6 @@ class AsyncTimeweb(_Client, AsyncResources):
 
     async def _execute(self, call: Call) -> Response[Any]:
         now = clock.current()
-        return await adrive(perform(self._execution(call, now)), self._session, now)
+        run = self._execution(call, now)
+        run.is_gone = get_running_loop().is_closed
+        return await adrive(perform(run), self._session, now)

@@ -5,6 +5,7 @@ or has the error thrown into it, and returns the response. The drivers carry the
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,8 @@ class Execution:
     gates: tuple[Gate, ...]
     clock: Clock
     token: SecretStr
+    is_gone: Callable[[], bool] | None = None
+    """Whether whoever makes the call can never go on."""
     attempt: int = 0
     delivery: Delivery = "not_sent"
     """Of all attempts so far, that of the one in the strongest doubt."""
@@ -90,11 +93,9 @@ def _check_allowed(run: Execution) -> None:
 
 async def _repeat(run: Execution, request: Request, pace: Pace) -> Response[Any]:
     while True:
-        permit = Permit(run.gates, pace)
-        await permit.acquire()
         failure: TransportError | APIError
         try:
-            reply = await _send(run, request, pace, permit)
+            reply = await _send(run, request, pace)
             decoded = interpret(run.call, reply, strict=run.options.strict, token=run.token, now=run.clock.time())
         except (TransportError, APIError) as error:
             failure = error
@@ -106,25 +107,29 @@ async def _repeat(run: Execution, request: Request, pace: Pace) -> Response[Any]
         await _wait_to_repeat(run, request, failure, pace)
 
 
-async def _send(run: Execution, request: Request, pace: Pace, permit: Permit) -> Reply:
-    """Send once, and free the slots whatever comes of it."""
-    run.attempt += 1
-    began = run.clock.monotonic()
-    left = max(pace.deadline - began, 0.001)
-    timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), min(run.options.timeout, left), pace.deadline)
-    _tell(run, request, "request")
-    try:
-        reply = await Send(request, timeouts)
-    except TransportError as error:
-        _log_attempt(run, request, type(error).__name__, run.clock.monotonic() - began)
-        _tell(run, request, "response", error=type(error).__name__, elapsed=run.clock.monotonic() - began)
-        raise
-    finally:
-        await permit.settle()
+async def _send(run: Execution, request: Request, pace: Pace) -> Reply:
+    """Send once, when the limits allow it."""
+    result: Reply | TransportError
+    async with Permit(run.gates, pace, run.is_gone) as permit:
+        await permit.acquire()
+        began = run.clock.monotonic()
+        permit.begin(began)
+        run.attempt += 1
+        left = max(pace.deadline - began, 0.001)
+        timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), min(run.options.timeout, left), pace.deadline)
+        _tell(run, request, "request")
+        try:
+            result = await Send(request, timeouts)
+        except TransportError as error:
+            result = error
     elapsed = run.clock.monotonic() - began
-    _log_attempt(run, request, reply.status, elapsed)
-    _tell(run, request, "response", status_code=reply.status, elapsed=elapsed)
-    return reply
+    if isinstance(result, TransportError):
+        _log_attempt(run, request, type(result).__name__, elapsed)
+        _tell(run, request, "response", error=type(result).__name__, elapsed=elapsed)
+        raise result
+    _log_attempt(run, request, result.status, elapsed)
+    _tell(run, request, "response", status_code=result.status, elapsed=elapsed)
+    return result
 
 
 async def _wait_to_repeat(run: Execution, request: Request, failure: TransportError | APIError, pace: Pace) -> None:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,16 +21,29 @@ SLOW_FOR = 60.0
 _SLOWDOWN = 2.0
 MARGIN = 0.002
 """Seconds. Timers and scheduling are not exact; two requests a hair less than a window apart would be one too many."""
+ARRIVES_WITHIN = 15.0
+"""Seconds. A request that has not arrived so long after it was sent (ten of them to connect) never does."""
+_UNUSED_FOR = 60.0
+"""Seconds after which a bucket that remembers nothing is dropped."""
+_FEW = 64
+"""Buckets that nobody minds."""
 
 
 class Ticket:
-    """A place in a bucket: `ready_at` says from when on the request may go; None while every slot is in use."""
+    """A place in a bucket: `ready_at` says from when on the request may go; None while every slot is in use.
 
-    __slots__ = ("_wake", "ready_at")
+    It ends by itself whatever became of its holder: at `until`, or as soon as `is_gone` says that the holder cannot go on.
+    """
 
-    def __init__(self, ready_at: float | None, wake: Callable[[], object] | None = None) -> None:
-        self.ready_at = ready_at
-        self._wake = wake
+    __slots__ = ("_wake", "group", "is_gone", "ready_at", "sent_at", "until")
+
+    def __init__(self, until: float, is_gone: Callable[[], bool] | None, group: str) -> None:
+        self.ready_at: float | None = None
+        self.sent_at: float | None = None
+        self.until = until
+        self.is_gone = is_gone
+        self.group = group
+        self._wake: Callable[[], object] | None = None
 
     def grant(self, ready_at: float) -> None:
         self.ready_at = ready_at
@@ -42,26 +56,69 @@ class Ticket:
         if self.ready_at is not None:
             wake()
 
+    def ends_at(self, window: float) -> float:
+        """When the slot comes back although nobody releases it."""
+        if self.sent_at is None:
+            return self.until
+        return min(max(self.until, self.sent_at + window), self.sent_at + ARRIVES_WITHIN + window)
+
+    def is_over(self, now: float, window: float) -> bool:
+        return now >= self.ends_at(window) or (self.is_gone is not None and self.is_gone())
+
+
+class _Queue:
+    """Who waits for a slot: the groups take turns; within a group it is first come, first served."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, deque[Ticket]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def append(self, ticket: Ticket) -> None:
+        self._groups.setdefault(ticket.group, deque()).append(ticket)
+
+    def first(self) -> Ticket:
+        return next(iter(self._groups.values()))[0]
+
+    def end_turn(self, ticket: Ticket) -> None:
+        """Drop a ticket; the others of its group come after all other groups."""
+        tickets = self._groups.pop(ticket.group, deque())
+        if ticket in tickets:
+            tickets.remove(ticket)
+        if tickets:
+            self._groups[ticket.group] = tickets
+
 
 class Bucket:
-    """The slots of one limit. Knows no clock: every method is told the time."""
+    """The slots of one limit. Knows no clock: every method is told the time.
+
+    A slot is free or held. One that is neither, because an exception struck in between, comes back a window later.
+    """
 
     def __init__(self, rate: "Rate") -> None:
         self.window = rate.seconds + MARGIN
-        self._lock = threading.Lock()
-        self._free: list[float] = [float("-inf")] * rate.requests
-        self._queue: deque[Ticket] = deque()
-        self._blocked_until = float("-inf")
-        self._slow_until = float("-inf")
+        # Reentrant: the garbage collector closes calls that were dropped, at any moment and in any thread.
+        self._lock = threading.RLock()
+        self._slots = rate.requests
+        self._free: list[float] = [-inf] * rate.requests
+        self._held: set[Ticket] = set()
+        self._queue = _Queue()
+        self._blocked_until = -inf
+        self._slow_until = -inf
+        self.used_at = -inf
 
-    def reserve(self, now: float) -> Ticket:
-        """Take the slot that is free first, or a place in the queue for one."""
+    def reserve(self, now: float, until: float = inf, is_gone: Callable[[], bool] | None = None, group: str = "") -> Ticket:
+        """Take the slot that is free first, or a place in the queue for one; neither outlasts `until`."""
+        ticket = Ticket(until, is_gone, group)
         with self._lock:
+            if not self._free:
+                self.collect(now)
             if self._free:
-                return Ticket(max(heapq.heappop(self._free), now))
-            ticket = Ticket(None)
-            self._queue.append(ticket)
-            return ticket
+                self._hold(ticket, now)
+            else:
+                self._queue.append(ticket)
+        return ticket
 
     def not_before(self, ticket: Ticket) -> float:
         """From when on the holder of a granted ticket may send, with what neighbours have learnt meanwhile."""
@@ -69,50 +126,101 @@ class Bucket:
         assert ready_at is not None
         return max(ready_at, self._blocked_until)
 
-    def settle(self, ticket: Ticket, now: float) -> None:
-        """The request was replied to, failed or was cancelled after it may have been sent."""
-        window = self.window * _SLOWDOWN if now < self._slow_until else self.window
-        self._put_back(ticket, now + window)
-
-    def give_back(self, ticket: Ticket) -> None:
-        """The request was not sent: the slot is as it was."""
+    def begin(self, ticket: Ticket, now: float) -> bool:
+        """The request is sent now; False if the slot has ended before that."""
         with self._lock:
-            if ticket.ready_at is None:
-                if ticket in self._queue:
-                    self._queue.remove(ticket)
-                return
-        self._put_back(ticket, ticket.ready_at)
+            if ticket not in self._held:
+                return False
+            ticket.sent_at = now
+            return True
 
-    def _put_back(self, ticket: Ticket, free_at: float) -> None:
+    def release(self, ticket: Ticket, now: float) -> None:
+        """The attempt is over, however it ended: a slot that served is free a window from now, else it is as it was."""
         with self._lock:
-            while self._queue:
-                heir = self._queue.popleft()
-                try:
-                    heir.grant(free_at)
-                except RuntimeError:  # the event loop of that task is closed: it cannot go any more
-                    heir.ready_at = None
-                    continue
-                return
-            heapq.heappush(self._free, free_at)
+            if ticket in self._held:
+                window = self.window * _SLOWDOWN if now < self._slow_until else self.window
+                self._put_back(ticket, now + window)
+                self._serve(now)
+            else:
+                self._queue.end_turn(ticket)
+
+    def collect(self, now: float) -> None:
+        """Take back what has ended by itself, for those who wait."""
+        with self._lock:
+            for ticket in [ticket for ticket in self._held if ticket.is_over(now, self.window)]:
+                self._put_back(ticket, min(now + self.window, ticket.ends_at(self.window)))
+            for _ in range(self._slots - len(self._free) - len(self._held)):
+                heapq.heappush(self._free, now + self.window)
+            self._serve(now)
+
+    def next_end(self) -> float:
+        """When the first of the slots in use ends by itself."""
+        with self._lock:
+            return min((ticket.ends_at(self.window) for ticket in self._held), default=inf)
 
     def penalise(self, now: float, wait: float) -> None:
         """The server said 429: nobody goes for `wait` seconds, and everybody slower for a minute."""
         self._blocked_until = max(self._blocked_until, now + wait)
         self._slow_until = now + SLOW_FOR
 
+    def is_unused(self, now: float) -> bool:
+        """Whether nobody would miss it: a new bucket would do the same."""
+        with self._lock:
+            until = max(self.used_at + _UNUSED_FOR, self._blocked_until, self._slow_until, *self._free)
+            return now >= until and len(self._free) == self._slots and not self._queue
+
+    def recover_after_fork(self) -> None:
+        """The lock may have been held by a thread that does not exist in this process."""
+        self._lock = threading.RLock()
+
+    # Whatever strikes between two lines: a slot is rather lost for a window than given out twice.
+
+    def _hold(self, ticket: Ticket, now: float) -> None:
+        ready_at = max(heapq.heappop(self._free), now)
+        self._held.add(ticket)
+        ticket.grant(ready_at)
+
+    def _put_back(self, ticket: Ticket, free_at: float) -> None:
+        self._held.discard(ticket)
+        if len(self._free) + len(self._held) < self._slots:
+            unused = ticket.sent_at is None and ticket.ready_at is not None
+            heapq.heappush(self._free, ticket.ready_at if unused else free_at)
+
+    def _serve(self, now: float) -> None:
+        while self._free and self._queue:
+            heir = self._queue.first()
+            if heir.ready_at is None and not heir.is_over(now, self.window):
+                try:
+                    self._hold(heir, now)
+                except RuntimeError:  # its event loop was closed just now
+                    self._put_back(heir, now)
+            self._queue.end_turn(heir)
+
 
 _Buckets = dict[tuple[Any, ...], Bucket]
 _buckets: _Buckets = {}
-_buckets_lock = threading.Lock()
+_buckets_lock = threading.RLock()
+_sweep_at = _FEW
+"""How many buckets there are when it is time to look for those that nobody uses."""
 
 
-def bucket(key: tuple[str, ...], rate: "Rate") -> Bucket:
-    """Return the bucket that everybody in this process shares under `key`."""
-    found = _buckets.get((key, rate))
-    if found is None:
-        with _buckets_lock:
-            found = _buckets.setdefault((key, rate), Bucket(rate))
-    return found
+def bucket(key: tuple[str, ...], rate: "Rate", now: float) -> Bucket:
+    """Return the bucket that everybody in this process shares under `key`, for use at once."""
+    with _buckets_lock:
+        found = _buckets.get((key, rate))
+        if found is None:
+            _drop_unused(now)
+            found = _buckets[key, rate] = Bucket(rate)
+        found.used_at = now
+        return found
+
+
+def _drop_unused(now: float) -> None:
+    global _sweep_at
+    if len(_buckets) >= _sweep_at:
+        for key in [key for key, found in _buckets.items() if found.is_unused(now)]:
+            del _buckets[key]
+        _sweep_at = max(_FEW, 2 * len(_buckets))
 
 
 def swap_buckets(buckets: _Buckets) -> _Buckets:
@@ -122,9 +230,11 @@ def swap_buckets(buckets: _Buckets) -> _Buckets:
 
 
 def _after_fork() -> None:
-    # Locks may have been held and slots be in use by threads that do not exist here.
+    # Slots are held by threads that do not exist here.
     global _buckets_lock
-    _buckets_lock = threading.Lock()
+    _buckets_lock = threading.RLock()
+    for left in _buckets.values():  # a call may be going on in this very thread
+        left.recover_after_fork()
     _buckets.clear()
 
 

@@ -1,30 +1,39 @@
 """Going through the limits: first that of the endpoint, then that of all endpoints together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
+from typing import Self
 
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.commands import AwaitGrant, RoundTrip, Sleep
 from timeweb_sdk._core.limiter import Bucket, Ticket, bucket
-from timeweb_sdk._core.redis_store import RedisBucket, new_member
+from timeweb_sdk._core.redis_store import FRESH_FOR, RedisBucket, new_member
 from timeweb_sdk.errors import DeadlineExceeded
 from timeweb_sdk.limits import Rate, RateLimit
 
 _LONGEST_BLOCK = 3600.0
 """Seconds. A `Retry-After` of years, from a clock that is wrong, shall not close an endpoint for the life of a process."""
+_LOOK_EVERY = 1.0
+"""Seconds. Who waits looks so often whether those before it can still go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One limit: its slots in this process and, if it is shared, in Redis."""
 
-    local: Bucket
+    key: tuple[str, ...]
+    rate: Rate
     shared: RedisBucket | None
+
+    def local(self, now: float) -> Bucket:
+        return bucket(self.key, self.rate, now)
 
     async def penalise(self, now: float, wait: float, deadline: float) -> None:
         """Make everybody at this gate wait, and go slower for a while."""
         wait = min(wait, _LONGEST_BLOCK)
-        self.local.penalise(now, wait)
+        self.local(now).penalise(now, wait)
         if self.shared is not None:
             await RoundTrip(partial(self.shared.penalise, wait), deadline)
 
@@ -32,11 +41,10 @@ class Gate:
 def gates_of(limit: RateLimit, account: tuple[str, ...], method: str, path: str) -> tuple[Gate, ...]:
     """Return the gates that a call to this endpoint passes; the endpoint's own comes first."""
     wanted = ((limit.per_endpoint, (*account, method, path)), (limit.overall, account))
-    return tuple(_gate(limit, key, rate) for rate, key in wanted if rate is not None)
-
-
-def _gate(limit: RateLimit, key: tuple[str, ...], rate: Rate) -> Gate:
-    return Gate(bucket(key, rate), limit.store.bucket(key, rate) if limit.store is not None else None)
+    store = limit.store
+    return tuple(
+        Gate(key, rate, store.bucket(key, rate) if store is not None else None) for rate, key in wanted if rate is not None
+    )
 
 
 @dataclass(slots=True)
@@ -56,7 +64,10 @@ class Pace:
     def check(self) -> None:
         """Raise if there is no time left to send anything."""
         if self.clock.monotonic() >= self.deadline:
-            raise DeadlineExceeded(f"the rate limit took all of total_timeout={self.total:g} s", asked=self.total)
+            raise self.used_up()
+
+    def used_up(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"the rate limit took all of total_timeout={self.total:g} s", asked=self.total)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless that would pass the deadline."""
@@ -69,68 +80,96 @@ class Pace:
         self.waited += seconds
         await Sleep(seconds)
 
-    async def await_grant(self, ticket: Ticket) -> None:
-        """Wait until one of the requests under way is over."""
-        before = self.clock.monotonic()
-        granted = await AwaitGrant(ticket, self.deadline - before)
-        self.waited += self.clock.monotonic() - before
-        if not granted:
-            raise DeadlineExceeded(f"the rate limit had no free slot within total_timeout={self.total:g} s", asked=self.total)
+    async def await_grant(self, limit: Bucket, ticket: Ticket) -> None:
+        """Wait until one of the requests under way is over, or has ended by itself."""
+        began = now = self.clock.monotonic()
+        while ticket.ready_at is None:
+            if now >= self.deadline:
+                raise DeadlineExceeded(
+                    f"the rate limit had no free slot within total_timeout={self.total:g} s", asked=self.total
+                )
+            look = min(self.deadline, now + _LOOK_EVERY, max(limit.next_end(), now))
+            await AwaitGrant(ticket, look - now)
+            now = self.clock.monotonic()
+            limit.collect(now)
+        self.waited += now - began
+
+
+@dataclass(slots=True)
+class _Lease:
+    """A slot in Redis, or a request for one."""
+
+    slots: RedisBucket
+    member: str = field(default_factory=new_member)
+    ready_at: float = -inf
 
 
 @dataclass(slots=True)
 class Permit:
-    """The slots that one request holds."""
+    """The slots that one attempt holds, from `acquire` to the end of the `async with`."""
 
     gates: tuple[Gate, ...]
     pace: Pace
-    _local: list[tuple[Bucket, Ticket]] = field(default_factory=list[tuple[Bucket, Ticket]])
-    _shared: list[tuple[RedisBucket, str, float]] = field(default_factory=list[tuple[RedisBucket, str, float]])
+    is_gone: Callable[[], bool] | None = None
+    """Whether whoever makes the call can never go on."""
+    _held: list[tuple[Bucket, Ticket]] = field(default_factory=list[tuple[Bucket, Ticket]])
+    _leases: list[_Lease] = field(default_factory=list[_Lease])
+    _sent: bool = False
 
     async def acquire(self) -> None:
-        """Take a slot at every gate and wait until all are ready. Nothing stays taken when that fails."""
-        try:
-            for gate in self.gates:
-                await self._pass_local(gate.local)
-                if gate.shared is not None:
-                    await self._pass_shared(gate.shared)
-        except BaseException:
-            await self._give_back()
-            raise
+        """Take a slot at every gate and wait until all are ready."""
+        for gate in self.gates:
+            await self._pass(gate)
+        for gate in self.gates:
+            if gate.shared is not None:
+                self._leases.append(_Lease(gate.shared))
+                await self._obtain(self._leases[-1])
+        # Leases are short, and the way through the other gates may have been long.
+        while stale := [lease for lease in self._leases if self.pace.clock.monotonic() > lease.ready_at + FRESH_FOR]:
+            for lease in stale:
+                await self._obtain(lease)
 
-    async def _pass_local(self, limit: Bucket) -> None:
+    def begin(self, now: float) -> None:
+        """The request is sent now. Raises DeadlineExceeded if a slot has ended before, as its holder slept for too long."""
+        if not all([limit.begin(ticket, now) for limit, ticket in self._held]):
+            raise self.pace.used_up()
+        self._sent = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        now = self.pace.clock.monotonic()
+        for limit, ticket in self._held:
+            limit.release(ticket, now)
+        if kind is GeneratorExit:  # nobody carries out commands any more: leases end by themselves
+            return
+        for lease in self._leases:
+            left = max(lease.ready_at - now, 0.0)
+            end = (
+                partial(lease.slots.settle, lease.member) if self._sent else partial(lease.slots.give_back, lease.member, left)
+            )
+            await RoundTrip(end, self.pace.deadline)
+
+    async def _pass(self, gate: Gate) -> None:
         clock = self.pace.clock
-        ticket = limit.reserve(clock.monotonic())
-        self._local.append((limit, ticket))
+        limit = gate.local(now := clock.monotonic())
+        ticket = limit.reserve(now, self.pace.deadline, self.is_gone)
+        self._held.append((limit, ticket))
         if ticket.ready_at is None:
-            await self.pace.await_grant(ticket)
+            await self.pace.await_grant(limit, ticket)
         # Again after each sleep: a neighbour may have been told to wait meanwhile.
         while (wait := limit.not_before(ticket) - clock.monotonic()) > 0:
             await self.pace.sleep(wait)
 
-    async def _pass_shared(self, limit: RedisBucket) -> None:
-        member = new_member()
-        reserve = RoundTrip(partial(limit.reserve, member), self.pace.deadline, needed=True)
-        while True:
-            reserved, wait = await reserve
+    async def _obtain(self, lease: _Lease) -> None:
+        """Take a slot, or make the lease of one that is held a new one, and wait until it is ready."""
+        clock, deadline = self.pace.clock, self.pace.deadline
+        reserved = False
+        while not reserved:
+            ask = partial(lease.slots.reserve, lease.member, deadline - clock.monotonic())
+            reserved, wait = await RoundTrip(ask, deadline, needed=True)
             if reserved:
-                self._shared.append((limit, member, self.pace.clock.monotonic() + wait))
+                lease.ready_at = clock.monotonic() + wait
             self.pace.check()
             await self.pace.sleep(wait)
-            if reserved:
-                return
-
-    async def settle(self) -> None:
-        """The request is over: each slot is free again one window from now."""
-        now = self.pace.clock.monotonic()
-        for limit, ticket in self._local:
-            limit.settle(ticket, now)
-        for shared, member, _ in self._shared:
-            await RoundTrip(partial(shared.settle, member), self.pace.deadline)
-
-    async def _give_back(self) -> None:
-        for limit, ticket in self._local:
-            limit.give_back(ticket)
-        now = self.pace.clock.monotonic()
-        for shared, member, ready_at in self._shared:
-            await RoundTrip(partial(shared.give_back, member, max(ready_at - now, 0.0)), self.pace.deadline)

@@ -1,18 +1,18 @@
 """The limit between processes, in Redis.
 
 The same rule as within a process: a slot is free again one window after the reply. A slot in use is held by a lease,
-so what a process held that died comes back by itself, and every key expires.
+which ends when its request has surely arrived and not after the deadline of its call, so what a process held that died
+comes back by itself; and every key expires.
 """
 
 import logging
 import random
-import threading
 import time
 import uuid
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from timeweb_sdk._core.limiter import MARGIN, SLOW_FOR
+from timeweb_sdk._core.limiter import ARRIVES_WITHIN, MARGIN, SLOW_FOR
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("timeweb_sdk.limits")
 
-# A request arrives within this time if it arrives at all; its reply may take longer.
-_LEASE = 5.0
+FRESH_FOR = 2.0
+"""Seconds that a lease has more than a request needs: so long after a slot is ready it may still be used."""
 _AWAY_FOR = 5.0
 
 # KEYS: free slots by the time they are free, slots in use by the end of their lease, the block, the slow mark.
@@ -38,23 +38,25 @@ if action == 'reserve' then
   redis.call('ZREMRANGEBYSCORE', free, '-inf', now)
   redis.call('ZREMRANGEBYSCORE', busy, '-inf', now)
   local at = now
-  if redis.call('ZCARD', free) + redis.call('ZCARD', busy) >= slots then
+  local held = redis.call('ZSCORE', busy, member)
+  if not held and redis.call('ZCARD', free) + redis.call('ZCARD', busy) >= slots then
     local first = redis.call('ZRANGE', free, 0, 0, 'WITHSCORES')
     if #first == 0 then return '-1' end
     redis.call('ZREM', free, first[1])
     at = tonumber(first[2])
   end
-  redis.call('ZADD', busy, at + lease, member)
-  redis.call('PEXPIRE', busy, keep)
-  return tostring(math.max(at - now, redis.call('PTTL', block), 0))
+  at = math.max(at, now + redis.call('PTTL', block))
+  redis.call('ZADD', busy, math.min(at + lease, math.max(now + extra, at + window)), member)
+  redis.call('PEXPIRE', busy, math.max(keep, math.ceil(at - now) + keep, redis.call('PTTL', busy)))
+  return tostring(at - now)
 elseif action == 'settle' then
   if redis.call('EXISTS', slow) == 1 then window = window * 2 end
-  redis.call('ZREM', busy, member)
-  redis.call('ZADD', free, now + window, member)
-  redis.call('PEXPIRE', free, keep)
+  if redis.call('ZREM', busy, member) == 1 then
+    redis.call('ZADD', free, now + window, member)
+    redis.call('PEXPIRE', free, keep)
+  end
 elseif action == 'give_back' then
-  redis.call('ZREM', busy, member)
-  if extra > 0 then
+  if redis.call('ZREM', busy, member) == 1 and extra > 0 then
     redis.call('ZADD', free, now + extra, member)
     redis.call('PEXPIRE', free, keep)
   end
@@ -88,7 +90,6 @@ class RedisStore:
         except ValueError as error:
             raise ConfigurationError(f"RedisStore cannot use this URL: {error}") from None
         self._script = self._redis.register_script(_SCRIPT)
-        self._lock = threading.Lock()
         self._away_until = float("-inf")
         self._warned = False
 
@@ -111,9 +112,8 @@ class RedisStore:
         return reply
 
     def _went_away(self, error: Exception) -> None:
-        with self._lock:
-            self._away_until = time.monotonic() + _AWAY_FOR
-            warned, self._warned = self._warned, True
+        self._away_until = time.monotonic() + _AWAY_FOR
+        warned, self._warned = self._warned, True
         if not warned:
             _log.warning("Redis is away (%s): the rate limit holds within this process only", type(error).__name__)
 
@@ -126,9 +126,9 @@ class RedisBucket:
         self._keys = [f"{key}:{part}" for part in ("free", "busy", "block", "slow")]
         self._rate = rate
 
-    def reserve(self, member: str) -> tuple[bool, float]:
-        """Return (reserved, seconds): go after that time, or ask again after it."""
-        wait = self._run("reserve", member)
+    def reserve(self, member: str, left: float) -> tuple[bool, float]:
+        """Return (reserved, seconds): go after that time, or ask again after it. The call is over in `left` seconds."""
+        wait = self._run("reserve", member, left)
         if wait is None:
             return True, 0.0
         if wait < 0:
@@ -146,7 +146,8 @@ class RedisBucket:
         self._run("block", "", max(wait, 0.001))
 
     def _run(self, action: str, member: str, extra: float = 0.0) -> float | None:
-        milliseconds = [(self._rate.seconds + MARGIN) * 1000, _LEASE * 1000, extra * 1000]
+        window = self._rate.seconds + MARGIN
+        milliseconds = [seconds * 1000 for seconds in (window, ARRIVES_WITHIN + window + FRESH_FOR, extra)]
         return self._store.run(self._keys, [action, member, self._rate.requests, *milliseconds])
 
 
