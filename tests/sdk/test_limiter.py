@@ -7,46 +7,135 @@ import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from timeweb_sdk import ConfigurationError, Rate, RateLimit
-from timeweb_sdk._core.limiter import SLOW_FOR, Bucket, Ticket, bucket, swap_buckets
+from timeweb_sdk._core.limiter import LINGER, MARGIN, SLOW_FOR, Bucket, Ticket, bucket, swap_buckets
 from timeweb_sdk._core.pacing import gates_of
+from timeweb_sdk._core.raw import RawArguments, raw_call
 
 delays = st.floats(0.001, 3.0)
 
 
+def finish(limit: Bucket, ticket: Ticket, now: float) -> None:
+    """The request was sent, and its reply is here."""
+    assert limit.begin(ticket, now)
+    limit.release(ticket, now)
+
+
+class Fate(Enum):
+    """What becomes of a caller."""
+
+    REPLY = "its reply comes"
+    NO_REPLY = "it gives up at its deadline"
+    CANCELLED = "an exception strikes"
+    LOOP_CLOSED = "it can be seen that it cannot go on"
+    FORGOTTEN = "nobody ever resumes it"
+
+
+@dataclass(frozen=True)
+class Caller:
+    begins: float
+    there: float
+    """Seconds until its request arrives."""
+    back: float
+    fate: Fate = Fate.REPLY
+    after: float = 0.0
+    """Seconds after its beginning at which its fate strikes, if it does not wait for the reply."""
+    patience: float = 30.0
+    """Seconds until its deadline."""
+
+
 @dataclass
 class Network:
-    """Callers that all want to go at once, and a network that takes its time both ways, on an imaginary clock."""
+    """Callers that want to go, and a network that takes its time both ways, on an imaginary clock."""
 
     bucket: Bucket
     now: float = 0.0
     arrivals: list[float] = field(default_factory=list)
+    refused: int = 0
+    """Callers that did not get a slot before their deadline."""
+    longest_wait: float = 0.0
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when, next(self._number), action))
 
-    def call(self, there: float, back: float) -> None:
-        ticket = self.bucket.reserve(self.now)
-        ticket.on_grant(lambda: self._go_when_ready(ticket, there, back))
-
-    def _go_when_ready(self, ticket: Ticket, there: float, back: float) -> None:
-        ready = self.bucket.not_before(ticket)
-        if ready > self.now:
-            self.at(ready, lambda: self._go_when_ready(ticket, there, back))
-            return
-        self.arrivals.append(self.now + there)
-        self.at(self.now + there + back, lambda: self.bucket.settle(ticket, self.now))
+    def call(self, caller: Caller) -> None:
+        self.at(caller.begins, lambda: Visit(self, caller).begin())
 
     def run(self) -> None:
         while self._agenda:
             self.now, _, action = heapq.heappop(self._agenda)
             action()
+
+
+class Visit:
+    """One caller on its way: what pacing and drivers do, without them."""
+
+    def __init__(self, network: Network, caller: Caller) -> None:
+        self.network, self.caller = network, caller
+        self.deadline = caller.begins + caller.patience
+        self.is_gone = False
+        self.is_over = False
+        self.sent = False
+
+    def begin(self) -> None:
+        network = self.network
+        self.ticket = network.bucket.reserve(network.now, self.deadline, lambda: self.is_gone)
+        if self.caller.fate not in (Fate.REPLY, Fate.NO_REPLY):
+            network.at(network.now + min(self.caller.after, self.caller.patience), self.strike)
+        self.look()
+
+    def strike(self) -> None:
+        if self.is_over:
+            return
+        if self.caller.fate is Fate.CANCELLED:
+            self.end()
+        self.is_over = True
+        self.is_gone = self.caller.fate is Fate.LOOP_CLOSED
+
+    def end(self) -> None:
+        self.is_over = True
+        self.network.bucket.release(self.ticket, self.network.now)
+
+    def look(self) -> None:
+        """Go if it is time, or wait as `Pace.await_grant` does: until something ends by itself, a second at most."""
+        network = self.network
+        if self.is_over:
+            return
+        network.bucket.collect(network.now)
+        ready = network.bucket.not_before(self.ticket) if self.ticket.ready_at is not None else None
+        if ready is not None and ready <= network.now:
+            self.send()
+        elif network.now >= self.deadline or (ready is not None and ready > self.deadline):
+            network.refused += 1
+            self.end()
+        else:
+            end = network.bucket.next_end() if ready is None else ready
+            network.at(min(max(end, network.now + 0.001), network.now + 1.0, self.deadline), self.look)
+
+    def send(self) -> None:
+        network, caller = self.network, self.caller
+        if not network.bucket.begin(self.ticket, network.now):
+            network.refused += 1
+            return self.end()
+        network.longest_wait = max(network.longest_wait, network.now - caller.begins)
+        # What is not there when its connection is cut does not arrive; what nobody waits for is given a window less.
+        cut = self.deadline if caller.fate in (Fate.REPLY, Fate.NO_REPLY) else self.deadline - network.bucket.window
+        if network.now + caller.there <= cut:
+            network.arrivals.append(network.now + caller.there)
+        replied = network.now + caller.there + caller.back
+        if caller.fate is Fate.NO_REPLY or (caller.fate is Fate.REPLY and replied > self.deadline):
+            network.at(self.deadline, self.end)
+        elif caller.fate is Fate.REPLY:
+            network.at(replied, self.end)
+        return None
 
 
 def most_in_a_window(arrivals: list[float], seconds: float) -> int:
@@ -59,21 +148,45 @@ def most_in_a_window(arrivals: list[float], seconds: float) -> int:
     return most
 
 
-@given(st.lists(st.tuples(delays, delays), min_size=1, max_size=120), st.integers(1, 20), st.sampled_from([0.5, 1.0, 1.5]))
+# Patience for all of them: who must not be refused.
+callers = st.builds(Caller, st.just(0.0), delays, delays, patience=st.just(10_000.0))
+mortals = st.builds(
+    Caller, st.floats(0, 20), delays, delays, st.sampled_from(Fate), after=st.floats(0, 20), patience=st.floats(0.1, 40)
+)
+windows = st.sampled_from([0.5, 1.0, 1.5])
+
+
+@given(st.lists(callers, min_size=1, max_size=120), st.integers(1, 20), windows)
 @settings(max_examples=100, deadline=None)
-def test_no_window_sees_more_arrivals_than_allowed(calls: list[tuple[float, float]], requests: int, seconds: float) -> None:
+def test_no_window_sees_more_arrivals_than_allowed(calls: list[Caller], requests: int, seconds: float) -> None:
     network = Network(Bucket(Rate(requests, seconds)))
-    for there, back in calls:
-        network.call(there, back)
+    for caller in calls:
+        network.call(caller)
     network.run()
     assert len(network.arrivals) == len(calls)
     assert most_in_a_window(network.arrivals, seconds) <= requests
 
 
+@given(st.lists(mortals, min_size=1, max_size=60), st.integers(1, 5), windows)
+@settings(max_examples=100, deadline=None)
+def test_nobody_who_vanishes_takes_a_slot_along(calls: list[Caller], requests: int, seconds: float) -> None:
+    network = Network(Bucket(Rate(requests, seconds)))
+    for caller in calls:
+        network.call(caller)
+    network.run()
+    assert most_in_a_window(network.arrivals, seconds) <= requests
+
+    # When all deadlines are over, as many can go at once as the limit allows.
+    over = max(caller.begins + max(caller.patience + LINGER, seconds + MARGIN) for caller in calls) + seconds + MARGIN
+    tickets = [network.bucket.reserve(over) for _ in range(requests + 1)]
+    assert [ticket.ready_at is not None for ticket in tickets] == [True] * requests + [False]
+    assert max(network.bucket.not_before(ticket) for ticket in tickets[:-1]) <= over + 1e-6
+
+
 def test_200_calls_are_nearly_as_fast_as_can_be() -> None:
     network = Network(Bucket(Rate(20)))
     for _ in range(200):
-        network.call(0.002, 0.002)
+        network.call(Caller(0.0, 0.002, 0.002))
     network.run()
     assert 9.0 <= max(network.arrivals) <= 9.2
 
@@ -88,12 +201,11 @@ def test_slots_are_neither_lost_nor_made(actions: list[str]) -> None:
             held.append(limit.reserve(0.0))
         elif held:
             ticket = held.pop(0)
-            if action == "give back" or ticket.ready_at is None:
-                limit.give_back(ticket)
-            else:
-                limit.settle(ticket, 0.0)
+            if action == "settle" and ticket.ready_at is not None:
+                limit.begin(ticket, 0.0)
+            limit.release(ticket, 0.0)
     for ticket in held:
-        limit.give_back(ticket)
+        limit.release(ticket, 0.0)
     assert [limit.reserve(10.0).ready_at is not None for _ in range(4)] == [True, True, True, False]
 
 
@@ -101,24 +213,24 @@ def test_the_queue_is_first_come_first_served() -> None:
     limit = Bucket(Rate(1))
     first = limit.reserve(0.0)
     second, third = limit.reserve(0.0), limit.reserve(0.0)
-    limit.give_back(second)
-    limit.settle(first, 5.0)
+    limit.release(second, 0.0)
+    finish(limit, first, 5.0)
     assert third.ready_at == pytest.approx(6.0, abs=0.01)
 
 
 def test_after_a_429_everybody_waits_and_then_goes_at_half_the_rate_for_a_minute() -> None:
     limit = Bucket(Rate(1))
     ticket = limit.reserve(0.0)
-    limit.settle(ticket, 0.0)
+    finish(limit, ticket, 0.0)
     limit.penalise(0.0, 7.0)
     neighbour = limit.reserve(0.0)
     assert limit.not_before(neighbour) == 7.0
-    limit.settle(neighbour, 8.0)
+    finish(limit, neighbour, 8.0)
     assert limit.reserve(8.0).ready_at == pytest.approx(10.0, abs=0.01)
 
     later = Bucket(Rate(1))
     later.penalise(0.0, 0.0)
-    later.settle(later.reserve(0.0), SLOW_FOR + 1)
+    finish(later, later.reserve(0.0), SLOW_FOR + 1)
     assert later.reserve(0.0).ready_at == pytest.approx(SLOW_FOR + 2, abs=0.01)
 
 
@@ -130,9 +242,9 @@ def test_a_waiter_whose_event_loop_is_closed_hands_its_slot_on() -> None:
         raise RuntimeError("Event loop is closed")
 
     gone.on_grant(closed)
-    limit.settle(held, 0.0)
+    finish(limit, held, 0.0)
     assert next_one.ready_at is not None
-    limit.give_back(gone)
+    limit.release(gone, 0.0)
     assert limit.reserve(0.0).ready_at is None
 
 
@@ -143,9 +255,9 @@ def test_threads_do_not_lose_slots() -> None:
         for _ in range(200):
             ticket = limit.reserve(0.0)
             if ticket.ready_at is None:
-                limit.give_back(ticket)
+                limit.release(ticket, 0.0)
             else:
-                limit.settle(ticket, -1.0)
+                finish(limit, ticket, -1.0)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -158,15 +270,59 @@ def test_threads_do_not_lose_slots() -> None:
 def test_clients_of_one_account_share_a_bucket_and_others_do_not() -> None:
     before = swap_buckets({})
     try:
-        assert bucket(("a",), Rate(20)) is bucket(("a",), Rate(20))
-        assert bucket(("a",), Rate(20)) is not bucket(("b",), Rate(20))
+        assert bucket(("a",), Rate(20), 0.0) is bucket(("a",), Rate(20), 0.0)
+        assert bucket(("a",), Rate(20), 0.0) is not bucket(("b",), Rate(20), 0.0)
         documented = gates_of(RateLimit.documented(), ("url", "account"), "GET", "/x")
-        assert documented[0].local is not gates_of(RateLimit.documented(), ("url", "account"), "GET", "/y")[0].local
-        assert documented[1].local is gates_of(RateLimit.documented(), ("url", "account"), "GET", "/y")[1].local
+        assert documented[0].local(0.0) is not gates_of(RateLimit.documented(), ("url", "account"), "GET", "/y")[0].local(0.0)
+        assert documented[1].local(0.0) is gates_of(RateLimit.documented(), ("url", "account"), "GET", "/y")[1].local(0.0)
         assert len(gates_of(RateLimit.gentle(), ("url", "account"), "GET", "/x")) == 1
         assert gates_of(RateLimit.off(), ("url", "account"), "GET", "/x") == ()
     finally:
         swap_buckets(before)
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/api/v1/things/17/parts/8f0c9a", "/api/v1/things/{}/parts/{}"),
+        ("/api/v1/things/home.example.com", "/api/v1/things/{}"),
+        ("/api/v1/things/8B7C2F3E-0000-4000-8000-000000000000", "/api/v1/things/{}"),
+        ("/api/v1/things/%D0%B0", "/api/v1/things/{}"),
+        ("/api/v1/things/new-parts", "/api/v1/things/new-parts"),
+        ("/api/v1/k8s/things", "/api/v1/k8s/things"),
+        ("/api/v1/servers/17", "/api/v1/servers/{server_id}"),
+    ],
+)
+def test_raw_paths_share_a_limit_by_their_shape(path: str, shape: str) -> None:
+    assert raw_call("GET", path, RawArguments({}, None)).operation.path == shape
+
+
+def test_buckets_that_nobody_uses_are_dropped() -> None:
+    buckets: dict[tuple[Any, ...], Bucket] = {}
+    before = swap_buckets(buckets)
+    try:
+        blocked, held, queued = (bucket((name,), Rate(1), 0.0) for name in ("blocked", "held", "queued"))
+        blocked.penalise(0.0, 3600.0)
+        held.reserve(0.0)
+        for _ in range(2):
+            queued.reserve(0.0)
+        for number in range(10_000):
+            one = bucket((str(number),), Rate(20), number * 0.1)
+            finish(one, one.reserve(number * 0.1), number * 0.1)
+        assert len(buckets) < 2 * 60 / 0.1 + 100
+        assert bucket(("blocked",), Rate(1), 1000.0) is blocked
+        assert bucket(("held",), Rate(1), 1000.0) is held
+        assert bucket(("queued",), Rate(1), 1000.0) is queued
+    finally:
+        swap_buckets(before)
+
+
+@pytest.mark.parametrize(("idle", "dropped"), [(59.9, False), (60.1, True)])
+def test_a_bucket_is_dropped_a_minute_after_its_last_use(idle: float, dropped: bool) -> None:
+    limit = Bucket(Rate(2))
+    limit.used_at = 100.0
+    finish(limit, limit.reserve(100.0), 100.0)
+    assert limit.is_unused(100.0 + idle) is dropped
 
 
 @pytest.mark.parametrize(("requests", "seconds"), [(0, 1.0), (-3, 1.0), (5, 0.0)])

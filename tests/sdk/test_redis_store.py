@@ -70,8 +70,8 @@ def test_what_a_dead_process_held_comes_back(redis_url: str, prefix: str) -> Non
     import redis
 
     limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(1, 0.1))
-    assert limit.reserve("of one that dies") == (True, 0.0)
-    assert limit.reserve("of another")[0] is False
+    assert limit.reserve("of one that dies", 60) == (True, 0.0)
+    assert limit.reserve("of another", 60)[0] is False
     with redis.Redis.from_url(redis_url) as connection:
         keys = list(connection.scan_iter(f"{prefix}:*"))
         assert keys
@@ -79,28 +79,28 @@ def test_what_a_dead_process_held_comes_back(redis_url: str, prefix: str) -> Non
         # The lease ends by itself; the test does not wait for it.
         (busy,) = [key for key in keys if key.endswith(b"busy")]
         connection.zadd(busy, {b"of one that dies": 1})
-    assert limit.reserve("of another") == (True, 0.0)
+    assert limit.reserve("of another", 60) == (True, 0.0)
 
 
 def test_a_slot_is_free_a_window_after_it_was_settled(redis_url: str, prefix: str) -> None:
     limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(1, 30))
-    limit.reserve("first")
+    limit.reserve("first", 60)
     limit.settle("first")
-    reserved, wait = limit.reserve("second")
+    reserved, wait = limit.reserve("second", 60)
     assert reserved
     assert 29 < wait <= 30.1
     limit.give_back("second", wait)
-    assert 29 < limit.reserve("third")[1] <= 30.1
+    assert 29 < limit.reserve("third", 60)[1] <= 30.1
 
 
 def test_a_block_holds_for_everybody(redis_url: str, prefix: str) -> None:
     one, two = (RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(5)) for _ in range(2))
     one.penalise(20)
-    assert 19 < two.reserve("neighbour")[1] <= 20
+    assert 19 < two.reserve("neighbour", 60)[1] <= 20
     two.settle("neighbour")
     for number in range(4):
-        two.reserve(str(number))
-    assert 19 < two.reserve("after")[1] <= 20
+        two.reserve(str(number), 60)
+    assert 19 < two.reserve("after", 60)[1] <= 20
 
 
 def test_without_redis_there_is_one_warning_and_the_local_limit(

@@ -76,7 +76,7 @@ async def _around(trip: RoundTrip[Any], clock: Clock) -> Any:
     try:
         async with asyncio.timeout(trip.deadline - clock.monotonic()):
             return await asyncio.to_thread(trip.function)
-    except TimeoutError:
+    except (TimeoutError, RuntimeError):  # the second where the interpreter shuts down and starts no threads
         if trip.needed:
             raise DeadlineExceeded("the store of the rate limit did not answer before the deadline") from None
         return None

@@ -89,8 +89,9 @@ class Pace:
                     f"the rate limit had no free slot within total_timeout={self.total:g} s", asked=self.total
                 )
             look = min(self.deadline, now + _LOOK_EVERY, max(limit.next_end(), now))
-            await AwaitGrant(ticket, look - now)
-            now = self.clock.monotonic()
+            granted = await AwaitGrant(ticket, look - now)
+            # The wait is real also where a clock of a test stands still.
+            now = self.clock.monotonic() if granted else max(self.clock.monotonic(), look)
             limit.collect(now)
         self.waited += now - began
 
@@ -102,6 +103,12 @@ class _Lease:
     slots: RedisBucket
     member: str = field(default_factory=new_member)
     ready_at: float = -inf
+
+    def end(self, now: float, sent: bool) -> None:
+        if sent:
+            self.slots.settle(self.member)
+        else:
+            self.slots.give_back(self.member, max(self.ready_at - now, 0.0))
 
 
 @dataclass(slots=True)
@@ -131,7 +138,7 @@ class Permit:
 
     def begin(self, now: float) -> None:
         """The request is sent now. Raises DeadlineExceeded if a slot has ended before, as its holder slept for too long."""
-        if not all([limit.begin(ticket, now) for limit, ticket in self._held]):
+        if not all(limit.begin(ticket, now) for limit, ticket in self._held):
             raise self.pace.used_up()
         self._sent = True
 
@@ -145,11 +152,7 @@ class Permit:
         if kind is GeneratorExit:  # nobody carries out commands any more: leases end by themselves
             return
         for lease in self._leases:
-            left = max(lease.ready_at - now, 0.0)
-            end = (
-                partial(lease.slots.settle, lease.member) if self._sent else partial(lease.slots.give_back, lease.member, left)
-            )
-            await RoundTrip(end, self.pace.deadline)
+            await RoundTrip(partial(lease.end, now, self._sent), self.pace.deadline)
 
     async def _pass(self, gate: Gate) -> None:
         clock = self.pace.clock
@@ -165,11 +168,15 @@ class Permit:
     async def _obtain(self, lease: _Lease) -> None:
         """Take a slot, or make the lease of one that is held a new one, and wait until it is ready."""
         clock, deadline = self.pace.clock, self.pace.deadline
-        reserved = False
-        while not reserved:
-            ask = partial(lease.slots.reserve, lease.member, deadline - clock.monotonic())
-            reserved, wait = await RoundTrip(ask, deadline, needed=True)
+        while True:
+            left = deadline - clock.monotonic()
+            ask: RoundTrip[tuple[bool, float]] = RoundTrip(
+                partial(lease.slots.reserve, lease.member, left), deadline, needed=True
+            )
+            reserved, wait = await ask
             if reserved:
                 lease.ready_at = clock.monotonic() + wait
             self.pace.check()
             await self.pace.sleep(wait)
+            if reserved:
+                return

@@ -1,5 +1,6 @@
 """Calls to paths that the contract does not know."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -58,11 +59,22 @@ def _is_path(path: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _template(method: str, path: str) -> str:
-    """Return the template of a known endpoint that the path belongs to, as they share a limit; else the path itself."""
+    """Return the path with placeholders, so that calls of one shape share a limit: of a known endpoint its own template."""
     segments = path.split("/")
     for operation in table().values():
         known = operation.path.split("/")
         same_shape = operation.method == method and len(known) == len(segments)
         if same_shape and all(one.startswith("{") or one == other for one, other in zip(known, segments, strict=True)):
             return operation.path
-    return path
+    words = _words()
+    return "/".join("{}" if _NOT_OF_A_WORD.search(segment) and segment not in words else segment for segment in segments)
+
+
+@lru_cache(maxsize=1)
+def _words() -> frozenset[str]:
+    """Return what stands for itself in the paths of the API, such as `v1` and `k8s`."""
+    return frozenset(segment for operation in table().values() for segment in operation.path.split("/"))
+
+
+_NOT_OF_A_WORD = re.compile(r"[^a-z_-]")
+"""Digits, dots, capitals: ids, names of domains."""
