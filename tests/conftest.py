@@ -13,6 +13,11 @@ from collections.abc import Generator
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 REQUIRE_SERVICES = os.environ.get("TIMEWEB_TESTS_REQUIRE_SERVICES") == "1"
 

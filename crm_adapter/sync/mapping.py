@@ -152,10 +152,11 @@ def _disks(data: dict[str, Any]) -> str | None:
     for disk in as_dicts(data.get("disks")):
         size = as_decimal(disk.get("size"))
         if size is not None and size > 0:
-            kind = as_text(disk.get("type"), 20) or ""
+            # Replies that name no type are of a time when there was one.
+            kind = as_text(disk.get("type"), 20) or "ssd"
             name = _DISK_TYPES.get(kind.lower(), kind.upper())
             totals[name] = totals.get(name, Decimal(0)) + size
-    return " + ".join(f"{_size(size)} {name}".rstrip() for name, size in totals.items() if size) or None
+    return " + ".join(f"{_size(size)} {name}" for name, size in totals.items() if size) or None
 
 
 def _system(data: dict[str, Any]) -> str | None:

@@ -27,6 +27,7 @@ def disks(*pairs: tuple[int, str]) -> list[dict[str, Any]]:
     ("changes", "text"),
     [
         ({}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
+        ({"disks": [{"size": 25600}]}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
         ({"ram": 512}, "2 CPU / 512MB RAM / 25GB SSD / Ubuntu 22.04"),
         ({"ram": 1536}, "2 CPU / 1.5GB RAM / 25GB SSD / Ubuntu 22.04"),
         ({"ram": "2048", "cpu": "2"}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
