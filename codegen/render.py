@@ -137,6 +137,8 @@ def signature(operation: Operation, types: Types, body: list[Argument]) -> str:
     keyword += [_keyword(argument, types, closed=variants and len(argument.schema.get("enum", ())) == 1) for argument in body]
     if operation.whole_body is not None:
         keyword.append(f"body: {types.accepted(operation.whole_body)}")
+    if operation.content == "binary":
+        keyword.append("to: FileTarget | NotGiven = NOT_GIVEN")
     keyword.sort(key=lambda part: part.endswith("= NOT_GIVEN"))
     return ", ".join([*parts, *(["*", *keyword] if keyword else [])])
 
@@ -159,11 +161,16 @@ def call(operation: Operation, body: list[Argument], returns: str) -> str:
         parts.append(f"files={_mapping(body)}")
     elif operation.body:
         parts.append(f"body={_mapping(body)}")
+    if operation.content == "binary":
+        parts.append("to=to")
     return ", ".join(parts)
 
 
 def _mapping(arguments: Iterable[Argument]) -> str:
     return "{" + ", ".join(f"{json.dumps(argument.wire)}: {argument.name}" for argument in arguments) + "}"
+
+
+_TO = "A path, or a file opened in binary mode, that the content goes into piece by piece; what is returned is empty then."
 
 
 def docstring(operation: Operation, body: list[Argument], indent: int = 8) -> str:
@@ -173,6 +180,8 @@ def docstring(operation: Operation, body: list[Argument], indent: int = 8) -> st
         blocks.append(_wrapped(operation.description.strip(), indent))
     arguments = [*operation.path_arguments, *operation.query_arguments, *body]
     notes = [_wrapped(f"{argument.name}: {argument.note}", indent + 4, hanging=4) for argument in arguments if argument.note]
+    if operation.content == "binary":
+        notes.append(_wrapped(f"to: {_TO}", indent + 4, hanging=4))
     if notes:
         blocks.append(" " * indent + "Args:\n" + "\n".join(notes))
     blocks.append(" " * indent + f"API: ``{operation.method} {operation.path}``")

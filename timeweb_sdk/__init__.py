@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._core.model import DecodeIssue as DecodeIssue, Model as Model
     from timeweb_sdk._core.page import AsyncPage as AsyncPage, Page as Page
     from timeweb_sdk._core.response import Response as Response
+    from timeweb_sdk._core.streams import Progress as Progress
     from timeweb_sdk._core.types import NOT_GIVEN as NOT_GIVEN, NotGiven as NotGiven
     from timeweb_sdk.client import AsyncTimeweb as AsyncTimeweb, Timeweb as Timeweb
     from timeweb_sdk.errors import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         DeadlineExceeded as DeadlineExceeded,
         DecodeError as DecodeError,
         EdgeError as EdgeError,
+        FileError as FileError,
         ForbiddenError as ForbiddenError,
         LockedError as LockedError,
         NotFoundError as NotFoundError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         ReadError as ReadError,
         ReadOnlyError as ReadOnlyError,
         ReadTimeout as ReadTimeout,
+        ResponseTooLarge as ResponseTooLarge,
         ServerError as ServerError,
         TimewebError as TimewebError,
         TransportError as TransportError,
@@ -66,6 +69,7 @@ __all__ = [
     "DecodeIssue",
     "EdgeError",
     "Event",
+    "FileError",
     "ForbiddenError",
     "LockedError",
     "Model",
@@ -73,6 +77,7 @@ __all__ = [
     "NotGiven",
     "Page",
     "PoolTimeout",
+    "Progress",
     "ProtocolError",
     "ProxyError",
     "Rate",
@@ -83,6 +88,7 @@ __all__ = [
     "ReadTimeout",
     "RedisStore",
     "Response",
+    "ResponseTooLarge",
     "ServerError",
     "Timeweb",
     "TimewebError",
@@ -102,6 +108,7 @@ _HOME = {
     "AsyncPage": "timeweb_sdk._core.page",
     "Page": "timeweb_sdk._core.page",
     "Response": "timeweb_sdk._core.response",
+    "Progress": "timeweb_sdk._core.streams",
     "NOT_GIVEN": "timeweb_sdk._core.types",
     "NotGiven": "timeweb_sdk._core.types",
     "AsyncTimeweb": "timeweb_sdk.client",
@@ -116,6 +123,7 @@ _HOME = {
     "DeadlineExceeded": "timeweb_sdk.errors",
     "DecodeError": "timeweb_sdk.errors",
     "EdgeError": "timeweb_sdk.errors",
+    "FileError": "timeweb_sdk.errors",
     "ForbiddenError": "timeweb_sdk.errors",
     "LockedError": "timeweb_sdk.errors",
     "NotFoundError": "timeweb_sdk.errors",
@@ -126,6 +134,7 @@ _HOME = {
     "ReadError": "timeweb_sdk.errors",
     "ReadOnlyError": "timeweb_sdk.errors",
     "ReadTimeout": "timeweb_sdk.errors",
+    "ResponseTooLarge": "timeweb_sdk.errors",
     "ServerError": "timeweb_sdk.errors",
     "TimewebError": "timeweb_sdk.errors",
     "TransportError": "timeweb_sdk.errors",

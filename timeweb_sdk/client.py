@@ -1,7 +1,7 @@
 """The clients: `Timeweb` and `AsyncTimeweb`."""
 
 from asyncio import get_running_loop
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pydantic import SecretStr
@@ -17,8 +17,9 @@ from timeweb_sdk._core.pacing import gates_of
 from timeweb_sdk._core.raw import RawArguments, raw_call
 from timeweb_sdk._core.response import Response
 from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token, fingerprint
+from timeweb_sdk._core.streams import Progress
 from timeweb_sdk._core.transport import AsyncSession, SyncSession
-from timeweb_sdk._core.types import NOT_GIVEN
+from timeweb_sdk._core.types import NOT_GIVEN, FileContent, FileTarget, NotGiven
 from timeweb_sdk._generated.client import AsyncResources, Resources
 from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.limits import RateLimit
@@ -41,6 +42,8 @@ class OptionChanges(TypedDict, total=False):
     read_only: bool
     strict: bool
     hooks: Iterable[Hook]
+    max_response_bytes: int
+    progress: Callable[[Progress], object] | None
 
 
 class _Client:
@@ -54,7 +57,9 @@ class _Client:
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a view of this client with other options. It shares the connections: closing one closes both.
 
-        It takes `rate_limit`, `max_retries`, `timeout`, `total_timeout`, `read_only`, `strict` and `hooks`; see `Timeweb`.
+        It takes `rate_limit`, `max_retries`, `timeout`, `total_timeout`, `read_only`, `strict`, `hooks` and
+        `max_response_bytes`, see `Timeweb`; and `progress`, a function that is called with a `Progress` for each piece of a
+        file that is sent, or written by `to=…`.
         """
         view = object.__new__(type(self))
         view._session, view._token, view._account = self._session, self._token, self._account
@@ -90,6 +95,7 @@ class Timeweb(_Client, Resources):
         read_only: Raise ReadOnlyError for every method but GET.
         strict: Raise DecodeError where a reply differs from the contract.
         hooks: Functions that are called with an `Event` for each request, response and retry.
+        max_response_bytes: How much of a reply may be held in memory, counted after decompression; more is ResponseTooLarge.
         http_client: A client of httpx or httpx2 to use, which the caller closes; or "httpx2" to have one made
             (else TIMEWEB_HTTP_CLIENT, then "httpx").
     """
@@ -107,6 +113,7 @@ class Timeweb(_Client, Resources):
         read_only: bool = False,
         strict: bool = False,
         hooks: Iterable[Hook] = (),
+        max_response_bytes: int = 256_000_000,
         http_client: "SyncHttpClient | None" = None,
     ) -> None:
         self._options = Options(
@@ -117,13 +124,23 @@ class Timeweb(_Client, Resources):
             read_only=read_only,
             strict=strict,
             hooks=tuple(hooks),
+            max_response_bytes=max_response_bytes,
         )
         self._token = find_token(token)
         url = find_base_url(base_url)
         self._account = (url, account or fingerprint(self._token))
         self._session = SyncSession(url, self._token, *find_http_client(http_client, "Client"))
 
-    def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = NOT_GIVEN) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = NOT_GIVEN,
+        content: FileContent | NotGiven = NOT_GIVEN,
+        to: FileTarget | NotGiven = NOT_GIVEN,
+    ) -> Any:
         """Call any path of the API under the same limits, retries and errors; returns the body as it came.
 
         That is what JSON decodes to, str for text, bytes for anything else, None for an empty body.
@@ -134,9 +151,11 @@ class Timeweb(_Client, Resources):
             path: From its first slash on, percent-encoded, e.g. `/api/v1/servers`.
             query: Parameters; a list repeats its name, None is left out.
             json: The body; without it none is sent.
+            content: In place of `json` a body as it is: a path, a file opened in binary mode, or bytes.
+            to: A path, or a file opened in binary mode, that the reply goes into; then nothing but b"" is returned.
         """
-        given = RawArguments(query or {}, json)
-        del query, json  # a traceback with locals would show them
+        given = RawArguments(query or {}, json, content, to)
+        del query, json, content  # a traceback with locals would show them
         return self._execute(raw_call(method, path, given)).data
 
     def close(self) -> None:
@@ -170,6 +189,7 @@ class AsyncTimeweb(_Client, AsyncResources):
         read_only: bool = False,
         strict: bool = False,
         hooks: Iterable[Hook] = (),
+        max_response_bytes: int = 256_000_000,
         http_client: "AsyncHttpClient | None" = None,
     ) -> None:
         self._options = Options(
@@ -180,16 +200,26 @@ class AsyncTimeweb(_Client, AsyncResources):
             read_only=read_only,
             strict=strict,
             hooks=tuple(hooks),
+            max_response_bytes=max_response_bytes,
         )
         self._token = find_token(token)
         url = find_base_url(base_url)
         self._account = (url, account or fingerprint(self._token))
         self._session = AsyncSession(url, self._token, *find_http_client(http_client, "AsyncClient"))
 
-    async def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = NOT_GIVEN) -> Any:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = NOT_GIVEN,
+        content: FileContent | NotGiven = NOT_GIVEN,
+        to: FileTarget | NotGiven = NOT_GIVEN,
+    ) -> Any:
         """Call any path of the API, as `Timeweb.request` does."""
-        given = RawArguments(query or {}, json)
-        del query, json  # a traceback with locals would show them
+        given = RawArguments(query or {}, json, content, to)
+        del query, json, content  # a traceback with locals would show them
         return (await self._execute(raw_call(method, path, given))).data
 
     async def aclose(self) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "DeadlineExceeded",
     "DecodeError",
     "EdgeError",
+    "FileError",
     "ForbiddenError",
     "LockedError",
     "NotFoundError",
@@ -28,6 +29,7 @@ __all__ = [
     "ReadError",
     "ReadOnlyError",
     "ReadTimeout",
+    "ResponseTooLarge",
     "ServerError",
     "TimewebError",
     "TransportError",
@@ -108,6 +110,17 @@ class WaitFailed(TimewebError):
     """The status from which the wished one cannot come; of an object that is gone, its last one."""
     failed_id: Any = None
     """The id of the object; for `wait_for_many` the first that failed."""
+
+
+class ResponseTooLarge(TimewebError):
+    """A reply has more bytes than `max_response_bytes` allows to hold in memory. The request was carried out."""
+
+    limit: int = 0
+    """That many bytes were allowed, counted after decompression."""
+
+
+class FileError(TimewebError):
+    """A file to send could not be read to its end, or a reply could not be written to its file."""
 
 
 class ConfirmationRequired(TimewebError):

@@ -19,5 +19,7 @@ class Call:
     query: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     body: Any = field(default=NOT_GIVEN, repr=False)
     files: Any = field(default=NOT_GIVEN, repr=False)
+    to: Any = field(default=NOT_GIVEN, repr=False)
+    """The file that the reply goes into."""
     literal_path: str | None = None
     """The path itself, where there is no template to fill."""

@@ -61,8 +61,11 @@ async def adrive(steps: Steps[T], session: AsyncSession, clock: Clock) -> T:
 async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
     if isinstance(command, Send):
         try:
-            async with asyncio.timeout(command.timeouts.deadline - clock.monotonic()):
-                return await session.send(command.request, command.timeouts, clock)
+            timeouts = command.timeouts
+            async with asyncio.timeout(timeouts.deadline - clock.monotonic()) as limit:
+                loop = asyncio.get_running_loop()
+                timeouts.put_off = lambda: limit.reschedule(loop.time() + timeouts.read)
+                return await session.send(command.request, timeouts, clock)
         except TimeoutError as error:
             raise ReadTimeout("the deadline passed before the reply was here", delivery="unknown") from forget_frames(error)
     if isinstance(command, Sleep):

@@ -29,6 +29,7 @@ from timeweb_sdk.errors import (
     DecodeError,
     NotFoundError,
     ReadOnlyError,
+    ResponseTooLarge,
     ServerError,
     TimewebError,
     TransportError,
@@ -62,6 +63,9 @@ async def perform(run: Execution) -> Response[Any]:
     try:
         _check_allowed(run)
         request = build(run.call)
+        request.transfer.operation = run.call.operation.id
+        request.transfer.max_bytes = run.options.max_response_bytes
+        request.transfer.progress = run.options.progress
         return await _repeat(run, request, Pace(run.clock, run.options.total_timeout))
     except TimewebError as error:
         error.operation = run.call.operation.id
@@ -79,7 +83,7 @@ def _add_up(run: Execution, error: TimewebError) -> None:
     run.delivery = max(run.delivery, error.delivery, key=_DOUBT.__getitem__)
     # The API's 503 is a refusal; its other errors may strike after the deed, and what cannot be decoded is done.
     is_fault = isinstance(error, ServerError) and error.status_code != 503
-    in_doubt = error.delivery == "unknown" or is_fault or isinstance(error, DecodeError)
+    in_doubt = error.delivery == "unknown" or is_fault or isinstance(error, (DecodeError, ResponseTooLarge))
     run.may_be_done |= in_doubt and run.call.operation.method not in ("GET", "HEAD", "OPTIONS")
     lost_by_proxy = isinstance(error, APIError) and error.from_edge and error.status_code >= 500
     run.is_lost |= (error.delivery == "unknown" and not isinstance(error, APIError)) or lost_by_proxy
@@ -116,12 +120,17 @@ async def _send(run: Execution, request: Request, pace: Pace) -> Reply:
         permit.begin(began)
         run.attempt += 1
         left = max(pace.deadline - began, 0.001)
-        timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), min(run.options.timeout, left), pace.deadline)
+        longest = run.options.timeout if request.transfer.is_streamed else min(run.options.timeout, left)
+        timeouts = Timeouts(min(CONNECT_TIMEOUT, run.options.timeout, left), longest, pace.deadline)
         _tell(run, request, "request")
         try:
             result = await Send(request, timeouts)
         except TransportError as error:
             result = error
+        finally:
+            if request.transfer.is_streamed:
+                # A file takes as long as it takes: what bounds it is the time without progress.
+                pace.stand_still(run.clock.monotonic() - began)
     elapsed = run.clock.monotonic() - began
     if isinstance(result, TransportError):
         _log_attempt(run, request, type(result).__name__, elapsed)
@@ -139,14 +148,16 @@ async def _wait_to_repeat(run: Execution, request: Request, failure: TransportEr
 
     options = run.options
     elapsed = run.clock.monotonic() - pace.started
-    decision = decide(
-        run.call.operation.retry,
-        failure,
-        attempt=run.attempt,
-        elapsed=elapsed,
-        max_retries=options.max_retries,
-        total_timeout=options.total_timeout,
-    )
+    decision = None
+    if not request.transfer.is_spent:
+        decision = decide(
+            run.call.operation.retry,
+            failure,
+            attempt=run.attempt,
+            elapsed=elapsed,
+            max_retries=options.max_retries,
+            total_timeout=options.total_timeout,
+        )
     if run.gates and slows_down(failure):
         wait = asked_wait(failure) if decision is None else decision.wait
         await run.gates[0].penalise(run.clock.monotonic(), wait, pace.deadline)

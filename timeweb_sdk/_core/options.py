@@ -1,10 +1,12 @@
 """What can be set for a client, and changed for a view of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
 
 from timeweb_sdk._core.events import Hook
+from timeweb_sdk._core.streams import Progress
 from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.limits import RateLimit
 
@@ -20,11 +22,16 @@ class Options:
     read_only: bool = False
     strict: bool = False
     hooks: tuple[Hook, ...] = ()
+    max_response_bytes: int = 256_000_000
+    progress: Callable[[Progress], object] | None = None
 
     def __post_init__(self) -> None:
         given: Any = self.max_retries
         if not isinstance(given, int) or given < 0:
             raise ConfigurationError(f"max_retries={given!r}: give 0 to never repeat a call, or more")
+        given = self.max_response_bytes
+        if not isinstance(given, int) or given <= 0:
+            raise ConfigurationError(f"max_response_bytes={given!r}: give how many bytes of a reply may be held in memory")
         for name in ("timeout", "total_timeout"):
             given = getattr(self, name)
             if not isinstance(given, (int, float)) or not 0 < given < inf:

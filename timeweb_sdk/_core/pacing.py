@@ -61,6 +61,11 @@ class Pace:
         self.started = self.clock.monotonic()
         self.deadline = self.started + self.total
 
+    def stand_still(self, seconds: float) -> None:
+        """Take the time of something that is bounded otherwise out of the account."""
+        self.started += seconds
+        self.deadline += seconds
+
     def check(self) -> None:
         """Raise if there is no time left to send anything."""
         if self.clock.monotonic() >= self.deadline:

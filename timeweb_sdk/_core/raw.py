@@ -12,6 +12,7 @@ from timeweb_sdk._core.operation import Operation
 from timeweb_sdk._core.request import UNSPEAKABLE
 from timeweb_sdk._core.responses import RawBody
 from timeweb_sdk._core.table import table
+from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
@@ -24,6 +25,8 @@ class RawArguments:
 
     query: Mapping[str, Any] = field(repr=False)
     body: Any = field(repr=False)
+    content: Any = field(default=NOT_GIVEN, repr=False)
+    to: Any = NOT_GIVEN
 
 
 def raw_call(method: str, path: str, given: RawArguments) -> Call:
@@ -41,12 +44,16 @@ def raw_call(method: str, path: str, given: RawArguments) -> Call:
         tag="",
         source="overlay",
         retry="unsent" if method in _UNSENT else "safe",
+        body="json" if given.content is NOT_GIVEN else "binary",
     )
+    if NOT_GIVEN not in (given.content, given.body):
+        raise ConfigurationError("json and content: give one of them, a request has one body")
+    body = given.body if given.content is NOT_GIVEN else given.content
     # As lists: a name may occur several times, and without a value.
     in_path: dict[str, list[str]] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         in_path.setdefault(name, []).append(value)
-    return Call(operation, RawBody, query={**in_path, **given.query}, body=given.body, literal_path=parts.path)
+    return Call(operation, RawBody, query={**in_path, **given.query}, body=body, to=given.to, literal_path=parts.path)
 
 
 def _is_path(path: Any) -> bool:

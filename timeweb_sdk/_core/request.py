@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.guards import is_collection, is_mapping
 from timeweb_sdk._core.secrets import Content, Hidden, forget_frames
+from timeweb_sdk._core.streams import Source, Target, Transfer
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.secrets import is_secret_name, name_within
@@ -42,12 +44,17 @@ class Request:
     fields: dict[str, Any] | None = field(default=None, repr=False)
     """The plain fields of a multipart form."""
     files: Any = field(default=None, repr=False)
+    transfer: Transfer = field(default_factory=Transfer, repr=False)
+    """What is sent from files, or written to one."""
 
 
 def build(call: Call) -> Request:
     """Encode the arguments; raises ConfigurationError, which names the argument but never shows a body."""
     try:
-        return _build(call)
+        request = _build(call)
+        if call.to is not NOT_GIVEN:
+            request.transfer.target = Target(call.to)
+        return request
     except Exception as error:
         fault = forget_frames(error)
     raise fault
@@ -59,11 +66,18 @@ def _build(call: Call) -> Request:
     body = call.body
     if call.files is not NOT_GIVEN:
         fields = None if body is NOT_GIVEN else {name: _text(name, item) for name, item in body.items() if not _is_absent(item)}
-        return Request(call.operation.method, path, params, fields=fields, files=_parts(call.files))
+        parts = _parts(call.files)
+        sources = [part for _, part in parts if isinstance(part, Source)]
+        sources += [part[1] for _, part in parts if isinstance(part, tuple) and isinstance(part[1], Source)]
+        return Request(call.operation.method, path, params, fields=fields, files=parts, transfer=Transfer(sources=sources))
     if body is NOT_GIVEN:
         return Request(call.operation.method, path, params)
     if call.operation.body == "binary":
-        return Request(call.operation.method, path, params, _binary(body), "application/octet-stream")
+        given = _file(body, "body")
+        content, sources = (None, [given]) if isinstance(given, Source) else (given, [])
+        return Request(
+            call.operation.method, path, params, content, "application/octet-stream", transfer=Transfer(sources=sources)
+        )
     return Request(call.operation.method, path, params, _json_content(body), "application/json")
 
 
@@ -107,7 +121,14 @@ def _secrets_in(name: str, value: Any) -> Iterator[str]:
 
 def _parts(files: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Give each file of a list a part of its own under the list's name."""
-    return [(name, file) for name, value in files.items() for file in (value if _is_several(value) else [value])]
+    return [(name, _part(name, file)) for name, value in files.items() for file in (value if _is_several(value) else [value])]
+
+
+def _part(name: str, file: Any) -> Any:
+    if isinstance(file, tuple):
+        title, content, *rest = file
+        return (title, _file(content, f"{name} ({title})"), *rest)
+    return _file(file, name)
 
 
 def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
@@ -242,11 +263,9 @@ def _text(name: str, value: Any) -> str:
     raise ConfigurationError(f"{name} is a {type(value).__name__}: give a str, a finite number, a date or a list of them")
 
 
-def _binary(body: Any) -> Content:
-    if isinstance(body, (bytes, bytearray)):
-        return Content(body)
-    if hasattr(body, "read"):
-        content = body.read()
-        if isinstance(content, bytes):
-            return Content(content)
-    raise ConfigurationError(f"body is a {type(body).__name__}: give bytes or a file opened in binary mode")
+def _file(given: Any, where: str) -> Content | Source:
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        return Content(given)
+    if isinstance(given, os.PathLike) or hasattr(given, "read"):
+        return Source(given, where)
+    raise ConfigurationError(f"{where} is a {type(given).__name__}: give a path, a file opened in binary mode, or bytes")

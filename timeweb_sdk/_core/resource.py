@@ -134,8 +134,9 @@ class Resource(_Node[View]):
         query: Mapping[str, Any] = _NOTHING,
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
+        to: Any = NOT_GIVEN,
     ) -> T:
-        call = Call(_operation(operation_id), returns, path, query, body, files)
+        call = Call(_operation(operation_id), returns, path, query, body, files, to)
         del query, body, files  # a traceback with locals would show them
         return cast(T, self._execute(call).data)
 
@@ -189,8 +190,9 @@ class AsyncResource(_Node[View]):
         query: Mapping[str, Any] = _NOTHING,
         body: Any = NOT_GIVEN,
         files: Any = NOT_GIVEN,
+        to: Any = NOT_GIVEN,
     ) -> T:
-        call = Call(_operation(operation_id), returns, path, query, body, files)
+        call = Call(_operation(operation_id), returns, path, query, body, files, to)
         del query, body, files  # a traceback with locals would show them
         return cast(T, (await self._execute(call)).data)
 

@@ -45,6 +45,8 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
         raise error_of(reply, token, now, secrets_of(call))
     if not reply.readable:
         raise _edge(reply, "a body that cannot be decompressed", now)
+    if reply.is_saved:
+        return Decoded(b"")
     if not reply.content.strip():
         return Decoded(None)
     _check_confirmation(call, reply)

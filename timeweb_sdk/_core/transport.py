@@ -8,14 +8,14 @@ import re
 import ssl
 import threading
 import weakref
-from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Mapping
+from asyncio import AbstractEventLoop, get_running_loop, sleep, to_thread
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from timeweb_sdk import errors
 from timeweb_sdk._core.bounded_reads import bound_pool, current, trace
@@ -23,6 +23,7 @@ from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.pools import Pools, proxies
 from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.secrets import Content, forget_frames
+from timeweb_sdk._core.streams import PIECE, Body, Target, Transfer
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk._core.version import USER_AGENT
 from timeweb_sdk.errors import ConfigurationError, TimewebError, TransportError
@@ -65,7 +66,14 @@ class Timeouts:
     connect: float
     read: float
     deadline: float
-    """When the call must be over, on the monotonic clock."""
+    """When the call must be over, on the monotonic clock. A file on its way puts it off, as long as it moves."""
+    put_off: Callable[[], None] | None = None
+    """Tells the task that carries out the call that its deadline was put off."""
+
+    def moved(self, clock: Clock) -> None:
+        self.deadline = clock.monotonic() + self.read
+        if self.put_off is not None:
+            self.put_off()
 
 
 @dataclass(slots=True)
@@ -77,6 +85,8 @@ class Reply:
     content: Content = field(repr=False)
     readable: bool = True
     """False when the body could not be decompressed."""
+    is_saved: bool = False
+    """The body went into a file."""
 
 
 class Session:
@@ -93,17 +103,40 @@ class Session:
         self._lock = threading.Lock()
         self._closed = False
 
-    def _build(self, client: Any, request: Request, timeouts: Timeouts) -> "httpx.Request":
+    def _build(
+        self, client: Any, request: Request, timeouts: Timeouts, stream: "Callable[[Iterable[bytes], int | None], Any]"
+    ) -> "httpx.Request":
+        transfer = request.transfer
+        if not transfer.sources:
+            return self._build_from(client, request, timeouts, request.content)
+        if request.files is None:
+            (source,) = transfer.sources
+            return self._build_from(client, request, timeouts, stream(source, source.size), length=source.size)
+        form = self._build_from(client, request, timeouts, None)
+        length = int(form.headers["Content-Length"]) if "Content-Length" in form.headers else None
+        body = stream(_in_pieces(cast("Iterable[bytes]", form.stream)), length)
+        return self._build_from(client, request, timeouts, body, length=length, content_type=form.headers["Content-Type"])
+
+    def _build_from(
+        self,
+        client: Any,
+        request: Request,
+        timeouts: Timeouts,
+        content: Any,
+        *,
+        length: int | None = None,
+        content_type: str | None = None,
+    ) -> "httpx.Request":
         limits = {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": timeouts.read}
         try:
             built: httpx.Request = client.build_request(
                 request.method,
                 _parsed(client.base_url.__class__, self._base_url + request.path),
                 params=request.params or None,
-                headers=self._headers(request),
-                content=request.content,
-                data=request.fields,
-                files=request.files,
+                headers=self._headers(content_type or request.content_type, length),
+                content=content,
+                data=None if content_type else request.fields,
+                files=None if content_type else request.files,
                 extensions={"timeout": limits, **self._extensions},
             )
         except Exception as error:
@@ -119,15 +152,18 @@ class Session:
             return built
         raise fault
 
-    def _headers(self, request: Request) -> dict[str, str] | None:
+    def _headers(self, content_type: str | None, length: int | None) -> dict[str, str] | None:
         """Return what the HTTP client does not send by itself; a client that was passed in knows none of ours."""
         headers = self._own_headers() if self._given is not None else {}
-        if request.content_type is not None:
-            headers["Content-Type"] = request.content_type
+        if content_type is not None:
+            headers["Content-Type"] = content_type
+        if length is not None:
+            headers["Content-Length"] = str(length)
         return headers or None
 
     def _own_headers(self) -> dict[str, str]:
-        headers = {"User-Agent": USER_AGENT}
+        # Of other kinds of compression the HTTP library cannot say how much they hold before it holds it.
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         return headers
@@ -173,14 +209,21 @@ class SyncSession(Session):
 
     def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
         client = self._usable()
+        transfer, reply = request.transfer, None
         try:
             current.left = lambda: timeouts.deadline - clock.monotonic()
-            response = client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
+            transfer.begin(partial(timeouts.moved, clock))
             try:
-                _forget_cookies(client, response)
-                return _reply(response, _read(response, timeouts, clock))
+                built = self._build(client, request, timeouts, partial(_sending, transfer))
+                response = client.send(built, auth=None, follow_redirects=False, stream=True)
+                try:
+                    _forget_cookies(client, response)
+                    reply = _read(response, transfer, timeouts, clock)
+                finally:
+                    response.close()
             finally:
-                response.close()
+                transfer.end(whole=reply is not None and reply.is_saved)
+            return reply
         except Exception as error:
             ours = translate(error, timeouts)
             if ours is error and not isinstance(error, TimewebError):
@@ -228,13 +271,20 @@ class AsyncSession(Session):
 
     async def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
         client = self._usable()
+        transfer, reply = request.transfer, None
         try:
-            response = await client.send(self._build(client, request, timeouts), auth=None, follow_redirects=False, stream=True)
+            transfer.begin(partial(timeouts.moved, clock))
             try:
-                _forget_cookies(client, response)
-                return _reply(response, await _aread(response))
+                built = self._build(client, request, timeouts, partial(_asending, transfer))
+                response = await client.send(built, auth=None, follow_redirects=False, stream=True)
+                try:
+                    _forget_cookies(client, response)
+                    reply = await _aread(response, transfer)
+                finally:
+                    await response.aclose()
             finally:
-                await response.aclose()
+                transfer.end(whole=reply is not None and reply.is_saved)
+            return reply
         except Exception as error:
             ours = translate(error, timeouts)
             if ours is error and not isinstance(error, TimewebError):
@@ -276,32 +326,109 @@ class AsyncSession(Session):
         return client
 
 
-def _read(response: Any, timeouts: Timeouts, clock: Clock) -> Content | None:
-    """Read the body; None when it cannot be decompressed. A body that trickles ends with the deadline."""
-    chunks: list[bytes] = []
-    try:
-        for chunk in response.iter_bytes():
-            chunks.append(chunk)
-            if clock.monotonic() > timeouts.deadline:
-                raise errors.ReadTimeout("the reply was still coming when the deadline passed", delivery="unknown")
-    except Exception as error:
-        if type(error).__name__ != "DecodingError":
-            raise
-        return None
-    return Content(b"".join(chunks))
+def _in_pieces(form: Iterable[bytes]) -> Iterator[bytes]:
+    """Join what an encoder yields in crumbs: in a task each piece takes a thread."""
+    held = bytearray()
+    for crumb in form:
+        held += crumb
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
 
 
-async def _aread(response: Any) -> Content | None:
-    try:
-        return Content(await response.aread())
-    except Exception as error:
-        if type(error).__name__ != "DecodingError":
-            raise
-        return None
+def _sending(transfer: Transfer, body: Iterable[bytes], total: int | None) -> Iterator[bytes]:
+    done = 0
+    for piece in body:
+        yield piece
+        done += len(piece)
+        transfer.moved("upload", done, total)
 
 
-def _reply(response: Any, content: Content | None) -> Reply:
-    return Reply(response.status_code, response.headers, content or Content(), content is not None)
+async def _asending(transfer: Transfer, body: Iterable[bytes], total: int | None) -> AsyncIterator[bytes]:
+    done, pieces = 0, iter(body)
+    while (piece := await to_thread(next, pieces, None)) is not None:
+        yield piece
+        done += len(piece)
+        transfer.moved("upload", done, total)
+
+
+def _read(response: Any, transfer: Transfer, timeouts: Timeouts, clock: Clock) -> Reply:
+    """Read the body, into a file if it shall go there. A body that trickles ends with the deadline."""
+    if response.is_stream_consumed:  # by a transport without a network, or a hook
+        return _whole(response, transfer, response.read())
+    body, target = _body(response, transfer), _target(response, transfer)
+    done, total = 0, _length(response)
+
+    def take(piece: bytes) -> None:
+        if target is None:
+            body.hold(piece)
+        else:
+            target.write(piece)
+
+    for raw in response.iter_raw():
+        for piece in body.pieces(raw):
+            take(piece)
+        if clock.monotonic() > timeouts.deadline:
+            raise errors.ReadTimeout("the reply was still coming when the deadline passed", delivery="unknown")
+        if target is not None:
+            done += len(raw)
+            transfer.moved("download", done, total)
+    take(body.rest())
+    return _reply(response, body, target)
+
+
+async def _aread(response: Any, transfer: Transfer) -> Reply:
+    """As `_read`; the file is written by threads, and other tasks get their turn while much is decompressed."""
+    if response.is_stream_consumed:
+        return _whole(response, transfer, await response.aread())
+    body, target = _body(response, transfer), _target(response, transfer)
+    done, total = 0, _length(response)
+    async for raw in response.aiter_raw():
+        for number, piece in enumerate(body.pieces(raw)):
+            if target is not None:
+                await to_thread(target.write, piece)
+                continue
+            if number:
+                await sleep(0)
+            body.hold(piece)
+        if target is not None:
+            done += len(raw)
+            transfer.moved("download", done, total)
+    rest = body.rest()
+    body.hold(rest) if target is None else target.write(rest)
+    return _reply(response, body, target)
+
+
+def _body(response: Any, transfer: Transfer) -> Body:
+    return Body(response.headers.get("Content-Encoding", ""), transfer.max_bytes)
+
+
+def _target(response: Any, transfer: Transfer) -> Target | None:
+    """Return the file that this reply goes into; what tells of an error does not."""
+    is_page = "html" in response.headers.get("Content-Type", "")
+    return transfer.target if 200 <= response.status_code < 300 and not is_page else None
+
+
+def _length(response: Any) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _whole(response: Any, transfer: Transfer, content: bytes) -> Reply:
+    body, target = Body("", transfer.max_bytes), _target(response, transfer)
+    if target is None:
+        body.hold(content)
+    else:
+        target.write(content)
+        transfer.moved("download", len(content), len(content))
+    return _reply(response, body, target)
+
+
+def _reply(response: Any, body: Body, target: Target | None) -> Reply:
+    is_saved = target is not None and body.readable
+    return Reply(response.status_code, response.headers, Content(body.content), body.readable, is_saved)
 
 
 def _forget_cookies(client: Any, response: Any) -> None:

@@ -1,5 +1,6 @@
 """Small types that signatures of the public surface are made of."""
 
+import os
 from enum import Enum
 from typing import BinaryIO, Final, Literal, TypeAlias
 
@@ -21,5 +22,12 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 Delivery = Literal["not_sent", "unknown", "answered"]
 """What is known about a request: it never left, it may have arrived, or the server replied to it."""
 
-FileContent: TypeAlias = bytes | BinaryIO | tuple[str, bytes | BinaryIO]
-"""A file to upload: its bytes, a file opened in binary mode, or in a form a pair of a file name and either."""
+_Readable: TypeAlias = bytes | BinaryIO | os.PathLike[str]
+FileContent: TypeAlias = _Readable | tuple[str, _Readable]
+"""A file to upload: its path, a file opened in binary mode (sent from where it stands), or bytes.
+
+In a form also a pair of a file name and one of these. Files are sent in pieces and never held in memory.
+"""
+
+FileTarget: TypeAlias = BinaryIO | os.PathLike[str]
+"""Where a download goes: a path, at which the file appears when it is whole, or a file opened in binary mode."""

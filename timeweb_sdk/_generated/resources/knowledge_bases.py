@@ -12,7 +12,7 @@ from typing_extensions import deprecated
 
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
-from timeweb_sdk._core.types import NOT_GIVEN, FileContent, NotGiven
+from timeweb_sdk._core.types import NOT_GIVEN, FileContent, FileTarget, NotGiven
 from timeweb_sdk._generated.models.knowledge_bases import KnowledgeBase, KnowledgeBaseDocument, KnowledgeBaseSummary
 from timeweb_sdk._generated.models.shared import TokenStatistic
 
@@ -411,7 +411,7 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource["CloudAiKnowledgeBasesDocu
         """
         self._call("deleteDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
-    def download(self, knowledge_base_id: int, document_id: int) -> bytes:
+    def download(self, knowledge_base_id: int, document_id: int, *, to: FileTarget | NotGiven = NOT_GIVEN) -> bytes:
         """Download the original file of a knowledge-base document.
 
         Returns raw bytes, not JSON.
@@ -419,10 +419,12 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource["CloudAiKnowledgeBasesDocu
         Args:
             knowledge_base_id: ID of the knowledge base.
             document_id: ID of the document.
+            to: A path, or a file opened in binary mode, that the content goes into piece by piece; what is returned is
+                empty then.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/download``
         """
-        return self._call("downloadDocument", bytes, path={"id": knowledge_base_id, "document_id": document_id})
+        return self._call("downloadDocument", bytes, path={"id": knowledge_base_id, "document_id": document_id}, to=to)
 
     def reindex(self, knowledge_base_id: int, document_id: int) -> None:
         """Index a document again, spending tokens of the knowledge base.
@@ -487,7 +489,7 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource["AsyncCloudAiKno
         """
         await self._call("deleteDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
-    async def download(self, knowledge_base_id: int, document_id: int) -> bytes:
+    async def download(self, knowledge_base_id: int, document_id: int, *, to: FileTarget | NotGiven = NOT_GIVEN) -> bytes:
         """Download the original file of a knowledge-base document.
 
         Returns raw bytes, not JSON.
@@ -495,10 +497,12 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource["AsyncCloudAiKno
         Args:
             knowledge_base_id: ID of the knowledge base.
             document_id: ID of the document.
+            to: A path, or a file opened in binary mode, that the content goes into piece by piece; what is returned is
+                empty then.
 
         API: ``GET /api/v1/cloud-ai/knowledge-bases/{id}/documents/{document_id}/download``
         """
-        return await self._call("downloadDocument", bytes, path={"id": knowledge_base_id, "document_id": document_id})
+        return await self._call("downloadDocument", bytes, path={"id": knowledge_base_id, "document_id": document_id}, to=to)
 
     async def reindex(self, knowledge_base_id: int, document_id: int) -> None:
         """Index a document again, spending tokens of the knowledge base.
