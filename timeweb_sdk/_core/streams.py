@@ -61,7 +61,7 @@ class Source:
     def _measure(self) -> None:
         if not isinstance(self._file.read(0), bytes):
             raise ConfigurationError(f"{self._where} is a file opened as text: open it in binary mode")
-        with suppress(AttributeError, io.UnsupportedOperation):
+        with suppress(AttributeError, OSError):
             start = self._file.tell()
             self.size = self._file.seek(0, io.SEEK_END) - start
             self._start = self._file.seek(start)
