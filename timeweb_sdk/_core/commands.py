@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from timeweb_sdk._core.bodies import Reply, Timeouts
 from timeweb_sdk._core.limiter import Ticket
 from timeweb_sdk._core.request import Request
-from timeweb_sdk._core.transport import Reply, Timeouts
 
 Answer = TypeVar("Answer")
 

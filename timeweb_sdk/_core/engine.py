@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from timeweb_sdk._core.bodies import Reply, Timeouts
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.commands import Send, Sleep
@@ -21,7 +22,7 @@ from timeweb_sdk._core.pacing import Gate, Pace, Permit
 from timeweb_sdk._core.request import Request, build
 from timeweb_sdk._core.response import Response
 from timeweb_sdk._core.responses import interpret
-from timeweb_sdk._core.transport import CONNECT_TIMEOUT, Reply, Timeouts
+from timeweb_sdk._core.transport import CONNECT_TIMEOUT
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk.errors import (
     APIError,

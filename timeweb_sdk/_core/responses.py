@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from timeweb_sdk import errors
+from timeweb_sdk._core.bodies import Reply
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.decode import Decoded, Mismatch, NotPromised, decode, parse
 from timeweb_sdk._core.guards import is_array, is_object
 from timeweb_sdk._core.request import secrets_of
 from timeweb_sdk._core.secrets import scrub_reply
-from timeweb_sdk._core.transport import Reply
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError
 from timeweb_sdk.secrets import redact

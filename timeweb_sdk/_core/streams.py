@@ -1,9 +1,8 @@
-"""Bodies that are not held in memory: files on their way out and in, piece by piece, and replies with a bound."""
+"""Files on their way out and in: read and written piece by piece, rewound for a repetition, watched."""
 
 import io
 import logging
 import os
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from timeweb_sdk._core.types import Delivery
-from timeweb_sdk.errors import ConfigurationError, FileError, ResponseTooLarge, TimewebError
+from timeweb_sdk.errors import ConfigurationError, FileError, TimewebError
 
 PIECE = 128 * 1024
 """Bytes: enough for the network, and little enough for an event loop to pass on."""
@@ -199,57 +198,3 @@ class Transfer:
             except Exception:
                 _log.exception("the progress callback failed in %s and is not called again", self.operation)
                 self.progress = None
-
-
-class Body:
-    """A reply as it comes: decompressed in pieces of bounded size, so that little cannot become much unnoticed."""
-
-    def __init__(self, encoding: str, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._encoding = encoding.strip().lower()
-        self._inflate: Any = None
-        self._came = False
-        self._held = bytearray()
-        self.readable = self._encoding in ("", "identity", "gzip", "x-gzip", "deflate")
-        """False when the body is not compressed as was asked for, or breaks off."""
-        if self.readable and self._encoding not in ("", "identity"):
-            self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
-
-    def pieces(self, raw: bytes) -> Iterator[bytes]:
-        """Decompress what came."""
-        if self._inflate is None and self.readable:
-            yield raw
-        while raw and self._inflate is not None:
-            try:
-                piece = self._inflate.decompress(raw, PIECE)
-            except zlib.error:
-                # Some servers take "deflate" to be without a header.
-                is_bare = self._encoding == "deflate" and not self._came
-                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if is_bare else None
-                self.readable = self._came = is_bare
-                continue
-            self._came = True
-            raw = self._inflate.unconsumed_tail
-            yield piece
-
-    def rest(self) -> bytes:
-        """Return what was still inside at the end."""
-        if self._inflate is None or not self._came:
-            return b""
-        rest: bytes = self._inflate.flush()
-        self.readable = self._inflate.eof
-        return rest
-
-    def hold(self, piece: bytes) -> None:
-        if len(self._held) + len(piece) > self._max_bytes:
-            raise ResponseTooLarge(
-                f"the reply has more than {self._max_bytes:,} bytes (decompressed): raise max_response_bytes, "
-                "ask for less at once, or write it to a file with to=…",
-                delivery="answered",
-                limit=self._max_bytes,
-            )
-        self._held += piece
-
-    @property
-    def content(self) -> bytearray:
-        return self._held if self.readable else bytearray()

@@ -8,22 +8,21 @@ import re
 import ssl
 import threading
 import weakref
-from asyncio import AbstractEventLoop, get_running_loop, sleep, to_thread
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from timeweb_sdk import errors
+from timeweb_sdk._core.bodies import Reply, Timeouts, aread, asending, in_pieces, read, sending
 from timeweb_sdk._core.bounded_reads import bound_pool, current, trace
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.pools import Pools, proxies
 from timeweb_sdk._core.request import Request
-from timeweb_sdk._core.secrets import Content, forget_frames
-from timeweb_sdk._core.streams import PIECE, Body, Target, Transfer
+from timeweb_sdk._core.secrets import forget_frames
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk._core.version import USER_AGENT
 from timeweb_sdk.errors import ConfigurationError, TimewebError, TransportError
@@ -59,36 +58,6 @@ _BAN = (
 )
 
 
-@dataclass(slots=True)
-class Timeouts:
-    """Seconds for one attempt."""
-
-    connect: float
-    read: float
-    deadline: float
-    """When the call must be over, on the monotonic clock. A file on its way puts it off, as long as it moves."""
-    put_off: Callable[[], None] | None = None
-    """Tells the task that carries out the call that its deadline was put off."""
-
-    def moved(self, clock: Clock) -> None:
-        self.deadline = clock.monotonic() + self.read
-        if self.put_off is not None:
-            self.put_off()
-
-
-@dataclass(slots=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: Content = field(repr=False)
-    readable: bool = True
-    """False when the body could not be decompressed."""
-    is_saved: bool = False
-    """The body went into a file."""
-
-
 class Session:
     """What both sessions share: how a request of theirs is built, and whether they may still be used."""
 
@@ -114,7 +83,7 @@ class Session:
             return self._build_from(client, request, timeouts, stream(source, source.size), length=source.size)
         form = self._build_from(client, request, timeouts, None)
         length = int(form.headers["Content-Length"]) if "Content-Length" in form.headers else None
-        body = stream(_in_pieces(cast("Iterable[bytes]", form.stream)), length)
+        body = stream(in_pieces(cast("Iterable[bytes]", form.stream)), length)
         return self._build_from(client, request, timeouts, body, length=length, content_type=form.headers["Content-Type"])
 
     def _build_from(
@@ -214,11 +183,11 @@ class SyncSession(Session):
             current.left = lambda: timeouts.deadline - clock.monotonic()
             transfer.begin(partial(timeouts.moved, clock))
             try:
-                built = self._build(client, request, timeouts, partial(_sending, transfer))
+                built = self._build(client, request, timeouts, partial(sending, transfer))
                 response = client.send(built, auth=None, follow_redirects=False, stream=True)
                 try:
                     _forget_cookies(client, response)
-                    reply = _read(response, transfer, timeouts, clock)
+                    reply = read(response, transfer, timeouts, clock)
                 finally:
                     response.close()
             finally:
@@ -275,11 +244,11 @@ class AsyncSession(Session):
         try:
             transfer.begin(partial(timeouts.moved, clock))
             try:
-                built = self._build(client, request, timeouts, partial(_asending, transfer))
+                built = self._build(client, request, timeouts, partial(asending, transfer))
                 response = await client.send(built, auth=None, follow_redirects=False, stream=True)
                 try:
                     _forget_cookies(client, response)
-                    reply = await _aread(response, transfer)
+                    reply = await aread(response, transfer)
                 finally:
                     await response.aclose()
             finally:
@@ -324,111 +293,6 @@ class AsyncSession(Session):
                 del self._clients[other]
             client = self._clients[loop] = self._make("AsyncClient")
         return client
-
-
-def _in_pieces(form: Iterable[bytes]) -> Iterator[bytes]:
-    """Join what an encoder yields in crumbs: in a task each piece takes a thread."""
-    held = bytearray()
-    for crumb in form:
-        held += crumb
-        if len(held) >= PIECE:
-            yield bytes(held)
-            held.clear()
-    if held:
-        yield bytes(held)
-
-
-def _sending(transfer: Transfer, body: Iterable[bytes], total: int | None) -> Iterator[bytes]:
-    done = 0
-    for piece in body:
-        yield piece
-        done += len(piece)
-        transfer.moved("upload", done, total)
-
-
-async def _asending(transfer: Transfer, body: Iterable[bytes], total: int | None) -> AsyncIterator[bytes]:
-    done, pieces = 0, iter(body)
-    while (piece := await to_thread(next, pieces, None)) is not None:
-        yield piece
-        done += len(piece)
-        transfer.moved("upload", done, total)
-
-
-def _read(response: Any, transfer: Transfer, timeouts: Timeouts, clock: Clock) -> Reply:
-    """Read the body, into a file if it shall go there. A body that trickles ends with the deadline."""
-    if response.is_stream_consumed:  # by a transport without a network, or a hook
-        return _whole(response, transfer, response.read())
-    body, target = _body(response, transfer), _target(response, transfer)
-    done, total = 0, _length(response)
-
-    def take(piece: bytes) -> None:
-        if target is None:
-            body.hold(piece)
-        else:
-            target.write(piece)
-
-    for raw in response.iter_raw():
-        for piece in body.pieces(raw):
-            take(piece)
-        if clock.monotonic() > timeouts.deadline:
-            raise errors.ReadTimeout("the reply was still coming when the deadline passed", delivery="unknown")
-        if target is not None:
-            done += len(raw)
-            transfer.moved("download", done, total)
-    take(body.rest())
-    return _reply(response, body, target)
-
-
-async def _aread(response: Any, transfer: Transfer) -> Reply:
-    """As `_read`; the file is written by threads, and other tasks get their turn while much is decompressed."""
-    if response.is_stream_consumed:
-        return _whole(response, transfer, await response.aread())
-    body, target = _body(response, transfer), _target(response, transfer)
-    done, total = 0, _length(response)
-    async for raw in response.aiter_raw():
-        for number, piece in enumerate(body.pieces(raw)):
-            if target is not None:
-                await to_thread(target.write, piece)
-                continue
-            if number:
-                await sleep(0)
-            body.hold(piece)
-        if target is not None:
-            done += len(raw)
-            transfer.moved("download", done, total)
-    rest = body.rest()
-    body.hold(rest) if target is None else target.write(rest)
-    return _reply(response, body, target)
-
-
-def _body(response: Any, transfer: Transfer) -> Body:
-    return Body(response.headers.get("Content-Encoding", ""), transfer.max_bytes)
-
-
-def _target(response: Any, transfer: Transfer) -> Target | None:
-    """Return the file that this reply goes into; what tells of an error does not."""
-    is_page = "html" in response.headers.get("Content-Type", "")
-    return transfer.target if 200 <= response.status_code < 300 and not is_page else None
-
-
-def _length(response: Any) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _whole(response: Any, transfer: Transfer, content: bytes) -> Reply:
-    body, target = Body("", transfer.max_bytes), _target(response, transfer)
-    if target is None:
-        body.hold(content)
-    else:
-        target.write(content)
-        transfer.moved("download", len(content), len(content))
-    return _reply(response, body, target)
-
-
-def _reply(response: Any, body: Body, target: Target | None) -> Reply:
-    is_saved = target is not None and body.readable
-    return Reply(response.status_code, response.headers, Content(body.content), body.readable, is_saved)
 
 
 def _forget_cookies(client: Any, response: Any) -> None:
