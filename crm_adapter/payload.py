@@ -17,19 +17,8 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from crm_adapter.narrow import is_dict, is_list, is_mapping, is_series
+from timeweb_sdk.secrets import is_secret_name, scrub
 
-_SECRET_KEY: Final = re.compile(
-    r"pass(wd|word|phrase|code)?s?($|[_\-])|(^|[_\-])pass|secret|token|cloud[_\-]?init|user[_\-]?data|private[_\-]?key"
-    r"|(api|access|cert|license|secret|ssh|auth)[_\-]?keys?$|credential|kubeconfig|authorization",
-    re.IGNORECASE,
-)
-#: Words that name a secret wherever they stand.
-_SECRET_WORDS: Final = frozenset({"bearer", "creds", "htpasswd", "passkey", "psk", "pwd"})
-#: Words that name one at the end of a key (``root_auth``, ``session``), or before a word that says what of it is meant.
-_SECRET_LAST: Final = frozenset({"auth", "cookie", "cookies", "otp", "pass", "pin", "pincode", "session", "sessionid", "totp"})
-_OF_A_SECRET: Final = frozenset({"code", "codes", "cookie", "data", "header", "id", "seed", "string", "uri", "url", "value"})
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_PEM: Final = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----.*?(-----END [^-]*-----|\Z)", re.DOTALL)
 #: Moves between two readings of an unchanged server, or only decorates it.
 _VOLATILE_KEY: Final = re.compile(
     r"^(used|usage|stats?|statistics?|uptime|avatar|avatar_(id|link)|.*_(usage|used)|used_.*)$", re.IGNORECASE
@@ -92,29 +81,12 @@ def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
 @lru_cache(maxsize=4096)
 def _key(key: str) -> tuple[str, bool, bool]:
     """How a key is stored, whether it names a secret, whether its value moves by itself."""
-    return _text(key), _names_secret(key), bool(_VOLATILE_KEY.match(key))
-
-
-def _names_secret(key: str) -> bool:
-    """Word by word, so that ``pin`` is one and ``pinned`` is none; ``key`` alone is the half of a pair."""
-    if _SECRET_KEY.search(key):
-        return True
-    words = [word.lower() for word in _WORD.findall(key) if not word.isdigit()]
-    if not words:
-        return False
-    if not _SECRET_WORDS.isdisjoint(words) or words[-1].endswith("pwd"):
-        return True
-    if len(words) > 1 and words[-1] in {"key", "keys"}:
-        return True
-    return words[-1] in _SECRET_LAST or (len(words) > 1 and words[-2] in _SECRET_LAST and words[-1] in _OF_A_SECRET)
+    return _text(key), is_secret_name(key), bool(_VOLATILE_KEY.match(key))
 
 
 def _text(value: str) -> str:
-    """Without private keys, NUL (PostgreSQL refuses it) and lone surrogates (no database takes them)."""
-    if "\x00" in value:
-        value = value.replace("\x00", "")
-    if "PRIVATE KEY" in value:
-        value = _PEM.sub("[removed]", value)
+    """Without what looks like a secret, NUL (PostgreSQL refuses it) and lone surrogates (no database takes them)."""
+    value = scrub(value.replace("\x00", ""), named=False)
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -16,13 +16,14 @@ from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import gates_of
 from timeweb_sdk._core.raw import RawArguments, raw_call
 from timeweb_sdk._core.response import Response
-from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token, fingerprint
+from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token
 from timeweb_sdk._core.streams import Progress
 from timeweb_sdk._core.transport import AsyncSession, SyncSession
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, FileTarget, NotGiven
 from timeweb_sdk._generated.client import AsyncResources, Resources
 from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.limits import RateLimit
+from timeweb_sdk.secrets import fingerprint
 
 if TYPE_CHECKING:
     from timeweb_sdk._core.transport import AsyncHttpClient, SyncHttpClient

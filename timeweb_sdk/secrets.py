@@ -7,14 +7,17 @@ redact({"name": "web-1", "signing_key": "abc"})    # {'name': 'web-1', 'signing_
 scrub("cannot reach mysql://root:pw@203.0.113.5")  # 'cannot reach mysql://root:**********@203.0.113.5'
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from pydantic import SecretStr
+
 from timeweb_sdk._core.guards import is_array, is_mapping
 
-__all__ = ["STARS", "is_secret_name", "is_secret_parameter", "redact", "scrub"]
+__all__ = ["STARS", "fingerprint", "is_secret_name", "is_secret_parameter", "redact", "scrub"]
 
 STARS = "**********"
 """What is shown in place of a secret."""
@@ -55,6 +58,11 @@ def is_secret_parameter(name: str) -> bool:
     return name in ("hash", "code") or is_secret_name(name)
 
 
+def fingerprint(token: SecretStr | None) -> str:
+    """Return what tells tokens apart without revealing them; an empty text for none."""
+    return hashlib.sha256(token.get_secret_value().encode()).hexdigest()[:16] if token is not None else ""
+
+
 # By their looks: private keys, also in base64 as kubeconfigs hold them; tokens in a header, in the form of Timeweb's and of
 # well-known services; the password in an address. The last two are secret as a whole.
 _VALUES = re.compile(
@@ -67,7 +75,7 @@ _VALUES = re.compile(
     r"|(?<=://)(?P<user>[^\s/:@]*+:)[^\s/@]++(?=@)",
     re.DOTALL | re.IGNORECASE,
 )
-_WHOLE = re.compile(r"""^[ \t]*["']?kind["']?:[ \t]*["']?Config\b|[{,]\s?"kind":\s?"Config"|^#cloud-config\b""", re.MULTILINE)
+_WHOLE = re.compile(r"""(?:^|\\n|[{,])[ \t]*["']?kind["']?:[ \t]*["']?Config\b|^#cloud-config\b""", re.MULTILINE)
 _ELEMENT = re.compile(r"<(?P<name>[\w-]++)(?P<rest>[^<>]*>)[^<]*")
 _NAME = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)\\*["']?\s*[:=]\s*""")
 # What may follow a name: a text in quotes, which may be escaped; a list or an object; else all up to a delimiter.

@@ -24,7 +24,7 @@ from crm_adapter.sync.apply import add_events
 from crm_adapter.sync.decisions import EventDraft, RunContext
 from crm_adapter.sync.planner import Fetched
 from crm_adapter.sync.snapshot import AccountInfo, Snapshot
-from timeweb_sdk._core.settings import fingerprint
+from timeweb_sdk.secrets import fingerprint
 
 #: Hours left on the balance below which people are told.
 BALANCE_LOW_HOURS: Final = 72

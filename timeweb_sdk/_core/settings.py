@@ -1,6 +1,5 @@
 """What a client is made of: token, address, HTTP client; from arguments or the environment."""
 
-import hashlib
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,11 +74,6 @@ def _is_address(url: str) -> bool:
         return False
     is_clean = url.isprintable() and " " not in url and not (parts.query or parts.fragment or parts.username)
     return is_clean and parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
-
-
-def fingerprint(token: SecretStr | None) -> str:
-    """Return what tells tokens apart without revealing them."""
-    return hashlib.sha256(token.get_secret_value().encode()).hexdigest()[:16] if token is not None else ""
 
 
 def find_http_client(given: Any, kind: str) -> tuple[Any, str]:
