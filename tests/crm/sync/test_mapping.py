@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 from crm_adapter import get_primary_ip, map_server, parse_server_configuration
 from crm_adapter.payload import plain
 from tests.crm.fake_timeweb import server
-from timeweb_sdk.secrets import STARS
 from timeweb_sdk.models import Server
+from timeweb_sdk.secrets import STARS
 
 
 def ip(address: str, *, main: bool = False, kind: str = "ipv4") -> dict[str, Any]:
