@@ -1,4 +1,4 @@
-"""``python -m codegen``: build, check, diff, fetch, verify."""
+"""``python -m codegen``: build, check, diff, fetch, update, verify."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from codegen import build as pipeline
-from codegen.documents import BUNDLE, NAMES_LOCK
+from codegen.documents import BUNDLE, NAMES_LOCK, NUMBERS_LOCK
 from codegen.errors import CodegenError
 
 _SHOWN = 20
@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, text in (
         ("diff", "what changes for Python callers between two contracts"),
         ("fetch", "get the vendor's bundle and distil it"),
+        ("update", "fetch, build, list the public names and what changed, and say what a person has to write"),
         ("verify", "decode the vendor's documented bodies with the built models"),
     ):
         commands.add_parser(name, help=text, add_help=False)
@@ -54,11 +55,19 @@ def main(argv: list[str] | None = None) -> int:
             from codegen import fetch
 
             return fetch.main(rest)
+        if known.command == "update":
+            from codegen import update
+
+            return update.main(rest)
         from codegen import verify
 
         return verify.main(rest)
     except CodegenError as error:
-        print(f"codegen: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"codegen: {line}", file=sys.stderr)
+        return 1
+    except RecursionError:
+        print("codegen: the document is nested too deeply", file=sys.stderr)
         return 1
 
 
@@ -76,32 +85,41 @@ def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> i
     pipeline.write(result, package)
     if out is None:
         result.names.write(NAMES_LOCK)
-    for action in result.unmatched[:_SHOWN]:
-        print(f"codegen: matched nothing: {action}", file=sys.stderr)
-    if len(result.unmatched) > _SHOWN:
-        print(f"codegen: and {len(result.unmatched) - _SHOWN} more overlay actions matched nothing", file=sys.stderr)
+        result.numbers.write(NUMBERS_LOCK)
+    _list("matched nothing", result.unmatched)
+    _list("speaks of nothing, drop it", result.stale_texts)
+    _list("to write", result.to_write())
     print(f"{len(result.operations)} operations, {len(result.files)} files, {time.perf_counter() - started:.1f} s -> {package}")
     return 0
 
 
+def _list(what: str, lines: list[str]) -> None:
+    for line in lines[:_SHOWN]:
+        print(f"codegen: {what}: {line}", file=sys.stderr)
+    if len(lines) > _SHOWN:
+        print(f"codegen: and {len(lines) - _SHOWN} more of these ({what})", file=sys.stderr)
+
+
 def _check() -> int:
-    """Build into a temporary folder, compare byte by byte with what is committed, and hold the English texts to their rules."""
+    """Build into a temporary folder, compare byte by byte with what is committed, and hold texts and numbers to their rules."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / pipeline.PACKAGE.name
         result = pipeline.run(pipeline.read_bundle(BUNDLE))
         pipeline.write(result, fresh)
         stale = _differences(pipeline.PACKAGE / pipeline.GENERATED, fresh / pipeline.GENERATED)
-        lock = Path(folder) / "names.lock"
-        result.names.write(lock)
-        if lock.read_bytes() != (NAMES_LOCK).read_bytes():
-            stale.append("openapi/names.lock")
-    for problem in result.texts:
-        print(f"codegen: openapi/english.yaml: {problem}", file=sys.stderr)
-    for name in stale:
-        print(f"codegen: out of date: {name}", file=sys.stderr)
+        for lock, names in ((NAMES_LOCK, result.names), (NUMBERS_LOCK, result.numbers)):
+            written = Path(folder) / lock.name
+            names.write(written)
+            if not lock.exists() or written.read_bytes() != lock.read_bytes():
+                stale.append(f"openapi/{lock.name}")
+    for line in result.stale_texts:
+        print(f"codegen: warning: openapi/english.yaml: speaks of nothing: {line}", file=sys.stderr)
+    missing = [line for line in result.to_write() if not line.startswith("openapi/names.lock")]
+    for line in [*missing, *(f"out of date: {name}" for name in stale)]:
+        print(f"codegen: {line}", file=sys.stderr)
     if stale:
         print("codegen: run `python -m codegen build` and commit the result", file=sys.stderr)
-    return 1 if stale or result.texts else 0
+    return 1 if stale or missing else 0
 
 
 def _differences(committed: Path, fresh: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """Where an operation is found on the client: the path decides, the last word is the verb.
 
 ``GET /api/v1/servers/{server_id}/disks`` is ``servers.disks.list``. The version is not part of the name; where two versions
-of one endpoint exist, the newest takes the plain name and the older one gets ``_v1``.
+of one endpoint are both new, the newest takes the plain name and the older one gets ``_v1``. These are proposals: a name that
+is public already stays where it is (see :mod:`codegen.names`).
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def attributes(endpoints: list[Endpoint]) -> dict[Endpoint, str]:
     methods: dict[str, set[str]] = defaultdict(set)
     for endpoint in endpoints:
         methods[_anonymous(split(endpoint.path)[1])].add(endpoint.method)
+    words = [_words(endpoint) for endpoint in endpoints]
+    nodes = {tuple(found[:depth]) for found in words for depth in range(1, len(found))}
     proposals: dict[str, list[Endpoint]] = defaultdict(list)
     for endpoint in endpoints:
-        proposals[_attribute(endpoint, methods)].append(endpoint)
+        proposals[_attribute(endpoint, methods, nodes)].append(endpoint)
     result: dict[Endpoint, str] = {}
     for attribute, same in proposals.items():
         same.sort(key=lambda endpoint: (not endpoint.deprecated, split(endpoint.path)[0]), reverse=True)
@@ -53,9 +56,13 @@ def attributes(endpoints: list[Endpoint]) -> dict[Endpoint, str]:
     return result
 
 
-def _attribute(endpoint: Endpoint, methods: dict[str, set[str]]) -> str:
+def _words(endpoint: Endpoint) -> list[str]:
+    return [snake(segment) for segment in split(endpoint.path)[1] if not segment.startswith("{")]
+
+
+def _attribute(endpoint: Endpoint, methods: dict[str, set[str]], nodes: set[tuple[str, ...]]) -> str:
     _, segments = split(endpoint.path)
-    literals = [snake(segment) for segment in segments if not segment.startswith("{")]
+    literals = _words(endpoint)
     by_id = bool(segments) and segments[-1].startswith("{")
     collection = _anonymous(segments)
     if endpoint.method == "get":
@@ -64,10 +71,12 @@ def _attribute(endpoint: Endpoint, methods: dict[str, set[str]]) -> str:
         verb = "update"
     elif endpoint.method == "delete":
         verb = "delete"
-    elif by_id or len(literals) < 2 or methods[collection] - {"post"} or f"{collection}/{{}}" in methods:
+    elif by_id or len(literals) < 2 or methods[collection] - {"post"} or {f"{collection}/{{}}"} & methods.keys():
         verb = "create"
-    else:  # nothing else lives at this path: its last word is the action's own name
+    elif tuple(literals) not in nodes:  # nothing else lives at this path: its last word is the action's own name
         verb = literals.pop()
+    else:  # something lives below the action, and a method cannot have attributes
+        verb = "create"
     return ".".join([*literals, verb])
 
 

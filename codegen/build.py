@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -12,13 +11,16 @@ from pathlib import Path
 
 from codegen import english, overlay, surface
 from codegen.distil import distil
-from codegen.documents import NAMES_LOCK, OPENAPI, ROOT, read_json
-from codegen.errors import CodegenError
+from codegen.documents import NAMES_LOCK, NUMBERS_LOCK, OPENAPI, ROOT, read_json
+from codegen.errors import CodegenError, Problems
 from codegen.models import generate_models, generate_params, modules, request_classes
 from codegen.names import Names
+from codegen.namespace import taken
 from codegen.normalise import ModelClass, Normaliser
+from codegen.numbers import Numbers
 from codegen.operations import Operation, read_operations
-from codegen.resources import render
+from codegen.resources import empty_module, render
+from codegen.supported import refuse
 from codegen.surface import Surface
 from codegen.tree import Json
 
@@ -33,11 +35,21 @@ class Build:
     files: dict[str, str]
     """File name below ``_generated`` -> source, not yet formatted."""
     names: Names
+    numbers: Numbers
     operations: list[Operation]
     texts: list[str]
     """English texts that are missing or say nothing."""
+    stale_texts: list[str]
+    """Texts and notes that speak of nothing: they correct nothing, so they stop nobody."""
     unmatched: list[str]
-    """Overlay actions that matched nothing (only with ``allow_unmatched``)."""
+    """Corrections that matched nothing (only with ``allow_unmatched``)."""
+
+    def to_write(self) -> list[str]:
+        """What only a person can add: one line each, with the file where it belongs."""
+        return [
+            *(f"openapi/numbers.lock: {line}" for line in self.numbers.undecided),
+            *(f"openapi/english.yaml: {text}" for text in self.texts),
+        ]
 
 
 def read_bundle(path: Path) -> Json:
@@ -54,9 +66,12 @@ class Compiled:
     described: Json
     """Corrected, with English texts."""
     names: Names
+    numbers: Numbers
     operations: list[Operation]
     classes: dict[str, ModelClass]
     unmatched: list[str]
+    """Corrections that matched nothing."""
+    stale_texts: list[str]
 
     @property
     def surface(self) -> Surface:
@@ -64,35 +79,34 @@ class Compiled:
         return surface.read(self.operations, self.classes)
 
 
-def correct(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> tuple[Json, Json, list[str]]:
-    """Apply the overlays: returns the corrected contract, the same with English texts, and the unmatched actions."""
-    documents = [bundle]
-    unmatched: list[str] = []
-    for name in ("overlay.yaml", "english.yaml"):
-        applied = overlay.apply(documents[-1], overlay.load(folder / name), source_name=name, allow_unmatched=allow_unmatched)
-        documents.append(applied.document)
-        unmatched += applied.unmatched
-    return documents[1], documents[2], unmatched
-
-
 def compile_contract(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> Compiled:
-    """Correct a contract and name all that is in it, by the documents of `folder`."""
-    contract, described, unmatched = correct(bundle, folder, allow_unmatched=allow_unmatched)
-    names = Names.read(folder / NAMES_LOCK.name)
-    normaliser = Normaliser(described, names)
+    """Correct a contract and name all that is in it, by the documents of `folder`; one error names all that is wrong."""
+    problems = Problems()
+    corrected = overlay.apply(bundle, overlay.load(folder / "overlay.yaml"), source_name="overlay.yaml", allow_unmatched=True)
+    if not allow_unmatched:
+        problems.add(*corrected.unmatched)
+    contract = corrected.document
+    numbers = Numbers.read(folder / NUMBERS_LOCK.name)
+    numbers.decide(contract)
+    refuse(contract, problems)
+    texts = overlay.load(folder / "english.yaml")
+    described = overlay.apply(contract, texts, source_name="english.yaml", allow_unmatched=True)
+    names = Names.read(folder / NAMES_LOCK.name, taken(empty_module()))
+    normaliser = Normaliser(described.document, names, problems)
     operations = read_operations(normaliser)
-    return Compiled(contract, described, names, operations, normaliser.classes, unmatched)
+    problems.raise_any()
+    unmatched, stale = corrected.unmatched, described.unmatched
+    return Compiled(contract, described.document, names, numbers, operations, normaliser.classes, unmatched, stale)
 
 
-def run(bundle: Json, *, allow_unmatched: bool = False) -> Build:
+def run(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> Build:
     """Run every step in memory."""
-    compiled = compile_contract(bundle, allow_unmatched=allow_unmatched)
+    compiled = compile_contract(bundle, folder, allow_unmatched=allow_unmatched)
     operations, classes = compiled.operations, compiled.classes
     assigned = modules(classes, operations)
     params = request_classes(classes, operations)
-    source = json.dumps(compiled.contract, ensure_ascii=False, separators=(",", ":"))
     header = (
-        f"# Generated by `python -m codegen build` from the contract {hashlib.sha256(source.encode()).hexdigest()[:16]}.\n"
+        "# Generated by `python -m codegen build`.\n"
         "# Do not edit: correct openapi/overlay.yaml, openapi/english.yaml or openapi/names.lock instead."
     )
     files = render(operations, classes, assigned, params, header)
@@ -101,23 +115,27 @@ def run(bundle: Json, *, allow_unmatched: bool = False) -> Build:
         ("params", generate_params(classes, assigned, params, header)),
     ):
         files |= {f"{package}/{name}": text for name, text in sources.items() if name != "__init__.py"}
-    files["contract.json"] = source + "\n"
+    files["contract.json"] = json.dumps(compiled.contract, ensure_ascii=False, separators=(",", ":")) + "\n"
     texts = english.problems(operations, classes.values(), compiled.described)
-    return Build(files, compiled.names, operations, texts, compiled.unmatched)
+    stale = compiled.stale_texts + english.stale_notes(operations, classes, compiled.described)
+    return Build(files, compiled.names, compiled.numbers, operations, texts, stale, compiled.unmatched)
 
 
 def write(build: Build, package: Path) -> None:
-    """Replace ``package/_generated`` by the files of the build, formatted; nothing else is touched."""
+    """Replace ``package/_generated`` by the files of the build, formatted; nothing else is touched, nothing left half done."""
     target = package / GENERATED
     fresh = package / f"{GENERATED}.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    for name, text in build.files.items():
-        path = fresh / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    _format(fresh)
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    try:
+        for name, text in build.files.items():
+            path = fresh / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        _format(fresh)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _format(folder: Path) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from codegen.distil import METHODS
+from codegen.distil import CYRILLIC, METHODS
 from codegen.names import words
-from codegen.normalise import ModelClass
+from codegen.normalise import ModelClass, referenced
 from codegen.operations import Operation
 from codegen.tree import Json
 
-_CYRILLIC = re.compile("[\u0400-\u04ff]")
 _FILLER = frozenset({"a", "an", "the", "of", "in", "on", "to", "for", "by", "with", "and", "or", "its", "all", "one"}) | {
     *("some", "this", "that", "get", "list", "create", "update", "delete"),
 }
@@ -45,6 +44,32 @@ def problems(operations: Iterable[Operation], classes: Iterable[ModelClass], des
     return found
 
 
+def stale_notes(operations: Iterable[Operation], classes: dict[str, ModelClass], described: Json) -> list[str]:
+    """Return one line per note on an argument or a field that does not exist; the rest of its text still counts."""
+    found: list[str] = []
+    for operation in operations:
+        node = described["paths"][operation.path][operation.method.lower()]
+        body = {argument.wire for variant in operation.bodies for argument in variant}
+        known = {
+            "x-parameters": {argument.wire for argument in [*operation.path_arguments, *operation.query_arguments]},
+            "x-body": body | _fields(operation.whole_body, classes),
+            "x-response": _fields(operation.returns, classes) | {operation.data_key or ""},
+        }
+        for key, names in known.items():
+            stale = [note for note in node.get(key, {}) if note.partition(".")[0] not in names]
+            found += [f"{operation.id}: {key}: {note!r} is not there" for note in stale]
+    for name, schema in described.get("components", {}).get("schemas", {}).items():
+        if "properties" in schema:
+            stale = [note for note in schema.get("x-fields", {}) if note.partition(".")[0] not in schema["properties"]]
+            found += [f"component {name}: x-fields: {note!r} is not there" for note in stale]
+    return found
+
+
+def _fields(schema: Json | None, classes: dict[str, ModelClass]) -> set[str]:
+    """The fields of the classes that a plain schema mentions."""
+    return {prop for name in referenced(schema) for prop in classes[name].schema["properties"]}
+
+
 def _needs_description(model: ModelClass) -> bool:
     """Inline objects are explained where they stand, by the note on their field."""
     return not model.description and model.pointer.startswith("/components/") and model.pointer.count("/") == 3
@@ -55,7 +80,7 @@ def _of_operation(operation: Operation) -> Iterable[str]:
     if not operation.summary:
         yield "no summary"
         return
-    if _CYRILLIC.search(text):
+    if CYRILLIC.search(text):
         yield "the text is not English"
     if len(operation.summary) > 100:
         yield f"the summary has {len(operation.summary)} characters; say it in 100"
@@ -68,6 +93,9 @@ def _of_operation(operation: Operation) -> Iterable[str]:
         yield "does not say what it costs"
     if operation.method == "DELETE" and not _LOSS.search(text):
         yield "does not say what is lost, stopped or kept"
+    unexplained = dict.fromkeys(argument.wire for argument in operation.all_arguments if not argument.note)
+    noted = {argument.wire for argument in operation.all_arguments if argument.note}
+    yield from (f"no note on {wire}" for wire in unexplained if wire not in noted)
 
 
 def _new_words(operation: Operation) -> set[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from codegen.tree import pointer
 
@@ -14,3 +16,26 @@ class CodegenError(Exception):
 def at(parts: Iterable[str | int], problem: str) -> CodegenError:
     """Build the error for the node that ``parts`` lead to."""
     return CodegenError(f"{pointer(*parts) or '/'}: {problem}")
+
+
+@dataclass
+class Problems:
+    """Everything that is wrong with one contract, so that a person reads it in one list and not one run after another."""
+
+    found: list[str] = field(default_factory=list[str])
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Note an error instead of letting it end the run."""
+        try:
+            yield
+        except CodegenError as error:
+            self.add(str(error))
+
+    def add(self, *problems: str) -> None:
+        self.found += [problem for problem in problems if problem not in self.found]
+
+    def raise_any(self) -> None:
+        """Raise one CodegenError with a line per problem, if there is any."""
+        if self.found:
+            raise CodegenError("\n".join(self.found))

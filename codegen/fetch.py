@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from codegen.distil import METHODS, distil
-from codegen.documents import OPENAPI, read_json
+from codegen.documents import OPENAPI, parse_json, read_json
 from codegen.errors import CodegenError
 from codegen.tree import Json
 
@@ -29,7 +29,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--from", dest="source", type=Path, help=f"a file instead of {BUNDLE_URL}")
     parser.add_argument("--into", type=Path, default=OPENAPI, help="the folder to write (default: openapi/)")
     options = parser.parse_args(args)
-    raw = _file(options.source) if options.source else _download(BUNDLE_URL)
+    raw = read(options.source)
     changed = store(raw, options.into, fetched=datetime.now(UTC).date())
     print(f"{options.into / 'bundle.json'} {'has changed' if changed else 'is as it was'}")
     return 0
@@ -41,8 +41,8 @@ def store(raw: bytes, folder: Path, *, fetched: date) -> bool:
     Raises CodegenError if ``raw`` is not an OpenAPI document that can be distilled; nothing is written then.
     """
     try:
-        bundle = json.loads(raw)
-    except ValueError as error:
+        bundle = parse_json(raw)
+    except CodegenError as error:
         raise CodegenError(f"the bundle is not a JSON document: {error}") from error
     distilled = distil(bundle)
     committed = folder / "bundle.json"
@@ -75,6 +75,11 @@ Do not edit it: corrections belong in `overlay.yaml`, our own words in `english.
 |---|---|
 {table}
 """
+
+
+def read(source: Path | None) -> bytes:
+    """Read the bundle from a file, or from where the vendor publishes it."""
+    return _file(source) if source else _download(BUNDLE_URL)
 
 
 def _file(path: Path) -> bytes:

@@ -139,7 +139,7 @@ def _for_generator(node: Any, assigned: dict[str, str], suffix: str, *, lean: bo
     if "enum" in result:
         closed = {"type": "string", "enum": result.pop("enum")}
         result.pop("type")
-        result = {"anyOf": [closed, {"type": "string"}], **result}
+        result = {**closed, **result} if result.pop("closed", False) else {"anyOf": [closed, {"type": "string"}], **result}
     return result
 
 

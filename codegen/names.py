@@ -2,20 +2,21 @@
 
 The lock maps a JSON pointer of the contract to a Python name: a class for a schema, a dotted attribute for an operation, an
 argument for a parameter. What stands in the lock wins; what is new gets a proposed name and is added. So a rename is a line in
-a reviewed diff, and editing the lock by hand is how a name is chosen.
+a reviewed diff, and editing the lock by hand is how a name is chosen. A new version of an operation does not take the name
+of the old one, and an operation whose placeholder is spelled anew keeps its own.
 """
 
 from __future__ import annotations
 
-import json
 import keyword
 import re
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from codegen.documents import read_lock
+from codegen.documents import read_lock, write_lock
 from codegen.errors import CodegenError
+from codegen.tree import parts_of, pointer
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _ACRONYMS = {"K8s": "Kubernetes", "Dto": "", "Api": ""}
@@ -62,51 +63,114 @@ def singular(text: str) -> str:
     return text[:-1]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Names that nothing of the contract may have; found by :mod:`codegen.namespace`."""
+
+    classes: frozenset[str] = frozenset()
+    arguments: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
+
+
 @dataclass
 class Names:
     """The lock and the names given in this build."""
 
     locked: dict[str, str] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
+    taken: Taken = field(default_factory=Taken)
 
     @classmethod
-    def read(cls, path: Path) -> Names:
+    def read(cls, path: Path, taken: Taken | None = None) -> Names:
         """Read the lock; a missing file is an empty lock."""
-        return cls(read_lock(path))
+        return cls(read_lock(path), taken=taken or Taken())
 
     def write(self, path: Path) -> None:
         """Write the names in use, sorted by pointer: a pointer that left the contract leaves the lock too."""
-        path.write_text(json.dumps(dict(sorted(self.given.items())), indent=1) + "\n", encoding="utf-8")
+        write_lock(path, self.given)
+
+    @property
+    def new(self) -> dict[str, str]:
+        """The names that are in no lock yet: a person may think of better ones."""
+        return {place: name for place, name in self.given.items() if self.locked.get(place) != name}
 
     def class_name(self, place: str, hint: str) -> str:
         """Name the class at ``place``; a name that is taken is told apart by the place it comes from."""
-        taken = {name for where, name in self.given.items() if not where.startswith("/paths/") or "/schema" in where}
+        given = {name for where, name in self.given.items() if not where.startswith("/paths/") or "/schema" in where}
         name = self.locked.get(place)
         if name is None:
-            reserved = taken | set(self.locked.values())
-            name = next((option for option in _class_options(place, hint) if option not in reserved), None)
+            reserved = given | set(self.locked.values()) | self.taken.classes
+            options = _class_options(place, hint)
+            name = next((option for option in options if not _family(option) & reserved), None)
+        elif name in self.taken.classes:
+            raise CodegenError(f"{place}: the generated modules have a {name!r} already; choose another in openapi/names.lock")
         if name is None or not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name):
             raise CodegenError(f"{place}: no free class name for {hint!r}; give it one in openapi/names.lock")
-        if name in taken:
+        if _family(name) & given:
             raise CodegenError(f"{place}: the class name {name!r} is used twice in openapi/names.lock")
         self.given[place] = name
         return name
 
     def attributes(self, proposals: dict[str, str]) -> dict[str, str]:
-        """Name the operations (place -> attribute). Where a new version takes a locked name, the proposal tells both apart."""
-        chosen = {place: self.locked.get(place, proposal) for place, proposal in proposals.items()}
-        for name, count in Counter(chosen.values()).items():
-            if count > 1:
-                chosen.update({place: proposals[place] for place, taken in chosen.items() if taken == name})
+        """Name the operations (place -> attribute): a public name stays where it is, and what is new goes beside it."""
+        chosen = {place: self.locked[place] for place in proposals if place in self.locked}
+        for place, proposal in proposals.items():
+            if place not in chosen:
+                chosen[place] = self._free_attribute(place, proposal, {*chosen.values()})
         self.given.update(chosen)
         return chosen
 
+    def _free_attribute(self, place: str, proposal: str, public: set[str]) -> str:
+        name = ".".join(word + "_" if word in self.taken.attributes else word for word in proposal.split("."))
+        version = re.search(r"~1v(\d+)~1", place)
+        if name in public and version:
+            name += f"_v{version[1]}"
+        while name in public:
+            name += "_other"
+        return name
+
     def argument(self, place: str, wire: str) -> str:
         """Name a parameter; only a name that differs from the wire's is worth a line in the lock."""
-        name = self.locked.get(place, snake(wire))
+        name = self.locked.get(place)
+        if name is None:
+            name = snake(wire)
+            if not words(wire):
+                raise CodegenError(f"{place}: {wire!r} has no letter to make a name of; give it one in openapi/names.lock")
+            if name in self.taken.arguments:
+                name += "_"
+        elif name in self.taken.arguments or not name.isidentifier() or keyword.iskeyword(name):
+            raise CodegenError(f"{place}: {name!r} cannot be the name of an argument; choose another in openapi/names.lock")
         if name != wire:
             self.given[place] = name
         return name
+
+    def follow_moves(self, paths: Iterable[str]) -> None:
+        """Let an operation keep its names if its path differs only in what the placeholders are called."""
+        now = {_anonymous(path): path for path in paths}
+        known = {*now.values()}
+        for place, name in list(self.locked.items()):
+            parts = parts_of(place)
+            if parts[0] != "paths" or parts[1] in known or _anonymous(parts[1]) not in now:
+                continue
+            before, after = (re.findall(r"{([^}]+)}", path) for path in (parts[1], now[_anonymous(parts[1])]))
+            renamed = dict(zip(before, after, strict=True))
+            new_path = now[_anonymous(parts[1])]
+            placed = parts[3:5] == ["parameters", "path"]
+            rest = [*parts[2:-1], renamed.get(parts[-1], parts[-1])] if placed else parts[2:]
+            self.locked.setdefault(pointer("paths", new_path, *rest), name)
+            if len(parts) == 3:
+                for old, new in renamed.items():
+                    if old != new:
+                        self.locked.setdefault(pointer("paths", new_path, parts[2], "parameters", "path", new), snake(old))
+
+
+def _family(name: str) -> set[str]:
+    """A class and its TypedDict, which stand side by side in the modules that use both."""
+    return {name, f"{name}Params", name.removesuffix("Params")}
+
+
+def _anonymous(path: str) -> str:
+    return re.sub(r"{[^}]*}", "{}", path)
 
 
 def _class_options(place: str, hint: str) -> list[str]:

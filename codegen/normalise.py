@@ -3,8 +3,9 @@
 Afterwards an object with properties is a named class, everything else is written where it is used:
 
 - ``allOf`` is merged, aliases are followed, inline objects are hoisted into classes (named by :mod:`codegen.names`);
-- a string enum is open: the known values or any other string;
-- identifiers typed ``number`` are integers; only formats that change the Python type stay;
+- a string enum is open: the known values or any other string, unless it tells the variants of a union apart;
+- a ``number`` is an integer if it is called an id, else what :mod:`codegen.numbers` has made of it; only formats that change
+  the Python type stay;
 - bounds and patterns go: the API enforces them, and a reply must not be lost to them;
 - ``required`` names only properties that exist.
 """
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen.errors import at
+from codegen.errors import Problems, at
 from codegen.names import Names, pascal, singular
 from codegen.tree import Json, Where, follow, pointer
 
@@ -45,10 +46,10 @@ class Normaliser:
 
     contract: Json
     names: Names
+    problems: Problems = field(default_factory=Problems)
     classes: dict[str, ModelClass] = field(default_factory=dict)
     _by_pointer: dict[str, str] = field(default_factory=dict)
     _component_by_shape: dict[str, str] = field(default_factory=dict)
-    _in_progress: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Learn the shapes of the object components, so that an equal inline object becomes the same class."""
@@ -77,7 +78,7 @@ class Normaliser:
         if len(parts) == 1 and not own.keys() - _DECORATION:
             part, part_where = parts[0]  # a reference that only carries a remark or a null
             return {**part, **own}, part_where
-        return _merged([*(part for part, _ in parts), own]), where
+        return _merged([*(part for part, _ in parts), own], where), where
 
     def _target(self, ref: str, where: Where) -> tuple[Json, Where]:
         if not ref.startswith("#/"):
@@ -122,7 +123,10 @@ class Normaliser:
             return {"$ref": self._class(schema, where, hint)}
         for key in ("oneOf", "anyOf"):
             if key in schema:
-                return self._union(schema[key], (*where, key), hint)
+                union = self._union(schema[key], (*where, key), hint)
+                if "discriminator" in schema:
+                    self._close(union, schema["discriminator"]["propertyName"])
+                return union
         kind = schema.get("type")
         if kind is None and "enum" in schema:
             kind = "string" if all(isinstance(value, str) or value is None for value in schema["enum"]) else None
@@ -154,6 +158,12 @@ class Normaliser:
         plain = _joined_enums(plain)
         return plain[0] if len(plain) == 1 else {"anyOf": plain}
 
+    def _close(self, union: Json, prop: str) -> None:
+        """Let the property by which variants are told apart hold its one value, so that the right one is decoded."""
+        for name in referenced(union):
+            tag = self.classes[name].schema["properties"].get(prop, {})
+            tag["closed"] = "enum" in tag
+
     def _class(self, schema: Json, where: Where, hint: str) -> str:
         place = pointer(*where)
         if where[:2] != ("components", "schemas") or len(where) > 3:
@@ -169,13 +179,14 @@ class Normaliser:
         notes: dict[str, str] = schema.get("x-fields", {})
         required = [prop for prop in dict.fromkeys(schema.get("required", [])) if prop in schema["properties"]]
         properties: Json = {}
-        for prop, child in schema["properties"].items():
-            child_where = (*where, "properties", prop)
-            inner = self._with_notes(child, child_where, prop, notes)
-            properties[prop] = self.plain(inner, child_where, name + pascal(prop))
-            if prop in notes:
-                properties[prop] = {**properties[prop], "description": notes[prop]}
         model.schema = {"type": "object", "properties": properties, "required": required}
+        for prop in sorted(schema["properties"], key=lambda prop: prop != "id"):
+            child_where = (*where, "properties", prop)
+            with self.problems.collected():
+                inner = self._with_notes(schema["properties"][prop], child_where, prop, notes)
+                properties[prop] = self.plain(inner, child_where, name + pascal(prop))
+                if prop in notes:
+                    properties[prop] = {**properties[prop], "description": notes[prop]}
         return name
 
     def _with_notes(self, child: Json, where: Where, prop: str, notes: dict[str, str]) -> Json:
@@ -188,15 +199,21 @@ class Normaliser:
         return {**child, "x-fields": {**child.get("x-fields", {}), **below}}
 
 
-def _merged(parts: list[Json]) -> Json:
+def _merged(parts: list[Json], where: Where) -> Json:
     """Merge ``allOf``: properties of all parts together, other keys from the last part that has them."""
     merged: Json = {}
     for part in parts:
+        if {merged.get("type"), part.get("type")} - {None} > {part.get("type")}:
+            raise at((*where, "allOf"), f"nothing is both {merged['type']} and {part['type']}")
         for key, value in part.items():
             if key == "properties":
-                merged[key] = {**merged.get(key, {}), **value}
+                known = merged.setdefault(key, {})
+                for prop in known.keys() & value.keys():
+                    if len({known[prop].get("type"), value[prop].get("type")} - {None}) > 1:
+                        raise at((*where, "allOf"), f"the parts disagree about the type of {prop!r}")
+                merged[key] = known | value
             elif key == "required":
-                merged[key] = [*merged.get(key, []), *value]
+                merged[key] = list(dict.fromkeys([*merged.get(key, []), *value]))
             else:
                 merged[key] = value
     return merged
@@ -206,8 +223,10 @@ def _scalar(kind: str, schema: Json, prop: str) -> Json:
     if kind == "number" and _IDENTIFIER.search(prop) and schema.get("format") not in FORMATS:
         kind = "integer"
     if kind == "string" and schema.get("enum"):
-        values = [value for value in schema["enum"] if value is not None]
-        return {"type": "string", "enum": list(dict.fromkeys(values))}
+        values = [value for value in schema["enum"] if isinstance(value, str)]
+        return {"type": "string", "enum": list(dict.fromkeys(values))} if values else {"type": "string"}
+    if kind == "number" and "format" not in schema:  # nobody has decided yet, so it stays what was sent
+        return {"anyOf": [{"type": "integer"}, {"type": "number"}]}
     result: Json = {"type": kind}
     if schema.get("format") in FORMATS:
         result["format"] = schema["format"]

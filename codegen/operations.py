@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.attributes import Endpoint, attributes, split
-from codegen.distil import METHODS
+from codegen.distil import CYRILLIC, METHODS
 from codegen.errors import at
 from codegen.names import pascal, singular, snake
 from codegen.normalise import Normaliser
+from codegen.supported import is_json
 from codegen.tree import Json, Where, pointer
 
 ENVELOPE_KEYS = frozenset({"response_id", "meta"})
-_CYRILLIC = re.compile("[\u0400-\u04ff]")
 
 
 @dataclass
@@ -74,15 +74,21 @@ class Operation:
 
 
 def read_operations(normaliser: Normaliser) -> list[Operation]:
-    """Return all operations of the contract in its order."""
+    """Return all operations of the contract in its order; what is wrong with one is noted and does not hide the next."""
     contract = normaliser.contract
     found: list[tuple[Endpoint, Json, Where, Json]] = []
+    normaliser.names.follow_moves(contract.get("paths", {}))
     for path, item in contract.get("paths", {}).items():
-        for method, node in item.items():
-            if method in METHODS:
+        for method in METHODS:
+            if method in item:
+                node: Json = item[method]
                 where: Where = ("paths", path, method)
-                reply = _success(node, where, normaliser)
-                endpoint = Endpoint(method, path, _is_listing(reply, normaliser), bool(node.get("deprecated")))
+                reply: Json = {}
+                listing = False
+                with normaliser.problems.collected():
+                    reply = _success(node, where, normaliser)
+                    listing = _is_listing(reply, normaliser)
+                endpoint = Endpoint(method, path, listing, bool(node.get("deprecated")))
                 found.append((endpoint, node, where, {**reply, "parameters": item.get("parameters", [])}))
     proposals = attributes([endpoint for endpoint, _, _, _ in found])
     named = normaliser.names.attributes({pointer(*where): proposals[endpoint] for endpoint, _, where, _ in found})
@@ -102,29 +108,54 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
             summary=node.get("summary", ""),
             description=node.get("description", ""),
         )
-        _read_parameters(operation, node, where, reply["parameters"], normaliser)
-        _read_body(operation, node, where, normaliser)
-        _read_reply(operation, node, reply, normaliser)
+        with normaliser.problems.collected():
+            _read_parameters(operation, node, where, reply["parameters"], normaliser)
+        with normaliser.problems.collected():
+            _read_body(operation, node, where, normaliser)
+        with normaliser.problems.collected():
+            _read_reply(operation, node, reply, normaliser)
+        with normaliser.problems.collected():
+            _check_arguments(operation, where)
         operations.append(operation)
-    _check_unique(operations)
+    _check_unique(operations, normaliser)
     _speak_python(operations, normaliser)
     _drop_missing_replacements(operations)
     return operations
 
 
-def _check_unique(operations: list[Operation]) -> None:
+def _check_arguments(operation: Operation, where: Where) -> None:
+    """Two names of the wire must not become one name in Python, or one of them could not be sent."""
+    places = {"path": operation.path_arguments, "query": operation.query_arguments}
+    places["body"] = [argument for body in operation.bodies for argument in body]
+    whole = [Argument("body", "body", {}, True)] if operation.whole_body is not None else []
+    seen: dict[str, tuple[str, str]] = {argument.name: ("body", argument.wire) for argument in whole}
+    for kind, arguments in places.items():
+        for argument in arguments:
+            other = seen.setdefault(argument.name, (kind, argument.wire))
+            if other != (kind, argument.wire):
+                both = f"{other[0]} {other[1]!r} and {kind} {argument.wire!r}"
+                raise at(where, f"{both} would both be the argument {argument.name}; name one in openapi/names.lock")
+
+
+def _check_unique(operations: list[Operation], normaliser: Normaliser) -> None:
+    """Ids and attributes are told apart, and no method stands where a resource has to."""
+    nodes = {operation.node[: match.start()] for operation in operations for match in re.finditer(r"\.|$", operation.node)}
+    for operation in operations:
+        where = ("paths", operation.path, operation.method.lower())
+        with normaliser.problems.collected():
+            if not operation.node:
+                raise at(where, f"a path of placeholders alone names no resource, only {operation.attribute!r}")
+            if operation.attribute in nodes:
+                raise at(where, f"{operation.attribute!r} is a resource too; name the method otherwise in openapi/names.lock")
     for key in ("id", "attribute"):
         seen: dict[str, Operation] = {}
         for operation in operations:
             value = getattr(operation, key)
-            if value in seen:
-                other = seen[value]
+            other = seen.setdefault(value, operation)
+            if other is not operation:
                 where = ("paths", operation.path, operation.method.lower())
-                raise at(
-                    where,
-                    f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock",
-                )
-            seen[value] = operation
+                text = f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock"
+                normaliser.problems.add(str(at(where, text)))
 
 
 def _speak_python(operations: list[Operation], normaliser: Normaliser) -> None:
@@ -160,10 +191,12 @@ def _tag_modules(contract: Json, found: list[tuple[Endpoint, Json, Where, Json]]
     """Module name per tag; a tag without an English name is called after the path that most of its operations share."""
     modules: dict[str, str] = {}
     for tag in dict.fromkeys((node.get("tags") or ["other"])[0] for _, node, _, _ in found):
-        if not _CYRILLIC.search(tag):
+        if not CYRILLIC.search(tag):
             modules[tag] = snake(tag)
             continue
-        heads = [split(endpoint.path)[1][0] for endpoint, node, _, _ in found if (node.get("tags") or [None])[0] == tag]
+        heads = [
+            [*split(endpoint.path)[1], "other"][0] for endpoint, node, _, _ in found if (node.get("tags") or [None])[0] == tag
+        ]
         modules[tag] = snake(max(sorted(set(heads)), key=heads.count))
     taken: dict[str, str] = {}
     for tag, module in modules.items():
@@ -189,20 +222,28 @@ def _read_parameters(operation: Operation, node: Json, where: Where, shared: lis
         schema = normaliser.plain(
             parameter.get("schema", {"type": "string"}), (*where, "parameters", placeholder), pascal(placeholder)
         )
-        if schema.get("type") == "number":
-            schema = {**schema, "type": "integer"}
+        if {"type": "number"} in schema.get("anyOf", [schema]):
+            schema = {"type": "integer"}
         schema.pop("nullable", None)
         name = normaliser.names.argument(place, placeholder)
-        operation.path_arguments.append(Argument(placeholder, name, schema, True, notes.get(placeholder, "")))
+        note = _note(placeholder, notes, parameter, normaliser)
+        operation.path_arguments.append(Argument(placeholder, name, schema, True, note))
     for (kind, wire), parameter in declared.items():
         if kind != "query":
             continue
         name = normaliser.names.argument(pointer(*where, "parameters", "query", wire), wire.removesuffix("[]"))
         schema = normaliser.plain(parameter.get("schema", {}), (*where, "parameters", wire), pascal(wire))
         if wire in {"limit", "offset"}:
-            schema = {**schema, "type": "integer"}
-        argument = Argument(wire, name, schema, bool(parameter.get("required")), notes.get(wire, ""))
+            schema = {"type": "integer"}
+        note = _note(wire, notes, parameter, normaliser)
+        argument = Argument(wire, name, schema, bool(parameter.get("required")), note)
         operation.query_arguments.append(argument)
+
+
+def _note(wire: str, notes: dict[str, str], described: Json, normaliser: Normaliser) -> str:
+    """The note on an argument: the operation's own, else that of its schema, else what the name means everywhere."""
+    everywhere: dict[str, str] = normaliser.contract.get("x-arguments", {})
+    return str(notes.get(wire) or described.get("description") or everywhere.get(wire, ""))
 
 
 # -- bodies -------------------------------------------------------------------------------------------------------------
@@ -215,22 +256,22 @@ def _read_body(operation: Operation, node: Json, where: Where, normaliser: Norma
     content = body.get("content", {})
     if not content:
         return
-    media, value = next(iter(content.items()))
+    media = "application/json" if "application/json" in content else next(iter(content))
     where = (*where, "content", media, "schema")
-    raw = value.get("schema", {})
+    raw = content[media].get("schema", {})
     schema, schema_where = normaliser.resolve(raw, where)
+    key = "oneOf" if "oneOf" in schema else "anyOf"
+    variants = [normaliser.resolve(variant, (*schema_where, key, i)) for i, variant in enumerate(schema.get(key, []))]
     if media == "multipart/form-data":
         operation.body = "multipart"
         operation.bodies = [_fields(operation, schema, schema_where, node.get("x-body", {}), normaliser)]
     elif media != "application/json":
         operation.body = "binary"
         operation.whole_body = {"type": "string", "format": "binary"}
-    elif variants := schema.get("oneOf") or schema.get("anyOf"):
+    elif variants and all(variant.get("properties") for variant, _ in variants):
         operation.body = "json"
-        key = "oneOf" if "oneOf" in schema else "anyOf"
-        for i, variant in enumerate(variants):
-            resolved, variant_where = normaliser.resolve(variant, (*schema_where, key, i))
-            operation.bodies.append(_fields(operation, resolved, variant_where, node.get("x-body", {}), normaliser))
+        for variant, variant_where in variants:
+            operation.bodies.append(_fields(operation, variant, variant_where, node.get("x-body", {}), normaliser))
     elif schema.get("properties"):
         operation.body = "json"
         operation.bodies = [_fields(operation, schema, schema_where, node.get("x-body", {}), normaliser)]
@@ -257,7 +298,7 @@ def _fields(operation: Operation, schema: Json, where: Where, notes: dict[str, s
             if "items" in child:
                 child["items"] = {**child["items"], "x-fields": below}
         plain = normaliser.plain(child, child_where, hint + "Input" if _holds_object(child, normaliser) else hint)
-        note = notes.get(prop) or plain.get("description", "")
+        note = _note(prop, notes, plain, normaliser)
         result.append(Argument(prop, name, plain, prop in schema.get("required", []), note))
     return sorted(result, key=lambda argument: not argument.required)
 
@@ -281,8 +322,10 @@ def _success(node: Json, where: Where, normaliser: Normaliser) -> Json:
         if not status.startswith("2"):
             continue
         reply, reply_where = normaliser.resolve(raw, (*where, "responses", status))
-        for media, value in reply.get("content", {}).items():
-            return {"media": media, "schema": value.get("schema", {}), "where": (*reply_where, "content", media, "schema")}
+        content = reply.get("content", {})
+        for media in sorted(content, key=lambda media: not is_json(media)):
+            where = (*reply_where, "content", media, "schema")
+            return {"media": media, "schema": content[media].get("schema", {}), "where": where}
     return {}
 
 
@@ -296,7 +339,7 @@ def _payload(reply: Json, normaliser: Normaliser) -> tuple[str | None, Json, Whe
 
 
 def _is_listing(reply: Json, normaliser: Normaliser) -> bool:
-    if reply.get("media") != "application/json":
+    if not is_json(reply.get("media", "")):
         return False
     _, payload, where = _payload(reply, normaliser)
     schema, _ = normaliser.resolve(payload, where)
@@ -306,7 +349,7 @@ def _is_listing(reply: Json, normaliser: Normaliser) -> bool:
 def _read_reply(operation: Operation, node: Json, reply: Json, normaliser: Normaliser) -> None:
     if "media" not in reply:
         return
-    if reply["media"] != "application/json":
+    if not is_json(reply["media"]):
         operation.content = "text" if "yaml" in reply["media"] or reply["media"].startswith("text/") else "binary"
         operation.returns = {"type": "string"} if operation.content == "text" else {"type": "string", "format": "binary"}
         return

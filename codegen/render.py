@@ -158,12 +158,19 @@ def call(operation: Operation, body: list[Argument], returns: str) -> str:
     if operation.whole_body is not None:
         parts.append("body=body")
     elif operation.body == "multipart":
-        parts.append(f"files={_mapping(body)}")
+        files = [argument for argument in body if _is_file(argument.schema)]
+        values = [argument for argument in body if argument not in files]
+        parts += [f"body={_mapping(values)}"] if values else []
+        parts.append(f"files={_mapping(files)}")
     elif operation.body:
         parts.append(f"body={_mapping(body)}")
     if operation.content == "binary":
         parts.append("to=to")
     return ", ".join(parts)
+
+
+def _is_file(schema: Json) -> bool:
+    return bool(schema.get("items", schema).get("format") == "binary")
 
 
 def _mapping(arguments: Iterable[Argument]) -> str:

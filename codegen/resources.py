@@ -6,7 +6,9 @@ import json
 import textwrap
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -20,6 +22,8 @@ from codegen.tree import Json
 NAMESPACES = "namespaces"
 """Module of the nodes without operations of their own whose children belong to several tags."""
 
+_VERBS = ("list", "get", "create", "update", "delete")
+"""In this order a resource is read; actions follow, by their names."""
 _ITEM_KEYS = ("id", "fqdn", "name", "ip", "address")
 
 
@@ -91,6 +95,11 @@ class Node:
         return f"""What ``client.{self.path}`` offers.\n\n{offers}\n    """
 
 
+def _reading_order(operation: Operation) -> tuple[int, str]:
+    verb = operation.verb.partition("_")[0]
+    return _VERBS.index(verb) if verb in _VERBS else len(_VERBS), operation.verb
+
+
 def build_tree(operations: list[Operation]) -> dict[str, Node]:
     """Return all nodes by their dotted path, parents before children."""
     nodes: dict[str, Node] = {}
@@ -105,17 +114,16 @@ def build_tree(operations: list[Operation]) -> dict[str, Node]:
         nodes[operation.node].operations.append(operation)
     for path in sorted(nodes, key=lambda path: -path.count(".")):
         node = nodes[path]
+        node.operations.sort(key=_reading_order)
         own = [operation.tag for operation in node.operations]
         below = {child.module for child in node.children}
         node.module = max(own, key=own.count) if own else below.pop() if len(below) == 1 else NAMESPACES
     return nodes
 
 
-def render(
-    operations: list[Operation], classes: dict[str, ModelClass], assigned: dict[str, str], params: set[str], header: str
-) -> dict[str, str]:
-    """Return ``file name -> source`` below ``_generated`` for everything but the models themselves."""
-    environment = jinja2.Environment(
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         trim_blocks=True,
         lstrip_blocks=True,
@@ -123,8 +131,24 @@ def render(
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # Python source, not HTML
     )
+
+
+def empty_module() -> str:
+    """The source of a module of resources without any: what it binds is taken."""
+    nothing: dict[str, Any] = dict.fromkeys(("nodes", "views", "foreign", "model_imports", "params_imports"), ())
+    return _environment().get_template("resources.py.jinja").render(header="", module="", flavours=FLAVOURS, **nothing)
+
+
+def render(
+    operations: list[Operation], classes: dict[str, ModelClass], assigned: dict[str, str], params: set[str], header: str
+) -> dict[str, str]:
+    """Return ``file name -> source`` below ``_generated`` for everything but the models themselves."""
+    environment = _environment()
     nodes = build_tree(operations)
-    if clash := {node.class_name for node in nodes.values()} & classes.keys():
+    spelled = {
+        flavour.prefix + name for node in nodes.values() for name in (node.class_name, node.view_name) for flavour in FLAVOURS
+    }
+    if clash := spelled & classes.keys():
         raise CodegenError(f"models may not be called like resources; rename in openapi/names.lock: {', '.join(sorted(clash))}")
     by_id = {operation.id: operation for operation in operations}
     by_module: dict[str, list[Node]] = defaultdict(list)
@@ -222,12 +246,18 @@ def _hidden(operation: Operation, body: list[Argument], classes: dict[str, Model
 
 def _may_hold_secret(schema: Json, classes: dict[str, ModelClass]) -> bool:
     """Whether a value of a plain schema is a secret or has a place for one: a field that is one, or whose name is open."""
-    if schema.get("format") == "password" or schema.get("additionalProperties"):
-        return True
-    parts = [*schema.get("anyOf", []), *schema.get("properties", {}).values()]
-    parts += [schema["items"]] if "items" in schema else []
-    parts += [classes[schema["$ref"]].schema] if "$ref" in schema else []
-    return any(_may_hold_secret(part, classes) for part in parts)
+    waiting = [schema]
+    seen: set[str] = set()
+    while waiting:
+        part = waiting.pop()
+        if part.get("format") == "password" or part.get("additionalProperties"):
+            return True
+        waiting += [*part.get("anyOf", []), *part.get("properties", {}).values()]
+        waiting += [part["items"]] if "items" in part else []
+        if "$ref" in part and part["$ref"] not in seen:
+            seen.add(part["$ref"])
+            waiting.append(classes[part["$ref"]].schema)
+    return False
 
 
 def _waits(node: Node, classes: dict[str, ModelClass]) -> str | None:

@@ -11,7 +11,9 @@ import pytest
 
 from codegen import build as pipeline
 from codegen.__main__ import main
+from codegen.build import Build
 from codegen.documents import BUNDLE
+from codegen.errors import CodegenError
 from codegen.tree import Json
 from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, operation
 
@@ -32,16 +34,44 @@ def in_python(out: Path, code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.fixture
+def built_once(committed: Build, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """The commands take what the session has built already."""
+    monkeypatch.setattr(pipeline, "run", lambda *_, **__: committed)
+    return committed
+
+
+@pytest.mark.usefixtures("built_once")
 def test_the_committed_code_is_what_the_contract_gives(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 0, capsys.readouterr().err
 
 
-def test_every_vendor_operation_comes_out() -> None:
+def test_every_vendor_operation_comes_out(committed: Build) -> None:
     document = json.loads(BUNDLE.read_text(encoding="utf-8"))
     vendor = {node["operationId"] for item in document["paths"].values() for node in item.values()}
-    result = pipeline.run(pipeline.read_bundle(BUNDLE))
-    assert {operation.id for operation in result.operations if operation.source == "vendor"} == vendor
-    assert len(vendor) == 336
+    assert {operation.id for operation in committed.operations if operation.source == "vendor"} == vendor
+    assert vendor
+
+
+def test_the_committed_contract_is_sorted(committed: Build) -> None:
+    text = BUNDLE.read_text(encoding="utf-8")
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    assert committed.stale_texts == []
+
+
+@pytest.mark.usefixtures("built_once")
+def test_check_fails_for_a_text_or_a_number_that_is_missing_and_warns_of_a_stale_one(
+    committed: Build, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(committed, "stale_texts", ["getServer: x-parameters: 'gone' is not there"])
+    assert main(["check"]) == 0
+    assert "warning: openapi/english.yaml: speaks of nothing: getServer: x-parameters: 'gone'" in capsys.readouterr().err
+    monkeypatch.setattr(committed, "texts", ["getServer: no summary"])
+    monkeypatch.setattr(committed.numbers, "undecided", ['"/components/schemas/a": "integer"'])
+    assert main(["check"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert "codegen: openapi/english.yaml: getServer: no summary" in errors
+    assert 'codegen: openapi/numbers.lock: "/components/schemas/a": "integer"' in errors
 
 
 def test_another_bundle_builds_an_importable_package_and_leaves_the_checkout_alone(tmp_path: Path) -> None:
@@ -59,6 +89,7 @@ def test_another_bundle_builds_an_importable_package_and_leaves_the_checkout_alo
 
 def test_the_own_contract_without_operation_ids_and_english_tags_builds(tmp_path: Path) -> None:
     document = json.loads(BUNDLE.read_text(encoding="utf-8"))
+    document["paths"] = dict(list(document["paths"].items())[::4])  # enough of every kind
     for i, item in enumerate(document["paths"].values()):
         for node in item.values():
             node["tags"] = ["Ярлык " + node["tags"][0][::-1].translate(str.maketrans("abcdefgh", "абвгдежз"))]
@@ -66,7 +97,7 @@ def test_the_own_contract_without_operation_ids_and_english_tags_builds(tmp_path
                 del node["operationId"]
     assert build(bundle(tmp_path, document), tmp_path / "out") == 0
     code = "from timeweb_sdk.operations import OPERATIONS; print(len([o for o in OPERATIONS.values() if o.source == 'vendor']))"
-    assert in_python(tmp_path / "out", code) == "336"
+    assert in_python(tmp_path / "out", code) == str(sum(map(len, document["paths"].values())))
 
 
 def test_names_that_differ_only_in_case_build(tmp_path: Path) -> None:
@@ -91,8 +122,8 @@ def test_names_that_differ_only_in_case_build(tmp_path: Path) -> None:
             "/paths/~1api~1v1~1things/get/responses/200/content/application~1json/schema",
         ),
         (
-            obj(a={"type": "string", "const": "x"}),
-            "/paths/~1api~1v1~1things/get/responses/200/content/application~1json/schema/properties/a/const",
+            obj(a={"type": "string", "not": {}}),
+            "/paths/~1api~1v1~1things/get/responses/200/content/application~1json/schema/properties/a/not",
         ),
     ],
 )
@@ -119,11 +150,12 @@ def test_from_needs_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     assert "--from needs --out" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("built_once")
 def test_check_names_what_is_out_of_date(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    committed: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package = tmp_path / "timeweb_sdk"
-    pipeline.write(pipeline.run(pipeline.read_bundle(BUNDLE)), package)
+    pipeline.write(committed, package)
     edited = package / pipeline.GENERATED / "models" / "servers.py"
     edited.write_text(edited.read_text(encoding="utf-8") + "\nHACK = 1\n", encoding="utf-8")
     monkeypatch.setattr(pipeline, "PACKAGE", package)
@@ -151,3 +183,25 @@ def test_nested_bodies_accept_wrapped_secrets(tmp_path: Path) -> None:
     assert build(bundle(tmp_path, document), tmp_path / "out") == 0
     (params,) = (tmp_path / "out").glob("timeweb_sdk/_generated/params/things.py")
     assert "key: SecretStr | str" in params.read_text(encoding="utf-8")
+
+
+def test_nothing_half_written_is_left_behind(committed: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "timeweb_sdk"
+    (package / pipeline.GENERATED).mkdir(parents=True)
+    (package / pipeline.GENERATED / "kept.py").write_text("KEPT = 1\n", encoding="utf-8")
+    monkeypatch.setattr(committed, "files", {"broken.py": "def ("})
+    with pytest.raises(CodegenError, match="ruff"):
+        pipeline.write(committed, package)
+    assert [path.relative_to(package).as_posix() for path in package.rglob("*.py")] == ["_generated/kept.py"]
+
+
+def test_a_document_that_is_nested_without_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "bundle.json"
+    for depth in (700, 100_000):
+        schema = '{"items":' * depth + "{}" + "}" * depth
+        source.write_text('{"openapi": "3.0.3", "components": {"schemas": {"a": ' + schema + "}}}", encoding="utf-8")
+        assert build(source, tmp_path / "out") == 1
+        assert "nested too deeply" in capsys.readouterr().err
+    source.write_text('{"openapi": "3.0.3", "info": {"version": NaN}}', encoding="utf-8")
+    assert build(source, tmp_path / "out") == 1
+    assert "NaN is no number of JSON" in capsys.readouterr().err

@@ -14,7 +14,7 @@ def document(use: Any) -> dict[str, Any]:
     return {"paths": {"/a": {"get": use}}, "components": {"schemas": {"a/b": {}, "list": [{"x": {}}]}}}
 
 
-@pytest.mark.parametrize("ref", ["#/components/schemas/a~1b", "#/components/schemas/list/0/x", "#/paths/~1a/get"])
+@pytest.mark.parametrize("ref", ["#/components/schemas/a~1b", "#/components/schemas/list/0/x", "#/components/schemas"])
 def test_references_that_lead_somewhere(ref: str) -> None:
     check_refs(document({"$ref": ref}))
 

@@ -10,8 +10,9 @@ from typing import Any
 import jsonpath
 import pytest
 
-from codegen.documents import OPENAPI
+from codegen.documents import NUMBERS_LOCK, OPENAPI
 from codegen.errors import CodegenError
+from codegen.numbers import Numbers
 from codegen.overlay import apply, load
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -37,7 +38,9 @@ def overlay() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def corrected(bundle: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    return apply(bundle, overlay, source_name="overlay.yaml").document
+    document = apply(bundle, overlay, source_name="overlay.yaml").document
+    Numbers.read(NUMBERS_LOCK).decide(document)
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,6 @@ def test_corrections_go_stale_once_the_vendor_makes_them(corrected: dict[str, An
 def test_no_operation_is_lost_and_added_ones_are_marked(bundle: dict[str, Any], corrected: dict[str, Any]) -> None:
     vendor = {(path, method) for path, method, _ in operations(bundle)}
     now = {(path, method): operation.get("x-source") for path, method, operation in operations(corrected)}
-    assert len(vendor) == 336
     assert vendor <= now.keys()
     assert {key for key, source in now.items() if source == "overlay"} == now.keys() - vendor
     ids = [operation["operationId"] for _, _, operation in operations(corrected)]

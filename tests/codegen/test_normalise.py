@@ -46,7 +46,7 @@ def test_a_nullable_reference_stays_a_reference() -> None:
     [
         ({"type": "string", "enum": ["a", "b", None]}, {"type": "string", "enum": ["a", "b"]}),
         ({"type": "string", "format": "ipv4", "maxLength": 15}, STRING),
-        ({"type": "number", "minimum": 1, "maximum": 5}, NUMBER),
+        ({"type": "number", "minimum": 1, "maximum": 5}, {"anyOf": [{"type": "integer"}, NUMBER]}),
         ({"type": "number", "format": "decimal"}, {"type": "number", "format": "decimal"}),
         ({"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}, STRING),
         ({"oneOf": [{"enum": ["a"]}, {"enum": ["b"]}]}, {"type": "string", "enum": ["a", "b"]}),
@@ -59,12 +59,12 @@ def test_plain_forms(schema: Json, expected: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("id", "integer"), ("preset_id", "integer"), ("agents_ids", "integer"), ("paid", "number")]
+    ("name", "kind"), [("id", "integer"), ("preset_id", "integer"), ("agents_ids", "integer"), ("paid", None)]
 )
-def test_identifiers_are_integers(name: str, kind: str) -> None:
+def test_identifiers_are_integers(name: str, kind: str | None) -> None:
     it = normaliser({"thing": obj(**{name: NUMBER})})
     it.plain({"$ref": "#/components/schemas/thing"}, (), "X")
-    assert it.classes["Thing"].schema["properties"][name]["type"] == kind
+    assert it.classes["Thing"].schema["properties"][name].get("type") == kind
 
 
 def test_required_names_only_what_exists() -> None:

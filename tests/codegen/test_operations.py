@@ -15,7 +15,10 @@ from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, ope
 
 
 def read(paths: Json, schemas: Json | None = None, **more: Any) -> list[Operation]:
-    return read_operations(Normaliser(contract(paths, schemas, **more), Names()))
+    normaliser = Normaliser(contract(paths, schemas, **more), Names())
+    operations = read_operations(normaliser)
+    normaliser.problems.raise_any()
+    return operations
 
 
 def one(paths: Json, schemas: Json | None = None) -> Operation:
