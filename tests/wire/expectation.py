@@ -1,6 +1,6 @@
 """What must go over the wire and come back, read from the contract by code that knows nothing of the SDK or its generator.
 
-It takes ``openapi/bundle.json`` with the corrections of ``openapi/overlay.yaml`` and imports nothing from ``timeweb_sdk``. For
+It takes ``openapi/bundle.json`` with the corrections of ``overlay.yaml`` and ``numbers.lock`` and imports nothing from ``timeweb_sdk``. For
 each operation there are cases: every argument given, only those that are required, every field null that may be, and one case
 for each variant of a body. Each carries the arguments in wire names, the request they must become, and a reply to decode.
 """
@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from codegen.numbers import Numbers
 from codegen.overlay import apply, load
 
 Json = dict[str, Any]
@@ -58,7 +59,9 @@ class Case:
 def contract() -> Json:
     """Return the corrected contract."""
     bundle: Json = json.loads((OPENAPI / "bundle.json").read_text(encoding="utf-8"))
-    return apply(bundle, load(OPENAPI / "overlay.yaml"), source_name="overlay.yaml").document
+    document = apply(bundle, load(OPENAPI / "overlay.yaml"), source_name="overlay.yaml").document
+    Numbers.read(OPENAPI / "numbers.lock").decide(document)
+    return document
 
 
 def resolve(schema: Json) -> Json:
