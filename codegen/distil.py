@@ -247,6 +247,8 @@ class _Distiller:
             elif key == "discriminator":
                 node = self._node(value, (*where, key))
                 result[key] = {"propertyName": self._text(node.get("propertyName"), (*where, key, "propertyName"))}
+                if "mapping" in node:
+                    result[key]["mapping"] = self._each(node, "mapping", (*where, key), self._text)
             else:
                 self._unknown(key, where, "a schema")
         return self._spelled_as_3_0(result, where)
