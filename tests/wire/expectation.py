@@ -1,8 +1,9 @@
 """What must go over the wire and come back, read from the contract by code that knows nothing of the SDK or its generator.
 
-It takes ``openapi/bundle.json`` with the corrections of ``overlay.yaml`` and ``numbers.lock`` and imports nothing from ``timeweb_sdk``. For
-each operation there are cases: every argument given, only those that are required, every field null that may be, and one case
-for each variant of a body. Each carries the arguments in wire names, the request they must become, and a reply to decode.
+It takes ``openapi/bundle.json`` with the corrections of ``overlay.yaml`` and ``numbers.lock`` and imports nothing from
+``timeweb_sdk``. For each operation there are cases: every argument given, only those that are required, every field null that
+may be, and one case for each variant of a body. Each carries the arguments in wire names, the request they must become, and
+a reply to decode.
 """
 
 from __future__ import annotations
