@@ -53,6 +53,7 @@ class _Client:
     _session: Any
     _options: Options
     _token: SecretStr | None
+    _token_source: str
     _account: tuple[str, str]
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
@@ -63,7 +64,8 @@ class _Client:
         file that is sent, or written by `to=…`.
         """
         view = object.__new__(type(self))
-        view._session, view._token, view._account = self._session, self._token, self._account
+        view._session, view._account = self._session, self._account
+        view._token, view._token_source = self._token, self._token_source
         view._options = self._options.changed(dict(changes))
         return view
 
@@ -73,7 +75,7 @@ class _Client:
                 "no API token: set TIMEWEB_API_TOKEN (or TIMEWEB_CLOUD_TOKEN), or pass token=…", operation=call.operation.id
             )
         gates = gates_of(self._options.rate_limit, self._account, call.operation.method, call.operation.path)
-        return Execution(call, self._options, gates, now, self._token)
+        return Execution(call, self._options, gates, now, self._token, self._token_source)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._account[0]}>"
@@ -127,7 +129,7 @@ class Timeweb(_Client, Resources):
             hooks=tuple(hooks),
             max_response_bytes=max_response_bytes,
         )
-        self._token = find_token(token)
+        self._token, self._token_source = find_token(token)
         url = find_base_url(base_url)
         self._account = (url, account or fingerprint(self._token))
         self._session = SyncSession(url, self._token, *find_http_client(http_client, "Client"))
@@ -203,7 +205,7 @@ class AsyncTimeweb(_Client, AsyncResources):
             hooks=tuple(hooks),
             max_response_bytes=max_response_bytes,
         )
-        self._token = find_token(token)
+        self._token, self._token_source = find_token(token)
         url = find_base_url(base_url)
         self._account = (url, account or fingerprint(self._token))
         self._session = AsyncSession(url, self._token, *find_http_client(http_client, "AsyncClient"))

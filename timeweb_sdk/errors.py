@@ -56,6 +56,8 @@ class TimewebError(Exception):
         super().__init__(message)
         self.operation = operation
         """The id of the operation (`getServers`), or method and path of a raw request; None outside a call."""
+        self.call: str | None = None
+        """The call as it is written, with its path arguments: `domains.dns_records.list('home.example.com')`."""
         self.attempts = attempts
         """How many requests were sent, or begun."""
         self.delivery: Delivery = delivery
@@ -74,7 +76,8 @@ class TimewebError(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
-        where = f"{self.operation}: " if self.operation else ""
+        name = self.call or self.operation
+        where = f"{name}: " if name else ""
         tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
         return f"{where}{self.message}{tries}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_an_api_error_tells_what_the_api_said(world: World, server: StubServer, 
     assert (told.status_code, told.error_code, told.response_id, told.from_edge) == (409, "conflict", "r-1", False)
     assert told.messages == ["name is taken", "try another"]
     assert told.details["details"]["resource_id"] == 5
-    assert str(told) == "getServer: 409 conflict: name is taken; try another"
+    assert str(told) == "servers.get(1): 409 conflict: name is taken; try another"
     assert "sesame" not in repr(vars(told))
     assert (told.operation, told.attempts, told.delivery) == ("getServer", 1, "answered")
 
@@ -194,3 +195,113 @@ def test_no_part_of_an_error_holds_the_token(server: StubServer, clock: Skipping
     with pytest.raises(errors.BadRequestError) as caught:
         World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url)
     assert TOKEN not in f"{caught.value!r} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("refusal", [answer(401), error(401, "unauthorized", "Unauthorized")], ids=["empty", "envelope"])
+@pytest.mark.parametrize("source", ["the argument token", "TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN"])
+def test_a_refused_token_says_what_to_look_at(
+    source: str, refusal: Behaviour, world: World, server: StubServer, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source.startswith("TIMEWEB"):
+        monkeypatch.setenv(source, TOKEN)
+    server.play(refusal)
+    with pytest.raises(errors.UnauthorizedError, match="wrong, expired or revoked") as caught:
+        world.run(lambda tw: tw.servers.list(), base_url=server.url, token=None if source.startswith("TIMEWEB") else TOKEN)
+    assert str(caught.value).endswith(f"it came from {source}")
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_view_knows_where_the_token_came_from(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(401))
+    with pytest.raises(errors.UnauthorizedError, match="came from the argument token"):
+        World(False, "httpx").run(lambda tw: tw.with_options(max_retries=0).servers.get(1), base_url=server.url)
+
+
+def test_a_400_without_a_code_still_says_what_it_says(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(400, {"message": ["name must be shorter", "password=sesame is weak"]}))
+    with pytest.raises(errors.EdgeError, match="name must be shorter") as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "written"),
+    [
+        (lambda tw: tw.domains.dns_records.list("home.example.com"), "domains.dns_records.list('home.example.com')"),
+        (lambda tw: tw.servers.disks.backups.get(1, 2, 3), "servers.disks.backups.get(1, 2, 3)"),
+        (lambda tw: tw.servers.delete(1, hash="sesame"), "servers.delete(1)"),
+        (lambda tw: tw.request("GET", "/api/v1/x"), "GET /api/v1/x"),
+    ],
+)
+def test_an_error_names_the_call_as_it_was_written(call: Any, written: str, server: StubServer, clock: SkippingClock) -> None:
+    server.play(error(404, "not_found", "Not found"))
+    with pytest.raises(errors.NotFoundError) as caught:
+        World(False, "httpx").run(call, base_url=server.url)
+    assert str(caught.value) == f"{written}: 404 not_found: Not found"
+    assert caught.value.call == written
+
+
+@pytest.mark.parametrize("body", [b'"done"', b"5", b"[]", b'{"message": "later"}', b'{"server": {"id": 1, "na'])
+def test_a_success_that_changed_something_is_no_failure(
+    body: bytes, world: World, server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(answer(201, body))
+    reply = world.run(lambda tw: tw.servers.with_response.create(name="w"), base_url=server.url)
+    assert len(server.arrivals) == 1
+    assert reply.data is None
+    assert reply.decode_issues
+    assert reply.body is not None
+    with pytest.raises(errors.DecodeError) as caught:
+        world.run(lambda tw: tw.servers.create(name="w"), base_url=server.url, strict=True)
+    assert caught.value.may_be_done
+
+
+def test_text_where_json_was_promised_after_a_change_is_given(server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, b"OK, done", kind="application/json"))
+    assert World(False, "httpx").run(lambda tw: tw.request("POST", "/x"), base_url=server.url) == b"OK, done"
+
+
+def test_a_body_that_nobody_promised_is_within_reach(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(answer(200, {"server_delete": {"is_moved_in_quarantine": True}, "root_pass": "sesame"}))
+    reply = world.run(lambda tw: tw.servers.with_response.delete(1), base_url=server.url)
+    assert reply.data is None
+    assert reply.body["server_delete"]["is_moved_in_quarantine"] is True
+    assert "sesame" not in repr(reply.body)
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "bad byte"])
+def test_replaced_text_is_marked_where_it_stands(
+    encoding: str, world: World, server: StubServer, clock: SkippingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps(
+        {"servers": [{"id": 1, "name": "web"}, {"id": 2, "name": "сайт", "networks": [{"type": "сеть"}]}]},
+        ensure_ascii=False,
+    )
+    content = body.encode("cp1251") if encoding == "cp1251" else body.encode().replace("сайт".encode(), b"\xd1x", 1)
+    server.play(answer(200, content))
+    sound, hurt = world.run(lambda tw: _items(tw.servers.list()), base_url=server.url)
+    assert "string_unicode" not in {issue.kind for issue in sound.decode_issues}
+    assert ("name", "string_unicode") in hurt.decode_issues
+    assert (("networks.0.type", "string_unicode") in hurt.decode_issues) is (encoding == "cp1251")
+    caplog.clear()
+    world.run(lambda tw: tw.request("GET", f"/api/v1/{encoding[0]}-{world!r}"), base_url=server.url)
+    assert "string_unicode" in caplog.text
+
+
+def _items(page: Any) -> Any:
+    if not hasattr(page, "__await__"):
+        return page.items
+
+    async def first() -> Any:
+        return (await page).items
+
+    return first()
+
+
+def test_a_list_as_an_object_of_numbered_keys_keeps_its_items(world: World, server: StubServer, clock: SkippingClock) -> None:
+    networks = {"10": {"type": "b"}, "2": {"type": "a"}}
+    server.play(answer(200, {"servers": {"0": {"id": 1}, "2": {"id": 2, "networks": networks}}}))
+    first, second = world.run(lambda tw: _items(tw.servers.list()), base_url=server.url)
+    assert (first.id, second.id) == (1, 2)
+    assert [network.type for network in second.networks] == ["a", "b"]
+    assert ("networks", "list_type") in second.decode_issues

@@ -23,3 +23,14 @@ class Call:
     """The file that the reply goes into."""
     literal_path: str | None = None
     """The path itself, where there is no template to fill."""
+
+    def written(self) -> str:
+        """The call as its caller wrote it, apart from what is sent in the query or the body."""
+        if self.literal_path is not None:
+            return self.operation.id
+        return f"{self.operation.attribute}({', '.join(_shown(value) for value in self.path.values())})"
+
+
+def _shown(value: Any) -> str:
+    """An id; what is none may be an object that holds passwords."""
+    return repr(value)[:100] if isinstance(value, (str, int, float)) or value is None else f"<{type(value).__name__}>"

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from timeweb_sdk._core.guards import is_object
-from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, plain
+from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, plain, replaced
 from timeweb_sdk._core.model import DecodeIssue, Model
 from timeweb_sdk._core.operation import Operation
 
@@ -35,6 +35,8 @@ class Decoded:
     total: int | None = None
     response_id: str | None = None
     issues: tuple[DecodeIssue, ...] = ()
+    body: Any = field(default=None, repr=False)
+    """What came although nothing was promised, or something else."""
 
 
 class NotPromised(Exception):
@@ -72,7 +74,7 @@ def _unwrapped(data: Any) -> Decoded:
 
 
 def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict: bool) -> Decoded:
-    body, is_sound = _parse(content)
+    body, is_sound = parse(content)
     meta = body if is_object(body) else {}
     total, response_id = _total(meta.get("meta")), _text(meta.get("response_id"))
     leniency = Leniency()
@@ -84,10 +86,10 @@ def _decode_leniently(operation: Operation, returns: Any, content: bytes, strict
     if operation.data_key is not None and key != operation.data_key:
         leniency.note(operation.data_key, "missing")
     data = None if payload is _ABSENT else leniency.decode_odd(returns, payload)
-    issues = leniency.issues()
+    issues = (*leniency.issues(), *(() if is_sound else replaced(data)))
     if strict and issues:
         raise Mismatch(issues, response_id)
-    _warn(operation, issues)
+    warn(operation, issues)
     return Decoded(data, total, response_id, issues)
 
 
@@ -100,13 +102,8 @@ def _is_promised(returns: Any, body: Any, *, found: bool) -> bool:
     return fits(returns, body)
 
 
-def parse(content: bytes) -> Any:
-    """Parse JSON with whole numbers of any size; raises NotPromised."""
-    return _parse(content)[0]
-
-
-def _parse(content: bytes) -> tuple[Any, bool]:
-    """Return what the JSON holds and whether it is sound; raises NotPromised.
+def parse(content: bytes) -> tuple[Any, bool]:
+    """Return what the JSON holds, with whole numbers of any size, and whether it is sound; raises NotPromised.
 
     One bad character does not cost the whole reply: what is no UTF-8, and halves of surrogate pairs, which no text
     in UTF-8 can hold, are replaced.
@@ -117,7 +114,8 @@ def _parse(content: bytes) -> tuple[Any, bool]:
         pass
     try:
         body = json.loads(content.decode(json.detect_encoding(content), "replace"), strict=False)
-        return json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")), False
+        whole = json.dumps(body, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return json.loads(whole), False
     except (ValueError, RecursionError) as error:
         raise NotPromised from error
 
@@ -169,7 +167,7 @@ def _text(value: Any) -> str | None:
 _warned: set[tuple[str, str]] = set()
 
 
-def _warn(operation: Operation, issues: tuple[DecodeIssue, ...]) -> None:
+def warn(operation: Operation, issues: tuple[DecodeIssue, ...]) -> None:
     """Say once per place that a reply differs from the contract."""
     for issue in issues:
         place = _NUMBERS.sub("[]", issue.path)

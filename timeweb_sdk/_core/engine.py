@@ -34,6 +34,7 @@ from timeweb_sdk.errors import (
     ServerError,
     TimewebError,
     TransportError,
+    UnauthorizedError,
 )
 
 _log = logging.getLogger("timeweb_sdk")
@@ -48,6 +49,7 @@ class Execution:
     gates: tuple[Gate, ...]
     clock: Clock
     token: SecretStr
+    token_source: str
     is_gone: Callable[[], bool] | None = None
     """Whether whoever makes the call can never go on."""
     attempt: int = 0
@@ -69,7 +71,9 @@ async def perform(run: Execution) -> Response[Any]:
         request.transfer.progress = run.options.progress
         return await _repeat(run, request, Pace(run.clock, run.options.total_timeout))
     except TimewebError as error:
-        error.operation = run.call.operation.id
+        error.operation, error.call = run.call.operation.id, run.call.written()
+        if isinstance(error, UnauthorizedError):
+            error.args = (f"{error.message}; it came from {run.token_source}",)
         error.attempts = run.attempt
         _add_up(run, error)
         error.delivery, error.may_be_done = run.delivery, run.may_be_done
@@ -179,7 +183,8 @@ async def _wait_to_repeat(run: Execution, request: Request, failure: TransportEr
 
 
 def _response(run: Execution, status: int, headers: Any, decoded: Decoded, pace: Pace) -> Response[Any]:
-    return Response(decoded.data, headers, status, decoded.response_id, run.attempt, pace.waited, decoded.total, decoded.issues)
+    told = (decoded.total, decoded.issues, decoded.body)
+    return Response(decoded.data, headers, status, decoded.response_id, run.attempt, pace.waited, *told)
 
 
 def _log_attempt(run: Execution, request: Request, result: object, elapsed: float) -> None:

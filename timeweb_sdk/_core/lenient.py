@@ -1,5 +1,6 @@
 """Decoding that never gives up: what fits is typed, what does not is kept as it came, and each such place is noted."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -69,6 +70,9 @@ class Leniency:
             wanted = _closest(wanted, value)
         if _is_model(wanted) and is_object(value):
             return self._decode_model(wanted, value, path)
+        if get_origin(wanted) is list and is_object(value) and value and all(key.isdecimal() for key in value):
+            self.note(path, "list_type")  # as PHP writes a list with gaps
+            value = [value[key] for key in sorted(value, key=int)]
         if get_origin(wanted) is list and is_array(value):
             return self._decode_items(wanted, value, path, name)
         if get_origin(wanted) is dict and is_object(value):
@@ -110,6 +114,23 @@ class Leniency:
         start = len(path) + 1 if path else 0
         set_decode_issues(model, tuple(DecodeIssue(issue.path[start:], issue.kind) for issue in self._issues[before:]))
         return model
+
+
+def replaced(value: Any, path: str = "") -> tuple[DecodeIssue, ...]:
+    """Find the texts in which unreadable characters were replaced; each object that holds some is marked."""
+    if isinstance(value, Model):
+        found = _replaced_in([*value.__dict__.items(), *(value.__pydantic_extra__ or {}).items()], "")
+        if found:
+            set_decode_issues(value, (*value.decode_issues, *found))
+        return tuple(DecodeIssue(_join(path, issue.path) if path else issue.path, issue.kind) for issue in found)
+    if is_object(value) or is_array(value):
+        return _replaced_in(value.items() if is_object(value) else enumerate(value), path)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return (DecodeIssue(path, "string_unicode"),) if isinstance(text, str) and "\ufffd" in text else ()
+
+
+def _replaced_in(items: Iterable[tuple[str | int, Any]], path: str) -> tuple[DecodeIssue, ...]:
+    return tuple(issue for name, item in items for issue in replaced(item, _join(path, name)))
 
 
 def _bare(wanted: Any) -> Any:

@@ -31,6 +31,8 @@ class Response(Generic[T]):
     total: int | None = None
     """How many items there are on all pages of a list, if the API says so."""
     decode_issues: tuple[DecodeIssue, ...] = ()
+    body: Any = field(default=None, repr=False)
+    """What came although the contract promises nothing, as JSON or text: whether a server went to quarantine, say."""
 
     def __repr__(self) -> str:
         data = f"<{len(self.data)} bytes>" if isinstance(self.data, (bytes, bytearray)) else repr(shown(self.data))
@@ -40,4 +42,5 @@ class Response(Generic[T]):
     def __getstate__(self) -> list[Any]:
         headers: Any = self.headers
         kept = type(headers)(redact(dict(headers)))
-        return [sealed(self.data), kept, *(getattr(self, each.name) for each in fields(self)[2:])]
+        rest = [getattr(self, each.name) for each in fields(self)[2:-1]]
+        return [sealed(self.data), kept, *rest, sealed(self.body)]

@@ -13,10 +13,12 @@ from pydantic import SecretStr
 from timeweb_sdk import errors
 from timeweb_sdk._core.bodies import Reply
 from timeweb_sdk._core.call import Call
-from timeweb_sdk._core.decode import Decoded, Mismatch, NotPromised, decode, parse
+from timeweb_sdk._core.decode import Decoded, Mismatch, NotPromised, decode, parse, warn
 from timeweb_sdk._core.guards import is_array, is_object
+from timeweb_sdk._core.lenient import replaced
+from timeweb_sdk._core.model import DecodeIssue
 from timeweb_sdk._core.request import secrets_of
-from timeweb_sdk._core.secrets import scrub_reply
+from timeweb_sdk._core.secrets import mask, scrub_reply
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import APIError, ConfirmationRequired, DecodeError, EdgeError, ServerError
 from timeweb_sdk.secrets import redact
@@ -51,13 +53,15 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
         return Decoded(None)
     _check_confirmation(call, reply)
     if call.returns is RawBody:
-        return _raw(reply, now)
+        return _raw(call, reply, now)
     content = call.operation.content
     if content == "json" and call.returns is not None:
         failure: APIError | DecodeError
         try:
             return decode(call.operation, call.returns, reply.content, strict=strict)
         except NotPromised:
+            if call.operation.method != "GET" and not _is_html(reply):
+                return _unexpected(call, reply, strict=strict)
             failure = _edge(reply, "a body of another kind than promised", now)
         except Mismatch as mismatch:
             failure = _decode_error(mismatch)
@@ -66,8 +70,25 @@ def interpret(call: Call, reply: Reply, *, strict: bool, token: SecretStr, now: 
     if _is_html(reply):
         raise _edge(reply, "a page of HTML", now)
     if call.returns is None:
-        return Decoded(None)
+        return Decoded(None, body=_masked_body(reply))
     return Decoded(reply.content.decode("utf-8", "replace") if content == "text" else bytes(reply.content))
+
+
+def _unexpected(call: Call, reply: Reply, *, strict: bool) -> Decoded:
+    """A success after which something has changed is no failure, whatever its body lacks."""
+    issues = (DecodeIssue("", "missing"),)
+    if strict:
+        raise _decode_error(Mismatch(issues, _response_id(_envelope(reply))))
+    warn(call.operation, issues)
+    return Decoded(None, response_id=_response_id(_envelope(reply)), issues=issues, body=_masked_body(reply))
+
+
+def _masked_body(reply: Reply) -> Any:
+    """The body that nobody promised, as JSON or as text."""
+    try:
+        return mask("", parse(reply.content)[0])
+    except NotPromised:
+        return reply.content.decode("utf-8", "replace")
 
 
 def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] = ()) -> APIError:
@@ -103,13 +124,16 @@ def error_of(reply: Reply, token: SecretStr, now: float, sent: Collection[str] =
 
 
 def _summary(reply: Reply, code: str | None, messages: list[str]) -> str:
+    told = f": {'; '.join(messages)}" if messages else ""
+    if reply.status == 401 and (code is not None or not reply.content.strip()):
+        return f"401{told}: the token is wrong, expired or revoked"
     if code is not None:
-        return f"{reply.status} {code}" + (f": {'; '.join(messages)}" if messages else "")
+        return f"{reply.status} {code}{told}"
     if 300 <= reply.status < 400:
         return (
             f"{reply.status}: the reply redirects elsewhere, and redirects are never followed: they would take the token along"
         )
-    return f"{reply.status} from something before the API ({_kind_of(reply)})"
+    return f"{reply.status} from something before the API ({_kind_of(reply)}){told}"
 
 
 def _kind_of(reply: Reply) -> str:
@@ -159,21 +183,25 @@ def _check_confirmation(call: Call, reply: Reply) -> None:
             raise error
 
 
-def _raw(reply: Reply, now: float) -> Decoded:
+def _raw(call: Call, reply: Reply, now: float) -> Decoded:
     if _is_html(reply):
         raise _edge(reply, "a page of HTML", now)
     content_type = reply.headers.get("content-type", "")
     if "json" in content_type or reply.content.lstrip()[:1] in (b"{", b"["):
         with suppress(NotPromised):
-            return Decoded(parse(reply.content), response_id=_response_id(_envelope(reply)))
-        raise _edge(reply, "a body that is not JSON", now)
+            body, is_sound = parse(reply.content)
+            issues = () if is_sound else replaced(body)
+            warn(call.operation, issues)
+            return Decoded(body, response_id=_response_id(_envelope(reply)), issues=issues)
+        if call.operation.method == "GET":
+            raise _edge(reply, "a body that is not JSON", now)
     return Decoded(reply.content.decode("utf-8", "replace") if content_type.startswith("text/") else bytes(reply.content))
 
 
 def _envelope(reply: Reply) -> dict[str, Any]:
     """Return the body if it is a JSON object, else an empty one."""
     try:
-        body = parse(reply.content)
+        body, _ = parse(reply.content)
     except NotPromised:
         return {}
     return body if is_object(body) else {}

@@ -12,19 +12,20 @@ _HOST = "https://api.timeweb.cloud"
 _LIBRARIES = ("httpx", "httpx2")
 
 
-def find_token(token: str | SecretStr | None) -> SecretStr | None:
-    """Return the token; None when there is none, which only the first call minds. The error never shows it.
+def find_token(token: str | SecretStr | None) -> tuple[SecretStr | None, str]:
+    """Return the token, or None, and where it came from; that there is none only the first call minds.
 
-    Whitespace and quotes around it are dropped: files, shells and `docker --env-file` leave them there. A blank token is none.
+    The error never shows it. Whitespace and quotes around it are dropped: files, shells and `docker --env-file` leave them
+    there. A blank token is none.
     """
     environment = ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN")
-    given = {name: os.environ.get(name) for name in environment} if token is None else {"token": token}
+    given = {name: os.environ.get(name) for name in environment} if token is None else {"the argument token": token}
     for source, value in given.items():
         found = _stripped(value)
         if found is not None:
             _check_token(source, found)
-            return found
-    return None
+            return found, source
+    return None, ""
 
 
 def _stripped(token: str | SecretStr | None) -> SecretStr | None:
