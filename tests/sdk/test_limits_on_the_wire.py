@@ -6,8 +6,9 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from typing import Any
 
@@ -212,3 +213,26 @@ def test_no_reply_closes_an_endpoint_for_ever(server: StubServer, clock: Skippin
         assert tw.request("GET", "/x") == {}
 
     World(False, "httpx").run(use, base_url=server.url)
+
+
+@pytest.fixture
+def unreachable() -> Iterator[str]:
+    """A server whose queue is full: it drops what asks for a connection, as a ban does."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("passed_in", [False, True])
+def test_a_deadline_that_passes_while_connecting_proves_that_nothing_left(
+    passed_in: bool, world: World, unreachable: str
+) -> None:
+    library = import_module(world.library)
+    given = (library.AsyncClient if world.asynchronous else library.Client)() if passed_in else world.library
+    with pytest.raises(DeadlineExceeded, match="banned") as caught:
+        world.run(lambda tw: tw.request("POST", "/x"), base_url=unreachable, total_timeout=0.3, http_client=given)
+    assert (caught.value.delivery, caught.value.may_be_done) == ("not_sent", False)

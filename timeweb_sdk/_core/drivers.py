@@ -9,8 +9,8 @@ from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.commands import AwaitGrant, Command, RoundTrip, Send, Sleep
 from timeweb_sdk._core.limiter import Ticket
 from timeweb_sdk._core.secrets import forget_frames
-from timeweb_sdk._core.transport import AsyncSession, SyncSession
-from timeweb_sdk.errors import DeadlineExceeded, ReadTimeout
+from timeweb_sdk._core.transport import AsyncSession, SyncSession, overdue
+from timeweb_sdk.errors import DeadlineExceeded
 
 T = TypeVar("T")
 Steps = Coroutine[Command, Any, T]
@@ -67,7 +67,7 @@ async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
                 timeouts.put_off = lambda: limit.reschedule(loop.time() + timeouts.read)
                 return await session.send(command.request, timeouts, clock)
         except TimeoutError as error:
-            raise ReadTimeout("the deadline passed before the reply was here", delivery="unknown") from forget_frames(error)
+            raise overdue(error, command.timeouts) from forget_frames(error)
     if isinstance(command, Sleep):
         return await clock.asleep(command.seconds)
     if isinstance(command, AwaitGrant):

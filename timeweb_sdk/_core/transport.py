@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
 from importlib import import_module
+from traceback import walk_tb
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -359,6 +360,15 @@ def translate(error: Exception, timeouts: Timeouts) -> Exception:
     if isinstance(error, ssl.SSLError):  # the asynchronous client lets those pass that come after the handshake
         return errors.ReadError(_describe(error, errors.ReadError), delivery="unknown")
     return error
+
+
+def overdue(error: TimeoutError, timeouts: Timeouts) -> TransportError:
+    """Return the error for a task that was cancelled at the deadline; where it stood shows in the frames of its end."""
+    cancelled = error.__cause__ or error.__context__
+    functions = {frame.f_code.co_name for frame, _ in walk_tb(cancelled.__traceback__ if cancelled else None)}
+    if functions & {"_connect", "wait_for_connection"}:  # as the HTTP library calls them
+        return errors.ConnectTimeout(_BAN.format(seconds=timeouts.connect), delivery="not_sent")
+    return errors.ReadTimeout("the deadline passed before the reply was here", delivery="unknown")
 
 
 def _describe(error: Exception, kind: type[TransportError]) -> str:
