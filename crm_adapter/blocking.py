@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from crm_adapter import interruption
 from crm_adapter.db.columns import FieldMap, validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.notify import outbox
@@ -79,6 +80,7 @@ def sync_all(
         ),
         db,
         clients,
+        ends_early=True,
     )
 
 
@@ -98,6 +100,7 @@ def plan(
         run.plan(clients, validate_mapping(model, fields), only_auto=only_auto, import_new=import_new, link_policy=link_policy),
         db,
         clients,
+        ends_early=True,
     )
 
 
@@ -112,7 +115,9 @@ def sync_server(
 ) -> ServerSyncResult:
     """Bring one row up to date, whatever its `auto_sync` says. Never marks a server removed."""
     clients = clients_of(timeweb)
-    return drive(single.sync_server(clients, validate_mapping(model, fields), crm_id, actor=actor), db, clients)
+    return drive(
+        single.sync_server(clients, validate_mapping(model, fields), crm_id, actor=actor), db, clients, ends_early=True
+    )
 
 
 def import_servers(
@@ -136,6 +141,7 @@ def import_servers(
         single.import_servers(clients, validate_mapping(model, fields), server_ids, link=link, actor=actor, dry_run=dry_run),
         db,
         clients,
+        ends_early=True,
     )
 
 
@@ -156,13 +162,15 @@ def ensure_fresh(
     from crm_adapter.jobs.background import ThreadRunner
 
     clients = clients_of(timeweb)
-    start = drive(freshness.ensure_fresh(clients, max_age=max_age), db, clients)
-    if start.freshness.status == "started":
-        try:
-            (runner or ThreadRunner(db, timeweb, model=model, fields=fields))(start.leases)
-        except BaseException:
-            drive(transaction(partial(freshness.give_back, claimed=start.leases)), db, clients)
-            raise
+    # No signal falls between the claim and whoever is given the leases.
+    with interruption.shielded():
+        start = drive(freshness.ensure_fresh(clients, max_age=max_age), db, clients)
+        if start.freshness.status == "started":
+            try:
+                (runner or ThreadRunner(db, timeweb, model=model, fields=fields))(start.leases)
+            except BaseException:
+                drive(transaction(partial(freshness.give_back, claimed=start.leases)), db, clients)
+                raise
     return start.freshness
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from crm_adapter.narrow import is_list
+from crm_adapter.steps import ACCOUNT_LENGTH, DEFAULT_ACCOUNT, account_problem
 from timeweb_sdk.errors import ConfigurationError
 
 try:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_ACCOUNT", "Problem", "Settings", "SettingsError", "load_settings"]
 
-#: The account that ``TIMEWEB_API_TOKEN`` belongs to.
-DEFAULT_ACCOUNT = "default"
 
 #: Drivers chosen for a URL that names only the database: (threads, asyncio).
 _DRIVERS = {
@@ -45,8 +44,6 @@ _DRIVERS = {
 #: Drivers that serve one side only; a CRM's own URL often names the one for asyncio.
 _ASYNC_ONLY = frozenset({"aiomysql", "aiosqlite", "asyncmy", "asyncpg", "psycopg_async"})
 _BOTH = frozenset({"psycopg"})
-#: What the column of an account's name holds.
-_ACCOUNT_LENGTH = 100
 
 
 class Problem(NamedTuple):
@@ -111,14 +108,11 @@ def _tokens(value: object) -> object:
     tokens = {str(name).strip(): _token(token) for name, token in given.items()}
     if not all(name and token for name, token in tokens.items()):
         raise _wrong("an account name or a token is empty", "имя аккаунта или токен пусты")
-    if any(len(name) > _ACCOUNT_LENGTH or not name.isprintable() for name in tokens):
+    if any(account_problem(name) for name in tokens):
         raise _wrong(
-            f"an account name has more than {_ACCOUNT_LENGTH} characters or unprintable ones",
-            f"имя аккаунта длиннее {_ACCOUNT_LENGTH} символов или содержит непечатаемые",
+            f"an account name has more than {ACCOUNT_LENGTH} characters or unprintable ones",
+            f"имя аккаунта длиннее {ACCOUNT_LENGTH} символов или содержит непечатаемые",
         )
-    # MariaDB takes names that differ in case only for one.
-    if len({name.casefold() for name in {DEFAULT_ACCOUNT, *tokens}}) < len({DEFAULT_ACCOUNT, *tokens}):
-        raise _wrong("two account names differ in case only", "имена двух аккаунтов различаются только регистром букв")
     return tokens
 
 

@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from crm_adapter import interruption
 from crm_adapter.db.dialects import is_transient
 from crm_adapter.narrow import is_mapping
+from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -37,6 +39,9 @@ T = TypeVar("T")
 
 DEFAULT_ACCOUNT = "default"
 """The account that a single client (not a mapping) stands for."""
+
+ACCOUNT_LENGTH: Final = 100
+"""Characters that the columns for the name of an account hold."""
 
 _TRANSIENT_TRIES: Final = 5
 
@@ -95,12 +100,28 @@ async def transaction(work: Callable[[Session], T]) -> T:
 
 
 def clients_of(timeweb: object) -> dict[str, Any]:
-    """Normalise the `timeweb` argument: a client, a mapping account -> client, or None."""
+    """Normalise the `timeweb` argument: a client, a mapping account -> client, or None.
+
+    Raises `ConfigurationError` for a name that no column of ours could tell from another.
+    """
     if timeweb is None:
         return {}
-    if is_mapping(timeweb):
-        return {str(name): client for name, client in timeweb.items()}
-    return {DEFAULT_ACCOUNT: timeweb}
+    if not is_mapping(timeweb):
+        return {DEFAULT_ACCOUNT: timeweb}
+    clients = {str(name): client for name, client in timeweb.items()}
+    for name in clients:
+        if (problem := account_problem(name)) is not None:
+            raise ConfigurationError(f"the account name {name!r} {problem}")
+    return clients
+
+
+def account_problem(name: str) -> str | None:
+    """What is wrong with the name of an account, None when it will do."""
+    if not name or name != name.strip():
+        return "is empty or has spaces around it, which databases do not compare"
+    if len(name) > ACCOUNT_LENGTH or not name.isprintable():
+        return f"has more than {ACCOUNT_LENGTH} characters or unprintable ones"
+    return None
 
 
 async def _finish(awaitable: Awaitable[T]) -> T:
@@ -108,18 +129,32 @@ async def _finish(awaitable: Awaitable[T]) -> T:
 
 
 def drive(
-    flow: Flow[T], database: sessionmaker[Session], clients: Mapping[str, Any], *, stop: threading.Event | None = None
+    flow: Flow[T],
+    database: sessionmaker[Session],
+    clients: Mapping[str, Any],
+    *,
+    stop: threading.Event | None = None,
+    ends_early: bool = False,
 ) -> T:
-    """Run a flow with blocking IO. `stop` cancels it between two steps, as a task of asyncio is cancelled."""
+    """Run a flow with blocking IO. `stop` cancels it between two steps, as a task of asyncio is cancelled.
+
+    `ends_early` says that a signal may end the flow between two steps too, and during a call to Timeweb: it frees what it
+    holds. Other flows are carried to their end; a message that was sent must be marked so.
+    """
     told = False
+    if ends_early and stop is None:
+        stop = interruption.stop_event()
 
     def perform(step: Step) -> Any:
         nonlocal told
+        if ends_early:
+            interruption.hear()
         if stop is not None and stop.is_set() and not told:
             told = True
             raise asyncio.CancelledError
         if isinstance(step, Api):
-            return step.call(clients[step.account])
+            with interruption.listening():
+                return step.call(clients[step.account])
         if isinstance(step, Db):
             with database() as session, session.begin():
                 return step.work(session)
@@ -128,17 +163,20 @@ def drive(
             return asyncio.run(_finish(result)) if inspect.isawaitable(result) else result
         return step.work()
 
-    try:
-        step = flow.send(None)
+    result: Any = None
+    error: BaseException | None = None
+    with interruption.shielded():
         while True:
             try:
-                result = perform(step)
-            except BaseException as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(result)
-    except StopIteration as ended:
-        return ended.value  # type: ignore[no-any-return]
+                sent, thrown, result, error = result, error, None, None
+                result = perform(flow.send(sent) if thrown is None else flow.throw(thrown))
+            except BaseException as raised:
+                # Also what Ctrl+C raised between two steps: the flow hears of it wherever it waits.
+                if inspect.getcoroutinestate(flow) == inspect.CORO_CLOSED:
+                    if isinstance(raised, StopIteration):
+                        return raised.value  # type: ignore[no-any-return]
+                    raise
+                error = raised
 
 
 async def adrive(flow: Flow[T], database: async_sessionmaker[AsyncSession], clients: Mapping[str, Any]) -> T:
@@ -175,6 +213,10 @@ async def adrive(flow: Flow[T], database: async_sessionmaker[AsyncSession], clie
                 if isinstance(step, Db):
                     done, cancelled = await _whole(perform(step))
                     result = done.result()
+                    if cancelled is not None:
+                        # Where it waits for this very step: what was committed is for the flow to know or to undo.
+                        heard, cancelled = cancelled, None
+                        raise heard
                 else:
                     result = await perform(step)
             except BaseException as error:

@@ -1,6 +1,7 @@
 """``timeweb-crm``: the adapter on the command line.
 
-Exit codes: 0 done, 1 finished with errors, 2 wrong usage or configuration.
+Exit codes: 0 done, 1 finished with errors, 2 wrong usage or configuration, 3 a sync that did nothing because another one
+works, 130 and 143 ended by Ctrl+C and by SIGTERM.
 """
 
 from __future__ import annotations

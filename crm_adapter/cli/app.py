@@ -10,10 +10,11 @@ import typer
 
 from crm_adapter import blocking, migrations
 from crm_adapter.cli import demo as demo_command, doctor as doctor_command, tables
-from crm_adapter.cli.output import DONE, FAILED, USAGE, CommandError, Output
+from crm_adapter.cli.output import BUSY, DONE, FAILED, USAGE, CommandError, Output
 from crm_adapter.cli.runtime import clients, database as open_database, engine_of, explained, read_settings, settings_of
 from crm_adapter.db.columns import validate_mapping
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.interruption import exit_code, signals
 from crm_adapter.money import local_today
 from crm_adapter.results import SyncReport
 from crm_adapter.servers.listing import Filters, list_rows
@@ -32,7 +33,8 @@ _INTERRUPTED = 130
 app = typer.Typer(
     name="timeweb-crm",
     help="Серверы Timeweb Cloud в CRM: импорт, синхронизация, страница «Хостинг».",
-    epilog="Коды возврата: 0 — готово, 1 — готово с ошибками, 2 — неверная команда или настройка.",
+    epilog="Коды возврата: 0 — готово, 1 — готово с ошибками, 2 — неверная команда или настройка, "
+    "3 — синхронизация уже выполняется, 130 и 143 — прервано.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -49,13 +51,13 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; nothing but a defect of ours leaves as a traceback."""
     output = Output(as_json="--json" in arguments)
     try:
-        with explained():
+        with signals(), explained():
             code = app(args=arguments, prog_name="timeweb-crm", standalone_mode=False)
     except CommandError as error:
         output.error(error)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        code = _INTERRUPTED
+        code = exit_code() or _INTERRUPTED
     except Exception as error:
         # Usage errors of typer; its class moved between versions, its method did not.
         describe = getattr(error, "format_message", None)
@@ -64,8 +66,9 @@ def run(arguments: list[str]) -> int:
         hint = "Справка: timeweb-crm --help"
         output.error(CommandError("usage", f"Неверная команда: {describe()}", hint=hint))
         return USAGE
-    # Typer keeps Ctrl+C to itself and returns what a shell calls it.
-    if code == _INTERRUPTED:
+    # Typer keeps Ctrl+C to itself and returns what a shell calls it; SIGTERM has a number of its own.
+    if code in {_INTERRUPTED, exit_code()}:
+        code = exit_code() or _INTERRUPTED
         output.error(CommandError("interrupted", "Прервано"))
     return int(code or DONE)
 
@@ -159,7 +162,12 @@ def _when_stale(db: Any, timeweb: Any, seconds: int, start: Any) -> dict[str, An
     """Sync in this process when ``ensure_fresh`` says so; else a report of zeros that tells why not."""
     reports: list[SyncReport] = []
     freshness = blocking.ensure_fresh(db, timeweb, max_age=seconds, runner=lambda leases: reports.append(start(leases)))
-    report = reports[0] if reports else SyncReport(None, "running" if freshness.status == "running" else "skipped")
+    if reports:
+        report = reports[0]
+    elif freshness.status == "running":
+        report = SyncReport(freshness.run_id, "running", "already_running")
+    else:
+        report = SyncReport(None, "skipped")
     return {**report.to_dict(), "freshness": freshness.status}
 
 
@@ -292,4 +300,6 @@ def _import_new(settings: Settings, no_import: bool) -> bool:
 
 
 def _exit_code(report: Mapping[str, Any]) -> int:
+    if report["status"] == "running":
+        return BUSY
     return FAILED if report["error_count"] or report["status"] in {"failed", "partial"} else DONE

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from typing import TYPE_CHECKING
 
 from crm_adapter.cli.output import DONE, FAILED, USAGE, CommandError, Output
 from crm_adapter.cli.runtime import database
+from crm_adapter.interruption import Interrupted
 from crm_adapter.jobs.jobs import Jobs
 from crm_adapter.jobs.scheduler import Scheduler
 from crm_adapter.notify import apprise_sinks
@@ -17,7 +17,6 @@ from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from crm_adapter.settings import Settings
 
@@ -51,18 +50,14 @@ def prune(settings: Settings, output: Output) -> int:
 
 
 def worker(settings: Settings, reload: Callable[[], Settings], interval: float) -> int:
-    """Run the schedule until SIGTERM or Ctrl+C; the round under way is finished."""
+    """Run the schedule until SIGTERM or Ctrl+C; a sync under way ends at once and lets go of its account."""
     _check(settings)
     _log_as_json()
     runner = Scheduler(Jobs(reload), interval=interval)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        runner.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     try:
         runner.run()
+    except Interrupted:
+        return DONE
     finally:
         runner.jobs.close()
     return DONE

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-DONE, FAILED, USAGE = 0, 1, 2
+DONE, FAILED, USAGE, BUSY = 0, 1, 2, 3
 
 _UNBOUNDED = 240
 

@@ -224,7 +224,7 @@ class SyncRun(AdapterBase):
     id: Mapped[int] = mapped_column(AutoId, primary_key=True)
     kind: Mapped[str] = mapped_column(String(20), default="sync")
     actor: Mapped[str | None] = mapped_column(String(255))
-    status: Mapped[str] = mapped_column(String(20), doc="running, success, partial, failed, skipped, crashed")
+    status: Mapped[str] = mapped_column(String(20), doc="running, success, partial, failed, skipped, interrupted, crashed")
     error_code: Mapped[str | None] = mapped_column(String(50))
     started_at: Mapped[datetime] = mapped_column(Instant, index=True)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -7,9 +7,11 @@ Both runners are called with leases that `ensure_fresh` claimed, start a run tha
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -36,7 +38,7 @@ _LinkPolicy = Literal["ip", "suggest", "off"]
 
 
 class ThreadRunner:
-    """Syncs in a thread called `timeweb-sync`; a process that exits leaves the lease to expire."""
+    """Syncs in a thread called `timeweb-sync`, which ends with its process and lets go of its leases."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class ThreadRunner:
         self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
         self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}
         self._stop, self._threads = threading.Event(), set[threading.Thread]()
+        _runners.add(self)
 
     def __call__(self, leases: Mapping[str, str]) -> None:
         """Start a sync under leases that were claimed already."""
@@ -158,3 +161,11 @@ def _tell(error: BaseException) -> None:
 
 #: The loop keeps only weak references to tasks.
 _running: set[asyncio.Task[SyncReport]] = set()
+#: Runners whose threads an interpreter that exits would cut off.
+_runners: weakref.WeakSet[ThreadRunner] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_threads() -> None:
+    for runner in list(_runners):
+        runner.close()

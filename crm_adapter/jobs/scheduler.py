@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
+from crm_adapter.interruption import ended_by, shielded
 from crm_adapter.jobs.jobs import Jobs
 
 __all__ = ["INTERVAL", "Scheduler"]
@@ -40,10 +43,13 @@ class Scheduler:
         return results
 
     def run(self) -> None:
-        """Work until ``stop``; a round that has begun is finished."""
-        while not self._stop.is_set():
-            self.round()
-            self._stop.wait(self.interval)
+        """Work until ``stop``; a sync that is under way ends at its next step and lets go of its account."""
+        with ended_by(self._stop), suppress(asyncio.CancelledError):
+            while not self._stop.is_set():
+                # A sync says itself where it may be ended; the other jobs are short and are finished.
+                with shielded():
+                    self.round()
+                self._stop.wait(self.interval)
 
     def stop(self) -> None:
         """End ``run`` soon; callable from signal handlers and other threads."""

@@ -48,7 +48,7 @@ class Claims:
 
 def claim_accounts(
     session: Session,
-    accounts: list[str],
+    accounts: Mapping[str, str],
     *,
     actor: str | None,
     claimed: Mapping[str, str] | None = None,
@@ -59,9 +59,9 @@ def claim_accounts(
     owners: dict[str, str] = {}
     busy: dict[str, int | None] = {}
     run_id: int | None = None
-    for account in accounts:
+    for account, name in accounts.items():
         session.execute(insert_ignore(session, cast(Table, AccountState.__table__)), {"account": account})
-        claim = leases.claim(session, account, claimed=(claimed or {}).get(account), ttl=ttl)
+        claim = leases.claim(session, account, owner=name, claimed=(claimed or {}).get(account), ttl=ttl)
         if claim.owner is not None:
             owners[account] = claim.owner
             run_id = run_id or claim.run_id
@@ -234,10 +234,17 @@ def close_run(session: Session, run_id: int, report: SyncReport) -> None:
     )
 
 
-def crash_run(session: Session, run_id: int) -> None:
-    """Mark a run that died with an exception."""
-    session.execute(
-        update(SyncRun)
-        .where(SyncRun.id == run_id, SyncRun.status == "running")
-        .values(status="crashed", error_code="crashed", finished_at=utcnow())
-    )
+def let_go(session: Session, held: Iterable[tuple[str, str]], *, interrupted: bool) -> None:
+    """Free the leases (account, owner) that are still ours and end the runs that they serve.
+
+    `interrupted` says that somebody ended the run; otherwise it died.
+    """
+    status = "interrupted" if interrupted else "crashed"
+    for account, owner in held:
+        run_id = leases.holder(session, account)
+        if leases.release(session, account, owner) and run_id is not None:
+            session.execute(
+                update(SyncRun)
+                .where(SyncRun.id == run_id, SyncRun.status == "running")
+                .values(status=status, error_code=status, finished_at=utcnow())
+            )

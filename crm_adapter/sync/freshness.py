@@ -38,15 +38,20 @@ async def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Start:
     seen = await Db(lambda s: _look(s, clients, max_age))
     if seen.freshness.status != "started":
         return seen
-    return await transaction(lambda s: _start(s, clients, max_age))
+    owners = {account: leases.new_owner() for account in clients}
+    try:
+        return await transaction(lambda s: _start(s, clients, max_age, owners))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # Torn away after the commit: nobody would ever be given these leases.
+        await transaction(lambda s: give_back(s, owners))
+        raise
 
 
 def give_back(session: Session, claimed: Mapping[str, str]) -> None:
     """The runner was not started, or ended before it used the leases: free those that nobody has spent."""
-    for account, owner in claimed.items():
-        run_id = leases.holder(session, account)
-        if leases.release(session, account, owner) and run_id is not None:
-            accounts.crash_run(session, run_id)
+    accounts.let_go(session, claimed.items(), interrupted=True)
 
 
 def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start:
@@ -108,11 +113,11 @@ def _retry_at(state: AccountState, client: object, now: datetime, age: timedelta
     return None
 
 
-def _start(session: Session, clients: Mapping[str, Any], max_age: float) -> Start:
+def _start(session: Session, clients: Mapping[str, Any], max_age: float, owners: Mapping[str, str]) -> Start:
     seen = _look(session, clients, max_age)
     if seen.freshness.status != "started":
         return seen
-    claims = accounts.claim_accounts(session, list(seen.leases), actor=ACTOR)
+    claims = accounts.claim_accounts(session, {account: owners[account] for account in seen.leases}, actor=ACTOR)
     last = seen.freshness.last_success_at
     if not claims.owners:
         return Start(Freshness("running", last, run_id=next(iter(claims.busy.values()), None)))

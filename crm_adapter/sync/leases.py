@@ -37,14 +37,16 @@ def new_owner() -> str:
     return secrets.token_hex(16)
 
 
-def claim(session: Session, account: str, *, claimed: str | None = None, ttl: float = TTL_SECONDS) -> Claim:
+def claim(
+    session: Session, account: str, *, owner: str | None = None, claimed: str | None = None, ttl: float = TTL_SECONDS
+) -> Claim:
     """Take the account's lease if it is free or expired; the run of a dead holder is marked crashed.
 
     ``claimed`` is the owner under which somebody claimed it for us.  It is spent here, and only the table says whether it is
     one: a queue that delivers the same task twice starts one run, and a message that somebody made up starts none.
     """
     session.execute(insert_ignore(session, _table()), {"account": account, "expires_ms": 0, "progress": 0, "total": 0})
-    owner, expires = new_owner(), db_now_ms() + int(ttl * 1000)
+    owner, expires = owner or new_owner(), db_now_ms() + int(ttl * 1000)
     if claimed is not None:
         spent = _execute(session, _mine(account, claimed).values(owner=owner, expires_ms=expires)) == 1
         return Claim(owner if spent else None, holder(session, account))

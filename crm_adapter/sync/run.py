@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
-from crm_adapter.steps import Cpu, Db, transaction
+from crm_adapter.steps import Cpu, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Writer, apply_decisions
@@ -58,43 +58,43 @@ async def sync_all(
     if dry_run:
         outcomes = await _rehearse(clients, work)
         return report(None, outcomes, dry_run=True)
-    # Leases that were handed over are the whole job; the other accounts were fresh.
-    wanted = [account for account in clients if claimed is None or account in claimed]
-    ttl = accounts.lease_seconds(clients.values())
-    claims = await transaction(lambda s: accounts.claim_accounts(s, wanted, actor=actor, claimed=claimed, ttl=ttl))
-    outcomes = [busy(account) for account in claims.busy]
-    if claims.run_id is None or not claims.owners:
-        return report(next(iter(claims.busy.values()), None), outcomes)
-    with span("run", run_id=claims.run_id, accounts=len(claims.owners)) as run:
-        outcomes = await _run_accounts(clients, work, claims, claims.run_id, ttl, outcomes)
-        found = report(claims.run_id, outcomes)
-        run.set(status=found.status, error_code=found.error_code, api_calls=found.api_calls)
-    told = {name: value for name, value in found.to_dict().items() if name.endswith("_count") and value}
-    log(logger, "sync finished", run_id=found.run_id, status=found.status, error_code=found.error_code, **told)
-    return found
-
-
-async def _run_accounts(
-    clients: Mapping[str, Any], work: _Work, claims: accounts.Claims, run_id: int, ttl: float, outcomes: list[Outcome]
-) -> list[Outcome]:
-    """Run the claimed accounts one after another; whatever ends the run early frees what is still held."""
-    seen_ids: dict[str, str] = {}
-    held = dict(claims.owners)
+    # Leases that were handed over are the whole job; the other accounts were fresh. The owner is chosen before the claim:
+    # whatever happens after its commit, the lease can be told as ours.
+    owners = {account: leases.new_owner() for account in clients if claimed is None or account in claimed}
+    held = [*owners.items(), *(claimed or {}).items()]
     try:
+        return await _sync(clients, work, owners, claimed)
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        await _abandon(held, interrupted=not isinstance(error, Exception))
+        raise
+
+
+async def _sync(
+    clients: Mapping[str, Any], work: _Work, owners: Mapping[str, str], claimed: Mapping[str, str] | None
+) -> SyncReport:
+    """Claim the accounts and run them one after another."""
+    ttl = accounts.lease_seconds(clients.values())
+    claims = await transaction(lambda s: accounts.claim_accounts(s, owners, actor=work.actor, claimed=claimed, ttl=ttl))
+    outcomes = [busy(account) for account in claims.busy]
+    run_id = claims.run_id
+    if run_id is None or not claims.owners:
+        return report(next(iter(claims.busy.values()), None), outcomes)
+    seen_ids: dict[str, str] = {}
+    with span("run", run_id=run_id, accounts=len(claims.owners)) as run:
         for position, (account, owner) in enumerate(claims.owners.items(), start=1):
             fence = _Fence(account, owner, ttl)
             last = position == len(claims.owners)
             with span("account", account=account, run_id=run_id) as within:
                 outcome = await _run_account(account, work, fence, run_id, seen_ids, clients, outcomes, last=last)
                 within.set(status=outcome.report.status, error_code=outcome.report.error_code)
-            held.pop(account)
             outcomes.append(outcome)
-    except GeneratorExit:
-        raise
-    except BaseException:
-        await _abandon(held, run_id)
-        raise
-    return outcomes
+        found = report(run_id, outcomes)
+        run.set(status=found.status, error_code=found.error_code, api_calls=found.api_calls)
+    told = {name: value for name, value in found.to_dict().items() if name.endswith("_count") and value}
+    log(logger, "sync finished", run_id=found.run_id, status=found.status, error_code=found.error_code, **told)
+    return found
 
 
 async def plan(
@@ -197,15 +197,9 @@ def _plan_account(collected: Collected, work: _Work, clients: Mapping[str, Any],
     return build_plan(collected.fetched, collected.snapshot, collected.context, work.scope.options, may_take=may_take)
 
 
-async def _abandon(held: Mapping[str, str], run_id: int) -> None:
-    """The run dies with an exception: free its leases if the database still answers, else they expire."""
-
-    def free(session: Any) -> None:
-        for account, owner in held.items():
-            leases.release(session, account, owner)
-        accounts.crash_run(session, run_id)
-
+async def _abandon(held: Iterable[tuple[str, str]], *, interrupted: bool) -> None:
+    """The run ends early: free its leases if the database still answers, else they expire."""
     try:
-        await Db(free)
-    except Exception:  # the reason of the crash is what the caller must see
+        await transaction(lambda s: accounts.let_go(s, held, interrupted=interrupted))
+    except Exception:  # the reason of the end is what the caller must see
         return

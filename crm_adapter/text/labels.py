@@ -61,7 +61,8 @@ RUN_STATUSES: Final = {
     "failed": "ошибка",
     "skipped": "пропущена",
     "running": "выполняется",
-    "crashed": "прервана",
+    "interrupted": "прервана",
+    "crashed": "сбой",
 }
 
 COLUMNS: Final = {

@@ -31,6 +31,8 @@ _FAULTS: Final = {
     "duplicate_account": "Этот аккаунт Timeweb уже подключён под другим именем",
     "identity_unknown": "Не удалось определить аккаунт Timeweb",
     "already_running": "Синхронизация уже выполняется",
+    "interrupted": "Синхронизация прервана",
+    "crashed": "Синхронизация оборвалась",
     "lease_lost": "Синхронизацию продолжил другой процесс",
     "not_configured": NOT_CONFIGURED,
     "not_found": NOT_FOUND,

@@ -111,7 +111,7 @@ class Summary:
                 )
         told = {account.error_code for account in self.accounts}
         found += [Notice("warn", str(item["message"])) for item in report.get("warnings", ()) if item["code"] not in told]
-        if latest is not None and latest.status == "crashed" and not self.running:
+        if latest is not None and latest.status in {"interrupted", "crashed"} and not self.running:
             found.append(Notice("warn", _CRASHED))
         if errors := report.get("error_count"):
             found.append(
@@ -167,7 +167,7 @@ def finished(latest: RunInfo | None) -> str:
     """What a toast says about the last run."""
     if latest is None:
         return ""
-    if latest.status in {"running", "crashed"}:
+    if latest.status in {"running", "interrupted", "crashed"}:
         return _CRASHED  # nobody works on it any more, or the caller would not ask
     report = latest.report or {}
     if latest.status == "failed":
@@ -183,4 +183,4 @@ def finished(latest: RunInfo | None) -> str:
 
 def tone(latest: RunInfo | None) -> str:
     """Whether the end of a run is good news."""
-    return "bad" if latest is not None and latest.status in {"failed", "running", "crashed"} else "good"
+    return "bad" if latest is not None and latest.status in {"failed", "running", "interrupted", "crashed"} else "good"

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,31 +15,11 @@ from typing import Any
 import pytest
 
 from crm_adapter.cli import main
-from crm_adapter.settings import Settings
+from tests.crm.cli.conftest import TOKEN
 from tests.waiting import until
-from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
+from timeweb_sdk.testing import EmulatorServer
 
-TOKEN = "token-of-the-studio"
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[EmulatorServer]:
-    with EmulatorServer(Emulator(demo_state(), token=TOKEN, rate_limit=False)) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [*Settings.model_fields, "timeweb_cloud_token"]:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOSTING_DATABASE_URL", f"sqlite:///{tmp_path / 'crm.sqlite3'}")
-
-
-@pytest.fixture
-def configured(monkeypatch: pytest.MonkeyPatch, account: EmulatorServer) -> None:
-    monkeypatch.setenv("TIMEWEB_BASE_URL", account.url)
-    monkeypatch.setenv("TIMEWEB_API_TOKEN", TOKEN)
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -301,7 +280,7 @@ def test_ctrl_c_frees_the_lease_and_is_told(account: EmulatorServer, tmp_path: P
         until(lambda: database.execute("SELECT * FROM timeweb_sync_run").fetchall(), 60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-        assert database.execute("SELECT status FROM timeweb_sync_run").fetchall() == [("crashed",)]
+        assert database.execute("SELECT status FROM timeweb_sync_run").fetchall() == [("interrupted",)]
         assert database.execute("SELECT owner FROM timeweb_sync_lease").fetchall() == [(None,)]
     assert process.returncode == 130
     assert "Traceback" not in err

@@ -80,11 +80,11 @@ def test_a_lease_expires_by_the_databases_clock_and_fences_its_old_owner(real_db
 
 def test_a_lease_that_was_handed_over_is_spent_once(real_db: sessionmaker[Session]) -> None:
     with real_db() as session, session.begin():
-        handed = claim_accounts(session, ["default"], actor="auto")
+        handed = claim_accounts(session, {"default": leases.new_owner()}, actor="auto")
     first = sync_all(real_db, client(world(2)), leases=handed.owners)
     assert (first.run_id, first.created_count) == (handed.run_id, 2)
     with real_db() as session, session.begin():
-        other = claim_accounts(session, ["default"], actor="auto")
+        other = claim_accounts(session, {"default": leases.new_owner()}, actor="auto")
     again = sync_all(real_db, client(world(2)), leases=handed.owners)
     assert (again.status, again.run_id) == ("running", other.run_id)
 

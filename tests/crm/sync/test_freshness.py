@@ -67,7 +67,7 @@ def test_a_runner_that_cannot_start_gives_the_lease_back(db: Db) -> None:
 
     with pytest.raises(ConnectionError):
         ensure_fresh(db, client(world(1)), runner=broken)
-    assert [run.status for run in runs(db)] == ["crashed"]
+    assert [run.status for run in runs(db)] == ["interrupted"]
     assert ensure_fresh(db, client(world(1)), runner=Runner()).status == "started"
 
 
@@ -153,7 +153,7 @@ async def test_the_async_runner_is_a_task_that_can_be_cancelled() -> None:
     assert (await aio.ensure_fresh(db, client(slow), max_age=-1, runner=runner)).status == "started"
     await waiting.wait()
     await runner.close()
-    assert [run.status for run in await aio.runs(db)] == ["crashed", "success"]
+    assert [run.status for run in await aio.runs(db)] == ["interrupted", "success"]
     assert (await aio.ensure_fresh(db, client(fake), max_age=-1, runner=Runner())).status == "started"
     await db.kw["bind"].dispose()
 

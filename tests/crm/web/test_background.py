@@ -77,7 +77,7 @@ def test_shutdown_ends_the_thread_between_two_steps_and_frees_the_lease(synced: 
             assert held(synced) == 1
         assert sync_threads() == []
     assert held(synced) == 0
-    assert synced.query("SELECT status FROM timeweb_sync_run ORDER BY id DESC LIMIT 1") == [("crashed",)]
+    assert synced.query("SELECT status FROM timeweb_sync_run ORDER BY id DESC LIMIT 1") == [("interrupted",)]
 
 
 async def test_shutdown_never_tears_a_connection_out_of_a_transaction(synced: Section) -> None:
