@@ -1,6 +1,5 @@
 """The clients: `Timeweb` and `AsyncTimeweb`."""
 
-from asyncio import get_running_loop
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -18,7 +17,7 @@ from timeweb_sdk._core.raw import RawArguments, raw_call
 from timeweb_sdk._core.response import Response
 from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token
 from timeweb_sdk._core.streams import Progress
-from timeweb_sdk._core.transport import AsyncSession, SyncSession
+from timeweb_sdk._core.transport import AsyncSession, SyncSession, running_loop
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, FileTarget, NotGiven
 from timeweb_sdk._generated.client import AsyncResources, Resources
 from timeweb_sdk.errors import ConfigurationError
@@ -240,5 +239,5 @@ class AsyncTimeweb(_Client, AsyncResources):
     async def _execute(self, call: Call) -> Response[Any]:
         now = clock.current()
         run = self._execution(call, now)
-        run.is_gone = get_running_loop().is_closed
+        run.is_gone = running_loop().is_closed
         return await adrive(perform(run), self._session, now)

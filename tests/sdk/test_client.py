@@ -361,10 +361,10 @@ def test_threads_share_a_client(server: StubServer, clock: SkippingClock) -> Non
 
 
 def test_clients_share_one_ssl_context() -> None:
-    from timeweb_sdk._core import transport
+    from timeweb_sdk._core.environment import ssl_context
 
-    first = transport._ssl_context(httpx)
-    assert transport._ssl_context(httpx2) is first
+    first = ssl_context(httpx)
+    assert ssl_context(httpx2) is first
 
 
 def test_clients_have_no_finaliser() -> None:

@@ -3,13 +3,6 @@
 from typing import Any
 
 
-def proxies() -> set[str]:
-    """Return the schemes for which the environment names a proxy; a client with a transport of its own ignores them."""
-    from urllib.request import getproxies
-
-    return {"http", "https", "all"} & getproxies().keys()
-
-
 class Pools:
     """Several small connection pools in place of a large one, as a transport for httpx.
 
@@ -19,8 +12,8 @@ class Pools:
 
     COUNT = 4
 
-    def __init__(self, library: Any, verify: Any) -> None:
-        self._pools = [library.AsyncHTTPTransport(verify=verify) for _ in range(self.COUNT)]
+    def __init__(self, library: Any, **options: Any) -> None:
+        self._pools = [library.AsyncHTTPTransport(**options) for _ in range(self.COUNT)]
         self._under_way = [0] * self.COUNT
 
     async def handle_async_request(self, request: Any) -> Any:

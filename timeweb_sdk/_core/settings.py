@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from timeweb_sdk._core.environment import fault_of_host
 from timeweb_sdk.errors import ConfigurationError
 
 _HOST = "https://api.timeweb.cloud"
@@ -58,23 +59,35 @@ def _fault_of(token: str) -> str | None:
 
 def find_base_url(base_url: str | None) -> str:
     """Return the address with its scheme in small letters: whether certificates are checked is read from it."""
+    source = "base_url" if base_url or not os.environ.get("TIMEWEB_BASE_URL") else "TIMEWEB_BASE_URL"
     url = (base_url or os.environ.get("TIMEWEB_BASE_URL") or _HOST).strip()
-    if not _is_address(url):
-        scheme, _, rest = url.rpartition("://")
-        shown = f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
-        raise ConfigurationError(f"base_url {shown!r}: give scheme and host, e.g. {_HOST} or http://127.0.0.1:8099")
+    if fault := _fault_of_address(url):
+        raise ConfigurationError(
+            f"{source} {_shown(url)!r} {fault}: give scheme and host, e.g. {_HOST} or http://127.0.0.1:8099"
+        )
     scheme, _, rest = url.partition("://")
     return f"{scheme.lower()}://{rest.rstrip('/')}"
 
 
-def _is_address(url: str) -> bool:
+def _shown(url: str) -> str:
+    """Return an address without user name and password."""
+    scheme, mark, rest = url.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+
+
+def _fault_of_address(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return False
-    is_clean = url.isprintable() and " " not in url and not (parts.query or parts.fragment or parts.username)
-    return is_clean and parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
+        return "has an impossible host or port"
+    if parts.scheme not in ("http", "https"):
+        return "is no address of http or https"
+    if "@" in parts.netloc:
+        return "holds a user name or password, which the API does not take"
+    if not url.isprintable() or " " in url or parts.query or parts.fragment:
+        return "holds more than an address"
+    return "has an impossible port" if port == 0 else fault_of_host(parts.hostname)
 
 
 def find_http_client(given: Any, kind: str) -> tuple[Any, str]:
@@ -82,8 +95,10 @@ def find_http_client(given: Any, kind: str) -> tuple[Any, str]:
     if given is None or isinstance(given, str):
         library = given or os.environ.get("TIMEWEB_HTTP_CLIENT") or "httpx"
         if library not in _LIBRARIES:
-            raise ConfigurationError(f"http_client {library!r}: give one of {', '.join(_LIBRARIES)}, or a client")
+            source = "http_client" if given else "TIMEWEB_HTTP_CLIENT"
+            raise ConfigurationError(f"{source} {library!r}: give one of {', '.join(_LIBRARIES)}, or a client")
         return None, library
-    if hasattr(given, "aclose") != (kind == "AsyncClient"):
+    is_client = hasattr(given, "build_request") and hasattr(given, "send")
+    if not is_client or hasattr(given, "aclose") != (kind == "AsyncClient"):
         raise ConfigurationError(f"http_client is a {type(given).__name__}: give a {kind} of httpx or httpx2")
     return given, "httpx"

@@ -21,7 +21,8 @@ from timeweb_sdk import errors
 from timeweb_sdk._core.bodies import Reply, Timeouts, aread, asending, in_pieces, read, sending
 from timeweb_sdk._core.bounded_reads import bound_pool, current, trace
 from timeweb_sdk._core.clock import Clock
-from timeweb_sdk._core.pools import Pools, proxies
+from timeweb_sdk._core.environment import find_proxy, ssl_context
+from timeweb_sdk._core.pools import Pools
 from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.secrets import forget_frames
 from timeweb_sdk._core.types import Delivery
@@ -143,13 +144,18 @@ class Session:
         if self._given is not None:
             return self._given
         library = _library(self._library)
-        options: dict[str, Any] = {"headers": self._own_headers()}
-        verify = _ssl_context(library) if self._base_url.startswith("https:") else False
-        if proxies():
-            return getattr(library, kind)(verify=verify, **options)
-        return getattr(library, kind)(transport=self._transport(library, verify), **options)
+        options: dict[str, Any] = {"verify": ssl_context(library) if self._base_url.startswith("https:") else False}
+        if proxy := find_proxy(self._base_url):
+            options["proxy"] = proxy
+        try:
+            transport = self._transport(library, options)
+        except Exception as error:
+            fault = ConfigurationError(f"the HTTP client cannot be made ({type(error).__name__}): look at the proxy variables")
+        else:
+            return getattr(library, kind)(transport=transport, headers=self._own_headers(), trust_env=False)
+        raise fault
 
-    def _transport(self, library: Any, verify: Any) -> Any:
+    def _transport(self, library: Any, options: dict[str, Any]) -> Any:
         raise NotImplementedError
 
     def _check_open(self) -> None:
@@ -178,9 +184,9 @@ class SyncSession(Session):
     _client: Any = None
 
     def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
-        client = self._usable()
         transfer, reply = request.transfer, None
         try:
+            client = self._usable()
             current.left = lambda: timeouts.deadline - clock.monotonic()
             transfer.begin(partial(timeouts.moved, clock))
             try:
@@ -196,8 +202,6 @@ class SyncSession(Session):
             return reply
         except Exception as error:
             ours = translate(error, timeouts)
-            if ours is error and not isinstance(error, TimewebError):
-                raise
             forget_frames(error)
             cause = None if ours is error or _quotes(error) else error
         finally:
@@ -219,8 +223,8 @@ class SyncSession(Session):
             self._client = None
         return self._client or self._new()
 
-    def _transport(self, library: Any, verify: Any) -> Any:
-        transport = library.HTTPTransport(verify=verify)
+    def _transport(self, library: Any, options: dict[str, Any]) -> Any:
+        transport = library.HTTPTransport(**options)
         if bound_pool(transport):
             self._extensions = {}
         return transport
@@ -232,6 +236,15 @@ class SyncSession(Session):
             return self._client
 
 
+def running_loop() -> AbstractEventLoop:
+    """Return the event loop of the task; raises ConfigurationError under another library than asyncio."""
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        fault = ConfigurationError("AsyncTimeweb works in asyncio only: elsewhere, trio for one, call Timeweb in a thread")
+    raise fault
+
+
 class AsyncSession(Session):
     """The connections of an asynchronous client: one pool for each event loop that uses it."""
 
@@ -240,9 +253,9 @@ class AsyncSession(Session):
         self._clients: weakref.WeakKeyDictionary[AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     async def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
-        client = self._usable()
         transfer, reply = request.transfer, None
         try:
+            client = self._usable()
             transfer.begin(partial(timeouts.moved, clock))
             try:
                 built = self._build(client, request, timeouts, partial(asending, transfer))
@@ -257,8 +270,6 @@ class AsyncSession(Session):
             return reply
         except Exception as error:
             ours = translate(error, timeouts)
-            if ours is error and not isinstance(error, TimewebError):
-                raise
             forget_frames(error)
             cause = None if ours is error or _quotes(error) else error
         # Out here the error has no context but the cause.
@@ -267,21 +278,21 @@ class AsyncSession(Session):
     async def aclose(self) -> None:
         """Close our connections in this event loop; those of loops that are gone went with them."""
         self._closed = True
-        client = self._clients.pop(get_running_loop(), None)
+        client = self._clients.pop(running_loop(), None)
         self._clients.clear()
         if client is not None and self._given is None:
             await client.aclose()
 
     def _usable(self) -> Any:
         self._check_open()
-        loop = get_running_loop()
+        loop = running_loop()
         if self._is_forked():
             self._forget_parent(in_use=bool(self._clients))
             self._clients.clear()
         return self._clients.get(loop) or self._new_for(loop)
 
-    def _transport(self, library: Any, verify: Any) -> Any:
-        return Pools(library, verify) if self._library == "httpx" else library.AsyncHTTPTransport(verify=verify)
+    def _transport(self, library: Any, options: dict[str, Any]) -> Any:
+        return Pools(library, **options) if self._library == "httpx" else library.AsyncHTTPTransport(**options)
 
     def _new_for(self, loop: AbstractEventLoop) -> Any:
         if self._given is not None and self._clients:
@@ -331,20 +342,10 @@ def _library(name: str) -> Any:
         raise ConfigurationError(f'{name} is not installed: pip install "timeweb-sdk[{name}]"') from error
 
 
-_ssl_contexts: dict[tuple[str | None, str | None], ssl.SSLContext] = {}
-
-
-def _ssl_context(library: Any) -> ssl.SSLContext:
-    """Return the context that all clients of the process share; loading the certificates takes some 20 ms."""
-    key = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-    context = _ssl_contexts.get(key)
-    if context is None:
-        context = _ssl_contexts[key] = library.create_ssl_context()
-    return context
-
-
-def translate(error: Exception, timeouts: Timeouts) -> Exception:
-    """Return our error for one of the HTTP library's, or the error itself when it is nobody's."""
+def translate(error: Exception, timeouts: Timeouts) -> TimewebError:
+    """Return our error for one of the HTTP library, or of whatever lies below it."""
+    if isinstance(error, TimewebError):
+        return error
     for cls in type(error).__mro__:
         if cls.__module__.partition(".")[0] not in ("httpx", "httpx2"):
             continue
@@ -359,7 +360,7 @@ def translate(error: Exception, timeouts: Timeouts) -> Exception:
             return kind(text, delivery=delivery)
     if isinstance(error, ssl.SSLError):  # the asynchronous client lets those pass that come after the handshake
         return errors.ReadError(_describe(error, errors.ReadError), delivery="unknown")
-    return error
+    return TransportError(f"the HTTP client failed ({type(error).__name__})", delivery="unknown")
 
 
 def overdue(error: TimeoutError, timeouts: Timeouts) -> TransportError:
