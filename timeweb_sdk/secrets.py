@@ -75,7 +75,7 @@ _VALUES = re.compile(
     r"|(?<=://)(?P<user>[^\s/:@]*+:)[^\s/@]++(?=@)",
     re.DOTALL | re.IGNORECASE,
 )
-_WHOLE = re.compile(r"""(?:^|\\n|[{,])[ \t]*["']?kind["']?:[ \t]*["']?Config\b|^#cloud-config\b""", re.MULTILINE)
+_WHOLE = re.compile(r"""(?:^|\\n|[{,])[ \t]*["']?kind["']?:[ \t]*["']?Config\b|(?:^|\s)#cloud-config\b""", re.MULTILINE)
 _ELEMENT = re.compile(r"<(?P<name>[\w-]++)(?P<rest>[^<>]*>)[^<]*")
 _NAME = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)\\*["']?\s*[:=]\s*""")
 # What may follow a name: a text in quotes, which may be escaped; a list or an object; else all up to a delimiter.
