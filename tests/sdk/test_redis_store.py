@@ -17,7 +17,7 @@ from tests.sdk.stub_server import StubServer, unused_port
 from tests.sdk.test_limiter import most_in_a_window
 from tests.sdk.worlds import TOKEN, World
 from timeweb_sdk import AsyncTimeweb, ConfigurationError, DeadlineExceeded, Rate, RateLimit, RedisStore, Timeweb
-from timeweb_sdk._core import clock as clocks
+from timeweb_sdk._core import clock as clocks, redis_store
 
 LIMIT = Rate(5, 0.3)
 
@@ -40,7 +40,14 @@ def real_time() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine under load answers late; that Redis counts as away then is what only some tests are about."""
+    monkeypatch.setattr(redis_store, "TIMEOUT", 30.0)
+
+
 def _calls(url: str, redis_url: str, prefix: str, count: int) -> None:
+    redis_store.TIMEOUT = 30.0  # a process of its own
     limit = RateLimit(LIMIT, store=RedisStore(redis_url, prefix=prefix))
     with Timeweb(TOKEN, base_url=url, rate_limit=limit) as tw:
         for _ in range(count):
@@ -141,7 +148,10 @@ def test_waiting_ends_at_the_deadline(server: StubServer, redis_url: str, prefix
     assert time.monotonic() - began < 5
 
 
-def test_a_redis_that_hangs_does_not_outlast_the_deadline(server: StubServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_redis_that_hangs_does_not_outlast_the_deadline(
+    server: StubServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"redis://127.0.0.1:{mute.getsockname()[1]}"
         for world in (World(False, "httpx"), World(True, "httpx")):
@@ -156,3 +166,42 @@ def test_a_redis_that_hangs_does_not_outlast_the_deadline(server: StubServer, ca
 def test_limits_take_a_store_afterwards() -> None:
     store = RedisStore("redis://127.0.0.1:1/0")
     assert RateLimit.gentle().with_store(store) == RateLimit.gentle(store=store)
+
+
+def test_a_lease_ends_at_the_deadline_of_its_call(redis_url: str, prefix: str) -> None:
+    import redis
+
+    limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(3, 0.1))
+    with redis.Redis.from_url(redis_url) as connection:
+
+        def lease(member: str, left: float) -> float:
+            """Seconds that Redis holds the slot for."""
+            assert limit.reserve(member, left)[0]
+            (key,) = connection.scan_iter(f"{prefix}:*busy")
+            seconds, microseconds = connection.time()
+            score: float = connection.zscore(key, member)
+            return score / 1000 - seconds - microseconds / 1e6
+
+        assert 5 < lease("short", 10) <= 10
+        assert 10 < lease("long", 3600) <= 15 + 0.102 + 2
+        assert lease("none", 0) <= 0.102
+
+
+def test_a_lease_is_made_a_new_one(redis_url: str, prefix: str) -> None:
+    limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(1, 0.1))
+    assert limit.reserve("member", 60) == limit.reserve("member", 60) == (True, 0.0)
+    assert limit.reserve("other", 60)[0] is False
+
+
+def test_after_a_block_no_more_go_at_once_than_may(redis_url: str, prefix: str) -> None:
+    limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(2, 0.1))
+    limit.penalise(40)
+    answers = [limit.reserve(str(number), 3600) for number in range(3)]
+    assert [reserved for reserved, _ in answers] == [True, True, False]
+    assert all(30 < wait <= 40 for _, wait in answers[:2])
+
+
+def test_what_is_settled_twice_or_late_takes_no_slot(redis_url: str, prefix: str) -> None:
+    limit = RedisStore(redis_url, prefix=prefix).bucket(("account",), Rate(1, 30))
+    limit.settle("nobody's")
+    assert limit.reserve("first", 60) == (True, 0.0)

@@ -23,6 +23,8 @@ _log = logging.getLogger("timeweb_sdk.limits")
 FRESH_FOR = 2.0
 """Seconds that a lease has more than a request needs: so long after a slot is ready it may still be used."""
 _AWAY_FOR = 5.0
+TIMEOUT = 0.5
+"""Seconds for one round trip."""
 
 # KEYS: free slots by the time they are free, slots in use by the end of their lease, the block, the slow mark.
 # Times are milliseconds of Redis's own clock. Replies are strings: Lua numbers lose their fraction on the way.
@@ -85,7 +87,7 @@ class RedisStore:
         self._prefix = prefix
         try:
             self._redis: Any = redis.Redis.from_url(
-                url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=retry.Retry(backoff.NoBackoff(), 0)
+                url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=retry.Retry(backoff.NoBackoff(), 0)
             )
         except ValueError as error:
             raise ConfigurationError(f"RedisStore cannot use this URL: {error}") from None
