@@ -37,6 +37,8 @@ class RateLimit:
     per_endpoint: Rate | None = None
     overall: Rate | None = None
     store: RedisStore | None = field(default=None, repr=False)
+    per_address: Rate | None = None
+    """What all accounts keep together on the way to one host: its protection bans addresses, not accounts."""
 
     @classmethod
     def documented(cls, *, store: RedisStore | None = None) -> Self:
@@ -56,6 +58,14 @@ class RateLimit:
     def off(cls) -> Self:
         """No limit on our side. The API answers 429 above 20 requests a second, and its protection may ban the address."""
         return cls()
+
+    def with_address(self, rate: Rate | None = Rate(3, 1.5)) -> Self:
+        """Return the same limits, and one for all accounts together: by default 2 requests a second with a burst of 3.
+
+        It counts for all clients of the process that have one of the same rate, whatever their tokens, and for all
+        processes with the same `store`. Accounts take turns, so that none waits for all that another has to do.
+        """
+        return replace(self, per_address=rate)
 
     def with_store(self, store: RedisStore | None) -> Self:
         """Return the same limits, shared through `store`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -48,6 +49,7 @@ class Caller:
     """Seconds after its beginning at which its fate strikes, if it does not wait for the reply."""
     patience: float = 30.0
     """Seconds until its deadline."""
+    account: str = ""
 
 
 @dataclass
@@ -59,7 +61,8 @@ class Network:
     arrivals: list[float] = field(default_factory=list)
     refused: int = 0
     """Callers that did not get a slot before their deadline."""
-    longest_wait: float = 0.0
+    served: list[str] = field(default_factory=list)
+    """The accounts, in the order in which they went."""
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -87,7 +90,7 @@ class Visit:
 
     def begin(self) -> None:
         network = self.network
-        self.ticket = network.bucket.reserve(network.now, self.deadline, lambda: self.is_gone)
+        self.ticket = network.bucket.reserve(network.now, self.deadline, lambda: self.is_gone, self.caller.account)
         if self.caller.fate not in (Fate.REPLY, Fate.NO_REPLY):
             network.at(network.now + min(self.caller.after, self.caller.patience), self.strike)
         self.look()
@@ -125,7 +128,7 @@ class Visit:
         if not network.bucket.begin(self.ticket, network.now):
             network.refused += 1
             return self.end()
-        network.longest_wait = max(network.longest_wait, network.now - caller.begins)
+        network.served.append(caller.account)
         # What is not there when its connection is cut does not arrive; what nobody waits for is given a window less.
         cut = self.deadline if caller.fate in (Fate.REPLY, Fate.NO_REPLY) else self.deadline - network.bucket.window
         if network.now + caller.there <= cut:
@@ -329,3 +332,47 @@ def test_a_bucket_is_dropped_a_minute_after_its_last_use(idle: float, dropped: b
 def test_a_rate_that_lets_nothing_through_is_refused(requests: int, seconds: float) -> None:
     with pytest.raises(ConfigurationError, match="at least one request"):
         Rate(requests, seconds)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), delays, delays), min_size=1, max_size=100), st.integers(1, 5), windows)
+@settings(max_examples=100, deadline=None)
+def test_many_accounts_keep_one_pace_and_take_turns(
+    calls: list[tuple[str, float, float]], requests: int, seconds: float
+) -> None:
+    network = Network(Bucket(Rate(requests, seconds)))
+    for account, there, back in calls:
+        network.call(Caller(0.0, there, back, patience=100_000.0, account=account))
+    network.run()
+    assert len(network.arrivals) == len(calls)
+    assert most_in_a_window(network.arrivals, seconds) <= requests
+
+    # All want to go from the beginning. The first take what is free; from then on they take turns.
+    left = Counter(account for account, *_ in calls[requests:])
+    served = network.served[requests:]
+    while served:
+        turn = [account for account in left if left[account] > 0]
+        assert sorted(served[: len(turn)]) == sorted(turn)
+        served = served[len(turn) :]
+        left.subtract(turn)
+
+
+def test_who_gives_up_does_not_put_the_others_of_its_account_back() -> None:
+    limit = Bucket(Rate(1))
+    held = limit.reserve(0.0, group="a")
+    gives_up, first, second = (limit.reserve(0.0, group=group) for group in ("a", "a", "b"))
+    limit.release(gives_up, 0.0)
+    finish(limit, held, 0.0)
+    assert first.ready_at is not None
+    assert second.ready_at is None
+
+
+def test_accounts_share_the_gate_of_an_address_and_no_other() -> None:
+    limit = RateLimit.documented().with_address(Rate(2))
+    one, two, elsewhere = (
+        gates_of(limit, account, "GET", "/x")
+        for account in (("https://a/api", "one"), ("https://a", "two"), ("https://b", "one"))
+    )
+    assert [gate.key == other.key for gate, other in zip(one, two, strict=True)] == [False, False, True]
+    assert [gate.group for gate in one] == ["", "", "one"]
+    assert one[2].key != elsewhere[2].key
+    assert len(gates_of(RateLimit.documented(), ("https://a", "one"), "GET", "/x")) == 2

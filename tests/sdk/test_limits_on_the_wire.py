@@ -44,6 +44,30 @@ def test_threads_tasks_and_clients_share_one_limit(server: StubServer) -> None:
     assert most_in_a_window([arrival.at for arrival in server.arrivals], 0.2) <= 5
 
 
+def test_all_accounts_keep_the_pace_of_the_address(server: StubServer) -> None:
+    """Five accounts with two clients each, of threads and of tasks."""
+    limit = FAST.with_address(Rate(5, 0.2))
+
+    async def tasks(token: str) -> None:
+        async with AsyncTimeweb(token, base_url=server.url, rate_limit=limit) as tw:
+            await asyncio.gather(*(tw.request("GET", f"/{number}") for number in range(3)))
+
+    def thread(token: str) -> None:
+        with Timeweb(token, base_url=server.url, rate_limit=limit) as tw:
+            for _ in range(3):
+                tw.request("GET", "/x")
+
+    with clocks.use(clocks.SystemClock()), ThreadPoolExecutor(10) as pool:
+        tokens = [f"{TOKEN}-{number}" for number in range(5)]
+        futures = [pool.submit(thread, token) for token in tokens]
+        futures += [pool.submit(asyncio.run, tasks(token)) for token in tokens]
+        for future in futures:
+            future.result()
+    assert len(server.arrivals) == 30
+    assert len({arrival.headers["authorization"] for arrival in server.arrivals}) == 5
+    assert most_in_a_window([arrival.at for arrival in server.arrivals], 0.2) <= 5
+
+
 def test_the_slot_is_free_a_window_after_the_reply(server: StubServer) -> None:
     server.play(answer(200, {}, delay=0.15))
     with clocks.use(clocks.SystemClock()), Timeweb(TOKEN, base_url=server.url, rate_limit=RateLimit(Rate(1, 0.1))) as tw:

@@ -46,10 +46,10 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_store, "TIMEOUT", 30.0)
 
 
-def _calls(url: str, redis_url: str, prefix: str, count: int) -> None:
+def _calls(url: str, redis_url: str, prefix: str, count: int, token: str = TOKEN, limit: RateLimit | None = None) -> None:
     redis_store.TIMEOUT = 30.0  # a process of its own
-    limit = RateLimit(LIMIT, store=RedisStore(redis_url, prefix=prefix))
-    with Timeweb(TOKEN, base_url=url, rate_limit=limit) as tw:
+    limit = (limit or RateLimit(LIMIT)).with_store(RedisStore(redis_url, prefix=prefix))
+    with Timeweb(token, base_url=url, rate_limit=limit) as tw:
         for _ in range(count):
             tw.request("GET", "/x")
 
@@ -57,6 +57,22 @@ def _calls(url: str, redis_url: str, prefix: str, count: int) -> None:
 def test_processes_share_a_limit(server: StubServer, redis_url: str, prefix: str) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_calls, args=(server.url, redis_url, prefix, 6)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert len(server.arrivals) == 12
+    assert most_in_a_window([arrival.at for arrival in server.arrivals], LIMIT.seconds) <= LIMIT.requests
+
+
+def test_processes_of_many_accounts_share_the_pace_of_the_address(server: StubServer, redis_url: str, prefix: str) -> None:
+    limit = RateLimit.off().with_address(LIMIT)
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=_calls, args=(server.url, redis_url, prefix, 6, f"{TOKEN}-{number}", limit))
+        for number in range(2)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -180,7 +196,7 @@ def test_a_lease_ends_at_the_deadline_of_its_call(redis_url: str, prefix: str) -
             (key,) = connection.scan_iter(f"{prefix}:*busy")
             seconds, microseconds = connection.time()
             score: float = connection.zscore(key, member)
-            return score / 1000 - seconds - microseconds / 1e6
+            return float(score / 1000 - seconds - microseconds / 1e6)
 
         assert 5 < lease("short", 10) <= 10
         assert 10 < lease("long", 3600) <= 15 + 0.102 + 2

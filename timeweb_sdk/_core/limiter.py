@@ -83,13 +83,18 @@ class _Queue:
     def first(self) -> Ticket:
         return next(iter(self._groups.values()))[0]
 
+    def discard(self, ticket: Ticket) -> None:
+        tickets = self._groups.get(ticket.group)
+        if tickets is not None and ticket in tickets:
+            tickets.remove(ticket)
+            if not tickets:
+                del self._groups[ticket.group]
+
     def end_turn(self, ticket: Ticket) -> None:
         """Drop a ticket; the others of its group come after all other groups."""
-        tickets = self._groups.pop(ticket.group, deque())
-        if ticket in tickets:
-            tickets.remove(ticket)
-        if tickets:
-            self._groups[ticket.group] = tickets
+        self.discard(ticket)
+        if ticket.group in self._groups:
+            self._groups[ticket.group] = self._groups.pop(ticket.group)
 
 
 class Bucket:
@@ -144,7 +149,7 @@ class Bucket:
                 self._put_back(ticket, now + window)
                 self._serve(now)
             else:
-                self._queue.end_turn(ticket)
+                self._queue.discard(ticket)
 
     def collect(self, now: float) -> None:
         """Take back what has ended by itself, for those who wait."""

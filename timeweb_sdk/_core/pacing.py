@@ -1,4 +1,4 @@
-"""Going through the limits: first that of the endpoint, then that of all endpoints together."""
+"""Going through the limits: first that of the endpoint, then that of all endpoints together, then that of the address."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +26,8 @@ class Gate:
     key: tuple[str, ...]
     rate: Rate
     shared: RedisBucket | None
+    group: str = ""
+    """Whose turn it is: those of several groups take turns."""
 
     def local(self, now: float) -> Bucket:
         return bucket(self.key, self.rate, now)
@@ -38,12 +40,20 @@ class Gate:
             await RoundTrip(partial(self.shared.penalise, wait), deadline)
 
 
-def gates_of(limit: RateLimit, account: tuple[str, ...], method: str, path: str) -> tuple[Gate, ...]:
+def gates_of(limit: RateLimit, account: tuple[str, str], method: str, path: str) -> tuple[Gate, ...]:
     """Return the gates that a call to this endpoint passes; the endpoint's own comes first."""
-    wanted = ((limit.per_endpoint, (*account, method, path)), (limit.overall, account))
+    url, name = account
+    address = ("address", url.partition("://")[2].partition("/")[0])
+    wanted = (
+        (limit.per_endpoint, (*account, method, path), ""),
+        (limit.overall, account, ""),
+        (limit.per_address, address, name),
+    )
     store = limit.store
     return tuple(
-        Gate(key, rate, store.bucket(key, rate) if store is not None else None) for rate, key in wanted if rate is not None
+        Gate(key, rate, store.bucket(key, rate) if store is not None else None, group)
+        for rate, key, group in wanted
+        if rate is not None
     )
 
 
@@ -162,7 +172,7 @@ class Permit:
     async def _pass(self, gate: Gate) -> None:
         clock = self.pace.clock
         limit = gate.local(now := clock.monotonic())
-        ticket = limit.reserve(now, self.pace.deadline, self.is_gone)
+        ticket = limit.reserve(now, self.pace.deadline, self.is_gone, gate.group)
         self._held.append((limit, ticket))
         if ticket.ready_at is None:
             await self.pace.await_grant(limit, ticket)
