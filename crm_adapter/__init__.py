@@ -28,9 +28,14 @@ if TYPE_CHECKING:
         unlink as unlink,
         update_manual as update_manual,
     )
-    from crm_adapter.db.columns import FieldMap as FieldMap, validate_mapping as validate_mapping
+    from crm_adapter.db.columns import Columns as Columns, FieldMap as FieldMap, validate_mapping as validate_mapping
     from crm_adapter.db.tables import HostingServer as HostingServer
-    from crm_adapter.errors import MappingError as MappingError, NotConfigured as NotConfigured
+    from crm_adapter.errors import (
+        MappingError as MappingError,
+        NotConfigured as NotConfigured,
+        OperationFailed as OperationFailed,
+        UnknownColumn as UnknownColumn,
+    )
     from crm_adapter.service import TimewebService as TimewebService, timeweb_service as timeweb_service
     from crm_adapter.sync.mapping import (
         get_primary_ip as get_primary_ip,
@@ -41,6 +46,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "MappingError": "errors",
     "NotConfigured": "errors",
+    "OperationFailed": "errors",
+    "UnknownColumn": "errors",
+    "Columns": "db.columns",
     "FieldMap": "db.columns",
     "validate_mapping": "db.columns",
     "map_server": "sync.mapping",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from crm_adapter.db.columns import FieldMap, validate_mapping
 from crm_adapter.db.tables import HostingServer
@@ -22,10 +22,12 @@ from crm_adapter.results import (
     EditResult,
     Freshness,
     ImportResult,
-    OutboxEvent,
+    LinkPolicy,
     ReminderReport,
     RunInfo,
+    Runner,
     ServerSyncResult,
+    Sink,
     SyncPlan,
     SyncReport,
     Totals,
@@ -39,10 +41,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
     from timeweb_sdk import AsyncTimeweb
-
-LinkPolicy = Literal["ip", "suggest", "off"]
-Runner = Callable[[Mapping[str, str]], object]
-Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
 
 
 async def sync_all(
@@ -182,7 +180,11 @@ async def link(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> EditResult:
-    """Tie a row typed by hand to a server of Timeweb; the next sync fills the Timeweb columns."""
+    """Tie a row typed by hand to a server of Timeweb; the next sync fills the Timeweb columns.
+
+    A refusal is data: `EditResult.code` is `not_found`, `conflict` (either is tied already) or `validation`, or call
+    `raise_for_failure()`.
+    """
     return await adrive(edit.link(validate_mapping(model, fields), crm_id, timeweb_id, account=account, actor=actor), db, {})
 
 
@@ -194,7 +196,10 @@ async def unlink(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> EditResult:
-    """Untie a row from its server: the row stays with all it shows, sync no longer touches it."""
+    """Untie a row from its server: the row stays with all it shows, sync no longer touches it.
+
+    A refusal is data: `EditResult.code` is `not_found` or `not_linked`, or call `raise_for_failure()`.
+    """
     return await adrive(edit.unlink(validate_mapping(model, fields), crm_id, actor=actor), db, {})
 
 
@@ -208,10 +213,13 @@ async def update_manual(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> EditResult:
-    """Write human and shared columns by logical name.
+    """Write human and shared columns by logical name; texts as people type them (`"1 234,50"`, `"31.12.2026"`) will do.
 
     `expected_version` is the `edit_version` that the human saw; a newer one gives `version_conflict`. Syncs do not
     count. A shared column given as None is handed back to sync (`{"cost_price": None}`).
+
+    A refusal is data: look at `EditResult.success` and `code` (`validation`, `not_found`, `version_conflict`,
+    `conflict`), or call `raise_for_failure()`. Raises `UnknownColumn` for a name that is no editable column.
     """
     return await adrive(
         edit.update_manual(validate_mapping(model, fields), crm_id, values, expected_version=expected_version, actor=actor),
@@ -228,7 +236,11 @@ async def add_manual(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> EditResult:
-    """Add a server that is not at Timeweb (or not yet linked)."""
+    """Add a server that is not at Timeweb (or not yet linked); `server_name` must be given.
+
+    A refusal is data: `EditResult.code` is `validation`, or call `raise_for_failure()`. Raises `UnknownColumn` for a name
+    that is no editable column.
+    """
     return await adrive(edit.add_manual(validate_mapping(model, fields), values, actor=actor), db, {})
 
 
@@ -244,6 +256,9 @@ async def mark_paid(
     """Move the next payment date by one period (31.01 -> 28.02 -> 31.03); an overdue row becomes active.
 
     `expected_date` is the date that the human saw, so that two clicks pay once.
+
+    A refusal is data: `EditResult.code` is `not_found`, `version_conflict` (another date is there) or `validation` (no
+    date to move), or call `raise_for_failure()`.
     """
     return await adrive(
         edit.mark_paid(validate_mapping(model, fields), crm_id, expected_date=expected_date, actor=actor), db, {}
@@ -259,7 +274,10 @@ async def set_cost(
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> EditResult:
-    """Set the cost by hand, RUB per month net; None hands the column back to sync."""
+    """Set the cost by hand, RUB per month net; None hands the column back to sync.
+
+    A refusal is data: `EditResult.code` is `not_found` or `validation`, or call `raise_for_failure()`.
+    """
     return await adrive(edit.set_cost(validate_mapping(model, fields), crm_id, cost, actor=actor), db, {})
 
 

@@ -18,3 +18,25 @@ class MappingError(ConfigurationError):
 
 class NotConfigured(ConfigurationError):
     """No Timeweb token: set ``TIMEWEB_API_TOKEN`` (or ``TIMEWEB_API_TOKENS``)."""
+
+
+class UnknownColumn(ValueError):
+    """A value was given for a column that people do not edit: a typing error in the calling code. `names` are those."""
+
+    def __init__(self, names: tuple[str, ...], editable: tuple[str, ...]) -> None:
+        self.names, self.editable = names, editable
+        super().__init__(f"no editable column {', '.join(map(repr, names))}; there are {', '.join(editable)}")
+
+    def __reduce__(self) -> tuple[type[UnknownColumn], tuple[tuple[str, ...], tuple[str, ...]]]:
+        return type(self), (self.names, self.editable)
+
+
+class OperationFailed(Exception):
+    """What `raise_for_failure()` of a result raises: `code` for programs, the text (Russian) for people, `result` whole."""
+
+    def __init__(self, code: str, text: str, result: object) -> None:
+        self.code, self.text, self.result = code, text, result
+        super().__init__(f"{code}: {text}")
+
+    def __reduce__(self) -> tuple[type[OperationFailed], tuple[str, str, object]]:
+        return type(self), (self.code, self.text, self.result)

@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from crm_adapter.errors import OperationFailed
 from crm_adapter.narrow import is_mapping, is_series
 
+__all__ = [
+    "AccountReport",
+    "Change",
+    "DispatchReport",
+    "EditCode",
+    "EditResult",
+    "Freshness",
+    "HostingValues",
+    "ImportResult",
+    "ImportedServer",
+    "ItemError",
+    "LinkPolicy",
+    "OutboxEvent",
+    "PlannedServer",
+    "ReminderReport",
+    "ReportWarning",
+    "Result",
+    "RunInfo",
+    "RunStatus",
+    "Runner",
+    "ServerProblem",
+    "ServerSyncResult",
+    "Sink",
+    "SyncPlan",
+    "SyncReport",
+    "SyncedServer",
+    "Totals",
+]
+
 RunStatus = Literal["success", "partial", "failed", "skipped", "running"]
+EditCode = Literal["not_found", "version_conflict", "conflict", "not_linked", "validation"]
+LinkPolicy = Literal["ip", "suggest", "off"]
+"""What becomes of a hand-typed row with the address of a new server: linked, told, or left alone."""
+Runner = Callable[[Mapping[str, str]], object]
+"""Starts a background sync under leases (account -> owner), e.g. a Celery task's `delay`."""
 
 
 def to_plain(value: Any) -> Any:
@@ -131,6 +166,16 @@ class SyncReport(Result):
     accounts: tuple[AccountReport, ...] = ()
     dry_run: bool = False
 
+    def raise_for_failure(self) -> Self:
+        """Raise `OperationFailed` unless every account and every server went well; else return the report itself.
+
+        A sync that was not needed, or that another process is doing, is no failure.
+        """
+        if self.status in {"failed", "partial"} or self.errors:
+            texts = [account.message for account in self.accounts if account.message] + [each.error for each in self.errors]
+            raise OperationFailed(self.error_code or "", texts[0] if texts else self.status, self)
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedServer(Result):
@@ -176,6 +221,12 @@ class ImportResult(Result):
         """Something was imported, or nothing went wrong."""
         return self.imported_count > 0 or self.error_count == 0
 
+    def raise_for_failure(self) -> Self:
+        """Raise `OperationFailed` for the first server that was not imported; else return the result itself."""
+        if self.errors:
+            raise OperationFailed(self.errors[0].code, self.errors[0].error, self)
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """The reply of ``POST /api/timeweb/import``."""
         return {
@@ -204,6 +255,12 @@ class ServerSyncResult(Result):
     server: Mapping[str, Any] | None = None
     """The row's columns after the sync, by logical name."""
     api_calls: int = 0
+
+    def raise_for_failure(self) -> Self:
+        """Raise `OperationFailed` unless the row was synchronised; else return the result itself."""
+        if not self.success:
+            raise OperationFailed(self.code or "", self.message, self)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +297,36 @@ class Freshness(Result):
 
 @dataclass(frozen=True, slots=True)
 class EditResult(Result):
-    """The outcome of a human's edit."""
+    """The outcome of a person's edit.
+
+    An edit that is refused raises nothing by itself: look at `success`, or call `raise_for_failure()`.
+
+    | `code` | what it means |
+    |---|---|
+    | `None` | done, or nothing to do (`changes` is empty) |
+    | `validation` | a value that the column cannot take; `error` names the column |
+    | `not_found` | no such row, or one that the `where` of the `FieldMap` leaves out |
+    | `version_conflict` | another person was faster: `expected_version` or `expected_date` is not what is there |
+    | `conflict` | the number at Timeweb belongs to another row, or the row to another server |
+    | `not_linked` | `unlink` of a row that is tied to no server |
+    """
 
     success: bool
     crm_id: int | None
-    code: str | None = None
-    """None, ``not_found``, ``version_conflict``, ``conflict``, ``not_linked``, ``validation``."""
+    """None where no row was added."""
+    code: EditCode | None = None
     error: str | None = None
+    """Why not, in Russian."""
     changes: tuple[str, ...] = ()
     edit_version: int | None = None
     server: Mapping[str, Any] | None = None
+    """The row's columns after the edit, by logical name."""
+
+    def raise_for_failure(self) -> Self:
+        """Raise `OperationFailed` unless the edit was made; else return the result itself."""
+        if not self.success:
+            raise OperationFailed(self.code or "", self.error or "", self)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +399,10 @@ class OutboxEvent(Result):
     run_id: int | None
     created_at: datetime
     payload: Mapping[str, Any]
+
+
+Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
+"""Takes a digest: title, text and the events that it tells."""
 
 
 @dataclass(frozen=True, slots=True)

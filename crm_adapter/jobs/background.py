@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from crm_adapter import aio
 from crm_adapter.db.columns import validate_mapping
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from crm_adapter.db.columns import FieldMap
-    from crm_adapter.results import SyncReport
+    from crm_adapter.results import LinkPolicy, SyncReport
     from timeweb_sdk import AsyncTimeweb, Timeweb
 
 logger = logging.getLogger(__name__)
 
 _NAME = "timeweb-sync"
-_LinkPolicy = Literal["ip", "suggest", "off"]
 
 
 class ThreadRunner:
@@ -48,7 +47,7 @@ class ThreadRunner:
         model: type[Any],
         fields: FieldMap | None = None,
         import_new: bool = True,
-        link_policy: _LinkPolicy = "ip",
+        link_policy: LinkPolicy = "ip",
     ) -> None:
         self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
         self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}
@@ -104,7 +103,7 @@ class TaskRunner:
         model: type[Any],
         fields: FieldMap | None = None,
         import_new: bool = True,
-        link_policy: _LinkPolicy = "ip",
+        link_policy: LinkPolicy = "ip",
     ) -> None:
         self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
         self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from crm_adapter.notify.apprise import AppriseSink, NotDelivered, apprise_sinks
 from crm_adapter.notify.dead_letters import DeadLetter, dead_letters, retry_dead_letters
-from crm_adapter.notify.outbox import Sink
+from crm_adapter.results import Sink
 
 __all__ = ["AppriseSink", "DeadLetter", "NotDelivered", "Sink", "apprise_sinks", "dead_letters", "retry_dead_letters"]

@@ -18,7 +18,7 @@ from crm_adapter.db.dialects import begin_write, db_now_ms
 from crm_adapter.db.tables import EventOutbox, SyncRun
 from crm_adapter.notify.digest import digest
 from crm_adapter.payload import as_dict
-from crm_adapter.results import DispatchReport, OutboxEvent
+from crm_adapter.results import DispatchReport, OutboxEvent, Sink
 from crm_adapter.steps import Effect, transaction
 from crm_adapter.sync.leases import new_owner
 
@@ -32,7 +32,6 @@ _LONGEST_RUN: Final = timedelta(hours=1)
 #: Older news goes out in one digest, whatever runs it is from: a notifier configured after a month sends one message.
 _BACKLOG: Final = timedelta(days=1)
 
-Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
 
 logger = logging.getLogger(__name__)
 

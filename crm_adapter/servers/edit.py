@@ -17,9 +17,9 @@ from crm_adapter.db.columns import SHARED, Columns
 from crm_adapter.db.dialects import begin_write, rejects_values, upsert
 from crm_adapter.db.tables import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, utcnow
 from crm_adapter.money import add_months, as_midnight, money_or_none, next_payment
-from crm_adapter.results import EditResult
+from crm_adapter.results import EditCode, EditResult
 from crm_adapter.servers.totals import cost_of, payment_day, read_server
-from crm_adapter.servers.validation import Invalid, check_values, parse_money
+from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
 from crm_adapter.sync.apply import read_rows
 from crm_adapter.sync.snapshot import CREATED_AT, State, created_at_text, shared_value
@@ -32,9 +32,9 @@ _UNLINKED_ONLY: Final = frozenset({"configuration", "ip_address"})
 class _Refused(Exception):
     """The edit is not possible; rolls the transaction back."""
 
-    def __init__(self, code: str, text: str | None = None) -> None:
+    def __init__(self, code: EditCode, text: str | None = None) -> None:
         super().__init__(code)
-        self.code = code
+        self.code: EditCode = code
         self.text = text or messages.failure_text(code)
 
 
@@ -69,6 +69,7 @@ async def update_manual(
     actor: str | None,
 ) -> EditResult:
     """See :func:`crm_adapter.update_manual`."""
+    require_known(values)
 
     def edit(target: _Target) -> _Edit:
         back = {name for name, value in values.items() if value is None and name in SHARED}
@@ -157,6 +158,7 @@ async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditRes
 
 async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.add_manual`."""
+    require_known(values)
     today = columns.today()
     defaults = {
         "client_name": UNKNOWN_CLIENT, "cost_price": 0, "client_price": 0, "service_fee": 0, "start_date": today,
@@ -203,7 +205,7 @@ async def _edit(
         locked = read_rows(session, columns, [crm_id], lock=True).get(crm_id)
         row = read_server(session, columns, crm_id) if locked else None
         if locked is None or row is None:
-            raise _Refused("row_not_found")
+            raise _Refused("not_found", messages.failure_text("row_not_found"))
         version = row["state_edit_version"] or 0
         if expected_version is not None and expected_version != version:
             raise _Refused("version_conflict")
@@ -230,14 +232,13 @@ async def _edit(
     try:
         return await transaction(write)
     except _Refused as refused:
-        code = "not_found" if refused.code == "row_not_found" else refused.code
-        return EditResult(False, crm_id, code, refused.text)
+        return EditResult(False, crm_id, refused.code, refused.text)
     except Invalid as error:
         return EditResult(False, crm_id, "validation", str(error))
     except StatementError as error:
         if not rejects_values(error):
             raise
-        code = "conflict" if isinstance(error, IntegrityError) else "validation"
+        code: EditCode = "conflict" if isinstance(error, IntegrityError) else "validation"
         return EditResult(False, crm_id, code, messages.failure_text("database_rejected"))
 
 

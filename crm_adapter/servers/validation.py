@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter.db.tables import UNKNOWN_CLIENT
+from crm_adapter.errors import UnknownColumn
 from crm_adapter.money import MONTHS, as_midnight, money_or_none
 from crm_adapter.payload import as_int
 
@@ -145,12 +146,17 @@ EDITABLE: Final[Mapping[str, Callable[[object], Any]]] = {
 }
 
 
+def require_known(names: Iterable[str]) -> None:
+    """Raise `UnknownColumn` for names that are no columns which people edit: no person can have typed them."""
+    if unknown := tuple(name for name in names if name not in EDITABLE):
+        raise UnknownColumn(unknown, tuple(EDITABLE))
+
+
 def check_values(columns: Columns, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Check every value; raises :class:`Invalid` that names the column."""
+    """Check every value; raises `Invalid` that names the column, `UnknownColumn` for a name that is none."""
+    require_known(values)
     checked: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in EDITABLE:
-            raise Invalid(f"{name}: это поле не редактируется")
         try:
             checked[name] = EDITABLE[name](value)
             if EDITABLE[name] is _number and checked[name] is not None and not columns.holds(name, checked[name]):

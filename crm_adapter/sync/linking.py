@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from crm_adapter.results import HostingValues
+from crm_adapter.results import HostingValues, LinkPolicy
 from crm_adapter.sync.mapping import normalise_ip
 from crm_adapter.sync.snapshot import Row
-
-LinkPolicy = Literal["ip", "suggest", "off"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
-from crm_adapter.results import HostingValues, PlannedServer, ReportWarning, ServerProblem
+from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostTable, Discount, Finances
 from crm_adapter.sync.decisions import Decision, EventDraft, Observed, RunContext, create, decide, mark_missing, mark_removed
-from crm_adapter.sync.linking import LinkPolicy, Links, match
+from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.snapshot import Row, Snapshot, row_of
 from crm_adapter.text import messages

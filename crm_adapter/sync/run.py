@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
+from crm_adapter.results import AccountReport, LinkPolicy, PlannedServer, SyncPlan, SyncReport
 from crm_adapter.steps import Cpu, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Writer, apply_decisions
 from crm_adapter.sync.collect import Collected, Scope, collect
 from crm_adapter.sync.fetch import Caller
-from crm_adapter.sync.linking import LinkPolicy
 from crm_adapter.sync.planner import AccountPlan, Options, build_plan, planned
 from crm_adapter.sync.report import Outcome, account_report, busy, not_configured, outcome_of, report
 from crm_adapter.sync.snapshot import Row

@@ -12,7 +12,15 @@ from sqlalchemy.exc import StatementError
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import rejects_values
 from crm_adapter.db.tables import utcnow
-from crm_adapter.results import HostingValues, ImportedServer, ImportResult, ItemError, ReportWarning, ServerSyncResult
+from crm_adapter.results import (
+    HostingValues,
+    ImportedServer,
+    ImportResult,
+    ItemError,
+    LinkPolicy,
+    ReportWarning,
+    ServerSyncResult,
+)
 from crm_adapter.servers.totals import read_server
 from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
@@ -20,7 +28,7 @@ from crm_adapter.sync.apply import Writer, read_rows, read_snapshot
 from crm_adapter.sync.costs import is_foreign, reconcile
 from crm_adapter.sync.decisions import Decision, Observed, RunContext, create, decide
 from crm_adapter.sync.fetch import Caller, Failure
-from crm_adapter.sync.linking import LinkPolicy, match
+from crm_adapter.sync.linking import match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.planner import Fetched, needs_presets
 from crm_adapter.sync.snapshot import Row, Snapshot

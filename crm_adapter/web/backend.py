@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from crm_adapter import aio, blocking
 from crm_adapter.db.columns import Columns, FieldMap, validate_mapping
 from crm_adapter.jobs.background import TaskRunner, ThreadRunner
-from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, ServerSyncResult
+from crm_adapter.results import Change, EditResult, Freshness, ImportResult, RunInfo, Runner, ServerSyncResult
 from crm_adapter.steps import clients_of
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Gets account -> lease owner and sees to it that ``sync_all(..., leases=...)`` is called soon.
-Runner = Callable[[Mapping[str, str]], object]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from crm_adapter.db.columns import FieldMap, in_zone, validate_mapping
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.results import LinkPolicy, Runner
 from crm_adapter.web import api_crm, api_timeweb, page
-from crm_adapter.web.backend import Backend, Runner
+from crm_adapter.web.backend import Backend
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.security import same_origin
 from crm_adapter.web.templating import Renderer
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     import jinja2
 
-Part = Literal["timeweb", "crm", "page"]
-
 
 def create_hosting_router(
     db: Any,
@@ -32,7 +31,7 @@ def create_hosting_router(
     *,
     dependencies: Sequence[Any],
     actor: Callable[..., Any] | None = None,
-    parts: Collection[Part] = ("timeweb", "crm", "page"),
+    parts: Collection[Literal["timeweb", "crm", "page"]] = ("timeweb", "crm", "page"),
     prefix: str = "/admin/hosting",
     base_template: str | Path | jinja2.Template | None = None,
     runner: Runner | None = None,
@@ -42,7 +41,7 @@ def create_hosting_router(
     zone: str | None = None,
     stale_after: int = 300,
     import_new: bool = True,
-    link_policy: Literal["ip", "suggest", "off"] = "ip",
+    link_policy: LinkPolicy = "ip",
 ) -> APIRouter:
     """Build the «Хостинг» section for ``app.include_router(...)``.
 

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import inspect
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
@@ -33,10 +37,12 @@ MODULES = (
     "timeweb_sdk.testing.vcr",
     "crm_adapter",
     "crm_adapter.aio",
+    "crm_adapter.errors",
     "crm_adapter.wiring",
     "crm_adapter.migrations",
     "crm_adapter.migrations.helpers",
     "crm_adapter.notify",
+    "crm_adapter.results",
     "crm_adapter.settings",
     "crm_adapter.tasks",
     "crm_adapter.telemetry",
@@ -59,6 +65,71 @@ def surface() -> list[str]:
             lines += [f"{path}.{name}"] if id(value) in described else object_lines(f"{path}.{name}", value, public)
             described.add(id(value))
     return sorted(lines)
+
+
+def hidden_types() -> list[str]:
+    """Types of ours that stand in a public signature, or in a field of such a type, and in no public module."""
+    modules = {name: importlib.import_module(name) for name in MODULES}
+    public = {id(value) for module in modules.values() for _, value in public_items(module)}
+    waiting = [(path, value) for path, module in modules.items() for path, value in named_items(path, module)]
+    found: set[str] = set()
+    seen: set[int] = set()
+    while waiting:
+        path, value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        for name, used in types_of(value):
+            if isinstance(used, TypeVar | ModuleType):
+                continue
+            if id(used) not in public:
+                found.add(f"{path}: {name}")
+            waiting.append((f"{path}: {name}", used))
+    return sorted(found)
+
+
+def named_items(path: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
+    for name, value in public_items(module):
+        yield f"{path}.{name}", value
+
+
+def types_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Name and value of each type of ours that the annotations of a function or a class name."""
+    if inspect.isclass(value):
+        members = (inspect.getattr_static(value, name) for name in vars(value) if not name.startswith("_"))
+        functions = [getattr(member, "__func__", getattr(member, "fget", member)) for member in members]
+        texts = [*vars(value).get("__annotations__", {}).values()]
+        texts += [
+            text for each in (vars(value).get("__init__"), *functions) if inspect.isfunction(each) for text in annotated(each)
+        ]
+    elif inspect.isfunction(value):
+        texts = annotated(value)
+    else:
+        return
+    names = names_in(sys.modules[value.__module__])
+    for word in sorted({word for text in texts if isinstance(text, str) for word in re.findall(r"\b[A-Za-z]\w*", text)}):
+        if word in names:
+            yield word, names[word]
+
+
+def annotated(function: Any) -> list[str]:
+    return [text for name, text in function.__annotations__.items() if not name.startswith("_")]
+
+
+@cache
+def names_in(module: ModuleType) -> dict[str, Any]:
+    """What annotations of a module may name of ours: also what it imports for type checkers alone, and aliases."""
+    classes = {name: value for name, value in vars(module).items() if inspect.isclass(value)}
+    names = {name: value for name, value in classes.items() if value.__module__.startswith(OURS)}
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith(OURS):
+            home = importlib.import_module(node.module)
+            names |= {each.asname or each.name: getattr(home, each.name) for each in node.names if hasattr(home, each.name)}
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+            # Such as `Runner = Callable[...]`: it has a name and no module.
+            aliases = [each.id for each in node.targets if isinstance(each, ast.Name)]
+            names |= {name: getattr(module, name) for name in aliases if hasattr(module, name)}
+    return names
 
 
 def method(attribute: str) -> Any:

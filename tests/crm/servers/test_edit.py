@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,10 +11,25 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import add_manual, changes, link, mark_paid, set_cost, sync_all, totals, unlink, update_manual
+from crm_adapter import (
+    OperationFailed,
+    UnknownColumn,
+    add_manual,
+    changes,
+    import_servers,
+    link,
+    mark_paid,
+    set_cost,
+    sync_all,
+    sync_server,
+    totals,
+    unlink,
+    update_manual,
+)
 from crm_adapter.db.tables import HostingServer
 from tests.crm.database import changed, edit, rows, state, typed
 from tests.crm.fake_timeweb import FakeTimeweb, client, server, world
+from timeweb_sdk.errors import UnauthorizedError
 
 Db = sessionmaker[Session]
 
@@ -46,8 +62,6 @@ def test_values_are_read_as_people_type_them(db: Db) -> None:
         ({"status": "gone"}, "status"),
         ({"server_name": ""}, "server_name"),
         ({"client_name": "x" * 256}, "client_name"),
-        ({"timeweb_id": 5}, "timeweb_id"),
-        ({"nonsense": 1}, "nonsense"),
         ({"project_id": "x"}, "project_id"),
     ],
 )
@@ -206,3 +220,41 @@ def test_totals_count_unknowns_instead_of_taking_them_for_zero(db: Db) -> None:
     assert (found.overdue_count, found.overdue_sum) == (2, Decimal("1700.00"))
     assert (found.balance, found.hours_left) == (Decimal("7378.30"), 500)
     assert found.to_dict()["profit_month"] == 1000.0
+
+
+@pytest.mark.parametrize("crm_id", [1, 404])
+def test_a_column_that_does_not_exist_is_an_error_of_the_program(db: Db, crm_id: int) -> None:
+    typed(db)
+    with pytest.raises(UnknownColumn, match=r"no editable column 'price'; there are .*client_price") as caught:
+        update_manual(db, crm_id, {"price": 1, "notes": "x"})
+    assert caught.value.names == ("price",)
+    assert pickle.loads(pickle.dumps(caught.value)).names == ("price",)
+    with pytest.raises(UnknownColumn, match="'id', 'timeweb_id'"):
+        add_manual(db, {"server_name": "a", "id": None, "timeweb_id": 5})
+    assert len(rows(db)) == 1 and rows(db)[0]["notes"] is None
+
+
+def test_a_refusal_is_raised_for_who_asks(db: Db) -> None:
+    crm_id = typed(db)
+    assert update_manual(db, crm_id, {"notes": "x"}).raise_for_failure().changes == ("notes",)
+    refusals = {
+        "validation": update_manual(db, crm_id, {"client_price": "much"}),
+        "not_found": mark_paid(db, 404),
+        "version_conflict": update_manual(db, crm_id, {"notes": "y"}, expected_version=0),
+        "not_linked": unlink(db, crm_id),
+        "conflict": (link(db, crm_id, 7).raise_for_failure(), link(db, crm_id, 8))[1],
+    }
+    for code, result in refusals.items():
+        with pytest.raises(OperationFailed) as caught:
+            result.raise_for_failure()
+        assert (caught.value.code, caught.value.text, caught.value.result) == (code, result.error, result)
+        assert pickle.loads(pickle.dumps(caught.value)).result == result
+    with pytest.raises(OperationFailed, match="not_found"):
+        import_servers(db, client(world(1)), [5]).raise_for_failure()
+    with pytest.raises(OperationFailed, match="server_missing"):
+        sync_server(db, client(FakeTimeweb()), crm_id).raise_for_failure()
+    fake = world(2)
+    fake.faults = {"projects.list": [UnauthorizedError("no", status_code=401)]}
+    with pytest.raises(OperationFailed, match="unauthorized"):
+        sync_all(db, client(fake)).raise_for_failure()
+    assert sync_all(db, client(world(2))).raise_for_failure().created_count == 2
