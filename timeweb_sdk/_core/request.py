@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -125,10 +124,10 @@ def _parts(files: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _part(name: str, file: Any) -> Any:
-    if isinstance(file, tuple):
-        title, content, *rest = file
-        return (title, _file(content, f"{name} ({title})"), *rest)
-    return _file(file, name)
+    if not is_collection(file):
+        return _file(file, name)
+    title, content, *rest = file
+    return (title, _file(content, f"{name} ({title})"), *rest)
 
 
 def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
@@ -266,6 +265,6 @@ def _text(name: str, value: Any) -> str:
 def _file(given: Any, where: str) -> Content | Source:
     if isinstance(given, (bytes, bytearray, memoryview)):
         return Content(given)
-    if isinstance(given, os.PathLike) or hasattr(given, "read"):
+    if hasattr(given, "__fspath__") or hasattr(given, "read"):
         return Source(given, where)
     raise ConfigurationError(f"{where} is a {type(given).__name__}: give a path, a file opened in binary mode, or bytes")

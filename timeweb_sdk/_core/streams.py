@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk.errors import ConfigurationError, FileError, TimewebError
@@ -39,12 +39,20 @@ def _faults(kind: type[TimewebError], what: str, delivery: Delivery = "not_sent"
         raise kind(f"{what}: {error}", delivery=delivery) from None
 
 
+def _path_of(file: Any) -> Path | None:
+    return Path(file) if _is_path(file) else None
+
+
+def _is_path(file: Any) -> TypeGuard[os.PathLike[str]]:
+    return isinstance(file, os.PathLike)
+
+
 class Source:
     """A file to send, from where it stands to its end; `begin` goes back there."""
 
     def __init__(self, file: Any, where: str) -> None:
         self._where = where
-        self._path = Path(file) if isinstance(file, os.PathLike) else None
+        self._path = _path_of(file)
         self._file = file
         self._start: int | None = None
         self._begun = False
@@ -112,7 +120,7 @@ class Target:
     """A file to write a reply to. At a path it appears when it is whole."""
 
     def __init__(self, file: Any) -> None:
-        self._path = Path(file) if isinstance(file, os.PathLike) else None
+        self._path = _path_of(file)
         self._part = self._path.with_name(f"{self._path.name}.part") if self._path is not None else None
         self._file = file
         self._start: int | None = None

@@ -184,7 +184,7 @@ class SyncSession(Session):
     _client: Any = None
 
     def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
-        transfer, reply = request.transfer, None
+        transfer, is_saved = request.transfer, False
         try:
             client = self._usable()
             current.left = lambda: timeouts.deadline - clock.monotonic()
@@ -195,10 +195,11 @@ class SyncSession(Session):
                 try:
                     _forget_cookies(client, response)
                     reply = read(response, transfer, timeouts, clock)
+                    is_saved = reply.is_saved
                 finally:
                     response.close()
             finally:
-                transfer.end(whole=reply is not None and reply.is_saved)
+                transfer.end(whole=is_saved)
             return reply
         except Exception as error:
             ours = translate(error, timeouts)
@@ -253,7 +254,7 @@ class AsyncSession(Session):
         self._clients: weakref.WeakKeyDictionary[AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     async def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
-        transfer, reply = request.transfer, None
+        transfer, is_saved = request.transfer, False
         try:
             client = self._usable()
             transfer.begin(partial(timeouts.moved, clock))
@@ -263,10 +264,11 @@ class AsyncSession(Session):
                 try:
                     _forget_cookies(client, response)
                     reply = await aread(response, transfer)
+                    is_saved = reply.is_saved
                 finally:
                     await response.aclose()
             finally:
-                transfer.end(whole=reply is not None and reply.is_saved)
+                transfer.end(whole=is_saved)
             return reply
         except Exception as error:
             ours = translate(error, timeouts)
