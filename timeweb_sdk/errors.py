@@ -3,6 +3,8 @@
 All errors pickle and copy. None holds the token or a request body.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from timeweb_sdk._core.types import Delivery
@@ -97,16 +99,24 @@ class DeadlineExceeded(TimewebError, TimeoutError):
     """Seconds of the wait that would have passed the deadline, if that is why."""
 
 
-class WaitTimeout(TimewebError, TimeoutError):
+class _Wait(TimewebError):
+    arrived: Mapping[Any, Any] = MappingProxyType({})
+    """The objects that have arrived, by id. They may hold passwords: neither a pickle nor a copy has them."""
+    pending: tuple[Any, ...] = ()
+    """The ids that have not arrived."""
+
+    def __reduce__(self) -> Any:
+        return (type(self), self.args, {name: value for name, value in self.__dict__.items() if name != "arrived"})
+
+
+class WaitTimeout(_Wait, TimeoutError):
     """The object did not reach the status in time."""
 
     last_status: str | None = None
     """The status at the last look that succeeded, of the first id that has not arrived."""
-    pending: tuple[Any, ...] = ()
-    """The ids that have not arrived."""
 
 
-class WaitFailed(TimewebError):
+class WaitFailed(_Wait):
     """The object reached a status from which the wished one cannot come."""
 
     last_status: str | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.sdk.stub_server import Behaviour, StubServer, answer
 from tests.sdk.worlds import SkippingClock, World
+from timeweb_sdk import AsyncTimeweb, BadRequestError
 from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
 
 LISTING = Listing(item_key="id", paginated=True)
@@ -231,3 +235,71 @@ def _listed(listed: Any) -> Any:
         return listed, [item async for item in listed]
 
     return walk()
+
+
+@pytest.mark.parametrize("rows", [99, 100, 101, 250])
+def test_a_full_page_whose_total_is_its_own_count_is_not_believed(rows: int) -> None:
+    """Some lists report the length of the page as the total."""
+    everything = items(*range(rows))
+    asked: list[int] = []
+
+    def fetch(offset: int) -> Chunk[Any]:
+        asked.append(offset)
+        part = everything[offset : offset + 100]
+        return Chunk(part, len(part), len(part))
+
+    listed = page(fetch, Listing(item_key="id", paginated=True, limit=100))
+    assert [*listed] == everything
+    assert asked == {99: [0], 100: [0, 100], 101: [0, 100], 250: [0, 100, 200]}[rows]
+    # Only where every page agreed with what had come is the list known to be whole.
+    assert listed.complete is (rows <= 100)
+
+
+def test_a_total_that_is_not_the_pages_own_is_believed() -> None:
+    account = Account(items(*range(200)))
+    listed = page(account.fetch, Listing(item_key="id", paginated=True, limit=100))
+    assert len([*listed]) == 200
+    assert account.asked == [0, 100]
+    assert listed.complete is True
+
+
+def test_a_page_goes_through_a_pickle_without_its_client() -> None:
+    account = Account(items(*range(25)), cap=10)
+    carried = pickle.loads(pickle.dumps(page(account.fetch)))
+    assert (carried.items, carried.total, carried.complete) == (items(*range(10)), 25, None)
+    with pytest.raises(RuntimeError, match="ask for the list again"):
+        list(carried)
+    alone = page(Account(items(1, 2)).fetch)
+    assert [*pickle.loads(pickle.dumps(alone))] == items(1, 2)
+
+
+def test_a_copy_of_a_page_walks_on() -> None:
+    listed = page(Account(items(*range(25)), cap=10).fetch)
+    deep = copy.deepcopy(listed)
+    deep.items[0]["id"] = "changed"
+    assert listed.items[0]["id"] == 0
+    for each in (copy.copy(listed), copy.deepcopy(listed)):
+        assert [item["id"] for item in each] == list(range(25))
+        assert listed.complete is None
+
+
+async def test_a_page_of_a_client_can_be_pickled(server: StubServer) -> None:
+    server.play(answer(200, {"servers": [{"id": 1}], "meta": {"total": 1}}))
+    async with AsyncTimeweb("token", base_url=server.url) as tw:
+        lazy = tw.servers.list()
+        assert repr(pickle.loads(pickle.dumps(lazy))) == "<AsyncPage, not loaded>"
+        assert pickle.loads(pickle.dumps(await lazy)).items[0].id == 1
+
+
+async def test_a_forgotten_await_of_a_change_warns(server: StubServer) -> None:
+    async with AsyncTimeweb("token", base_url=server.url) as tw:
+        with pytest.warns(RuntimeWarning, match="upload was never awaited"):
+            tw.cloud_ai.knowledge_bases.upload(1, files=[b"x"])
+            gc.collect()
+        tw.servers.list()
+        server.play(answer(200, {"uploaded_files": ["a"]}), answer(400, {"error_code": "no", "message": "no"}))
+        assert (await tw.cloud_ai.knowledge_bases.upload(1, files=[b"x"])).items == ["a"]
+        with pytest.raises(BadRequestError):
+            await tw.cloud_ai.knowledge_bases.upload(1, files=[b"x"])
+        gc.collect()
+    assert len(server.arrivals) == 2

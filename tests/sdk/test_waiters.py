@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from tests.sdk.worlds import SkippingClock, World
 from timeweb_sdk import (
     ConfigurationError,
     DeadlineExceeded,
+    EdgeError,
     NotFoundError,
     ServerError,
+    Timeweb,
     UnauthorizedError,
     WaitFailed,
     WaitTimeout,
@@ -83,10 +87,47 @@ def test_unpaid_for_good_is_one(world: World, server: StubServer, clock: Skippin
 
 
 def test_many_at_once_by_one_list(world: World, server: StubServer, clock: SkippingClock) -> None:
-    server.play(many(s1="on", s2="installing"), many(s1="off", s2="installing", s3="on"), many(s2="on", s3="on"))
+    server.play(
+        many(s1="on", s2="installing", s3="installing"),
+        many(s1="off", s2="installing", s3="on"),
+        many(s1="off", s2="on", s3="on"),
+    )
     arrived = world.run(lambda tw: tw.servers.wait_for_many([3, 1, 2], status="on"), base_url=server.url)
     assert [item.id for item in arrived] == [3, 1, 2]
     assert len(server.arrivals) == 3
+
+
+def test_what_the_list_does_not_have_yet_is_asked_for(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(many(s1="on"), answer(200, {"server": {"id": 2, "status": "on"}}))
+    arrived = world.run(lambda tw: tw.servers.wait_for_many([2, 1], status="on"), base_url=server.url)
+    assert [item.id for item in arrived] == [2, 1]
+    assert [arrival.target.partition("?")[0] for arrival in server.arrivals] == ["/api/v1/servers", "/api/v1/servers/2"]
+
+
+@pytest.mark.parametrize("gone", ["canonical", "edge"])
+def test_only_the_api_says_that_one_of_many_is_gone(gone: str, world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(many(s1="on"), error(404, "not_found") if gone == "canonical" else html(404))
+    with pytest.raises(WaitFailed if gone == "canonical" else EdgeError) as caught:
+        world.run(lambda tw: tw.servers.wait_for_many([1, 2], status="on", timeout=60), base_url=server.url, max_retries=0)
+    if isinstance(caught.value, WaitFailed):
+        assert caught.value.failed_id == 2
+        assert caught.value.pending == (2,)
+        assert [item.id for item in caught.value.arrived.values()] == [1]
+
+
+def test_a_status_that_nobody_knows_is_told_at_once(world: World, server: StubServer, clock: SkippingClock) -> None:
+    server.play(one("running"))
+    with pytest.warns(UserWarning, match="'running' is not one that a Server") as told:
+        got = world.run(lambda tw: tw.servers.wait_for(1, status=["on", "running"]), base_url=server.url)
+    assert got.status == "running"
+    assert "/tests/" in Path(told[0].filename).as_posix()
+
+
+def test_every_status_of_the_contract_and_the_end_are_known(server: StubServer, clock: SkippingClock) -> None:
+    server.play(one("on"))
+    with Timeweb("token", base_url=server.url) as tw:
+        for status in ("off", "blocked", "removed", "deleted"):
+            assert tw.servers.wait_for(1, status={"on", status}).status == "on"
 
 
 def test_an_id_as_text_is_that_id(world: World, server: StubServer, clock: SkippingClock) -> None:
@@ -96,10 +137,13 @@ def test_an_id_as_text_is_that_id(world: World, server: StubServer, clock: Skipp
 
 
 def test_many_tell_who_is_missing(world: World, server: StubServer, clock: SkippingClock) -> None:
-    server.play(many(s1="on", s2="installing"))
+    server.play(many(s1="on", s2="installing", s3="installing"))
     with pytest.raises(WaitTimeout) as caught:
         world.run(lambda tw: tw.servers.wait_for_many([1, 2, 3], status="on", timeout=20), base_url=server.url)
     assert caught.value.pending == (2, 3)
+    assert {ident: item.status for ident, item in caught.value.arrived.items()} == {1: "on"}
+    carried = pickle.loads(pickle.dumps(caught.value))
+    assert (carried.pending, dict(carried.arrived)) == ((2, 3), {})
 
 
 def test_waiting_for_nobody_asks_nobody(world: World, server: StubServer, clock: SkippingClock) -> None:

@@ -14,11 +14,11 @@ def warn(operation: Operation) -> None:
     """Issue a DeprecationWarning at the line outside this package that made the call."""
     replacement = table().get(operation.replacement or "")
     remedy = f": use {replacement.attribute}" if replacement else " and has no replacement"
-    warnings.warn(f"{operation.attribute} is deprecated by Timeweb{remedy}", DeprecationWarning, stacklevel=_depth() + 1)
+    warnings.warn(f"{operation.attribute} is deprecated by Timeweb{remedy}", DeprecationWarning, stacklevel=depth() + 1)
 
 
-def _depth() -> int:
-    """Count the frames of this package up to the caller of `warn`, itself included."""
+def depth() -> int:
+    """Count the frames of this package up to the function that called this one, itself included."""
     depth, frame = 0, inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         depth, frame = depth + 1, frame.f_back

@@ -1,8 +1,10 @@
 """Lists that walk their pages."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, NoReturn, Self, TypeVar, overload
 
 from timeweb_sdk._core.guards import is_object
 from timeweb_sdk._core.model import DecodeIssue
@@ -31,6 +33,10 @@ class Listing:
     item_key: str | None = None
     offset: int = 0
     paginated: bool = False
+    limit: int | None = None
+    """How many items a page was asked to hold."""
+    changes: str | None = None
+    """The attribute of an operation that changes something and answers with a list."""
 
 
 class Walk(Generic[T]):
@@ -43,6 +49,7 @@ class Walk(Generic[T]):
         self._totals: set[int | None] = set()
         self._unique = 0
         self._arrived = True
+        self._proving = False
         self.offset = listing.offset
         self.done = False
 
@@ -50,12 +57,15 @@ class Walk(Generic[T]):
         """Take what a request brought and keep of it what was not seen before."""
         fresh = [item for item in chunk.items if self._is_new(item)]
         self._unique += len(fresh)
-        self._totals.add(chunk.total)
+        if fresh or chunk.total or not self._proving:
+            self._totals.add(chunk.total)
         self._arrived &= chunk.arrived
         # By what came, not by what was asked for: the server may cap the page below the limit.
         self.offset += chunk.received
         reached = chunk.total is not None and self.offset >= chunk.total
-        self.done = not self._listing.paginated or not fresh or reached
+        # A total that is the count of a full page may be just that; whether there is more is known only after asking.
+        self._proving = reached and chunk.received == chunk.total == self._listing.limit
+        self.done = not self._listing.paginated or not fresh or (reached and not self._proving)
         return replace(chunk, items=fresh)
 
     @property
@@ -88,19 +98,38 @@ class Walk(Generic[T]):
         return key if isinstance(key, (int, str)) else None
 
 
+def _gone(offset: int) -> NoReturn:
+    raise RuntimeError("this page came out of a pickle and has no client to ask for more: ask for the list again")
+
+
 class _PageBase(Generic[T]):
     """What a page of a list is in both worlds."""
 
     _chunk: Chunk[T] | None
+    _fetch: Callable[[int], Any]
     complete: bool | None = None
     """None until every page was walked; then whether each reply held a list and the unique items equal the total on all pages.
 
     Only what a complete list lacks may be taken for gone.
     """
 
-    def __init__(self, listing: Listing, chunk: Chunk[T] | None) -> None:
+    def __init__(self, listing: Listing, chunk: Chunk[T] | None, fetch: Callable[[int], Any]) -> None:
         self._listing = listing
         self._chunk = chunk
+        self._fetch = fetch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fetch": _gone}
+
+    def __copy__(self) -> Self:
+        return self.__deepcopy__(None)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        page = object.__new__(type(self))
+        page.__dict__.update(self.__dict__)
+        if memo is not None:
+            page._chunk = deepcopy(self._chunk, memo)
+        return page
 
     def _note_end(self, walk: Walk[T]) -> None:
         if walk.done:
@@ -154,10 +183,6 @@ class Page(_PageBase[T]):
     `len()`, indexing and `.items` concern this page alone.
     """
 
-    def __init__(self, listing: Listing, chunk: Chunk[T], fetch: Callable[[int], Chunk[T]]) -> None:
-        super().__init__(listing, chunk)
-        self._fetch = fetch
-
     def pages(self) -> "Iterator[Page[T]]":
         """Yield this page and every later one, each with the items that no earlier page had."""
         offset = self._listing.offset
@@ -188,9 +213,14 @@ class AsyncPage(_PageBase[T]):
     `len()`, indexing and `.items` concern the first page and need it loaded.
     """
 
-    def __init__(self, listing: Listing, chunk: Chunk[T] | None, fetch: Callable[[int], Awaitable[Chunk[T]]]) -> None:
-        super().__init__(listing, chunk)
-        self._fetch = fetch
+    _is_asked = False
+
+    def __del__(self) -> None:
+        # As a coroutine does. Where nothing is changed an unloaded page is no more than a lazy list.
+        if self._listing.changes is not None and not self._is_asked and self._chunk is None:
+            warnings.warn(
+                f"{self._listing.changes} was never awaited: nothing was sent", RuntimeWarning, stacklevel=2, source=self
+            )
 
     def __await__(self) -> "Generator[Any, Any, AsyncPage[T]]":
         return self._load().__await__()
@@ -200,7 +230,7 @@ class AsyncPage(_PageBase[T]):
         return self
 
     async def _first(self) -> Chunk[T]:
-        chunk = self._chunk
+        chunk, self._is_asked = self._chunk, True
         if chunk is None:
             self._chunk = chunk = await self._fetch(self._listing.offset)
         return chunk

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PurePath
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -264,7 +264,7 @@ def _text(name: str, value: Any) -> str:
 
 def _file(given: Any, where: str) -> Content | Source:
     if isinstance(given, (bytes, bytearray, memoryview)):
-        return Content(given)
+        return Content(cast(bytes, given))
     if hasattr(given, "__fspath__") or hasattr(given, "read"):
         return Source(given, where)
     raise ConfigurationError(f"{where} is a {type(given).__name__}: give a path, a file opened in binary mode, or bytes")

@@ -244,8 +244,14 @@ def _at(call: Call, offset: int) -> Call:
 
 
 def _listing(call: Call) -> Listing:
-    offset = call.query.get("offset", NOT_GIVEN)
-    return Listing(call.operation.item_key, offset if isinstance(offset, int) else 0, call.operation.paginated)
+    operation, offset, limit = call.operation, call.query.get("offset"), call.query.get("limit")
+    return Listing(
+        operation.item_key,
+        offset if isinstance(offset, int) else 0,
+        operation.paginated,
+        limit if isinstance(limit, int) else None,
+        None if operation.method == "GET" else operation.attribute,
+    )
 
 
 def _chunk(operation: Operation, response: Response[Any]) -> Chunk[Any]:

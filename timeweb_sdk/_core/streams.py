@@ -142,7 +142,7 @@ class Target:
             if self._part is not None:
                 self._file = self._part.open("wb")
             elif self._written:
-                self._file.seek(self._start)
+                self._file.seek(self._start or 0)
                 self._file.truncate()
 
     def write(self, piece: bytes) -> None:

@@ -1,10 +1,11 @@
 """Waiting for objects of the API to reach a status."""
 
-from collections.abc import Collection, Iterable
+import warnings
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 
-from timeweb_sdk._core import clock
+from timeweb_sdk._core import clock, deprecation
 from timeweb_sdk.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -83,6 +84,7 @@ class Wait(Generic[T]):
     def failure(self, ident: Id, why: str) -> WaitFailed:
         error = WaitFailed(f"{ident} {why}", delivery="answered", failed_id=ident, last_status=self._statuses.get(ident))
         error.operation, error.attempts = self.operation, self.attempts
+        error.arrived, error.pending = self.arrived, tuple(self.pending)
         return error
 
     def pause(self) -> float:
@@ -101,6 +103,7 @@ class Wait(Generic[T]):
             delivery=self._fault.delivery if self._fault else "answered",
             last_status=last,
             pending=tuple(self.pending),
+            arrived=self.arrived,
         ) from self._fault
 
     def _hopeless(self) -> frozenset[str]:
@@ -116,47 +119,99 @@ class Wait(Generic[T]):
         return " or ".join(repr(status) for status in sorted(self.wished))
 
 
-def _begin(idents: Iterable[Id], status: str | Collection[str], timeout: float, interval: float) -> "Wait[Any]":
+def _begin(owner: Any, idents: Iterable[Id], status: str | Collection[str], timeout: float, interval: float) -> "Wait[Any]":
     if timeout <= 0 or interval <= 0:
         raise ConfigurationError(f"timeout={timeout}, interval={interval}: give positive numbers of seconds")
     wished = frozenset({status} if isinstance(status, str) else status)
+    _warn_of_unknown(owner, wished)
     return Wait(wished, timeout, interval, clock.current().monotonic(), list(dict.fromkeys(idents)))
 
 
-def _begin_one(path: tuple[Any, ...], status: str | Collection[str], timeout: float, interval: float) -> "Wait[Any]":
-    if not path or not isinstance(path[-1], (int, str)):
-        raise TypeError("wait_for takes what get takes, the id of one object at the end; for several there is wait_for_many")
-    return _begin([path[-1]], status, timeout, interval)
+def _warn_of_unknown(owner: Any, wished: frozenset[str]) -> None:
+    """Tell of a status that the contract does not know: most are typing errors, some are newer than the contract."""
+    bases = [base for kind in type(owner).__mro__ for base in getattr(kind, "__orig_bases__", ())]
+    model: Any = next((get_args(base)[0] for base in bases if get_origin(base) in (Waits, AsyncWaits)), None)
+    known = _literals(model.model_fields["status"].annotation) if "status" in getattr(model, "model_fields", ()) else []
+    unknown = wished - {*known, *_GONE}
+    if known and unknown:
+        warnings.warn(
+            f"status {', '.join(map(repr, sorted(unknown)))} is not one that a {model.__name__} is known to have "
+            f"({', '.join(known)}): the wait may never end before its timeout",
+            stacklevel=deprecation.depth() + 1,
+        )
 
 
-def _begin_many(ids: Any, status: str | Collection[str], timeout: float, interval: float) -> "Wait[Any]":
-    if isinstance(ids, (int, str)):
-        raise TypeError(f"wait_for_many takes several ids, not {ids!r}; for one object there is wait_for")
-    return _begin(ids, status, timeout, interval)
+def _literals(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [literal for arm in get_args(annotation) for literal in _literals(arm)]
 
 
-def _take_one(wait: "Wait[Any]", ident: Id, node: Any, item: Any, fault: TimewebError | None) -> None:
-    wait.count(node, fault)
-    if fault is None:
-        wait.see(ident, item, clock.current().monotonic())
-    elif isinstance(fault, NotFoundError) and not wait.miss(ident):
-        if wait.wished & _GONE:
-            raise fault
-        raise wait.failure(ident, "does not exist any more") from fault
+@dataclass(slots=True)
+class _Look:
+    """What a wait asks of its driver: one object, or all of a list with the page that says whether they are all."""
+
+    node: Any
+    path: tuple[Any, ...]
+    many: bool = False
 
 
-def _take_all(wait: "Wait[Any]", node: Any, page: Any, items: Iterable[Any], fault: TimewebError | None) -> None:
-    wait.count(node, fault)
-    if fault is not None:
-        return
+# What waits: yields a look, or seconds to sleep; is sent what was found, or has its error thrown into it.
+_Steps = Generator[_Look | float, Any, None]
+
+
+def _wait_for_one(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Steps:
+    while True:
+        yield from _look_at(owner, wait, path)
+        if not wait.pending:
+            return
+        yield wait.pause()
+
+
+def _wait_for_many(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Steps:
+    while wait.pending:
+        node, missing = _node(owner, wait), list[Id]()
+        try:
+            page, items = yield _Look(node, path, many=True)
+        except _PASSING as fault:
+            wait.count(node, fault)
+        else:
+            wait.count(node, None)
+            missing = _take(wait, page, items)
+        owner._response = node._response
+        # What was just made may not be in the list yet: only the object itself tells that it is gone.
+        for ident in missing:
+            yield from _look_at(owner, wait, (*path, ident))
+        if wait.pending:
+            yield wait.pause()
+
+
+def _take(wait: "Wait[Any]", page: Any, items: list[Any]) -> list[Id]:
+    """Take in what a list held; return the ids that it would have held if their objects were in it."""
     # As texts: an id that was read from a file or a form is one, and `get` takes it too.
     found = {str(getattr(item, "id", None)): item for item in items}
-    for ident in list(wait.pending):
-        if str(ident) in found:
-            wait.see(ident, found[str(ident)], clock.current().monotonic())
-        elif page.complete:
-            # Objects that were just made may not be in the list yet: only the timeout ends the wait for them.
-            wait.miss(ident)
+    absent = [ident for ident in wait.pending if str(ident) not in found]
+    for ident in [ident for ident in wait.pending if str(ident) in found]:
+        wait.see(ident, found[str(ident)], clock.current().monotonic())
+    return [ident for ident in absent if not wait.miss(ident)] if page.complete else []
+
+
+def _look_at(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Steps:
+    node, ident = _node(owner, wait), path[-1]
+    try:
+        item = yield _Look(node, path)
+    except NotFoundError as fault:
+        wait.count(node, fault)
+        if not wait.miss(ident):
+            if wait.wished & _GONE:
+                raise
+            raise wait.failure(ident, "does not exist any more") from fault
+    except _PASSING as fault:
+        wait.count(node, fault)
+    else:
+        wait.count(node, None)
+        wait.see(ident, item, clock.current().monotonic())
+    owner._response = node._response
 
 
 def _node(owner: Any, wait: "Wait[Any]") -> Any:
@@ -165,6 +220,58 @@ def _node(owner: Any, wait: "Wait[Any]") -> Any:
     node = type(owner)(owner._client.with_options(total_timeout=min(owner._client._options.total_timeout, left)))
     node._records = True
     return node
+
+
+def _one(path: tuple[Any, ...]) -> list[Id]:
+    if not path or not isinstance(path[-1], (int, str)):
+        raise TypeError("wait_for takes what get takes, the id of one object at the end; for several there is wait_for_many")
+    return [path[-1]]
+
+
+def _several(ids: Any) -> list[Id]:
+    if isinstance(ids, (int, str)):
+        raise TypeError(f"wait_for_many takes several ids, not {ids!r}; for one object there is wait_for")
+    return list(ids)
+
+
+def _drive(steps: _Steps) -> None:
+    step = _next(steps)
+    while step is not None:
+        answer: Any = None
+        try:
+            if not isinstance(step, _Look):
+                clock.current().sleep(step)
+            elif step.many:
+                answer = (page := step.node.list(*step.path)), [*page]
+            else:
+                answer = step.node.get(*step.path)
+        except TimewebError as error:
+            answer = error
+        step = _next(steps, answer)
+
+
+async def _adrive(steps: _Steps) -> None:
+    step = _next(steps)
+    while step is not None:
+        answer: Any = None
+        try:
+            if not isinstance(step, _Look):
+                await clock.current().asleep(step)
+            elif step.many:
+                answer = (page := step.node.list(*step.path)), [item async for item in page]
+            else:
+                answer = await step.node.get(*step.path)
+        except TimewebError as error:
+            answer = error
+        step = _next(steps, answer)
+
+
+def _next(steps: _Steps, answer: Any = None) -> _Look | float | None:
+    """Go on with a wait; None when it is over."""
+    try:
+        return steps.throw(answer) if isinstance(answer, TimewebError) else steps.send(answer)
+    except StopIteration:
+        return None
 
 
 class Waits(Generic[T]):
@@ -177,44 +284,29 @@ class Waits(Generic[T]):
         a status from which the wished one cannot come, or is gone. Looks that fail for a reason that may pass (no reply,
         5xx, 429) do not end the wait; the last one is the cause of WaitTimeout.
 
+        A status that the contract does not know is waited for, with a warning: its lists are open.
+
         Where "removed" or "deleted" is wished, an object that is gone has arrived: it is returned as it was last seen.
         If it was gone at the first look there is nothing to return, and NotFoundError is raised.
         """
-        wait = _begin_one(path, status, timeout, interval)
-        while True:
-            node, item, fault = _node(self, wait), None, None
-            try:
-                item = node.get(*path)
-            except (*_PASSING, NotFoundError) as error:
-                fault = error
-            _take_one(wait, path[-1], node, item, fault)
-            if not wait.pending:
-                cast(Any, self)._response = node._response
-                return cast(T, wait.arrived[path[-1]])
-            clock.current().sleep(wait.pause())
+        wait = _begin(self, _one(path), status, timeout, interval)
+        _drive(_wait_for_one(self, wait, path))
+        return cast(T, wait.arrived[path[-1]])
 
     def wait_for_many(
         self, ids: Iterable[Id], *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5
     ) -> list[T]:
         """Wait for several objects at once by asking for the list; returns them in the order of `ids`.
 
-        `path` is what `list` takes. Raises WaitTimeout, whose `pending` names those that have not arrived, and WaitFailed.
+        `path` is what `list` takes. Raises WaitTimeout, and WaitFailed as soon as one of them cannot arrive
+        any more; `arrived` and `pending` of both tell how far the others came. An object that a complete list lacks is
+        asked for by itself.
         Where "removed" or "deleted" is wished, an object that was seen has arrived when a complete list lacks it.
         """
-        wanted = ids if isinstance(ids, (int, str)) else list(ids)
-        wait = _begin_many(wanted, status, timeout, interval)
-        while wait.pending:
-            node, page, items, fault = _node(self, wait), None, list[Any](), None
-            try:
-                page = node.list(*path)
-                items = [*page]
-            except _PASSING as error:
-                fault = error
-            _take_all(wait, node, page, items, fault)
-            cast(Any, self)._response = node._response
-            if wait.pending:
-                clock.current().sleep(wait.pause())
-        return [cast(T, wait.arrived[ident]) for ident in cast(list[Id], wanted)]
+        wanted = _several(ids)
+        wait = _begin(self, wanted, status, timeout, interval)
+        _drive(_wait_for_many(self, wait, path))
+        return [cast(T, wait.arrived[ident]) for ident in wanted]
 
 
 class AsyncWaits(Generic[T]):
@@ -222,34 +314,15 @@ class AsyncWaits(Generic[T]):
 
     async def wait_for(self, *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5) -> T:
         """As `Waits.wait_for`."""
-        wait = _begin_one(path, status, timeout, interval)
-        while True:
-            node, item, fault = _node(self, wait), None, None
-            try:
-                item = await node.get(*path)
-            except (*_PASSING, NotFoundError) as error:
-                fault = error
-            _take_one(wait, path[-1], node, item, fault)
-            if not wait.pending:
-                cast(Any, self)._response = node._response
-                return cast(T, wait.arrived[path[-1]])
-            await clock.current().asleep(wait.pause())
+        wait = _begin(self, _one(path), status, timeout, interval)
+        await _adrive(_wait_for_one(self, wait, path))
+        return cast(T, wait.arrived[path[-1]])
 
     async def wait_for_many(
         self, ids: Iterable[Id], *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5
     ) -> list[T]:
         """As `Waits.wait_for_many`."""
-        wanted = ids if isinstance(ids, (int, str)) else list(ids)
-        wait = _begin_many(wanted, status, timeout, interval)
-        while wait.pending:
-            node, page, items, fault = _node(self, wait), None, list[Any](), None
-            try:
-                page = node.list(*path)
-                items = [item async for item in page]
-            except _PASSING as error:
-                fault = error
-            _take_all(wait, node, page, items, fault)
-            cast(Any, self)._response = node._response
-            if wait.pending:
-                await clock.current().asleep(wait.pause())
-        return [cast(T, wait.arrived[ident]) for ident in cast(list[Id], wanted)]
+        wanted = _several(ids)
+        wait = _begin(self, wanted, status, timeout, interval)
+        await _adrive(_wait_for_many(self, wait, path))
+        return [cast(T, wait.arrived[ident]) for ident in wanted]
