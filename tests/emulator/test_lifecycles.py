@@ -289,7 +289,7 @@ def test_an_odd_spelling_of_an_id_is_the_same_server(clock: FakeClock, number: A
 
 
 def test_other_services_confirm_deletion_too(clock: FakeClock) -> None:
-    with EmulatorServer(Emulator(clock=clock, confirm_delete=True)) as server:
+    with EmulatorServer(Emulator({"balancers": [{"id": 5}]}, clock=clock, confirm_delete=True)) as server:
         wire = Wire(server.url)
         asked = wire("DELETE", "/api/v1/balancers/5")
         assert (asked.status, list(asked.json())) == (200, ["balancer_delete", "response_id"])
@@ -299,7 +299,8 @@ def test_other_services_confirm_deletion_too(clock: FakeClock) -> None:
 
 
 def test_a_bucket_goes_into_quarantine(wire: Wire) -> None:
-    assert ok(wire, "DELETE", "/api/v1/storages/buckets/3")["bucket_delete"] == {"is_moved_in_quarantine": True}
+    assert ok(wire, "DELETE", "/api/v1/storages/buckets/1001")["bucket_delete"] == {"is_moved_in_quarantine": True}
+    assert ok(wire, "GET", "/api/v1/storages/buckets")["buckets"] == []
 
 
 def test_the_state_may_be_changed_between_requests(wire: Wire, emulator: Emulator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -71,6 +72,7 @@ class Account:
         state.setdefault("project_resources", [])
         state.setdefault("dns_records", {})
         state.setdefault("backups", {})
+        state.setdefault("children", {})
         inner = state.setdefault("_emulator", {})
         inner.setdefault("pending", [])
         inner.setdefault("next_id", {})
@@ -103,13 +105,18 @@ class Account:
         """The next integer id of a collection; ids are never used twice."""
         counters: dict[str, int] = self.state["_emulator"]["next_id"]
         if collection not in counters:
-            kept: Any = self.state.get(collection, [])
+            kept: Any = self.state.get(collection, self._below(collection))
             items: list[Item] = list(chain.from_iterable(kept.values())) if is_object(kept) else kept
             taken = [item["id"] for item in items if isinstance(item.get("id"), int)]
             counters[collection] = max([_FIRST_ID - 1, *taken]) + 1
         number = counters[collection]
         counters[collection] = number + 1
         return number
+
+    def _below(self, collection: str) -> dict[str, Any]:
+        """The places of a collection that items own, `dbs/{}/backups`."""
+        pattern = re.compile(re.escape(collection).replace(r"\{\}", "[^/]+"))
+        return {place: kept for place, kept in self.state["children"].items() if pattern.fullmatch(place) and is_array(kept)}
 
     def new_uuid(self) -> str:
         return str(UUID(int=self._dice().getrandbits(128), version=4))

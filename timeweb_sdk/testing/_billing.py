@@ -15,6 +15,7 @@ from timeweb_sdk.testing._catalogue import (
     IPV4_PRICE,
     price_of_configuration,
 )
+from timeweb_sdk.testing._presets import OFFERS, price_of, project_kind
 
 _PINNED = frozenset({"hourly_cost", "hourly_fee", "monthly_cost", "monthly_fee", "hours_left"})
 
@@ -30,7 +31,9 @@ def services_costs(account: Account) -> list[Item]:
         _server_row(account, server, prices, homes.get(("server", server.get("id")), home))
         for server in account.items("servers")
     ]
-    rows += [_address_row(address, home) for address in account.items("ips") if address.get("resource_id") is None]
+    rows += [_offer_row(account, name, item, homes, home) for name in OFFERS for item in account.state.get(name, [])]
+    worn_by_servers = "server"
+    rows += [_address_row(ip, home) for ip in account.items("ips") if ip.get("resource_type") != worn_by_servers]
     return rows
 
 
@@ -160,6 +163,21 @@ def _nested(account: Account, server: Item, disks: list[Item]) -> list[Item]:
             cost = round(sum(_number(backup.get("size", 0)) for backup in kept) / 1024 * BACKUP_PRICE_PER_GB, 2)
             found.append({"id": disk.get("id"), "type": "backups", "cost": cost, "description": f"{len(kept)} backups"})
     return found
+
+
+def _offer_row(account: Account, name: str, item: Item, homes: dict[Any, Any], home: Any) -> Item:
+    cost = price_of(account, name, item)
+    number = item.get("id")
+    return {
+        "type": OFFERS[name].service,
+        "service_id": number,
+        "project_id": homes.get((project_kind(name), number), home),
+        "cost": cost,
+        "total_cost": cost,
+        "services": [],
+        "info": {"name": str(item.get("name", ""))},
+        "configuration": {},
+    }
 
 
 def _address_row(address: Item, project: Any) -> Item:

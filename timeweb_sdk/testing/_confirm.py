@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from timeweb_sdk.testing._account import Item
 from timeweb_sdk.testing._call import Answer, Call
 from timeweb_sdk.testing._http import bad_request, not_found
 
@@ -25,12 +24,3 @@ def confirmation(call: Call) -> Answer | None:
         raise bad_request("Wrong confirmation code")
     del asked[subject]
     return None
-
-
-def delete_stateless(call: Call) -> Answer:
-    """Delete what is not kept here: asked for like a server, then gone, or in quarantine where the contract has no 204."""
-    asked = confirmation(call)
-    if asked is not None:
-        return asked
-    moved: Item = {"is_moved_in_quarantine": True}
-    return Answer(204, None) if call.endpoint.success == 204 else Answer(200, {str(call.endpoint.confirmation): moved})

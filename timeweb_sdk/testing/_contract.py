@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -98,17 +98,6 @@ class Contract:
     def properties(self, schema: Schema) -> dict[str, Schema]:
         """The properties of a schema that is an object, else nothing."""
         found: dict[str, Schema] = self.resolve(schema).get("properties", {})
-        return found
-
-    @cached_property
-    def collections(self) -> dict[str, str]:
-        """Operation id -> envelope key, for every GET without placeholders whose reply holds one payload."""
-        found: dict[str, str] = {}
-        for endpoint in self.endpoints.values():
-            if endpoint.method == "GET" and not endpoint.path_params and endpoint.response:
-                keys = [key for key in self.properties(endpoint.response) if key not in ("meta", "response_id")]
-                if len(keys) == 1:
-                    found[endpoint.id] = keys[0]
         return found
 
     def _pointer(self, reference: str) -> Schema:

@@ -6,20 +6,32 @@ from typing import Any
 
 from timeweb_sdk.testing._account import Item
 from timeweb_sdk.testing._call import Call, handlers
+from timeweb_sdk.testing._contract import contract
+from timeweb_sdk.testing._generate import Generator
 from timeweb_sdk.testing._http import conflict, not_found
+from timeweb_sdk.testing._presets import project_kind
 
 handles = handlers("project_id")
 
 _KINDS = {
-    # path segment: resource type in requests and replies
-    "servers": "server",
-    "balancers": "balancer",
-    "buckets": "storage",
-    "clusters": "kubernetes",
-    "databases": "database",
-    "dedicated": "dedicated",
+    # path segment: resource type in requests and replies, collection
+    "servers": ("server", "servers"),
+    "balancers": ("balancer", "balancers"),
+    "buckets": ("storage", "buckets"),
+    "clusters": ("kubernetes", "clusters"),
+    "databases": ("database", "dbs"),
+    "dedicated": ("dedicated", "dedicated_servers"),
 }
 _ENVELOPES = {kind: "dedicated_servers" if kind == "dedicated" else kind for kind in _KINDS}
+_SIBLINGS = {
+    "apps": "apps",
+    "agents": "agents",
+    "knowledge_bases": "knowledge_bases",
+    "registries": "container_registry_list",
+    "cdn": "http_resources",
+    "routers": "routers",
+}
+"""Envelope keys of a project's other resources -> their collections."""
 
 
 def _project(call: Call) -> Item:
@@ -27,13 +39,25 @@ def _project(call: Call) -> Item:
 
 
 def _resources(call: Call, segment: str, project_id: int) -> list[Item]:
-    account, kind = call.account, _KINDS[segment]
-    if kind == "server":
-        homes = {e["resource_id"]: e["project_id"] for e in account.items("project_resources") if e["resource_type"] == kind}
-        home = account.home_project()["id"]
-        return [item for item in account.items("servers") if homes.get(item.get("id"), home) == project_id]
-    kept: list[Item] = account.state.get(_ENVELOPES[segment], [])
-    return [item for item in kept if account.project_of(kind, item.get("id")) == project_id]
+    kind, collection = _KINDS[segment]
+    return _members(call, kind, collection, project_id)
+
+
+def _members(call: Call, kind: str, collection: str, project_id: int) -> list[Item]:
+    account = call.account
+    homes = {e["resource_id"]: e["project_id"] for e in account.items("project_resources") if e["resource_type"] == kind}
+    home = account.home_project()["id"]
+    kept: list[Item] = account.state.get(collection, [])
+    return [item for item in kept if homes.get(item.get("id"), home) == project_id]
+
+
+def _as_listed(call: Call, key: str, items: list[Item]) -> list[Item]:
+    """The items with whatever the contract shows of them in this list and not in their own."""
+    schema = contract().properties(call.endpoint.response or {}).get(key, {})
+    shown = contract().resolve(schema).get("items")
+    return (
+        items if shown is None or key == "servers" else [{**Generator(contract()).item([shown], {}, key), **i} for i in items]
+    )
 
 
 @handles("getProject")
@@ -74,10 +98,19 @@ def delete_project(call: Call) -> None:
     call.account.items("projects").remove(project)
 
 
+@handles("getAccountBalancers", "getAccountStorages", "getAccountClusters", "getAccountDatabases", "getAccountDedicatedServers")
+def all_of_a_kind(call: Call) -> dict[str, Any]:
+    segment = call.endpoint.path.rsplit("/", 1)[1]
+    key = _ENVELOPES[segment]
+    return call.page(key, _as_listed(call, key, call.account.state.get(_KINDS[segment][1], [])))
+
+
 @handles("getAllProjectResources")
 def all_resources(call: Call) -> dict[str, Any]:
     number = _project(call)["id"]
     found = {_ENVELOPES[segment]: _resources(call, segment, number) for segment in _KINDS}
+    siblings = {key: _members(call, project_kind(name), name, number) for key, name in _SIBLINGS.items()}
+    found |= {key: _as_listed(call, key, items) for key, items in siblings.items()}
     return {**found, "meta": {"total": sum(map(len, found.values()))}}
 
 
@@ -91,7 +124,8 @@ def all_resources(call: Call) -> dict[str, Any]:
 )
 def some_resources(call: Call) -> dict[str, Any]:
     segment = call.endpoint.path.rsplit("/", 1)[1]
-    return call.page(_ENVELOPES[segment], _resources(call, segment, _project(call)["id"]))
+    key = _ENVELOPES[segment]
+    return call.page(key, _as_listed(call, key, _resources(call, segment, _project(call)["id"])))
 
 
 @handles(
@@ -104,7 +138,7 @@ def some_resources(call: Call) -> dict[str, Any]:
 )
 def add_resource(call: Call) -> dict[str, Any]:
     segment = call.endpoint.path.rsplit("/", 1)[1]
-    return _move(call, _KINDS[segment], call.body["resource_id"], _project(call))
+    return _move(call, _KINDS[segment][0], call.body["resource_id"], _project(call))
 
 
 @handles("transferResourceToAnotherProject")
@@ -115,9 +149,10 @@ def transfer(call: Call) -> dict[str, Any]:
 
 
 def _move(call: Call, kind: str, resource_id: Any, project: Item) -> dict[str, Any]:
+    collection = next((name for known, name in _KINDS.values() if known == kind), kind)
     if kind == "server":
         resource_id = call.account.find("servers", resource_id, "Server")["id"]
-    elif not isinstance(resource_id, int):
+    elif all(item.get("id") != resource_id for item in call.account.state.get(collection, [])):
         raise not_found()
     entry = call.account.put_in_project(kind, resource_id, project["id"])
     resource = {key: entry[key] for key in ("id", "created_at", "resource_id")}

@@ -16,23 +16,28 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
-from timeweb_sdk._core.guards import is_array
-
 # The modules of handlers register what they handle when they are imported.
 from timeweb_sdk.testing import (
     _addresses as _addresses,
     _disks,
     _domains as _domains,
+    _firewall as _firewall,
+    _images as _images,
     _keys as _keys,
+    _kubernetes as _kubernetes,
+    _listed as _listed,
+    _mail as _mail,
     _payments as _payments,
     _projects as _projects,
+    _routers as _routers,
     _servers,
+    _store,
 )
 from timeweb_sdk.testing._account import Account, State, check_state, dump
 from timeweb_sdk.testing._billing import charge, with_figures, without_figures
 from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
 from timeweb_sdk.testing._clock import Clock, RealClock
-from timeweb_sdk.testing._confirm import delete_stateless
+from timeweb_sdk.testing._collections import collections
 from timeweb_sdk.testing._contract import Contract, Endpoint, contract
 from timeweb_sdk.testing._control import control
 from timeweb_sdk.testing._faults import Fault, Faults, profile
@@ -51,9 +56,11 @@ _HOST = "https://api.timeweb.cloud"
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 20_000
+_RENAMED = {"/api/v1/k8s/k8s_versions": "/api/v1/k8s/k8s-versions"}
+"""Paths of older contracts that are still answered: twc-cli 2.15.4 asks for this one."""
 # Two paths that are near misses of real ones, and what they were seen to answer: yarponomarevdev/timeweb-api-chat @ 64cc464.
 _SERVER_BACKUPS = re.compile(r"/api/v1/servers/\d+/backups")
-_FINISH = {"server": _servers.finish, "backup": _disks.finish_backup}
+_FINISH = {"server": _servers.finish, "backup": _disks.finish_backup, "settle": _store.settle}
 
 
 class Emulator:
@@ -215,7 +222,7 @@ class Emulator:
             "response_id": response_id,
         }
         self.requests.append(record)
-        found = self._contract.match(request.path)
+        found = self._contract.match(_RENAMED.get(request.path, request.path))
         if found is None:
             response = self._nowhere(request.path, response_id)
         else:
@@ -289,20 +296,7 @@ class Emulator:
             if endpoint.method != "GET":
                 self.account.touch()
             return answer
-        if endpoint.confirmation is not None:
-            return delete_stateless(call)
-        key = self._contract.collections.get(endpoint.id)
-        if key is not None and key in self.account.state:
-            kept = self.account.state[key]
-            return call.page(key, kept) if is_array(kept) else {key: kept}
-        return self._stateless(endpoint, path, body)
-
-    def _stateless(self, endpoint: Endpoint, path: dict[str, str], body: Any) -> dict[str, Any] | Response | None:
-        if endpoint.response is None:
-            return None
-        if endpoint.content_type != "application/json":
-            return Response(endpoint.success, {"content-type": str(endpoint.content_type)}, _plain(endpoint))
-        return self._generator.body(endpoint, path, body)
+        return _store.answer(call)
 
     # Inside
 
@@ -314,7 +308,8 @@ class Emulator:
             self.account.touch()
 
     def _drift(self, endpoint: Endpoint, shift: int) -> None:
-        key = self._contract.collections.get(endpoint.id)
+        route = collections().routes[endpoint.id]
+        key = route.collection.key if route.collection else None
         items: list[dict[str, Any]] = self.account.state.get(key or "", [])
         if shift < 0:
             del items[:-shift]
@@ -333,9 +328,3 @@ class Emulator:
         """The state as JSON text."""
         with self.lock:
             return dump(with_figures(self.account))
-
-
-def _plain(endpoint: Endpoint) -> bytes:
-    if "yaml" in str(endpoint.content_type):
-        return b"apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n"
-    return b"emulated document\n"

@@ -12,6 +12,7 @@ from timeweb_sdk.testing._account import Item, State
 from timeweb_sdk.testing._addresses import public_ipv4
 from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._clock import iso
+from timeweb_sdk.testing._demo import services
 
 ACCOUNT_ID = "cp12345"
 _EPOCH = datetime(2024, 2, 1, 9, tzinfo=UTC)
@@ -31,6 +32,10 @@ _PLAN: tuple[tuple[str, int | tuple[int, int, int, int], int], ...] = (
 )  # fmt: skip
 
 
+_KNOWN_IDS = {2: 123456, 3: 123457}
+"""The servers that the pages of the documentation speak of."""
+
+
 def empty_state() -> State:
     """An account that owns nothing yet: catalogues and finances are the defaults."""
     return {}
@@ -40,7 +45,9 @@ def demo_state(servers: int = 23) -> State:
     """The account of a small studio; the same number gives the same account.
 
     Servers in several states, on presets and on configurators, three projects, two floating ips (one of them unbound),
-    an ssh key, a domain with records, and finances with a discount of 10 percent.
+    an ssh key, finances with a discount of 10 percent, and one of everything else: a network and a router, a database with a
+    backup, a balancer, a cluster, a dedicated server, a firewall group, a bucket, a network drive, an image, a registry, an
+    app, an AI agent with a knowledge base, the domain example.com with records and a mailbox, …
     """
     if servers < 0:
         raise ValueError(f"an account cannot have {servers} servers")
@@ -51,8 +58,6 @@ def demo_state(servers: int = 23) -> State:
         "projects": [_project(number, name, default) for number, name, default in _PROJECTS],
         "project_resources": [],
         "ssh_keys": [_ssh_key()],
-        "domains": [],
-        "dns_records": {},
         "finances": {"balance": 7378.3, "discount_percent": 10, "total_paid": 184200, "discount_end_date_at": None},
     }
     for position, server in enumerate(state["servers"]):
@@ -65,6 +70,7 @@ def demo_state(servers: int = 23) -> State:
                 "resource_id": server["id"],
             }
         )
+    state |= services(state["servers"], state["projects"])
     state["ips"] = [_floating(server, random) for server in state["servers"]] + [_spare(next(addresses), random)]
     return state
 
@@ -82,7 +88,7 @@ def _server(number: int, random: Random, address: str) -> Item:
     if number % len(_NAMES) == 19:
         disks.append(_disk(number * 2 + 2, 102400, "hdd", 61440, system=False))
     return {
-        "id": 4_100_001 + number * 7,
+        "id": _KNOWN_IDS.get(number, 4_100_001 + number * 7),
         "name": name if not round_ else f"{name}-{round_ + 1}",
         "comment": "",
         "created_at": created,
