@@ -90,7 +90,7 @@ def test_a_state_that_cannot_be_kept_any_more_does_not_end_the_emulator(tmp_path
         (["--port", "0", "--state", "bytes.json"], "bytes.json: 'utf-8' codec can't decode"),
         (["--max-limit", "0"], "--max-limit: '0': give a whole number of items"),
         (["--install-seconds", "nan"], "--install-seconds: 'nan': give a number of seconds"),
-        (["--scenario", "empty", "--servers", "5"], "--servers 5: only the scenario demo has servers, not empty"),
+        (["--scenario", "empty", "--servers", "5"], "--servers 5: the scenario empty has no servers"),
         (["--action-seconds", "-1"], "--action-seconds: '-1': give a number of seconds"),
     ],
     ids=lambda value: "",

@@ -47,6 +47,16 @@ class TestWithAnotherAccount:
         assert [server.name for server in timeweb_client.servers.list()] == ["only"]
 
 
+@pytest.mark.timeweb_scenario("half_gone")
+def test_a_marker_chooses_the_scenario(timeweb_client: Timeweb) -> None:
+    assert timeweb_client.servers.list().total == 12
+
+
+@pytest.mark.timeweb_scenario("slow_create")
+def test_the_marker_chooses_the_manners_too(timeweb_emulator: Emulator) -> None:
+    assert timeweb_emulator.timings.install == 900
+
+
 def use_account(tw: Timeweb) -> tuple[list[int], str]:
     """What the cassette records: a listing, a purchase and its password, a key."""
     numbers = [server.id for server in tw.servers.list(limit=10)]

@@ -20,7 +20,7 @@ from timeweb_sdk.testing._faults import PROFILES, Fault
 from timeweb_sdk.testing._http import Request, Response
 from timeweb_sdk.testing._server import EmulatorServer
 from timeweb_sdk.testing.emulator import Emulator
-from timeweb_sdk.testing.scenarios import SCENARIOS, demo_state, empty_state
+from timeweb_sdk.testing.scenarios import SCENARIOS, Scenario, demo_state, empty_state
 
 __all__ = [
     "PROFILES",
@@ -33,6 +33,7 @@ __all__ = [
     "RealClock",
     "Request",
     "Response",
+    "Scenario",
     "State",
     "Timings",
     "demo_state",

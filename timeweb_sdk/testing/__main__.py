@@ -6,17 +6,17 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from types import FrameType
 
-from timeweb_sdk.testing._account import State
 from timeweb_sdk.testing._call import Timings
 from timeweb_sdk.testing._faults import PROFILES
 from timeweb_sdk.testing._server import EmulatorServer
 from timeweb_sdk.testing._statefile import StateFile
 from timeweb_sdk.testing.emulator import Emulator
-from timeweb_sdk.testing.scenarios import SCENARIOS, demo_state
+from timeweb_sdk.testing.scenarios import SCENARIOS
 
 _DESCRIPTION = """\
 A Timeweb Cloud account on this machine: the whole API with made-up servers, no bill and no ban.
@@ -54,21 +54,20 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--port", type=int, default=8099, help="port to listen on, 0 for a free one (default: %(default)s)")
     account = parser.add_argument_group("the account")
     account.add_argument("--token", default="emulator-token", help="the token that clients must send (default: %(default)s)")
+    account.add_argument("--any-token", action="store_true", help="take whatever token clients send")
     account.add_argument("--state", type=Path, metavar="FILE", help="keep the account in this JSON file")
     account.add_argument("--scenario", choices=sorted(SCENARIOS), help="what a new account holds (default: empty)")
-    account.add_argument("--servers", type=int, metavar="N", help="make it the `demo` with so many servers (default: 23)")
+    account.add_argument(
+        "--servers", type=int, metavar="N", help="so many servers (default: 23), in the `demo` if no scenario is given"
+    )
     manners = parser.add_argument_group("manners")
     manners.add_argument("--faults", choices=sorted(PROFILES), action="append", default=[], help="misbehave; may be repeated")
     manners.add_argument("--no-rate-limit", action="store_true", help="answer more than 20 requests a second per endpoint")
     manners.add_argument("--confirm-delete", action="store_true", help="deleting takes a hash and the code 123456")
     manners.add_argument("--max-limit", type=_page_size, metavar="N", help="give no more items per page, whatever is asked for")
     manners.add_argument("--empty-401", action="store_true", help="answer a bad token with an empty body")
-    manners.add_argument(
-        "--install-seconds", type=_seconds, default=10, metavar="S", help="how long installing takes (default: 10)"
-    )
-    manners.add_argument(
-        "--action-seconds", type=_seconds, default=3, metavar="S", help="how long start and stop take (default: 3)"
-    )
+    manners.add_argument("--install-seconds", type=_seconds, metavar="S", help="how long installing takes (default: 10)")
+    manners.add_argument("--action-seconds", type=_seconds, metavar="S", help="how long start and stop take (default: 3)")
     return parser
 
 
@@ -91,21 +90,8 @@ def _seconds(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
-    state = None
     try:
-        if options.state is not None:
-            state = StateFile.read(options.state)
-        if state is None:
-            state = _new_account(options.scenario, options.servers)
-        emulator = Emulator(
-            state,
-            token=options.token,
-            rate_limit=not options.no_rate_limit,
-            confirm_delete=options.confirm_delete,
-            empty_401=options.empty_401,
-            max_limit=options.max_limit,
-            timings=Timings(install=options.install_seconds, action=options.action_seconds),
-        )
+        emulator = _emulator(options)
         for name in options.faults:
             emulator.add_profile(name)
         server = EmulatorServer(emulator, options.host, options.port, state_file=options.state)
@@ -120,12 +106,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _new_account(scenario: str | None, servers: int | None) -> State | None:
-    if servers is None:
-        return SCENARIOS[scenario]() if scenario else None
-    if scenario not in (None, "demo"):
-        raise ValueError(f"--servers {servers}: only the scenario demo has servers, not {scenario}")
-    return demo_state(servers)
+def _emulator(options: argparse.Namespace) -> Emulator:
+    """The account of a state file that is there, else one as the scenario says."""
+    scenario = SCENARIOS[options.scenario or ("empty" if options.servers is None else "demo")]
+    if options.servers is not None and not scenario.has_servers:
+        raise ValueError(f"--servers {options.servers}: the scenario {options.scenario} has no servers")
+    kept = None if options.state is None else StateFile.read(options.state)
+    if kept is not None:
+        scenario = replace(scenario, state=lambda *_: kept)
+    standard = scenario.timings or Timings()
+    install, action = options.install_seconds, options.action_seconds
+    timings = replace(
+        standard,
+        install=standard.install if install is None else install,
+        action=standard.action if action is None else action,
+    )
+    return scenario.emulator(
+        servers=options.servers,
+        token=None if options.any_token else options.token,
+        rate_limit=not options.no_rate_limit,
+        confirm_delete=options.confirm_delete,
+        empty_401=options.empty_401,
+        max_limit=options.max_limit,
+        timings=timings,
+    )
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

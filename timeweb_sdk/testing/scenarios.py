@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timeweb_sdk.testing import _catalogue
 from timeweb_sdk.testing._account import Item, State
 from timeweb_sdk.testing._addresses import public_ipv4
+from timeweb_sdk.testing._call import Timings
 from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._clock import iso
 from timeweb_sdk.testing._demo import services
+
+if TYPE_CHECKING:
+    from timeweb_sdk.testing.emulator import Emulator
 
 ACCOUNT_ID = "cp12345"
 _EPOCH = datetime(2024, 2, 1, 9, tzinfo=UTC)
@@ -216,5 +221,62 @@ def _secret(random: Random, length: int) -> str:
 
 _PRESETS: dict[Any, Item] = {preset["id"]: preset for preset in _catalogue.server_presets()}
 
-SCENARIOS: dict[str, Callable[..., State]] = {"demo": demo_state, "empty": empty_state}
-"""Name -> function that returns a state; `demo` takes `servers`, their number."""
+
+def out_of_money_state(servers: int = 23) -> State:
+    """The demonstration with nothing left to pay with: what was running is `no_paid`, and so is whatever is ordered."""
+    state = demo_state(servers)
+    state["finances"].update(balance=0.0, total_balance=0.0)
+    for server in state["servers"]:
+        if server["status"] == "on":
+            server["status"] = "no_paid"
+    for key in ("dbs", "balancers", "buckets"):
+        for item in state[key]:
+            item["status"] = "no_paid"
+    return state
+
+
+def half_gone_state(servers: int = 23) -> State:
+    """The demonstration after every second server was deleted by somebody else; their addresses are still there, unbound."""
+    state = demo_state(servers)
+    gone = {server["id"] for server in state["servers"][1::2]}
+    state["servers"] = state["servers"][::2]
+    state["project_resources"] = [entry for entry in state["project_resources"] if entry["resource_id"] not in gone]
+    for address in state["ips"]:
+        if address["resource_id"] in gone:
+            address["resource_type"] = address["resource_id"] = None
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A ready account and how it behaves."""
+
+    state: Callable[..., State]
+    profile: str | None = None
+    """Faults in force from the start; see `PROFILES`."""
+    timings: Timings | None = None
+    """How long work takes, where that is the point."""
+    has_servers: bool = True
+    """Whether it takes `servers`, their number."""
+
+    def emulator(self, *, servers: int | None = None, **options: Any) -> Emulator:
+        """An emulator in this scenario; options as those of `Emulator`, which win."""
+        from timeweb_sdk.testing.emulator import Emulator
+
+        timings = {} if self.timings is None else {"timings": self.timings}
+        state = self.state() if servers is None else self.state(servers)
+        emulator = Emulator(state, **{**timings, **options})
+        if self.profile is not None:
+            emulator.add_profile(self.profile)
+        return emulator
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "demo": Scenario(demo_state),
+    "empty": Scenario(empty_state, has_servers=False),
+    "out_of_money": Scenario(out_of_money_state),
+    "edge_ban": Scenario(demo_state, profile="ban"),
+    "slow_create": Scenario(demo_state, timings=Timings(install=900.0, action=60.0, backup=600.0, unpaid=60.0)),
+    "half_gone": Scenario(half_gone_state),
+}
+"""Name -> ready account: as on the command line and in `pytest.mark.timeweb_scenario`."""
