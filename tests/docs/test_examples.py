@@ -16,11 +16,8 @@ TOKEN = "token-of-the-docs"
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
-    """An account with the servers that the pages name, found through the environment; an empty working directory."""
-    state = demo_state()
-    for item, number in zip(state["servers"], (123456, 123457), strict=False):
-        item["id"] = number
-    emulator = Emulator(state, token=None, timings=Timings(install=0, action=0, backup=0))
+    """The demo that users have too (`--scenario demo --any-token`), found through the environment; an empty folder."""
+    emulator = Emulator(demo_state(), token=None, timings=Timings(install=0, action=0, backup=0))
     with EmulatorServer(emulator) as server:
         monkeypatch.setenv("TIMEWEB_BASE_URL", server.url)
         monkeypatch.setenv("TIMEWEB_API_TOKEN", TOKEN)
