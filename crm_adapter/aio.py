@@ -5,15 +5,16 @@ The work is the same; only the driver differs.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.installation import Installation
+from crm_adapter.jobs import background
 from crm_adapter.notify import outbox
 from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import (
@@ -34,8 +35,8 @@ from crm_adapter.results import (
 )
 from crm_adapter.servers import edit
 from crm_adapter.servers.totals import read_changes, read_runs, read_totals
-from crm_adapter.steps import adrive, clients_of, transaction
-from crm_adapter.sync import freshness, run, single
+from crm_adapter.steps import transaction
+from crm_adapter.sync import run, single
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -66,21 +67,11 @@ async def sync_all(
     Raises `MappingError`, or SQLAlchemy's errors when the database is lost. What happens
     to one server or one account is data in the report.
     """
-    clients = clients_of(timeweb)
-    return await adrive(
-        run.sync_all(
-            clients,
-            validate_mapping(model, fields),
-            only_auto=only_auto,
-            import_new=import_new,
-            actor=actor,
-            dry_run=dry_run,
-            link_policy=link_policy,
-            claimed=leases,
-            on_progress=on_progress,
-        ),
-        db,
-        clients,
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields, import_new=import_new, link_policy=link_policy)
+    return await crm.arun(
+        lambda crm: run.sync_all(
+            crm, only_auto=only_auto, actor=actor, dry_run=dry_run, claimed=leases, on_progress=on_progress
+        )
     )
 
 
@@ -95,12 +86,8 @@ async def plan(
     fields: FieldMap | None = None,
 ) -> SyncPlan:
     """Tell what `sync_all` would do now, server by server; writes nothing and takes no lease."""
-    clients = clients_of(timeweb)
-    return await adrive(
-        run.plan(clients, validate_mapping(model, fields), only_auto=only_auto, import_new=import_new, link_policy=link_policy),
-        db,
-        clients,
-    )
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields, import_new=import_new, link_policy=link_policy)
+    return await crm.arun(lambda crm: run.plan(crm, only_auto=only_auto))
 
 
 async def sync_server(
@@ -113,8 +100,8 @@ async def sync_server(
     fields: FieldMap | None = None,
 ) -> ServerSyncResult:
     """Bring one row up to date, whatever its `auto_sync` says. Never marks a server removed."""
-    clients = clients_of(timeweb)
-    return await adrive(single.sync_server(clients, validate_mapping(model, fields), crm_id, actor=actor), db, clients)
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
+    return await crm.arun(lambda crm: single.sync_server(crm, crm_id, actor=actor))
 
 
 async def import_servers(
@@ -133,12 +120,8 @@ async def import_servers(
     `link` is a policy (default `"ip"`: a row with the same unique public IPv4 is linked) or a choice made by a human,
     Timeweb id -> CRM id. Safe to call at once from many processes: one creates, the others get `already_imported`.
     """
-    clients = clients_of(timeweb)
-    return await adrive(
-        single.import_servers(clients, validate_mapping(model, fields), server_ids, link=link, actor=actor, dry_run=dry_run),
-        db,
-        clients,
-    )
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
+    return await crm.arun(lambda crm: single.import_servers(crm, server_ids, link=link, actor=actor, dry_run=dry_run))
 
 
 async def ensure_fresh(
@@ -155,19 +138,8 @@ async def ensure_fresh(
     The leases are claimed here and handed to `runner` as a mapping account -> owner (plain JSON, so a Celery task's
     `.delay` will do), which must call `sync_all(..., leases=...)`. The default runner is a task on this loop.
     """
-    from crm_adapter.jobs.background import TaskRunner
-
-    clients = clients_of(timeweb)
-    start = await adrive(freshness.ensure_fresh(clients, max_age=max_age), db, clients)
-    if start.freshness.status == "started":
-        try:
-            started = (runner or TaskRunner(db, timeweb, model=model, fields=fields))(start.leases)
-            if inspect.isawaitable(started):
-                await started
-        except BaseException:
-            await adrive(transaction(partial(freshness.give_back, claimed=start.leases)), db, clients)
-            raise
-    return start.freshness
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
+    return await background.aensure_fresh(crm, max_age=max_age, runner=runner)
 
 
 async def link(
@@ -185,7 +157,8 @@ async def link(
     A refusal is data: `EditResult.code` is `not_found`, `conflict` (either is tied already) or `validation`, or call
     `raise_for_failure()`.
     """
-    return await adrive(edit.link(validate_mapping(model, fields), crm_id, timeweb_id, account=account, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: edit.link(crm.columns, crm_id, timeweb_id, account=account, actor=actor))
 
 
 async def unlink(
@@ -200,7 +173,8 @@ async def unlink(
 
     A refusal is data: `EditResult.code` is `not_found` or `not_linked`, or call `raise_for_failure()`.
     """
-    return await adrive(edit.unlink(validate_mapping(model, fields), crm_id, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: edit.unlink(crm.columns, crm_id, actor=actor))
 
 
 async def update_manual(
@@ -221,10 +195,9 @@ async def update_manual(
     A refusal is data: look at `EditResult.success` and `code` (`validation`, `not_found`, `version_conflict`,
     `conflict`), or call `raise_for_failure()`. Raises `UnknownColumn` for a name that is no editable column.
     """
-    return await adrive(
-        edit.update_manual(validate_mapping(model, fields), crm_id, values, expected_version=expected_version, actor=actor),
-        db,
-        {},
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(
+        lambda crm: edit.update_manual(crm.columns, crm_id, values, expected_version=expected_version, actor=actor)
     )
 
 
@@ -241,7 +214,8 @@ async def add_manual(
     A refusal is data: `EditResult.code` is `validation`, or call `raise_for_failure()`. Raises `UnknownColumn` for a name
     that is no editable column.
     """
-    return await adrive(edit.add_manual(validate_mapping(model, fields), values, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: edit.add_manual(crm.columns, values, actor=actor))
 
 
 async def mark_paid(
@@ -260,9 +234,8 @@ async def mark_paid(
     A refusal is data: `EditResult.code` is `not_found`, `version_conflict` (another date is there) or `validation` (no
     date to move), or call `raise_for_failure()`.
     """
-    return await adrive(
-        edit.mark_paid(validate_mapping(model, fields), crm_id, expected_date=expected_date, actor=actor), db, {}
-    )
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: edit.mark_paid(crm.columns, crm_id, expected_date=expected_date, actor=actor))
 
 
 async def set_cost(
@@ -278,7 +251,8 @@ async def set_cost(
 
     A refusal is data: `EditResult.code` is `not_found` or `validation`, or call `raise_for_failure()`.
     """
-    return await adrive(edit.set_cost(validate_mapping(model, fields), crm_id, cost, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: edit.set_cost(crm.columns, crm_id, cost, actor=actor))
 
 
 async def totals(
@@ -289,20 +263,21 @@ async def totals(
     fields: FieldMap | None = None,
 ) -> Totals:
     """Income, cost, margin and overdue sums, RUB per month; an unknown number is None and counted, never 0."""
-    columns = validate_mapping(model, fields)
-    return await adrive(transaction(lambda session: read_totals(session, columns, today)), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: transaction(lambda session: read_totals(session, crm.columns, today)))
 
 
 async def changes(
     db: async_sessionmaker[AsyncSession], crm_id: int | None = None, *, run_id: int | None = None, limit: int = 100
 ) -> list[Change]:
     """The change log, newest first."""
-    return await adrive(transaction(lambda session: read_changes(session, crm_id, run_id=run_id, limit=limit)), db, {})
+    work = partial(read_changes, crm_id=crm_id, run_id=run_id, limit=limit)
+    return await Installation(db=db).arun(lambda _: transaction(work))
 
 
 async def runs(db: async_sessionmaker[AsyncSession], run_id: int | None = None, *, limit: int = 20) -> list[RunInfo]:
     """The run history, newest first; with `run_id` that run alone (or nothing)."""
-    return await adrive(transaction(lambda session: read_runs(session, run_id, limit=limit)), db, {})
+    return await Installation(db=db).arun(lambda _: transaction(partial(read_runs, run_id=run_id, limit=limit)))
 
 
 async def dispatch_events(
@@ -316,7 +291,7 @@ async def dispatch_events(
 
     A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later.
     """
-    return await adrive(outbox.dispatch_events(sink, limit=limit, now=now), db, {})
+    return await Installation(db=db).arun(lambda _: outbox.dispatch_events(sink, limit=limit, now=now))
 
 
 async def payment_reminders(
@@ -327,5 +302,5 @@ async def payment_reminders(
     fields: FieldMap | None = None,
 ) -> ReminderReport:
     """Put due (T-7, T-1, T0) and overdue (T+1, then weekly) payments into the outbox, once per row, date and kind."""
-    columns = validate_mapping(model, fields)
-    return await adrive(transaction(lambda session: write_reminders(session, columns, today)), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: transaction(lambda session: write_reminders(session, crm.columns, today)))

@@ -8,9 +8,10 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crm_adapter import interruption
-from crm_adapter.db.columns import FieldMap, validate_mapping
+from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.installation import Installation
+from crm_adapter.jobs import background
 from crm_adapter.notify import outbox
 from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import (
@@ -31,8 +32,8 @@ from crm_adapter.results import (
 )
 from crm_adapter.servers import edit
 from crm_adapter.servers.totals import read_changes, read_runs, read_totals
-from crm_adapter.steps import clients_of, drive, transaction
-from crm_adapter.sync import freshness, run, single
+from crm_adapter.steps import transaction
+from crm_adapter.sync import run, single
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
@@ -63,21 +64,11 @@ def sync_all(
     Raises `MappingError`, or SQLAlchemy's errors when the database is lost. What happens
     to one server or one account is data in the report.
     """
-    clients = clients_of(timeweb)
-    return drive(
-        run.sync_all(
-            clients,
-            validate_mapping(model, fields),
-            only_auto=only_auto,
-            import_new=import_new,
-            actor=actor,
-            dry_run=dry_run,
-            link_policy=link_policy,
-            claimed=leases,
-            on_progress=on_progress,
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields, import_new=import_new, link_policy=link_policy)
+    return crm.run(
+        lambda crm: run.sync_all(
+            crm, only_auto=only_auto, actor=actor, dry_run=dry_run, claimed=leases, on_progress=on_progress
         ),
-        db,
-        clients,
         ends_early=True,
     )
 
@@ -93,13 +84,8 @@ def plan(
     fields: FieldMap | None = None,
 ) -> SyncPlan:
     """Tell what `sync_all` would do now, server by server; writes nothing and takes no lease."""
-    clients = clients_of(timeweb)
-    return drive(
-        run.plan(clients, validate_mapping(model, fields), only_auto=only_auto, import_new=import_new, link_policy=link_policy),
-        db,
-        clients,
-        ends_early=True,
-    )
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields, import_new=import_new, link_policy=link_policy)
+    return crm.run(lambda crm: run.plan(crm, only_auto=only_auto), ends_early=True)
 
 
 def sync_server(
@@ -112,10 +98,8 @@ def sync_server(
     fields: FieldMap | None = None,
 ) -> ServerSyncResult:
     """Bring one row up to date, whatever its `auto_sync` says. Never marks a server removed."""
-    clients = clients_of(timeweb)
-    return drive(
-        single.sync_server(clients, validate_mapping(model, fields), crm_id, actor=actor), db, clients, ends_early=True
-    )
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
+    return crm.run(lambda crm: single.sync_server(crm, crm_id, actor=actor), ends_early=True)
 
 
 def import_servers(
@@ -134,13 +118,8 @@ def import_servers(
     `link` is a policy (default `"ip"`: a row with the same unique public IPv4 is linked) or a choice made by a human,
     Timeweb id -> CRM id. Safe to call at once from many processes: one creates, the others get `already_imported`.
     """
-    clients = clients_of(timeweb)
-    return drive(
-        single.import_servers(clients, validate_mapping(model, fields), server_ids, link=link, actor=actor, dry_run=dry_run),
-        db,
-        clients,
-        ends_early=True,
-    )
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
+    return crm.run(lambda crm: single.import_servers(crm, server_ids, link=link, actor=actor, dry_run=dry_run), ends_early=True)
 
 
 def ensure_fresh(
@@ -157,19 +136,8 @@ def ensure_fresh(
     The leases are claimed here and handed to `runner` as a mapping account -> owner (plain JSON, so a Celery task's
     `.delay` will do), which must call `sync_all(..., leases=...)`. The default runner is one named thread.
     """
-    from crm_adapter.jobs.background import ThreadRunner
-
-    clients = clients_of(timeweb)
-    # No signal falls between the claim and whoever is given the leases.
-    with interruption.shielded():
-        start = drive(freshness.ensure_fresh(clients, max_age=max_age), db, clients)
-        if start.freshness.status == "started":
-            try:
-                (runner or ThreadRunner(db, timeweb, model=model, fields=fields))(start.leases)
-            except BaseException:
-                drive(transaction(partial(freshness.give_back, claimed=start.leases)), db, clients)
-                raise
-    return start.freshness
+    crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
+    return background.ensure_fresh(crm, max_age=max_age, runner=runner)
 
 
 def link(
@@ -187,7 +155,8 @@ def link(
     A refusal is data: `EditResult.code` is `not_found`, `conflict` (either is tied already) or `validation`, or call
     `raise_for_failure()`.
     """
-    return drive(edit.link(validate_mapping(model, fields), crm_id, timeweb_id, account=account, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.link(crm.columns, crm_id, timeweb_id, account=account, actor=actor))
 
 
 def unlink(
@@ -202,7 +171,8 @@ def unlink(
 
     A refusal is data: `EditResult.code` is `not_found` or `not_linked`, or call `raise_for_failure()`.
     """
-    return drive(edit.unlink(validate_mapping(model, fields), crm_id, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.unlink(crm.columns, crm_id, actor=actor))
 
 
 def update_manual(
@@ -223,11 +193,8 @@ def update_manual(
     A refusal is data: look at `EditResult.success` and `code` (`validation`, `not_found`, `version_conflict`,
     `conflict`), or call `raise_for_failure()`. Raises `UnknownColumn` for a name that is no editable column.
     """
-    return drive(
-        edit.update_manual(validate_mapping(model, fields), crm_id, values, expected_version=expected_version, actor=actor),
-        db,
-        {},
-    )
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.update_manual(crm.columns, crm_id, values, expected_version=expected_version, actor=actor))
 
 
 def add_manual(
@@ -243,7 +210,8 @@ def add_manual(
     A refusal is data: `EditResult.code` is `validation`, or call `raise_for_failure()`. Raises `UnknownColumn` for a name
     that is no editable column.
     """
-    return drive(edit.add_manual(validate_mapping(model, fields), values, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.add_manual(crm.columns, values, actor=actor))
 
 
 def mark_paid(
@@ -262,7 +230,8 @@ def mark_paid(
     A refusal is data: `EditResult.code` is `not_found`, `version_conflict` (another date is there) or `validation` (no
     date to move), or call `raise_for_failure()`.
     """
-    return drive(edit.mark_paid(validate_mapping(model, fields), crm_id, expected_date=expected_date, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.mark_paid(crm.columns, crm_id, expected_date=expected_date, actor=actor))
 
 
 def set_cost(
@@ -278,7 +247,8 @@ def set_cost(
 
     A refusal is data: `EditResult.code` is `not_found` or `validation`, or call `raise_for_failure()`.
     """
-    return drive(edit.set_cost(validate_mapping(model, fields), crm_id, cost, actor=actor), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.set_cost(crm.columns, crm_id, cost, actor=actor))
 
 
 def totals(
@@ -289,20 +259,21 @@ def totals(
     fields: FieldMap | None = None,
 ) -> Totals:
     """Income, cost, margin and overdue sums, RUB per month; an unknown number is None and counted, never 0."""
-    columns = validate_mapping(model, fields)
-    return drive(transaction(lambda session: read_totals(session, columns, today)), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: transaction(lambda session: read_totals(session, crm.columns, today)))
 
 
 def changes(
     db: sessionmaker[Session], crm_id: int | None = None, *, run_id: int | None = None, limit: int = 100
 ) -> list[Change]:
     """The change log, newest first."""
-    return drive(transaction(lambda session: read_changes(session, crm_id, run_id=run_id, limit=limit)), db, {})
+    work = partial(read_changes, crm_id=crm_id, run_id=run_id, limit=limit)
+    return Installation(db=db).run(lambda _: transaction(work))
 
 
 def runs(db: sessionmaker[Session], run_id: int | None = None, *, limit: int = 20) -> list[RunInfo]:
     """The run history, newest first; with `run_id` that run alone (or nothing)."""
-    return drive(transaction(lambda session: read_runs(session, run_id, limit=limit)), db, {})
+    return Installation(db=db).run(lambda _: transaction(partial(read_runs, run_id=run_id, limit=limit)))
 
 
 def dispatch_events(
@@ -316,7 +287,7 @@ def dispatch_events(
 
     A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later.
     """
-    return drive(outbox.dispatch_events(sink, limit=limit, now=now), db, {})
+    return Installation(db=db).run(lambda _: outbox.dispatch_events(sink, limit=limit, now=now))
 
 
 def payment_reminders(
@@ -327,5 +298,5 @@ def payment_reminders(
     fields: FieldMap | None = None,
 ) -> ReminderReport:
     """Put due (T-7, T-1, T0) and overdue (T+1, then weekly) payments into the outbox, once per row, date and kind."""
-    columns = validate_mapping(model, fields)
-    return drive(transaction(lambda session: write_reminders(session, columns, today)), db, {})
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: transaction(lambda session: write_reminders(session, crm.columns, today)))

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from crm_adapter.narrow import is_list
 from crm_adapter.steps import ACCOUNT_LENGTH, DEFAULT_ACCOUNT, account_problem
+from crm_adapter.text.problems import problem
 from timeweb_sdk.errors import ConfigurationError
 
 try:
@@ -340,20 +341,4 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
     variable = str(detail["loc"][0]).upper() if detail["loc"] else "environment"
     context = detail.get("ctx", {})
     english = str(detail["msg"])
-    return Problem(variable, english, str(context.get("russian") or _russian(str(detail["type"]), context, english)))
-
-
-def _russian(kind: str, context: Mapping[str, Any], english: str) -> str:
-    match kind:
-        case "int_parsing" | "int_type" | "int_from_float":
-            return "ожидается целое число"
-        case "greater_than_equal":
-            return f"значение должно быть не меньше {context.get('ge')}"
-        case "less_than_equal":
-            return f"значение должно быть не больше {context.get('le')}"
-        case "bool_parsing" | "bool_type":
-            return "ожидается true или false"
-        case "literal_error":
-            return f"допустимые значения: {context.get('expected')}".replace(" or ", " или ")
-        case _:
-            return english
+    return Problem(variable, english, str(context.get("russian") or problem(str(detail["type"]), context) or english))

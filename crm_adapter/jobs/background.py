@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import logging
 import threading
 import time
@@ -15,42 +16,56 @@ import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from crm_adapter import aio
-from crm_adapter.db.columns import validate_mapping
-from crm_adapter.steps import adrive, clients_of, drive, transaction
+from crm_adapter import interruption
+from crm_adapter.steps import transaction
+from crm_adapter.sync import freshness
 from crm_adapter.sync.freshness import ACTOR, give_back
 from crm_adapter.sync.run import sync_all
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-    from sqlalchemy.orm import Session, sessionmaker
-
-    from crm_adapter.db.columns import FieldMap
-    from crm_adapter.results import LinkPolicy, SyncReport
-    from timeweb_sdk import AsyncTimeweb, Timeweb
+    from crm_adapter.installation import Installation
+    from crm_adapter.results import Freshness, Runner, SyncReport
 
 logger = logging.getLogger(__name__)
 
 _NAME = "timeweb-sync"
 
 
+def ensure_fresh(crm: Installation, *, max_age: float, runner: Runner | None = None) -> Freshness:
+    """See `crm_adapter.ensure_fresh`."""
+    # No signal falls between the claim and whoever is given the leases.
+    with interruption.shielded():
+        start = crm.run(lambda crm: freshness.ensure_fresh(crm.clients, max_age=max_age))
+        if start.freshness.status == "started":
+            try:
+                (runner or ThreadRunner(crm))(start.leases)
+            except BaseException:
+                crm.run(lambda _: transaction(partial(give_back, claimed=start.leases)))
+                raise
+    return start.freshness
+
+
+async def aensure_fresh(crm: Installation, *, max_age: float, runner: Runner | None = None) -> Freshness:
+    """See `crm_adapter.aio.ensure_fresh`; the runner may be async."""
+    start = await crm.arun(lambda crm: freshness.ensure_fresh(crm.clients, max_age=max_age))
+    if start.freshness.status == "started":
+        try:
+            started = (runner or TaskRunner(crm))(start.leases)
+            if inspect.isawaitable(started):
+                await started
+        except BaseException:
+            await crm.transact(partial(give_back, claimed=start.leases))
+            raise
+    return start.freshness
+
+
 class ThreadRunner:
     """Syncs in a thread called `timeweb-sync`, which ends with its process and lets go of its leases."""
 
-    def __init__(
-        self,
-        db: sessionmaker[Session],
-        timeweb: Timeweb | Mapping[str, Timeweb] | None,
-        *,
-        model: type[Any],
-        fields: FieldMap | None = None,
-        import_new: bool = True,
-        link_policy: LinkPolicy = "ip",
-    ) -> None:
-        self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
-        self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}
+    def __init__(self, crm: Installation) -> None:
+        self._crm = crm
         self._stop, self._threads = threading.Event(), set[threading.Thread]()
         _runners.add(self)
 
@@ -63,15 +78,14 @@ class ThreadRunner:
     ) -> Future[SyncReport]:
         """Start a sync; the future has its report."""
         done: Future[SyncReport] = Future()
-        stop, clients = self._stop, clients_of(self._timeweb)
-        columns, options = validate_mapping(self._model, self._fields), self._options
+        stop = self._stop
 
         def work() -> None:
-            flow = sync_all(clients, columns, actor=actor, only_auto=only_auto, claimed=leases, **options)
             try:
-                done.set_result(drive(flow, self._db, clients, stop=stop))
+                report = self._crm.run(lambda crm: sync_all(crm, only_auto=only_auto, actor=actor, claimed=leases), stop=stop)
+                done.set_result(report)
             except asyncio.CancelledError:
-                drive(transaction(partial(give_back, claimed=leases or {})), self._db, {})
+                self._crm.run(lambda _: transaction(partial(give_back, claimed=leases or {})))
                 done.cancel()
             except Exception as error:
                 _tell(error)
@@ -95,18 +109,8 @@ class ThreadRunner:
 class TaskRunner:
     """Syncs in tasks of the running loop, held strongly."""
 
-    def __init__(
-        self,
-        db: async_sessionmaker[AsyncSession],
-        timeweb: AsyncTimeweb | Mapping[str, AsyncTimeweb] | None,
-        *,
-        model: type[Any],
-        fields: FieldMap | None = None,
-        import_new: bool = True,
-        link_policy: LinkPolicy = "ip",
-    ) -> None:
-        self._db, self._timeweb, self._model, self._fields = db, timeweb, model, fields
-        self._options: dict[str, Any] = {"import_new": import_new, "link_policy": link_policy}
+    def __init__(self, crm: Installation) -> None:
+        self._crm = crm
         self._tasks: dict[asyncio.Task[SyncReport], Mapping[str, str]] = {}
 
     def __call__(self, leases: Mapping[str, str]) -> None:
@@ -117,17 +121,7 @@ class TaskRunner:
         self, *, actor: str | None, only_auto: bool = False, leases: Mapping[str, str] | None = None
     ) -> asyncio.Task[SyncReport]:
         """Start a sync; the task has its report."""
-        # Not the flow itself: a task that is cancelled before it begins would leave it behind, never awaited.
-        work = aio.sync_all(
-            self._db,
-            self._timeweb,
-            actor=actor,
-            only_auto=only_auto,
-            leases=leases,
-            model=self._model,
-            fields=self._fields,
-            **self._options,
-        )
+        work = self._crm.arun(lambda crm: sync_all(crm, only_auto=only_auto, actor=actor, claimed=leases))
         task = asyncio.get_running_loop().create_task(work, name=_NAME)
         self._tasks[task] = leases or {}
         _running.add(task)
@@ -144,7 +138,7 @@ class TaskRunner:
                 await asyncio.wait(ending, timeout=timeout)
         # A task that had not begun has released nothing.
         for leases in filter(None, ending.values()):
-            await adrive(transaction(partial(give_back, claimed=leases)), self._db, {})
+            await self._crm.transact(partial(give_back, claimed=leases))
 
     def _ended(self, task: asyncio.Task[SyncReport]) -> None:
         del self._tasks[task]
@@ -158,10 +152,10 @@ def _tell(error: BaseException) -> None:
     logger.error("the background sync failed: %s", type(error).__name__)
 
 
-#: The loop keeps only weak references to tasks.
 _running: set[asyncio.Task[SyncReport]] = set()
-#: Runners whose threads an interpreter that exits would cut off.
+"""The loop keeps only weak references to tasks."""
 _runners: weakref.WeakSet[ThreadRunner] = weakref.WeakSet()
+"""Runners whose threads an interpreter that exits would cut off."""
 
 
 @atexit.register

@@ -10,22 +10,24 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import blocking, telemetry
-from crm_adapter.db.columns import FieldMap, in_zone
+from crm_adapter import telemetry
+from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
-from crm_adapter.jobs import retention
-from crm_adapter.notify import Sink, apprise_sinks
+from crm_adapter.installation import Installation
+from crm_adapter.jobs import background, retention
+from crm_adapter.notify import Sink, apprise_sinks, outbox
+from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import SyncReport
 from crm_adapter.settings import Settings, load_settings
-from crm_adapter.steps import drive
+from crm_adapter.steps import transaction
 from crm_adapter.sync.freshness import ACTOR
+from crm_adapter.sync.run import sync_all
 from crm_adapter.wiring import AccountClients, open_engine
 from timeweb_sdk import Timeweb
 
@@ -33,6 +35,8 @@ __all__ = ["REMINDER_HOUR", "Jobs"]
 
 #: Nobody is reminded of a payment before this hour of the studio's day.
 REMINDER_HOUR: Final = 9
+_AT_ONCE: Final = 500
+"""Events that one job sends; the rest waits for the next."""
 _COUNTS: Final = (
     "created_count", "updated_count", "unchanged_count", "linked_count", "missing_count", "restored_count", "skipped_count",
     "error_count", "api_calls",
@@ -77,11 +81,10 @@ class Jobs:
         client = self._clients.get(account)
         if client is None:
             return {"account": account, "status": "not_configured"}
-        settings, reports = self._settings(), list[SyncReport]()
-        freshness = blocking.ensure_fresh(
-            self._db(), {account: client}, max_age=settings.timeweb_sync_stale_after,
-            runner=lambda leases: reports.append(self._sync({account: client}, leases, settings)), **self._mapping(),
-        )  # fmt: skip
+        crm, reports = self._crm({account: client}), list[SyncReport]()
+        freshness = background.ensure_fresh(
+            crm, max_age=crm.stale_after, runner=lambda leases: reports.append(_sync(crm, leases))
+        )
         if not reports:
             return {"account": account, "status": freshness.status, "run_id": freshness.run_id}
         return {"account": account, **_summary(reports[0])}
@@ -91,26 +94,25 @@ class Jobs:
         clients = {name: client for name, client in self._clients.items() if name in leases}
         if not clients:
             return {"status": "not_configured"}
-        return _summary(self._sync(clients, leases, self._settings()))
+        return _summary(_sync(self._crm(clients), leases))
 
     def dispatch_events(self) -> dict[str, Any]:
         """Send waiting events to ``HOSTING_NOTIFY_URLS`` (or the host's sinks); without any they stay where they are."""
         sinks = self._sinks if self._sinks is not None else apprise_sinks(self._settings().hosting_notify_urls)
         if not sinks:
             return {"sinks": 0}
-        report = blocking.dispatch_events(self._db(), sinks)
+        report = self._crm().run(lambda _: outbox.dispatch_events(sinks, limit=_AT_ONCE, now=None))
         if report.messages or report.failed:
             telemetry.log(logger, "events dispatched", **report.to_dict())
         return {"sinks": len(sinks), **report.to_dict()}
 
     def payment_reminders(self, *, now: datetime | None = None) -> dict[str, Any]:
         """Put due and overdue payments into the outbox, from 9 in the morning on (``HOSTING_TZ``)."""
-        mapping = self._mapping()
-        zone = ZoneInfo(mapping["fields"].zone)
-        local = (now or datetime.now(zone)).astimezone(zone)
+        crm = self._crm()
+        local = (now or datetime.now(UTC)).astimezone(crm.zone_info)
         if local.hour < REMINDER_HOUR:
             return {"due": 0, "overdue": 0}
-        report = blocking.payment_reminders(self._db(), today=local.date(), **mapping)
+        report = crm.run(lambda crm: transaction(lambda session: write_reminders(session, crm.columns, local.date())))
         if report.due or report.overdue:
             telemetry.log(logger, "payment reminders queued", **report.to_dict())
         return report.to_dict()
@@ -118,7 +120,7 @@ class Jobs:
     def prune(self) -> dict[str, Any]:
         """Delete runs and sent events that are older than ``HOSTING_KEEP_DAYS``."""
         keep = timedelta(days=self._settings().hosting_keep_days)
-        report = drive(retention.prune(keep), self._db(), {})
+        report = self._crm().run(lambda _: retention.prune(keep))
         if report.runs or report.events:
             telemetry.log(logger, "old rows deleted", **report.to_dict())
         return report.to_dict()
@@ -133,19 +135,23 @@ class Jobs:
             for client in self._clients.drain():
                 client.close()
 
-    def _sync(self, clients: Mapping[str, Timeweb], leases: Mapping[str, str], settings: Settings) -> SyncReport:
-        return blocking.sync_all(
-            self._db(), clients, only_auto=True, import_new=settings.timeweb_auto_import, actor=ACTOR,
-            link_policy=settings.timeweb_link_policy, leases=leases, **self._mapping(),
-        )  # fmt: skip
+    def _crm(self, clients: Mapping[str, Timeweb] | None = None) -> Installation:
+        """What the settings say now; with those clients only."""
+        settings = self._settings()
+        return Installation(
+            db=self._db(settings),
+            timeweb=clients,
+            zone=settings.hosting_tz,
+            import_new=settings.timeweb_auto_import,
+            link_policy=settings.timeweb_link_policy,
+            stale_after=settings.timeweb_sync_stale_after,
+            model=self._model,
+            fields=self._fields,
+        )
 
-    def _mapping(self) -> dict[str, Any]:
-        return {"model": self._model, "fields": in_zone(self._fields, self._settings().hosting_tz)}
-
-    def _db(self) -> sessionmaker[Session]:
+    def _db(self, settings: Settings) -> sessionmaker[Session]:
         if self._own_db is not None:
             return self._own_db
-        settings = self._settings()
         with self._lock:
             wanted = (os.getpid(), settings.database_url)
             if self._engine is None or self._engine_of != wanted:
@@ -154,6 +160,10 @@ class Jobs:
                     self._engine.dispose(close=self._engine_of is not None and self._engine_of[0] == os.getpid())
                 self._engine, self._engine_of = open_engine(settings), wanted
             return sessionmaker(self._engine)
+
+
+def _sync(crm: Installation, leases: Mapping[str, str]) -> SyncReport:
+    return crm.run(lambda crm: sync_all(crm, actor=ACTOR, claimed=leases), ends_early=True)
 
 
 def _summary(report: SyncReport) -> dict[str, Any]:

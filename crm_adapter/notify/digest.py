@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from crm_adapter.results import OutboxEvent
-from crm_adapter.text.messages import amount, failure_text, plural
+from crm_adapter.text.events import LINES
+from crm_adapter.text.formats import count
 
-MAX_LINES: Final = 20
-#: Telegram's limit for one message, in UTF-16 units.
+MAXLINES: Final = 20
 MAX_CHARACTERS: Final = 4096
+"""Telegram's limit for one message, in UTF-16 units."""
 _MAX_LINE: Final = 300
 
-_STATUS_WORDS: Final = {
-    "off": "выключен",
-    "no_paid": "не оплачен",
-    "blocked": "заблокирован",
-    "permanent_blocked": "заблокирован навсегда",
-}
-
-_LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "suspicious_disappearance": lambda e: f"⚠ {e.get('text')}",
-    "sync_failed": lambda e: f"⚠ Синхронизация не удалась ({e.get('account')}): {failure_text(str(e.get('code')))}",
-    "balance_low": lambda e: (
-        f"⚠ Баланс {amount(e.get('balance'))} ({e.get('account')}), хватит на {_hours(e.get('hours_left'))}"
-    ),
-    "status_problem": lambda e: f"⚠ {e.get('name')}: {_status(e.get('status'))}",
-    "removed": lambda e: f"⚠ {e.get('name')}: сервер удалён в Timeweb",
-    "margin_negative": lambda e: f"⚠ {e.get('name')}: убыток {amount(_positive(e.get('margin')))} в месяц",
-    "payment_overdue": lambda e: (
-        f"⚠ {e.get('name')} ({e.get('client')}): оплата {amount(e.get('amount'))} просрочена с {e.get('date')}"
-    ),
-    "payment_due": lambda e: f"{e.get('name')} ({e.get('client')}): оплата {amount(e.get('amount'))} {_when(e)}",
-    "cost_changed": lambda e: f"{e.get('name')}: себестоимость {amount(e.get('old'))} → {amount(e.get('new'))}",
-    "config_changed": lambda e: f"{e.get('name')}: конфигурация {e.get('old')} → {e.get('new')}",
-    "ip_changed": lambda e: f"{e.get('name')}: IP-адрес {e.get('old')} → {e.get('new')}",
-    "status_recovered": lambda e: f"{e.get('name')}: снова работает",
-    "restored": lambda e: f"{e.get('name')}: сервер снова есть в Timeweb",
-    "sync_recovered": lambda e: f"Синхронизация восстановлена ({e.get('account')})",
-    "linked": lambda e: f"{e.get('name')}: связан с сервером «{e.get('server')}» (совпал IP)",
-    "imported": lambda e: f"Новый сервер {e.get('name')}: {e.get('configuration')}, {amount(e.get('cost'))} в месяц",
-    "discovered": lambda e: f"В Timeweb есть сервер {e.get('name')}, которого нет в CRM",
-}
-_ORDER: Final = {kind: position for position, kind in enumerate(_LINES)}
+_ORDER: Final = {kind: position for position, kind in enumerate(LINES)}
 
 
 def line(event: OutboxEvent) -> str:
     """One event in one line without control characters."""
-    write = _LINES.get(event.kind)
+    write = LINES.get(event.kind)
     text = write(event.payload) if write else f"{event.payload.get('name') or event.kind}"
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE - 1]}…"
@@ -57,8 +28,8 @@ def line(event: OutboxEvent) -> str:
 def digest(events: Sequence[OutboxEvent]) -> tuple[str, str]:
     """Title and text; what does not fit is counted: «и ещё 3»."""
     ordered = sorted(events, key=lambda event: (_ORDER.get(event.kind, len(_ORDER)), event.id))
-    title = f"Хостинг: {plural(len(ordered), 'событие', 'события', 'событий')}"
-    lines = [line(event) for event in ordered[:MAX_LINES]]
+    title = f"Хостинг: {count(len(ordered), 'event')}"
+    lines = [line(event) for event in ordered[:MAXLINES]]
     # Telegram counts UTF-16 units, and the title stands above the text.
     while len(lines) > 1 and _length(title, lines, len(ordered)) > MAX_CHARACTERS:
         lines.pop()
@@ -72,25 +43,3 @@ def _text(lines: Sequence[str], total: int) -> str:
 
 def _length(title: str, lines: Sequence[str], total: int) -> int:
     return len(f"{title}\n\n{_text(lines, total)}".encode("utf-16-le")) // 2
-
-
-def _hours(value: object) -> str:
-    hours = int(value) if isinstance(value, int | float) else 0
-    return plural(hours, "час", "часа", "часов")
-
-
-def _status(value: object) -> str:
-    return _STATUS_WORDS.get(str(value), str(value))
-
-
-def _positive(value: object) -> object:
-    return abs(value) if isinstance(value, int | float) else value
-
-
-def _when(event: Mapping[str, Any]) -> str:
-    days = event.get("days")
-    if days == 0:
-        return "сегодня"
-    if days == 1:
-        return "завтра"
-    return f"через {plural(int(days or 0), 'день', 'дня', 'дней')}, {event.get('date')}"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from crm_adapter.db.columns import Columns
-from crm_adapter.results import AccountReport, LinkPolicy, PlannedServer, SyncPlan, SyncReport
+from crm_adapter.installation import Installation
+from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
 from crm_adapter.steps import Cpu, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
@@ -38,19 +38,17 @@ class _Work:
 
 
 async def sync_all(
-    clients: Mapping[str, Any],
-    columns: Columns,
+    crm: Installation,
     *,
-    only_auto: bool,
-    import_new: bool,
-    link_policy: LinkPolicy,
+    only_auto: bool = True,
     actor: str | None,
     dry_run: bool = False,
     claimed: Mapping[str, str] | None = None,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> SyncReport:
-    """See :func:`crm_adapter.sync_all`."""
-    scope = Scope(columns, Options(only_auto, import_new, link_policy), write=not dry_run)
+    """See `crm_adapter.sync_all`."""
+    clients = crm.clients
+    scope = Scope(crm.columns, Options(only_auto, crm.import_new, crm.link_policy), write=not dry_run)
     work = _Work(scope, actor, on_progress)
     if not clients:
         return not_configured()
@@ -96,16 +94,10 @@ async def _sync(
     return found
 
 
-async def plan(
-    clients: Mapping[str, Any],
-    columns: Columns,
-    *,
-    only_auto: bool,
-    import_new: bool,
-    link_policy: LinkPolicy,
-) -> SyncPlan:
-    """See :func:`crm_adapter.plan`."""
-    work = _Work(Scope(columns, Options(only_auto, import_new, link_policy), write=False))
+async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
+    """See `crm_adapter.plan`."""
+    clients = crm.clients
+    work = _Work(Scope(crm.columns, Options(only_auto, crm.import_new, crm.link_policy), write=False))
     if not clients:
         return SyncPlan(not_configured())
     outcomes = await _rehearse(clients, work)

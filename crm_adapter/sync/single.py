@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy.exc import StatementError
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import rejects_values
 from crm_adapter.db.tables import utcnow
+from crm_adapter.installation import Installation
 from crm_adapter.results import (
     HostingValues,
     ImportedServer,
@@ -47,8 +48,9 @@ class _Prices:
     snapshot: Snapshot
 
 
-async def sync_server(clients: Mapping[str, Any], columns: Columns, crm_id: int, *, actor: str | None) -> ServerSyncResult:
-    """See :func:`crm_adapter.sync_server`."""
+async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> ServerSyncResult:
+    """See `crm_adapter.sync_server`."""
+    clients, columns = crm.clients, crm.columns
     row = (await Db(lambda s: read_rows(s, columns, [crm_id]))).get(crm_id)
 
     def failed(
@@ -94,15 +96,15 @@ async def sync_server(clients: Mapping[str, Any], columns: Columns, crm_id: int,
 
 
 async def import_servers(
-    clients: Mapping[str, Any],
-    columns: Columns,
+    crm: Installation,
     server_ids: Sequence[int],
     *,
     link: LinkPolicy | Mapping[int, int] | None,
     actor: str | None,
-    dry_run: bool,
+    dry_run: bool = False,
 ) -> ImportResult:
-    """See :func:`crm_adapter.import_servers`."""
+    """See `crm_adapter.import_servers`."""
+    clients, columns = crm.clients, crm.columns
     wanted = list(dict.fromkeys(server_ids))
     errors: list[ItemError] = []
     imported: list[ImportedServer] = []

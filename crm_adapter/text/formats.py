@@ -7,22 +7,24 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from babel import Locale
-from babel.dates import format_date, format_datetime, format_timedelta
-from babel.numbers import format_currency, format_decimal, format_percent
+try:
+    from babel import Locale
+    from babel.dates import format_date, format_datetime, format_timedelta
+    from babel.numbers import format_currency, format_decimal, format_percent
+except ImportError as error:  # pragma: no cover - exercised in a bare environment
+    raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from error
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-#: Stands wherever a number is not known, so that nobody takes it for zero.
 UNKNOWN = "—"
+"""Stands wherever a number is not known, so that nobody takes it for zero."""
 
 _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 _LOCALE = Locale.parse("ru")
 
-#: Russian nouns after a number: one, few, many.
 _NOUNS = {
     "server": ("сервер", "сервера", "серверов"),
     "server_dative": ("серверу", "серверам", "серверам"),
@@ -32,22 +34,30 @@ _NOUNS = {
     "error": ("ошибка", "ошибки", "ошибок"),
     "day": ("день", "дня", "дней"),
     "second": ("секунду", "секунды", "секунд"),
+    "hour": ("час", "часа", "часов"),
     "change": ("изменение", "изменения", "изменений"),
+    "event": ("событие", "события", "событий"),
 }
+"""Russian nouns after a number: one, few, many."""
 
 
-def plural(number: int, noun: str) -> str:
-    """Return the form of ``noun`` that follows ``number``: ``plural(23, "server")`` is «сервера»."""
+def plural(amount: int, noun: str) -> str:
+    """Return the form of `noun` that follows `amount`: `plural(23, "server")` is «сервера»."""
     one, few, many = _NOUNS[noun]
-    return {"one": one, "few": few}.get(_LOCALE.plural_form(abs(number)), many)
+    return {"one": one, "few": few}.get(_LOCALE.plural_form(abs(amount)), many)
 
 
-def count(number: int, noun: str) -> str:
+def count(amount: int, noun: str) -> str:
     """Return the number with its noun: «1 200 серверов»."""
-    return f"{format_decimal(number, locale=_LOCALE)} {plural(number, noun)}"
+    return f"{number(amount)} {plural(amount, noun)}"
 
 
-def money(amount: Decimal | float | None, currency: str = "RUB") -> str:
+def number(value: int) -> str:
+    """Return a number with its thousands apart: «1 200»."""
+    return format_decimal(value, locale=_LOCALE)
+
+
+def money(amount: Decimal | float | str | None, currency: str = "RUB") -> str:
     """Return an amount with its currency sign, «—» when it is not known."""
     if amount is None:
         return UNKNOWN
@@ -55,7 +65,7 @@ def money(amount: Decimal | float | None, currency: str = "RUB") -> str:
 
 
 def percent(share: Decimal | None) -> str:
-    """Return a share of one hundred with one decimal place: ``Decimal("47.31")`` is «47,3 %»."""
+    """Return a share of one hundred with one decimal place: `Decimal("47.31")` is «47,3 %»."""
     if share is None:
         return UNKNOWN
     return format_percent(share / 100, format="#,##0.0\u00a0%", locale=_LOCALE)
@@ -67,12 +77,12 @@ def day(value: date | datetime | None) -> str:
 
 
 def instant(value: datetime | None, zone: ZoneInfo, pattern: str = "dd.MM.yyyy HH:mm") -> str:
-    """Return a UTC instant (naive or aware) as people in ``zone`` read it."""
+    """Return a UTC instant (naive or aware) as people in `zone` read it."""
     return UNKNOWN if value is None else format_datetime(_aware(value), pattern, tzinfo=zone, locale=_LOCALE)
 
 
 def ago(value: datetime | None, now: datetime) -> str:
-    """Return how long before ``now`` a UTC instant was: «5 минут назад»."""
+    """Return how long before `now` a UTC instant was: «5 минут назад»."""
     if value is None:
         return "ещё ни разу"
     elapsed = max(_aware(now) - _aware(value), timedelta())

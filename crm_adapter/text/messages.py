@@ -1,22 +1,36 @@
-"""What people read, in Russian.  Nothing here repeats text of the API, which may echo secrets."""
+"""Sentences that people read, in Russian. Nothing here repeats text of the API, which may echo secrets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-try:
-    from babel import Locale
-    from babel.numbers import format_decimal
-except ImportError as exc:  # pragma: no cover - exercised in a bare environment
-    raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
+from crm_adapter.text.formats import count, number
 
 NOT_CONFIGURED: Final = "Timeweb API token не настроен"
 ALREADY_IMPORTED: Final = "Сервер уже импортирован"
 NOT_FOUND: Final = "Сервер не найден в Timeweb"
+ALREADY_RUNNING: Final = "Синхронизация уже выполняется"
+DATABASE_UNAVAILABLE: Final = "База данных недоступна. Попробуйте ещё раз через минуту."
+CROSS_ORIGIN: Final = "Запрос с другого сайта отклонён"
+CRASHED: Final = "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."
 
-_RU: Final = Locale("ru")
-_FAULTS: Final = {
+DONE: Final = {
+    "saved": "Сохранено",
+    "added": "Сервер добавлен",
+    "paid": "Оплата отмечена, дата следующего платежа перенесена",
+    "linked": "Сервер связан с Timeweb",
+    "unlinked": "Сервер отвязан от Timeweb",
+    "synced": "Сервер синхронизирован",
+    "started": "Синхронизация запущена",
+    "already_running": ALREADY_RUNNING,
+    "imported": "Серверы импортированы",
+    "requeued": "Уведомления снова в очереди, они уйдут при следующей отправке",
+}
+"""What a person is told after an action."""
+
+_FAILURES: Final = {
     "unauthorized": "Токен недействителен или истёк",
     "forbidden": "У токена нет прав на эту операцию, или доступ с этого адреса запрещён",
     "upstream_unavailable": "Timeweb не отвечает",
@@ -30,7 +44,7 @@ _FAULTS: Final = {
     "account_mismatch": "Токен принадлежит другому аккаунту Timeweb; ничего не записано",
     "duplicate_account": "Этот аккаунт Timeweb уже подключён под другим именем",
     "identity_unknown": "Не удалось определить аккаунт Timeweb",
-    "already_running": "Синхронизация уже выполняется",
+    "already_running": ALREADY_RUNNING,
     "interrupted": "Синхронизация прервана",
     "crashed": "Синхронизация оборвалась",
     "lease_lost": "Синхронизацию продолжил другой процесс",
@@ -50,27 +64,11 @@ _FAULTS: Final = {
 }
 
 
-def plural(count: int, one: str, few: str, many: str) -> str:
-    """``1 сервер``, ``2 сервера``, ``5 серверов``."""
-    form = {"one": one, "few": few}.get(_RU.plural_form(count), many)
-    return f"{format_decimal(count, locale=_RU)} {form}"
-
-
-def servers(count: int) -> str:
-    """How many servers, in words."""
-    return plural(count, "сервер", "сервера", "серверов")
-
-
-def amount(value: object) -> str:
-    """Money as Russians write it: ``7 378,30 ₽``; an unknown one is «—»."""
-    return "—" if value is None else f"{format_decimal(value, format='#,##0.00', locale=_RU)} ₽"  # type: ignore[arg-type]
-
-
 def failure_text(code: str, *, retry_after: float | None = None, fresh_until: datetime | None = None) -> str:
     """The sentence for an error code."""
     if code == "rate_limited":
         return f"Превышен лимит, повтор через {max(1, round(retry_after or 60))} с"
-    text = _FAULTS.get(code, "Неизвестная ошибка")
+    text = _FAILURES.get(code, "Неизвестная ошибка")
     if code == "upstream_unavailable" and fresh_until is not None:
         return f"{text}, данные на {fresh_until:%H:%M}"
     return text
@@ -79,15 +77,21 @@ def failure_text(code: str, *, retry_after: float | None = None, fresh_until: da
 def suspicious(listed: int, known: int, candidates: int) -> str:
     """The alert of the mass-disappearance guard."""
     return (
-        f"Timeweb вернул {servers(listed)} вместо {format_decimal(known, locale=_RU)}, пропало {candidates}. "
+        f"Timeweb вернул {count(listed, 'server')} вместо {number(known)}, пропало {candidates}. "
         "Ничего не удалено. Проверьте токен"
     )
 
 
-def sync_done(created: int, updated: int, unchanged: int, errors: int) -> str:
-    """The toast after a sync: «Синхронизация завершена: обновлено 3, без изменений 20»."""
+def run_outcome(report: Mapping[str, Any]) -> str:
+    """What a toast says about a run that is over: «Синхронизация завершена: обновлено 3, без изменений 20»."""
+    if report["status"] == "failed":
+        reasons = [str(account["message"]) for account in report.get("accounts", ()) if account.get("message")]
+        return "; ".join(reasons) or failure_text(report.get("error_code") or "")
+    created, updated, unchanged, errors = (
+        int(report.get(f"{name}_count", 0)) for name in ("created", "updated", "unchanged", "error")
+    )
     parts = [f"создано {created}"] if created else []
     parts += [f"обновлено {updated}", f"без изменений {unchanged}"]
     if errors:
-        parts.append(plural(errors, "ошибка", "ошибки", "ошибок"))
+        parts.append(count(errors, "error"))
     return f"Синхронизация завершена: {', '.join(parts)}"

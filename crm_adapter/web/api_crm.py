@@ -1,25 +1,23 @@
-"""``/api/server*``, ``/api/stats`` and the CSV: the rows of the CRM."""
+"""`/api/server*`, `/api/stats` and the CSV: the rows of the CRM."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from crm_adapter.results import to_plain
+from crm_adapter.servers import edit
 from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
 from crm_adapter.text.messages import failure_text
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting
-from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
+from crm_adapter.web.errors import HostingError, HostingRoute, edit_error, sync_error
 from crm_adapter.web.export import to_csv
 from crm_adapter.web.schemas import NewServer, ServerEdit
-
-if TYPE_CHECKING:
-    from crm_adapter.results import ServerSyncResult
 
 
 def filters_of(
@@ -55,13 +53,12 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     wanted = Depends(filters_of)
 
     async def listed(filters: Filters, size: int) -> Listing:
-        columns, today = hosting.backend.columns, hosting.today()
-        narrowed = replace(filters, size=size)
-        return await hosting.backend.read(lambda session: list_rows(session, columns, narrowed, today=today))
+        columns, today, narrowed = hosting.crm.columns, hosting.today(), replace(filters, size=size)
+        return await hosting.crm.transact(lambda session: list_rows(session, columns, narrowed, today=today))
 
     @api.get("/api/servers")
     async def servers(filters: Filters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, Any]:
-        """Rows with their sums; ``limit`` 0 gives all of them."""
+        """Rows with their sums; `limit` 0 gives all of them."""
         found = await listed(filters, limit)
         return {
             "success": True,
@@ -79,7 +76,9 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.patch("/api/server/{row_id}", openapi_extra=documented(ServerEdit))
     async def update(row_id: int, body: ServerEdit = json_body(ServerEdit), who: Actor = actor) -> dict[str, Any]:
         """Change what people own; 409 when another human was faster."""
-        result = await hosting.backend.update(row_id, body.values(), version=body.edit_version, actor=who)
+        result = await hosting.edited(
+            lambda columns: edit.update_manual(columns, row_id, body.values(), expected_version=body.edit_version, actor=who)
+        )
         if not result.success:
             raise edit_error(result)
         row = await hosting.row(row_id)
@@ -88,19 +87,19 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.post("/api/server", openapi_extra=documented(NewServer))
     async def add(body: NewServer = json_body(NewServer), who: Actor = actor) -> dict[str, Any]:
         """Add a server that is not at Timeweb."""
-        result = await hosting.backend.add(body.values(), actor=who)
+        result = await hosting.edited(lambda columns: edit.add_manual(columns, body.values(), actor=who))
         if not result.success or result.crm_id is None:
             raise edit_error(result)
         return {"success": True, "server": (await hosting.row(result.crm_id)).to_dict(), "message": "Сервер добавлен"}
 
     @api.post("/api/server/{row_id}/sync")
     async def sync(row_id: int, who: Actor = actor) -> dict[str, Any]:
-        """Synchronise one row, whatever its ``auto_sync`` says."""
+        """Synchronise one row, whatever its `auto_sync` says."""
         row = await hosting.row(row_id)
         if row.timeweb_id is None:
             raise HostingError(409, "not_linked", failure_text("not_linked"))
         hosting.require_timeweb()
-        result = await hosting.backend.sync_server(row_id, actor=who)
+        result = await hosting.sync_server(row_id, actor=who)
         if not result.success:
             raise sync_error(result)
         return {
@@ -112,8 +111,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/api/stats")
     async def stats() -> dict[str, Any]:
         """Sums of the section, RUB per month; null where nothing is known."""
-        columns, today = hosting.backend.columns, hosting.today()
-        totals = await hosting.backend.read(lambda session: read_totals(session, columns, today))
+        columns, today = hosting.crm.columns, hosting.today()
+        totals = await hosting.crm.transact(lambda session: read_totals(session, columns, today))
         return {"success": True, **to_plain(totals)}
 
     @api.get("/export.csv")
@@ -125,12 +124,3 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         return Response(to_csv(found.rows, hosting.zone_info), media_type="text/csv; charset=utf-8", headers=headers)
 
     return api
-
-
-def sync_error(result: ServerSyncResult) -> HostingError:
-    """The error reply for one server that could not be synchronised."""
-    code = result.code or "failed"
-    status = {"not_found": 404, "not_linked": 409, "server_missing": 404, "already_running": 409, "not_configured": 503}.get(
-        code, 502
-    )
-    return HostingError(status, code, result.message or failure_text(code))

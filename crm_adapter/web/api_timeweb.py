@@ -1,4 +1,4 @@
-"""``/api/timeweb/*``: the calls that the CRM's own front end makes.  Can be mounted alone beside the CRM's router."""
+"""`/api/timeweb/*`: the calls that the CRM's own front end makes. Can be mounted alone beside the CRM's router."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from crm_adapter.results import SyncReport
-from crm_adapter.text.messages import NOT_CONFIGURED, failure_text, sync_done
+from crm_adapter.servers.totals import read_runs
+from crm_adapter.text.messages import NOT_CONFIGURED, failure_text, run_outcome
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.candidates import list_live
 from crm_adapter.web.context import Actor, Hosting
@@ -33,8 +34,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
 
     @api.get("/servers", dependencies=[Depends(own_site)])
     async def servers() -> dict[str, Any]:
-        """Ask Timeweb for its servers and tell which have a row; ``errors`` names the accounts that did not answer."""
-        live = await list_live(hosting.backend)
+        """Ask Timeweb for its servers and tell which have a row; `errors` names the accounts that did not answer."""
+        live = await list_live(hosting.crm)
         found = [server.to_dict() for server in live.servers]
         imported = sum(server["is_imported"] for server in found)
         errors = [
@@ -46,8 +47,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     async def import_servers(body: ImportBody = json_body(ImportBody), who: Actor = actor) -> dict[str, Any]:
         """Create rows for servers, or link them to rows typed by hand."""
         hosting.require_timeweb()
-        link = body.links or hosting.link_policy
-        result = await hosting.backend.import_servers(body.server_ids, link=link, actor=who)
+        link = body.links or hosting.crm.link_policy
+        result = await hosting.import_servers(body.server_ids, link=link, actor=who)
         return result.to_dict()
 
     @api.post("/sync-all")
@@ -55,31 +56,23 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         """Synchronise all rows; after 25 s the reply gives the run to watch instead of its outcome."""
         report = await hosting.sync_all(who)
         if report is None:
-            latest = await hosting.backend.runs(limit=1)
+            latest = await hosting.crm.transact(lambda session: read_runs(session, limit=1))
             run_id = latest[0].run_id if latest else None
             return _reply(SyncReport(run_id, "running"), "Синхронизация продолжается", success=True)
         if report.status == "running":
             code = "already_running"
             return _reply(report, failure_text(code), success=False) | {"code": code, "error": failure_text(code)}
-        return _reply(report, outcome(report), success=report.status in {"success", "partial"})
+        return _reply(report, run_outcome(report.to_dict()), success=report.status in {"success", "partial"})
 
     @api.get("/runs/{run_id}")
     async def run(run_id: int) -> dict[str, Any]:
         """How a run is getting on."""
-        found = await hosting.backend.runs(run_id) if 0 < run_id < 2**63 else []
+        found = await hosting.crm.transact(lambda session: read_runs(session, run_id, limit=1)) if 0 < run_id < 2**63 else []
         if not found:
             raise HostingError(404, "not_found", "Такого запуска нет")
         return {"success": True, **found[0].to_dict()}
 
     return api
-
-
-def outcome(report: SyncReport) -> str:
-    """What people read about a finished run."""
-    if report.status == "failed":
-        reasons = [account.message for account in report.accounts if account.message]
-        return "; ".join(reasons) or failure_text(report.error_code or "")
-    return sync_done(report.created_count, report.updated_count, report.unchanged_count, report.error_count)
 
 
 def _reply(report: SyncReport, message: str, *, success: bool) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request as Reader
 
+from crm_adapter.text.problems import explain
 from crm_adapter.web.errors import UNREADABLE, HostingError
-from crm_adapter.web.schemas import explain
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData

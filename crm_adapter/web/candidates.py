@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from crm_adapter.steps import Api
 from crm_adapter.sync.mapping import map_server
 from crm_adapter.text.messages import NOT_CONFIGURED
 from crm_adapter.web.errors import HostingError, upstream_error
@@ -18,15 +20,15 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from crm_adapter.db.columns import Columns
+    from crm_adapter.installation import Installation
     from crm_adapter.results import HostingValues
-    from crm_adapter.web.backend import Backend
 
 _PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class LiveServer:
-    """One server at Timeweb.  ``crm_id`` is its row, ``likely_id`` a row typed by hand that seems to be it."""
+    """One server at Timeweb. `crm_id` is its row, `likely_id` a row typed by hand that seems to be it."""
 
     timeweb_id: int
     name: str
@@ -41,7 +43,7 @@ class LiveServer:
     likely_reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``GET /api/timeweb/servers`` gives it."""
+        """As `GET /api/timeweb/servers` gives it."""
         return {
             "timeweb_id": self.timeweb_id,
             "name": self.name,
@@ -71,35 +73,40 @@ class Live:
         return "; ".join(f"{account}: {failure.error}" for account, failure in self.failures.items())
 
 
-async def list_live(backend: Backend) -> Live:
+async def list_live(crm: Installation) -> Live:
     """Ask Timeweb for all servers of all accounts.
 
-    Raises :class:`HostingError` 503 without a token, 502 when no account answers.
+    Raises `HostingError` 503 without a token, 502 when no account answers.
     """
-    if not backend.clients:
+    clients = crm.clients
+    if not clients:
         raise HostingError(503, "not_configured", NOT_CONFIGURED)
     found: list[tuple[str, HostingValues]] = []
     failures: dict[str, HostingError] = {}
-    for account in backend.clients:
+    for account in clients:
         try:
-            servers = await backend.ask(_everything_async if backend.is_async else _everything, account)
+            servers = await crm.perform(partial(_everything, account=account))
         except TimewebError as error:
             failures[account] = upstream_error(error)
             continue
         found += [(account, values) for server in servers if (values := _values(server))]
-    if len(failures) == len(backend.clients):
+    if len(failures) == len(clients):
         raise next(iter(failures.values()))
-    columns = backend.columns
-    known, loose = await backend.read(lambda session: _rows(session, columns))
+    known, loose = await crm.transact(lambda session: _rows(session, crm.columns))
     return Live([_compare(account, values, known, loose) for account, values in found], failures)
 
 
-def _everything(client: Any) -> list[Any]:
-    return list(client.servers.list(limit=_PAGE))
+async def _everything(crm: Installation, account: str) -> list[Any]:
+    """All pages, walked by the SDK."""
 
+    def walk(client: Any) -> list[Any]:
+        return list(client.servers.list(limit=_PAGE))
 
-async def _everything_async(client: Any) -> list[Any]:
-    return [server async for server in client.servers.list(limit=_PAGE)]
+    async def awalk(client: Any) -> list[Any]:
+        return [server async for server in client.servers.list(limit=_PAGE)]
+
+    # The async driver awaits what `awalk` returns.
+    return await Api[list[Any]](account, awalk if crm.is_async else walk)  # type: ignore[arg-type]
 
 
 def _values(server: Any) -> HostingValues | None:

@@ -7,60 +7,62 @@ import secrets
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Literal
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
-from crm_adapter.jobs.background import TaskRunner, ThreadRunner
+from crm_adapter.jobs.background import TaskRunner, ThreadRunner, aensure_fresh, ensure_fresh
 from crm_adapter.servers.listing import Row, get_row
+from crm_adapter.sync.single import import_servers, sync_server
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 from crm_adapter.web.errors import HostingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
+    from zoneinfo import ZoneInfo
 
     from fastapi import Request
 
-    from crm_adapter.results import Freshness, SyncReport
-    from crm_adapter.web.backend import Backend
+    from crm_adapter.db.columns import Columns
+    from crm_adapter.installation import Installation
+    from crm_adapter.results import EditResult, Freshness, ImportResult, LinkPolicy, Runner, ServerSyncResult, SyncReport
+    from crm_adapter.steps import Flow
 
-#: Who is at work, as the host names them; goes into the change log.
 Actor = str | None
+"""Who is at work, as the host names them; goes into the change log."""
 
-#: How long a request waits for a sync that it started, in seconds; browsers and proxies give up soon after.
 SYNC_WAIT = 25.0
+"""How long a request waits for a sync that it started, in seconds; browsers and proxies give up soon after."""
 
 
 @dataclass
 class Hosting:
-    """One router's settings and its running syncs."""
+    """One router: the installation that it shows, and its running syncs."""
 
-    backend: Backend
-    stale_after: int = 300
-    import_new: bool = True
-    link_policy: Literal["ip", "suggest", "off"] = "ip"
+    crm: Installation
+    starter: Runner | None = None
+    """The host's own way to start background runs; None: `runner`."""
     trusted_origins: Collection[str] = ()
-    #: Name of the route of the page, unique because a host may mount several routers.
     home: str = field(default_factory=lambda: f"hosting_{secrets.token_hex(4)}")
+    """Name of the route of the page, unique because a host may mount several routers."""
     runner: TaskRunner | ThreadRunner = field(init=False)
-    #: The look for old data that is under way.
     freshening: asyncio.Task[Freshness] | None = None
+    """The look for old data that is under way."""
 
     def __post_init__(self) -> None:
-        self.runner = self.backend.own_runner(import_new=self.import_new, link_policy=self.link_policy)
+        self.runner = TaskRunner(self.crm) if self.crm.is_async else ThreadRunner(self.crm)
 
     @property
     def zone_info(self) -> ZoneInfo:
         """The zone in which people read instants."""
-        return ZoneInfo(self.backend.columns.zone)
+        return self.crm.zone_info
 
     @property
     def is_configured(self) -> bool:
         """Whether there is a client of Timeweb at all."""
-        return bool(self.backend.clients)
+        return bool(self.crm.clients)
 
     def today(self) -> date:
         """Today, where the people are."""
-        return self.backend.columns.today()
+        return self.crm.today()
 
     def now(self) -> datetime:
         """Now, aware, UTC."""
@@ -72,15 +74,26 @@ class Hosting:
             raise HostingError(503, "not_configured", NOT_CONFIGURED)
 
     async def row(self, row_id: int) -> Row:
-        """One row; raises :class:`HostingError` 404."""
-        columns = self.backend.columns
-        row = await self.backend.read(lambda session: get_row(session, columns, row_id))
+        """One row; raises `HostingError` 404."""
+        row = await self.crm.transact(lambda session: get_row(session, self.crm.columns, row_id))
         if row is None:
             raise HostingError(404, "not_found", failure_text("row_not_found"))
         return row
 
+    async def edited(self, edit: Callable[[Columns], Flow[EditResult]]) -> EditResult:
+        """Do what a person asked of a row."""
+        return await self.crm.perform(lambda crm: edit(crm.columns))
+
+    async def sync_server(self, row_id: int, *, actor: Actor) -> ServerSyncResult:
+        """Synchronise one row."""
+        return await self.crm.perform(lambda crm: sync_server(crm, row_id, actor=actor), ends_early=True)
+
+    async def import_servers(self, ids: list[int], *, link: LinkPolicy | Mapping[int, int], actor: Actor) -> ImportResult:
+        """Import or link servers."""
+        return await self.crm.perform(lambda crm: import_servers(crm, ids, link=link, actor=actor), ends_early=True)
+
     async def sync_all(self, actor: str | None) -> SyncReport | None:
-        """Synchronise everything; None when it goes on after ``SYNC_WAIT`` seconds."""
+        """Synchronise everything; None when it goes on after `SYNC_WAIT` seconds."""
         self.require_timeweb()
         run = self.start(actor)
         await asyncio.wait({run}, timeout=SYNC_WAIT)
@@ -94,9 +107,15 @@ class Hosting:
         if not self.is_configured:
             return
         if self.freshening is None or self.freshening.done():
-            self.freshening = asyncio.create_task(self.backend.ensure_fresh(self.stale_after, self.runner))
+            self.freshening = asyncio.create_task(self._look())
         # A person who leaves does not take the look away from the others.
         await asyncio.shield(self.freshening)
+
+    async def _look(self) -> Freshness:
+        crm, runner = self.crm, self.starter or self.runner
+        if crm.is_async:
+            return await aensure_fresh(crm, max_age=crm.stale_after, runner=runner)
+        return await asyncio.to_thread(ensure_fresh, crm, max_age=crm.stale_after, runner=runner)
 
     def start(self, actor: str | None) -> asyncio.Future[SyncReport]:
         """Synchronise everything beside the requests."""

@@ -1,26 +1,25 @@
-"""Error replies: ``{success: false, code, error}`` for programs, a page with the same words for people."""
+"""Error replies: `{success: false, code, error}` for programs, a page with the same words for people."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from python_multipart.exceptions import FormParserError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from crm_adapter.text.messages import failure_text
-from crm_adapter.web.schemas import explain
+from crm_adapter.text.messages import DATABASE_UNAVAILABLE, failure_text
+from crm_adapter.text.problems import explain
 from timeweb_sdk.errors import TimewebError, UnauthorizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from fastapi import Request
-
-    from crm_adapter.results import EditResult
+    from crm_adapter.results import EditResult, ServerSyncResult
 
 logger = logging.getLogger("crm_adapter.web")
 
@@ -28,7 +27,7 @@ _EDIT_STATUSES = {"not_found": 404, "version_conflict": 409, "conflict": 409, "n
 
 
 class HostingError(Exception):
-    """Ends a request with an error reply; ``details`` are added to its body."""
+    """Ends a request with an error reply; `details` are added to its body."""
 
     def __init__(self, status: int, code: str, error: str, **details: Any) -> None:
         self.status = status
@@ -39,8 +38,7 @@ class HostingError(Exception):
 
     def reply(self) -> JSONResponse:
         """The reply for programs."""
-        body = {"success": False, "code": self.code, "error": self.error, **self.details}
-        return JSONResponse(body, self.status, {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        return JSONResponse({"success": False, "code": self.code, "error": self.error, **self.details}, self.status)
 
 
 def edit_error(result: EditResult) -> HostingError:
@@ -50,18 +48,39 @@ def edit_error(result: EditResult) -> HostingError:
     return HostingError(_EDIT_STATUSES.get(code, 422), code, result.error or failure_text(code), **details)
 
 
+def sync_error(result: ServerSyncResult) -> HostingError:
+    """The error reply for one server that could not be synchronised."""
+    code = result.code or "failed"
+    status = {"not_found": 404, "not_linked": 409, "server_missing": 404, "already_running": 409, "not_configured": 503}.get(
+        code, 502
+    )
+    return HostingError(status, code, result.message or failure_text(code))
+
+
 def upstream_error(error: TimewebError) -> HostingError:
     """The error reply for a live request that Timeweb did not answer; never the text of the error, which may echo input."""
     code = "unauthorized" if isinstance(error, UnauthorizedError) else "upstream_unavailable"
     return HostingError(502, code, failure_text(code))
 
 
-#: A body that is no JSON and no form.
 UNREADABLE = HostingError(400, "validation", "Тело запроса не читается")
+"""A body that is no JSON and no form."""
+
+Answer = Callable[[Request, HostingError], Response]
 
 
 class HostingRoute(APIRoute):
     """Answers errors in our form without exception handlers, which belong to the host's application."""
+
+    @staticmethod
+    def answer(_: Request, error: HostingError) -> Response:
+        """The reply for programs."""
+        return error.reply()
+
+    @classmethod
+    def answering(cls, answer: Answer) -> type[HostingRoute]:
+        """The class for routes that tell errors in another way."""
+        return type(cls.__name__, (cls,), {"answer": staticmethod(answer)})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's own handler."""
@@ -70,21 +89,23 @@ class HostingRoute(APIRoute):
         async def handler(request: Request) -> Response:
             try:
                 response = await handle(request)
-                response.headers.setdefault("Cache-Control", "no-store")
-                response.headers.setdefault("X-Content-Type-Options", "nosniff")
-                return response
             except HTTPException as error:
                 # FastAPI's own word for a body that it cannot read; 401 and 403 are the host's.
                 if error.status_code != 400:
                     raise
-                return UNREADABLE.reply()
+                response = self.answer(request, UNREADABLE)
+            except FormParserError:  # older releases of Starlette let it pass
+                response = self.answer(request, UNREADABLE)
             except HostingError as error:
-                return error.reply()
+                response = self.answer(request, error)
             except RequestValidationError as error:
-                return HostingError(422, "validation", explain(error.errors()[:10])).reply()
+                response = self.answer(request, HostingError(422, "validation", explain(error.errors()[:10])))
             except DBAPIError as error:
                 # The class alone: the text of a database error holds parameters.
                 logger.error("the database failed: %s", type(error.orig).__name__)
-                return HostingError(503, "database_unavailable", "База данных недоступна, попробуйте ещё раз").reply()
+                response = self.answer(request, HostingError(503, "database_unavailable", DATABASE_UNAVAILABLE))
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            return response
 
         return handler

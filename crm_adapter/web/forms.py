@@ -58,8 +58,7 @@ def blank(today: date) -> dict[str, str]:
 
 async def names(hosting: Hosting) -> dict[str, Any]:
     """What the inputs need to know: choices, which are money, which are dates."""
-    columns = hosting.backend.columns
-    known = await hosting.backend.read(lambda session: listing.projects(session, columns, named_only=True))
+    known = await hosting.crm.transact(lambda session: listing.projects(session, hosting.crm.columns, named_only=True))
     choices: dict[str, dict[str, str]] = {
         "status": {code: badge.word for code, badge in labels.STATUSES.items()},
         "payment_period": {code: f"раз {labels.PERIODS[code]}" for code in MONTHS},
@@ -81,7 +80,7 @@ def for_edit(changed: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def problem(text: str) -> tuple[str, str]:
-    """Split ``column: what is wrong``; the column is empty when the text names none."""
+    """Split `column: what is wrong`; the column is empty when the text names none."""
     name, colon, rest = text.partition(": ")
     return (name, rest) if colon and name in NEW else ("", text)
 

@@ -1,46 +1,31 @@
-"""The «Хостинг» page: what is read.  What it changes is in :mod:`crm_adapter.web.actions`."""
+"""The «Хостинг» page: the table, the state above it, the sync button. What people do to rows is in `edits` and `imports`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects, read_totals
-from crm_adapter.sync.freshness import ACTOR
-from crm_adapter.text import labels
-from crm_adapter.text.formats import UNKNOWN, day, instant, money
-from crm_adapter.web import actions, charts, undelivered
+from crm_adapter.text.messages import DONE
+from crm_adapter.web import charts, edits, imports, undelivered
 from crm_adapter.web.api_crm import filters_of
-from crm_adapter.web.context import Hosting
-from crm_adapter.web.errors import HostingError
-from crm_adapter.web.responses import PageRoute, Pages, is_htmx
+from crm_adapter.web.context import Actor, Hosting
+from crm_adapter.web.errors import HostingError, HostingRoute
+from crm_adapter.web.history import read_history
+from crm_adapter.web.responses import Pages, is_htmx
 from crm_adapter.web.security import is_from_another_site
+from crm_adapter.web.state import after_start, present, read_state
 from crm_adapter.web.summary import finished, latest_run, read_summary, tone
 from crm_adapter.web.templating import STATIC, Renderer, asset_version
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from crm_adapter.results import Change, RunInfo
-
-#: What a redirect after a form may say; the address carries only the key.
-_DONE = {
-    "saved": "Сохранено",
-    "added": "Сервер добавлен",
-    "paid": "Оплата отмечена, дата следующего платежа перенесена",
-    "linked": "Сервер связан с Timeweb",
-    "unlinked": "Сервер отвязан от Timeweb",
-    "synced": "Сервер синхронизирован",
-    "started": "Синхронизация запущена",
-    "already_running": "Синхронизация уже выполняется",
-    "imported": "Серверы импортированы",
-    "requeued": "Уведомления снова в очереди, они уйдут при следующей отправке",
-}
+_SHORT_WAIT = 0.3
+"""How long the button waits for a run to end before the page watches it, in seconds."""
 
 _HEADERS = (
     ("name", "Сервер", False), ("status", "Статус", False), ("configuration", "Конфигурация", False), ("ip", "IP-адрес", False),
@@ -51,10 +36,11 @@ _HEADERS = (
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], renderer: Renderer, *, has_csv: bool) -> APIRouter:
-    """The page at ``prefix`` and everything below it."""
+    """The page at `prefix` and everything below it."""
     pages = Pages(hosting, renderer)
     files = frozenset(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("[!.]*") if path.is_file())
-    api = APIRouter(prefix=prefix, dependencies=guards, route_class=PageRoute.of(pages), include_in_schema=False)
+    route = HostingRoute.answering(pages.error)
+    api = APIRouter(prefix=prefix, dependencies=guards, route_class=route, include_in_schema=False)
 
     @api.get("" if prefix else "/", name=hosting.home)
     async def show(request: Request, filters: Filters = Depends(filters_of), done: str = "", run: int = 0) -> HTMLResponse:
@@ -63,7 +49,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
         if not is_htmx(request) and not is_from_another_site(request):
             await hosting.freshen()
         context = await _page_context(hosting, base, filters)
-        context.update(has_csv=has_csv, message=_DONE.get(done, ""), message_tone="good")
+        context.update(has_csv=has_csv, message=DONE.get(done, ""), message_tone="good")
         latest = context["latest"]
         if latest is not None and latest.run_id == run and not context["summary"].running:
             context.update(message=finished(latest), message_tone=tone(latest))
@@ -73,7 +59,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     async def state(request: Request, watching: bool = False) -> HTMLResponse:
         """The line above the table while a sync runs; tells the page to re-read itself when it is over."""
         base = hosting.base(request)
-        context = await state_context(hosting)
+        context = await read_state(hosting)
         headers: dict[str, str] = {}
         if watching and not context["summary"].running:
             context.update(message=finished(context["latest"]), message_tone=tone(context["latest"]))
@@ -85,9 +71,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("/servers/{row_id}/history")
     async def history(request: Request, row_id: int) -> HTMLResponse:
         row = await hosting.row(row_id)
-        changes = await hosting.backend.changes(row_id, 200)
-        shown = [shown_change(change, hosting) for change in changes if change.field not in _SILENT]
-        return pages.reply(request, "history.html", {"title": "История", "item": row, "changes": shown})
+        changes = await read_history(hosting, row_id)
+        return pages.reply(request, "history.html", {"title": "История", "item": row, "changes": changes})
 
     @api.get("/dynamics")
     async def dynamics(request: Request) -> HTMLResponse:
@@ -106,19 +91,34 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
         cache = "private, max-age=31536000, immutable" if v and v == asset_version(name) else "private, max-age=300"
         return FileResponse(STATIC / name, headers={"Cache-Control": cache, "X-Content-Type-Options": "nosniff"})
 
-    actions.add_routes(api, hosting, actor, pages)
+    @api.post("/sync")
+    async def sync(request: Request, who: Actor = actor) -> Response:
+        """Start a run and go on watching it; a quick one is told at once."""
+        hosting.require_timeweb()
+        run = hosting.start(who)
+        await asyncio.wait({run}, timeout=_SHORT_WAIT)
+        report = run.result() if run.done() else None
+        if not is_htmx(request):
+            key = "already_running" if report is not None and report.status == "running" else "started"
+            return pages.done(request, key, "", **({"run": report.run_id} if report is not None and report.run_id else {}))
+        context = {"base": hosting.base(request), "message": "", "message_tone": "good", **await read_state(hosting)}
+        context, over = after_start(context, report)
+        return pages.fragment("state_reply.html", context, headers={"HX-Trigger": "hosting:refresh"} if over else {})
+
+    edits.add_routes(api, hosting, actor, pages)
+    imports.add_routes(api, hosting, actor, pages)
     undelivered.add_routes(api, hosting, pages)
     return api
 
 
 async def _months(hosting: Hosting) -> list[charts.Month]:
-    columns, today = hosting.backend.columns, hosting.today()
-    return await hosting.backend.read(lambda session: charts.months(session, columns, today, hosting.zone_info))
+    columns, today = hosting.crm.columns, hosting.today()
+    return await hosting.crm.transact(lambda session: charts.months(session, columns, today, hosting.zone_info))
 
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:
-    columns, today, configured = hosting.backend.columns, hosting.today(), hosting.is_configured
-    listing, names, summary, totals, latest = await hosting.backend.read(
+    columns, today, configured = hosting.crm.columns, hosting.today(), hosting.is_configured
+    listing, names, summary, totals, latest = await hosting.crm.transact(
         lambda session: (
             list_rows(session, columns, filters, today=today),
             projects(session, columns),
@@ -146,31 +146,12 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
         "headers": [_header(base, shown, *header) for header in _HEADERS],
         "previous_url": _address(base, shown, page=shown.page - 1) if shown.page > 1 else None,
         "next_url": _address(base, shown, page=shown.page + 1) if shown.page < listing.pages else None,
-        **_state(hosting, summary, latest),
-    }
-
-
-async def state_context(hosting: Hosting) -> dict[str, Any]:
-    configured = hosting.is_configured
-    summary, latest = await hosting.backend.read(
-        lambda session: (read_summary(session, configured=configured), latest_run(session))
-    )
-    return _state(hosting, summary, latest)
-
-
-def _state(hosting: Hosting, summary: Any, latest: RunInfo | None) -> dict[str, Any]:
-    return {
-        "summary": summary,
-        "latest": latest,
-        "configured": summary.configured,
-        "updated": summary.updated(hosting.zone_info, hosting.now()),
-        "timeweb_line": summary.timeweb(),
-        "notices": summary.notices(hosting.zone_info, latest),
+        **present(hosting, summary, latest),
     }
 
 
 def _query(filters: Filters, **changed: Any) -> str:
-    """The query string that leads to ``filters``; defaults are left out."""
+    """The query string that leads to `filters`; defaults are left out."""
     values = {item.name: getattr(filters, item.name) for item in fields(Filters)} | changed
     names = {"search": "q", "descending": "desc"}
     default = Filters()
@@ -191,45 +172,3 @@ def _header(base: str, filters: Filters, key: str, caption: str, number: bool) -
     url = _address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
     direction = ("descending" if filters.descending else "ascending") if active else None
     return {"key": key, "caption": caption, "number": number, "url": url, "direction": direction}
-
-
-#: Changes that say nothing to people: the raw snapshot moves with every detail.
-_SILENT = frozenset({"timeweb_data"})
-
-
-def shown_change(change: Change, hosting: Hosting) -> dict[str, str]:
-    return {
-        "at": instant(change.at, hosting.zone_info),
-        "actor": "синхронизация" if change.actor is None or change.actor == ACTOR else change.actor,
-        "field": labels.COLUMNS.get(change.field, change.field),
-        "old": _shown(change.field, change.old),
-        "new": _shown(change.field, change.new),
-    }
-
-
-def _shown(field: str, text: str | None) -> str:
-    """A logged value in people's words."""
-    if text is None or text == "":
-        return UNKNOWN
-    if field == "status":
-        return labels.status(text).word
-    if field == "timeweb_status" and (badge := labels.timeweb_status(text)):
-        return badge.word
-    if field == "payment_period":
-        return labels.PERIODS.get(text, text)
-    if field == "auto_sync":
-        return "включена" if text.lower() in {"true", "1"} else "выключена"
-    try:
-        if field in {"cost_price", "client_price", "service_fee", "balance"}:
-            return money(charts.as_amount(text))
-        if field in {"next_payment_date", "start_date"}:
-            return day(_date(text))
-    except ValueError:
-        pass
-    return text
-
-
-def _date(text: str) -> datetime:
-    from datetime import datetime
-
-    return datetime.fromisoformat(text)

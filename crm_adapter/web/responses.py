@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
-from python_multipart.exceptions import FormParserError
-from sqlalchemy.exc import DBAPIError
-from starlette.exceptions import HTTPException
 
 from crm_adapter.servers.listing import read_totals
-from crm_adapter.web.errors import UNREADABLE, HostingError
+from crm_adapter.web.errors import HostingError
 from crm_adapter.web.security import frame_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Mapping
 
     from crm_adapter.web.context import Hosting
     from crm_adapter.web.templating import Renderer
 
-logger = logging.getLogger("crm_adapter.web")
-
-#: Tells our replies from a login page of the host; what we send changes and is private.
-_OURS = {"X-Hosting": "1", "Cache-Control": "no-store", "Vary": "HX-Request", "X-Content-Type-Options": "nosniff"}
+_OURS = {"X-Hosting": "1", "Vary": "HX-Request"}
+"""Tells our replies from a login page of the host."""
 
 
 def is_htmx(request: Request) -> bool:
@@ -46,7 +38,7 @@ class Pages:
     def reply(
         self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200, part: str | None = None
     ) -> HTMLResponse:
-        """A whole page, or to htmx the ``part`` of it (by default the page without its frame)."""
+        """A whole page, or to htmx the `part` of it (by default the page without its frame)."""
         whole = {"base": self.hosting.base(request), "request": request, **context}
         if is_htmx(request):
             return self.fragment(part or template, whole, status=status)
@@ -76,8 +68,8 @@ class Pages:
 
     async def money(self) -> dict[str, Any]:
         """The sums above the table."""
-        columns, today = self.hosting.backend.columns, self.hosting.today()
-        return {"totals": await self.hosting.backend.read(lambda session: read_totals(session, columns, today))}
+        columns, today = self.hosting.crm.columns, self.hosting.today()
+        return {"totals": await self.hosting.crm.transact(lambda session: read_totals(session, columns, today))}
 
     def error(self, request: Request, error: HostingError) -> Response:
         """An error in the form that the asker understands."""
@@ -86,38 +78,3 @@ class Pages:
         heading = {403: "Нет доступа", 404: "Не найдено", 503: "Временно недоступно"}.get(error.status, "Не получилось")
         context = {"title": heading, "heading": heading, "problem": error.error}
         return self.reply(request, "error.html", context, status=error.status)
-
-
-class PageRoute(APIRoute):
-    """Shows errors to people as pages or messages."""
-
-    pages: ClassVar[Pages]
-
-    @classmethod
-    def of(cls, pages: Pages) -> type[PageRoute]:
-        """The class for the routes of one router."""
-        return type("PageRoute", (cls,), {"pages": pages})
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's own handler."""
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except HTTPException as error:
-                if error.status_code != 400:
-                    raise
-                return self.pages.error(request, UNREADABLE)
-            except FormParserError:  # older releases of Starlette let it pass
-                return self.pages.error(request, UNREADABLE)
-            except HostingError as error:
-                return self.pages.error(request, error)
-            except RequestValidationError:
-                return self.pages.error(request, HostingError(422, "validation", "Неверный запрос"))
-            except DBAPIError as error:
-                logger.error("the database failed: %s", type(error.orig).__name__)
-                text = "База данных недоступна. Попробуйте ещё раз через минуту."
-                return self.pages.error(request, HostingError(503, "database_unavailable", text))
-
-        return handler

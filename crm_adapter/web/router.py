@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from crm_adapter.db.columns import FieldMap, in_zone, validate_mapping
+from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.installation import Installation
 from crm_adapter.results import LinkPolicy, Runner
 from crm_adapter.web import api_crm, api_timeweb, page
-from crm_adapter.web.backend import Backend
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.security import same_origin
 from crm_adapter.web.templating import Renderer
@@ -43,19 +43,19 @@ def create_hosting_router(
     import_new: bool = True,
     link_policy: LinkPolicy = "ip",
 ) -> APIRouter:
-    """Build the «Хостинг» section for ``app.include_router(...)``.
+    """Build the «Хостинг» section for `app.include_router(...)`.
 
-    ``db`` is a ``sessionmaker`` or an ``async_sessionmaker``; ``timeweb`` a client of the same kind, a mapping
-    account -> client, or None while no token is set.  ``dependencies`` are the host's own (``[Depends(require_admin)]``):
-    they guard every route, static files included, and must be given.  ``actor`` is a dependency that returns the name of
-    the person at work for the change log.  ``parts`` chooses among ``timeweb`` (``/api/timeweb/*``), ``crm``
-    (``/api/server*``, stats, CSV) and ``page``.  ``base_template`` is the host's template with a ``content`` block, as a
-    path or as a ``jinja2.Template``.  ``runner`` starts background runs (Celery: ``task.delay``).  ``trusted_origins``
-    may change things from other hosts.  ``stale_after`` is in seconds.  ``zone`` (IANA; None: that of ``fields``, else
-    ``HOSTING_TZ``) is where people read times and days begin, on the page and in the syncs that it starts.
+    `db` is a `sessionmaker` or an `async_sessionmaker`; `timeweb` a client of the same kind, a mapping
+    account -> client, or None while no token is set. `dependencies` are the host's own (`[Depends(require_admin)]`):
+    they guard every route, static files included, and must be given. `actor` is a dependency that returns the name of
+    the person at work for the change log. `parts` chooses among `timeweb` (`/api/timeweb/*`), `crm`
+    (`/api/server*`, stats, CSV) and `page`. `base_template` is the host's template with a `content` block, as a
+    path or as a `jinja2.Template`. `runner` starts background runs (Celery: `task.delay`). `trusted_origins`
+    may change things from other hosts. `stale_after` is in seconds. `zone` (IANA; None: that of `fields`, else
+    `HOSTING_TZ`) is where people read times and days begin, on the page and in the syncs that it starts.
 
-    Raises ``ConfigurationError`` for a router without authentication or of unknown parts, and
-    ``MappingError`` when ``model`` and ``fields`` do not fit.
+    Raises `ConfigurationError` for a router without authentication or of unknown parts, and
+    `MappingError` when `model` and `fields` do not fit.
     """
     if not dependencies:
         raise ConfigurationError(
@@ -67,9 +67,17 @@ def create_hosting_router(
         raise ConfigurationError(f"parts={parts!r} must be some of {', '.join(sorted(known))}")
     if prefix and not prefix.startswith("/"):
         raise ConfigurationError(f"prefix={prefix!r} must start with '/'")
-    fields = in_zone(fields, zone)
-    validate_mapping(model, fields)
-    hosting = Hosting(Backend(db, timeweb, model, fields, runner), stale_after, import_new, link_policy, trusted_origins)
+    crm = Installation(
+        db=db,
+        timeweb=timeweb,
+        model=model,
+        fields=fields,
+        zone=zone,
+        import_new=import_new,
+        link_policy=link_policy,
+        stale_after=stale_after,
+    )
+    hosting = Hosting(crm, runner, trusted_origins)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -97,7 +105,7 @@ def _depends(guard: Any) -> Any:
 
 
 def _takes_request(actor: Callable[..., Any]) -> Callable[..., Any]:
-    """A dependency as it is; a plain ``lambda request: ...`` gets the request, which FastAPI knows by annotation only."""
+    """A dependency as it is; a plain `lambda request: ...` gets the request, which FastAPI knows by annotation only."""
     parameters = list(inspect.signature(actor).parameters.values())
     if len(parameters) != 1 or parameters[0].annotation is not inspect.Parameter.empty:
         return actor
@@ -110,4 +118,4 @@ def _takes_request(actor: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _nobody() -> None:
-    """Without an ``actor`` the change log tells no name."""
+    """Without an `actor` the change log tells no name."""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from crm_adapter.text.messages import CROSS_ORIGIN
 from crm_adapter.web.errors import HostingError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'sel
 def same_origin(trusted_origins: Collection[str]) -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses unsafe methods from other sites.
 
-    Browsers say where a request comes from in ``Sec-Fetch-Site``, older ones only in ``Origin``.  A client that sends
+    Browsers say where a request comes from in `Sec-Fetch-Site`, older ones only in `Origin`. A client that sends
     neither is no browser, so no visitor's cookies can be abused through it.
     """
     trusted = {origin.rstrip("/").lower() for origin in trusted_origins}
@@ -29,7 +30,7 @@ def same_origin(trusted_origins: Collection[str]) -> Callable[[Request], Awaitab
     async def check(request: Request) -> None:
         if request.method in _SAFE_METHODS or _is_allowed(request, trusted):
             return
-        raise HostingError(403, "cross_origin", "Запрос с другого сайта отклонён")
+        raise HostingError(403, "cross_origin", CROSS_ORIGIN)
 
     return check
 
@@ -60,7 +61,7 @@ def is_from_another_site(request: Request) -> bool:
 async def own_site(request: Request) -> None:
     """A dependency for what asks Timeweb though it changes nothing; raises HostingError 403 for other sites."""
     if is_from_another_site(request):
-        raise HostingError(403, "cross_origin", "Запрос с другого сайта отклонён")
+        raise HostingError(403, "cross_origin", CROSS_ORIGIN)
 
 
 def _is_host(address: str, request: Request) -> bool:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from crm_adapter.db.dialects import db_now_ms
 from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
 from crm_adapter.servers.totals import read_runs
-from crm_adapter.text.formats import UNKNOWN, ago, count, instant, money, plural
-from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
+from crm_adapter.text.formats import UNKNOWN, ago, count, instant, money
+from crm_adapter.text.messages import CRASHED, NOT_CONFIGURED, failure_text, run_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from crm_adapter.results import RunInfo
 
 _NAMED = 3
-_CRASHED = "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message above the table; ``path`` below the page's address leads on."""
+    """A message above the table; `path` below the page's address leads on."""
 
     tone: str
     text: str
@@ -52,7 +51,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The state of the data; ``progress`` is (done, total) of a run under way."""
+    """The state of the data; `progress` is (done, total) of a run under way."""
 
     accounts: Sequence[Account]
     running: bool
@@ -112,7 +111,7 @@ class Summary:
         told = {account.error_code for account in self.accounts}
         found += [Notice("warn", str(item["message"])) for item in report.get("warnings", ()) if item["code"] not in told]
         if latest is not None and latest.status in {"interrupted", "crashed"} and not self.running:
-            found.append(Notice("warn", _CRASHED))
+            found.append(Notice("warn", CRASHED))
         if errors := report.get("error_count"):
             found.append(
                 Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. {_named(report.get('errors', ()))}")
@@ -168,17 +167,8 @@ def finished(latest: RunInfo | None) -> str:
     if latest is None:
         return ""
     if latest.status in {"running", "interrupted", "crashed"}:
-        return _CRASHED  # nobody works on it any more, or the caller would not ask
-    report = latest.report or {}
-    if latest.status == "failed":
-        reasons = [str(item["message"]) for item in report.get("accounts", ()) if item.get("message")]
-        return "; ".join(reasons) or failure_text(latest.error_code or "")
-    created, updated, unchanged = (int(report.get(f"{name}_count", 0)) for name in ("created", "updated", "unchanged"))
-    parts = [f"создано {created}"] if created else []
-    parts += [f"обновлено {updated}", f"без изменений {unchanged}"]
-    if errors := int(report.get("error_count", 0)):
-        parts.append(f"{errors} {plural(errors, 'error')}")
-    return f"Синхронизация завершена: {', '.join(parts)}"
+        return CRASHED  # nobody works on it any more, or the caller would not ask
+    return run_outcome({"error_code": latest.error_code, **(latest.report or {}), "status": latest.status})
 
 
 def tone(latest: RunInfo | None) -> str:

@@ -25,7 +25,7 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
 
     @api.get("/undelivered")
     async def show(request: Request) -> Response:
-        letters = await hosting.backend.read(lambda session: dead_letters(session, limit=_SHOWN + 1))
+        letters = await hosting.crm.transact(lambda session: dead_letters(session, limit=_SHOWN + 1))
         shown = [
             {"at": instant(letter.created_at, hosting.zone_info), "text": letter.text, "error": letter.error or ""}
             for letter in letters[:_SHOWN]
@@ -36,7 +36,7 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
     @api.post("/undelivered")
     async def retry(request: Request) -> Response:
         """Queue all of them again; they go out with the next dispatch."""
-        queued = await hosting.backend.write(_retry)
+        queued = await hosting.crm.transact(_retry)
         return pages.done(request, "requeued", f"Снова в очереди: {count(queued, 'notification')}")
 
 

@@ -258,8 +258,8 @@ def a_dry_run_forgets_creations(patch: Patch) -> None:
 
 @breaks(17)
 def the_caller_syncs_itself(patch: Patch) -> None:
-    def at_once(db: Any, timeweb: Any, **named: Any) -> Any:
-        return lambda handed: blocking.sync_all(db, timeweb, leases=handed)
+    def at_once(crm: Any) -> Any:
+        return lambda leases: blocking.sync_all(crm.db, crm.timeweb, leases=leases)
 
     patch.setattr(background, "ThreadRunner", at_once)
 

@@ -14,7 +14,7 @@ from crm_adapter.db.columns import validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.results import EditResult
 from crm_adapter.servers.listing import get_row
-from crm_adapter.web.schemas import explain
+from crm_adapter.text.problems import explain
 from tests.crm.database import rows, typed
 from tests.crm.fake_timeweb import FakeTimeweb, client
 

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from crm_adapter import aio, ensure_fresh, runs, sync_all
-from crm_adapter.db.tables import AccountState, HostingServer, create_all
+from crm_adapter.db.tables import AccountState, create_all
+from crm_adapter.installation import Installation
 from crm_adapter.jobs.background import TaskRunner
 from crm_adapter.sync import leases
 from tests.crm.fake_timeweb import FakeTimeweb, client, world
@@ -149,7 +150,7 @@ async def test_the_async_runner_is_a_task_that_can_be_cancelled() -> None:
 
     slow = world(2)
     slow.faults = {"servers.list": [lambda: silent()]}
-    runner = TaskRunner(db, client(slow), model=HostingServer)
+    runner = TaskRunner(Installation(db=db, timeweb=client(slow)))
     assert (await aio.ensure_fresh(db, client(slow), max_age=-1, runner=runner)).status == "started"
     await waiting.wait()
     await runner.close()

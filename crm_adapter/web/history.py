@@ -1,0 +1,77 @@
+"""The change log of a row in people's words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from crm_adapter.servers.totals import read_changes
+from crm_adapter.sync.freshness import ACTOR
+from crm_adapter.text import labels
+from crm_adapter.text.formats import UNKNOWN, day, instant, money
+from crm_adapter.web.charts import as_amount
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from crm_adapter.results import Change
+    from crm_adapter.web.context import Hosting
+
+_SILENT = frozenset({"timeweb_data"})
+"""Changes that say nothing to people: the raw snapshot moves with every detail."""
+
+
+_SHOWN: Final = 200
+
+
+async def read_history(hosting: Hosting, row_id: int) -> list[dict[str, str]]:
+    """The newest changes of a row, newest first."""
+    changes = await hosting.crm.transact(lambda session: read_changes(session, row_id, limit=_SHOWN))
+    return [present(change, hosting.zone_info) for change in changes if change.field not in _SILENT]
+
+
+async def who_was_faster(hosting: Hosting, row_id: int) -> str:
+    """A version conflict, told kindly: who changed what, and that nothing typed is lost."""
+    changes = await hosting.crm.transact(lambda session: read_changes(session, row_id, limit=20))
+    latest = next((change for change in changes if change.run_id is None), None)
+    if latest is None:
+        return "Пока вы редактировали, строку изменили. Проверьте значение и сохраните ещё раз."
+    change = present(latest, hosting.zone_info)
+    who = latest.actor or "другой пользователь"
+    return (
+        f"Пока вы редактировали, строку изменил {who}: {change['field'].lower()} — {change['new'] or UNKNOWN}. "
+        "Ваше значение осталось в поле: проверьте и сохраните ещё раз."
+    )
+
+
+def present(change: Change, zone: ZoneInfo) -> dict[str, str]:
+    """One change."""
+    return {
+        "at": instant(change.at, zone),
+        "actor": "синхронизация" if change.actor is None or change.actor == ACTOR else change.actor,
+        "field": labels.COLUMNS.get(change.field, change.field),
+        "old": _shown(change.field, change.old),
+        "new": _shown(change.field, change.new),
+    }
+
+
+def _shown(field: str, text: str | None) -> str:
+    """A logged value in people's words."""
+    if text is None or text == "":
+        return UNKNOWN
+    if field == "status":
+        return labels.status(text).word
+    if field == "timeweb_status" and (badge := labels.timeweb_status(text)):
+        return badge.word
+    if field == "payment_period":
+        return labels.PERIODS.get(text, text)
+    if field == "auto_sync":
+        return "включена" if text.lower() in {"true", "1"} else "выключена"
+    try:
+        if field in {"cost_price", "client_price", "service_fee", "balance"}:
+            return money(as_amount(text))
+        if field in {"next_payment_date", "start_date"}:
+            return day(datetime.fromisoformat(text))
+    except ValueError:
+        pass
+    return text
