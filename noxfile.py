@@ -173,7 +173,7 @@ def surface(session: nox.Session) -> None:
 def assets(session: nox.Session) -> None:
     """Fetch the page's htmx and Pico (hash-checked) into the checkout."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "build"))
-    session.run("python", "crm_adapter/web/build_assets.py", *session.posargs)
+    session.run("python", "-m", "codegen.assets", *session.posargs)
 
 
 @nox.session(venv_backend="uv")

@@ -1,7 +1,7 @@
 """Timeweb Cloud in a CRM: import servers, keep rows in step, know what each earns.
 
-Functions for threads and scripts are here, the same names for asyncio in ``crm_adapter.aio``.  Everything is imported
-on first touch, so that ``import crm_adapter`` is cheap and a missing extra is named by the first name that needs it.
+Functions for threads and scripts are here, the same names for asyncio in `crm_adapter.aio`. Everything is imported
+on first touch, so that `import crm_adapter` is cheap and a missing extra is named by the first name that needs it.
 """
 
 from __future__ import annotations
@@ -59,11 +59,25 @@ _HOMES = {
     "timeweb_service": "service",
 } | dict.fromkeys(
     (
-        "add_manual", "changes", "dispatch_events", "ensure_fresh", "import_servers", "link", "mark_paid", "payment_reminders",
-        "plan", "runs", "set_cost", "sync_all", "sync_server", "totals", "unlink", "update_manual",
+        "add_manual",
+        "changes",
+        "dispatch_events",
+        "ensure_fresh",
+        "import_servers",
+        "link",
+        "mark_paid",
+        "payment_reminders",
+        "plan",
+        "runs",
+        "set_cost",
+        "sync_all",
+        "sync_server",
+        "totals",
+        "unlink",
+        "update_manual",
     ),
     "blocking",
-)  # fmt: skip
+)
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -1,4 +1,4 @@
-"""Errors that reach the caller: wrong configuration and misuse.  All else is data in a result."""
+"""Errors that reach the caller: wrong configuration and misuse. All else is data in a result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from timeweb_sdk.errors import ConfigurationError
 
 
 class MappingError(ConfigurationError):
-    """The host's mapped class and the :class:`~crm_adapter.db.columns.FieldMap` do not fit; ``problems`` lists everything."""
+    """The host's mapped class and the `crm_adapter.db.columns.FieldMap` do not fit; `problems` lists everything."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
@@ -17,7 +17,7 @@ class MappingError(ConfigurationError):
 
 
 class NotConfigured(ConfigurationError):
-    """No Timeweb token: set ``TIMEWEB_API_TOKEN`` (or ``TIMEWEB_API_TOKENS``)."""
+    """No Timeweb token: set `TIMEWEB_API_TOKEN` (or `TIMEWEB_API_TOKENS`)."""
 
 
 class UnknownColumn(ValueError):

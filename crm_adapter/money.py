@@ -1,4 +1,4 @@
-"""Money, periods and calendar dates.  RUB, ``Decimal``, half up to 0.01; unknown is None and never 0."""
+"""Money, periods and calendar dates. RUB, `Decimal`, half up to 0.01; unknown is None and never 0."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from crm_adapter.payload import as_decimal
 
-#: Months of a payment period.
 MONTHS: Final = {"monthly": 1, "quarterly": 3, "yearly": 12}
+"""Months of a payment period."""
 _CENT: Final = Decimal("0.01")
 
 
@@ -35,8 +35,8 @@ def money_or_none(value: object) -> Decimal | None:
 def known_cost(amount: object, source: str | None) -> Decimal | None:
     """A row's cost in RUB per month, None where nobody knows it.
 
-    The host's column is NOT NULL, so an unknown cost is stored as 0 there; ``source`` (``cost_source``, None where there
-    is no state of ours) tells it from a 0 that is a price.  Any other amount is one: somebody typed it past us.
+    The host's column is NOT NULL, so an unknown cost is stored as 0 there; `source` (`cost_source`, None where there
+    is no state of ours) tells it from a 0 that is a price. Any other amount is one: somebody typed it past us.
     """
     cost = money_or_none(amount)
     return cost if cost or source not in {None, "unknown"} else None
@@ -63,7 +63,7 @@ def percent(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
 
 
 def local_today(zone: str = "Europe/Moscow", now: datetime | None = None) -> date:
-    """The calendar date in ``zone``; ``now`` is an aware instant."""
+    """The calendar date in `zone`; `now` is an aware instant."""
     return (now or datetime.now(ZoneInfo("UTC"))).astimezone(ZoneInfo(zone)).date()
 
 
@@ -73,12 +73,12 @@ def as_midnight(day: date) -> datetime:
 
 
 def add_months(day: date, months: int, anchor_day: int | None = None) -> date:
-    """Move by months; the day is ``anchor_day`` where the month has it, else the month's last (31.01 -> 28.02 -> 31.03)."""
+    """Move by months; the day is `anchor_day` where the month has it, else the month's last (31.01 -> 28.02 -> 31.03)."""
     index = day.year * 12 + day.month - 1 + months
     year, month = index // 12, index % 12 + 1
     return date(year, month, min(anchor_day or day.day, calendar.monthrange(year, month)[1]))
 
 
 def next_payment(day: date, period: str | None, anchor_day: int | None = None) -> date:
-    """The payment date after ``day``; an unknown period counts as monthly."""
+    """The payment date after `day`; an unknown period counts as monthly."""
     return add_months(day, MONTHS.get(period or "", 1), anchor_day)

@@ -1,4 +1,4 @@
-"""``isinstance`` for containers whose items may be anything: says ``Any`` where the built-in leaves them unknown."""
+"""`isinstance` for containers whose items may be anything: says `Any` where the built-in leaves them unknown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The one place where a reply of Timeweb becomes plain data, and where secrets are taken out of it.
 
-Everything that plans, compares, stores, logs or shows a server starts from :func:`plain` or :func:`stable`.  Coercions
+Everything that plans, compares, stores, logs or shows a server starts from `plain` or `stable`. Coercions
 are lenient, because the SDK decodes leniently: an odd value is None, never an exception.
 """
 
@@ -19,19 +19,19 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from crm_adapter.narrow import is_dict, is_list, is_mapping, is_series
 from timeweb_sdk.secrets import is_secret_name, scrub
 
-#: Moves between two readings of an unchanged server, or only decorates it.
 _VOLATILE_KEY: Final = re.compile(
     r"^(used|usage|stats?|statistics?|uptime|avatar|avatar_(id|link)|.*_(usage|used)|used_.*)$", re.IGNORECASE
 )
+"""Moves between two readings of an unchanged server, or only decorates it."""
 _MAX_DEPTH: Final = 12
-#: "1e999999" is a number too; nobody's server has that many megabytes.
 _LARGEST: Final = Decimal(10) ** 20
+""""1e999999" is a number too; nobody's server has that many megabytes."""
 
 
 def plain(value: object) -> dict[str, Any]:
     """A model of the SDK or a dict of the API as a plain dict without secrets.
 
-    Raises ``TypeError`` for anything else.
+    Raises `TypeError` for anything else.
     """
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True, warnings=False)
@@ -101,7 +101,7 @@ def as_dicts(value: object) -> list[dict[str, Any]]:
 
 
 def as_text(value: object, limit: int | None = None) -> str | None:
-    """A string that is not blank, cut to ``limit`` characters."""
+    """A string that is not blank, cut to `limit` characters."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).strip()
@@ -126,7 +126,7 @@ def as_decimal(value: object) -> Decimal | None:
 
 
 def as_int(value: object, *, bits: int = 64) -> int | None:
-    """A whole number that fits a signed column of ``bits``, or None."""
+    """A whole number that fits a signed column of `bits`, or None."""
     number = as_decimal(value)
     if number is None or abs(number) >= 2 ** (bits - 1) or number != number.to_integral_value():
         return None

@@ -1,4 +1,4 @@
-"""What the functions return: frozen dataclasses with ``to_dict()`` (plain JSON types)."""
+"""What the functions return: frozen dataclasses with `to_dict()` (plain JSON types)."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class HostingValues(Result):
     timeweb_data: str
     """Canonical JSON of the redacted, stable part of the server."""
     status: str
-    """What a new row starts with: ``active`` or ``suspended``."""
+    """What a new row starts with: `active` or `suspended`."""
     cost_price: Decimal | None
     """RUB per month, net of the account's discount; None: unknown."""
     configurator_id: int | None
@@ -142,7 +142,7 @@ class AccountReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class SyncReport(Result):
-    """The outcome of ``sync_all``.  A listed server is counted once; missing rows are counted beside them."""
+    """The outcome of `sync_all`. A listed server is counted once; missing rows are counted beside them."""
 
     run_id: int | None
     status: RunStatus
@@ -189,7 +189,7 @@ class ImportedServer(Result):
 
 @dataclass(frozen=True, slots=True)
 class ItemError(Result):
-    """Why one server was not imported: ``already_imported``, ``not_found``, ``conflict`` or a code of the run."""
+    """Why one server was not imported: `already_imported`, `not_found`, `conflict` or a code of the run."""
 
     server_id: int
     code: str
@@ -198,7 +198,7 @@ class ItemError(Result):
 
 @dataclass(frozen=True, slots=True)
 class ImportResult(Result):
-    """The outcome of ``import_servers``."""
+    """The outcome of `import_servers`."""
 
     imported: tuple[ImportedServer, ...] = ()
     errors: tuple[ItemError, ...] = ()
@@ -228,7 +228,7 @@ class ImportResult(Result):
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """The reply of ``POST /api/timeweb/import``."""
+        """The reply of `POST /api/timeweb/import`."""
         return {
             "success": self.success,
             "imported": to_plain(self.imported),
@@ -243,14 +243,14 @@ class ImportResult(Result):
 
 @dataclass(frozen=True, slots=True)
 class ServerSyncResult(Result):
-    """The outcome of ``sync_server``."""
+    """The outcome of `sync_server`."""
 
     success: bool
     crm_id: int
     timeweb_id: int | None = None
     message: str = ""
     code: str | None = None
-    """None, ``not_found`` (no such row), ``not_linked``, ``server_missing`` (Timeweb's 404), or a code of a run."""
+    """None, `not_found` (no such row), `not_linked`, `server_missing` (Timeweb's 404), or a code of a run."""
     changes: tuple[str, ...] = ()
     server: Mapping[str, Any] | None = None
     """The row's columns after the sync, by logical name."""
@@ -278,7 +278,7 @@ class PlannedServer(Result):
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan(Result):
-    """What ``sync_all`` would do now; nothing was written."""
+    """What `sync_all` would do now; nothing was written."""
 
     report: SyncReport
     servers: tuple[PlannedServer, ...] = ()
@@ -286,7 +286,7 @@ class SyncPlan(Result):
 
 @dataclass(frozen=True, slots=True)
 class Freshness(Result):
-    """The outcome of ``ensure_fresh``."""
+    """The outcome of `ensure_fresh`."""
 
     status: Literal["fresh", "started", "running", "backoff", "not_configured"]
     last_success_at: datetime | None = None
@@ -347,7 +347,7 @@ class Change(Result):
 
 @dataclass(frozen=True, slots=True)
 class RunInfo(Result):
-    """One row of the run history; ``report`` is that of the finished run."""
+    """One row of the run history; `report` is that of the finished run."""
 
     run_id: int
     kind: str
@@ -407,7 +407,7 @@ Sink = Callable[[str, str, Sequence[OutboxEvent]], object]
 
 @dataclass(frozen=True, slots=True)
 class DispatchReport(Result):
-    """The outcome of ``dispatch_events``."""
+    """The outcome of `dispatch_events`."""
 
     sent: int = 0
     failed: int = 0
@@ -417,7 +417,7 @@ class DispatchReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class ReminderReport(Result):
-    """The outcome of ``payment_reminders``: how many events were put into the outbox."""
+    """The outcome of `payment_reminders`: how many events were put into the outbox."""
 
     due: int = 0
     overdue: int = 0

@@ -1,6 +1,6 @@
-"""``TimewebService``: the names that the CRM's code calls, on top of the SDK.
+"""`TimewebService`: the names that the CRM's code calls, on top of the SDK.
 
-What replaces what is tabulated in docs/crm-design.md.  A failure raises the SDK's error; it is never an empty list.
+What replaces what is tabulated in docs/crm-design.md. A failure raises the SDK's error; it is never an empty list.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TimewebService:
-    """Reads one account.  Dicts are the API's, without ``root_pass``, ``vnc_pass``, ``cloud_init`` and other secrets."""
+    """Reads one account. Dicts are the API's, without `root_pass`, `vnc_pass`, `cloud_init` and other secrets."""
 
     def __init__(self, api_token: str | None = None, *, account: str | None = None, client: AsyncTimeweb | None = None) -> None:
         """`client` is used as it is and never closed; else the token (argument, environment, `.env`) opens one per call."""
@@ -39,7 +39,7 @@ class TimewebService:
         return self._find_token()
 
     async def get_servers(self) -> list[dict[str, Any]]:
-        """All servers of the account, every page.  Raises the SDK's errors."""
+        """All servers of the account, every page. Raises the SDK's errors."""
         async with self._open() as timeweb:
             return [plain(server) async for server in timeweb.servers.list(limit=100)]
 
@@ -60,7 +60,7 @@ class TimewebService:
             return plain(await timeweb.account.finances.get())
 
     async def get_presets(self) -> list[dict[str, Any]]:
-        """Presets on sale; ``price`` in RUB per month, ``ram`` and ``disk`` in MB."""
+        """Presets on sale; `price` in RUB per month, `ram` and `disk` in MB."""
         async with self._open() as timeweb:
             return [plain(preset) async for preset in timeweb.presets.servers.list()]
 
@@ -102,11 +102,11 @@ class TimewebService:
         return await self.get_server_price({**plain(server), "preset_id": None})
 
     def parse_server_configuration(self, server: object) -> str:
-        """See ``crm_adapter.parse_server_configuration``."""
+        """See `crm_adapter.parse_server_configuration`."""
         return parse_server_configuration(server)
 
     def get_primary_ip(self, server: object) -> str | None:
-        """See ``crm_adapter.get_primary_ip``."""
+        """See `crm_adapter.get_primary_ip`."""
         return get_primary_ip(server)
 
     def _find_token(self) -> str | None:

@@ -1,7 +1,7 @@
-"""Configuration from the environment and from ``.env``.
+"""Configuration from the environment and from `.env`.
 
-Every variable is optional.  Values are checked once, when they are loaded, and a wrong one raises
-``SettingsError`` that names the variable and the remedy; a secret value is never repeated.
+Every variable is optional. Values are checked once, when they are loaded, and a wrong one raises
+`SettingsError` that names the variable and the remedy; a secret value is never repeated.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_ACCOUNT", "Problem", "Settings", "SettingsError", "load_settings"]
 
 
-#: Drivers chosen for a URL that names only the database: (threads, asyncio).
 _DRIVERS = {
     "sqlite": ("sqlite", "sqlite+aiosqlite"),
     "postgresql": ("postgresql+psycopg", "postgresql+psycopg"),
     "mysql": ("mysql+pymysql", "mysql+asyncmy"),
     "mariadb": ("mariadb+pymysql", "mariadb+asyncmy"),
 }
-#: Drivers that serve one side only; a CRM's own URL often names the one for asyncio.
+"""Drivers chosen for a URL that names only the database: (threads, asyncio)."""
 _ASYNC_ONLY = frozenset({"aiomysql", "aiosqlite", "asyncmy", "asyncpg", "psycopg_async"})
+"""Drivers that serve one side only; a CRM's own URL often names the one for asyncio."""
 _BOTH = frozenset({"psycopg"})
 
 
@@ -56,7 +56,7 @@ class Problem(NamedTuple):
 
 
 class SettingsError(ConfigurationError):
-    """The environment or ``.env`` holds unusable values; ``problems`` lists all of them at once."""
+    """The environment or `.env` holds unusable values; `problems` lists all of them at once."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
@@ -198,7 +198,7 @@ class _Zone(BaseSettings):
 
 
 class Settings(_Zone):
-    """All settings of the adapter; the environment wins over ``.env``.  An empty variable counts as unset."""
+    """All settings of the adapter; the environment wins over `.env`. An empty variable counts as unset."""
 
     timeweb_api_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
         None, validation_alias=AliasChoices("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "timeweb_api_token")
@@ -209,14 +209,14 @@ class Settings(_Zone):
     hosting_database_url: Annotated[URL, NoDecode, BeforeValidator(_database_url)] = Field(
         make_url("sqlite:///hosting.sqlite3"), repr=False
     )
-    #: Seconds after which an open page asks Timeweb again.
     timeweb_sync_stale_after: Annotated[int, Field(ge=1)] = 300
+    """Seconds after which an open page asks Timeweb again."""
     timeweb_auto_import: bool = True
     timeweb_link_policy: Literal["ip", "suggest", "off"] = "ip"
     hosting_notify_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_notify_urls)] = ()
     timeweb_redis_url: SecretStr | None = None
-    #: Days that finished runs and sent events are kept.  Keys of reminders name a day: a month bars it from coming again.
     hosting_keep_days: Annotated[int, Field(ge=31, le=36_500)] = 400
+    """Days that finished runs and sent events are kept. Keys of reminders name a day: a month bars it from coming again."""
 
     @field_validator("timeweb_base_url")
     @classmethod
@@ -238,7 +238,7 @@ class Settings(_Zone):
 
     @property
     def tokens(self) -> dict[str, SecretStr]:
-        """Account name -> token, the single token under the name ``default`` unless the list names it itself."""
+        """Account name -> token, the single token under the name `default` unless the list names it itself."""
         single = {DEFAULT_ACCOUNT: self.timeweb_api_token} if self.timeweb_api_token else {}
         return single | self.timeweb_api_tokens
 
@@ -280,13 +280,13 @@ class Settings(_Zone):
 def load_settings(values: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
     """Read and check the configuration.
 
-    ``values`` override the environment by lower-case variable name.  Raises ``SettingsError``.
+    `values` override the environment by lower-case variable name. Raises `SettingsError`.
     """
     return _load(Settings, values or {}, env_file)
 
 
 def hosting_zone() -> str:
-    """``HOSTING_TZ`` alone, from the environment or ``.env``.  Raises ``SettingsError``."""
+    """`HOSTING_TZ` alone, from the environment or `.env`. Raises `SettingsError`."""
     return _load(_Zone, {}, ".env").hosting_tz
 
 
@@ -319,7 +319,7 @@ _TOKENS = ("timeweb_api_token", "timeweb_cloud_token", "timeweb_api_tokens")
 
 
 def _check_sources(env_file: str) -> None:
-    """The folder that a command is run in must not decide where the token of the shell is sent; raises ``SettingsError``."""
+    """The folder that a command is run in must not decide where the token of the shell is sent; raises `SettingsError`."""
     in_file = {name.lower() for name, value in dotenv_values(env_file).items() if value}
     in_shell = {name.lower() for name, value in os.environ.items() if value}
     if "timeweb_base_url" not in in_file - in_shell or not in_shell.intersection(_TOKENS):

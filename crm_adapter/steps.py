@@ -5,7 +5,7 @@
         await transaction(lambda session: session.execute(...))
 
     drive(ask(1), sessionmaker, clients)          # with threads
-    await adrive(ask(1), async_sessionmaker, clients)  # with tasks of asyncio
+    await adrive(ask(1), async_sessionmaker, clients) # with tasks of asyncio
 
 `await` on a step hands that step to the driver and suspends the whole flow, however deep the `await` is. The driver does
 the work and resumes the flow with the result, or throws the exception into it at the same place. A flow so knows nothing
@@ -47,14 +47,12 @@ _TRANSIENT_TRIES: Final = 5
 
 
 class _Step(Generic[T]):
-    __slots__ = ()
-
     def __await__(self) -> Generator[Any, Any, T]:
         result: T = yield self
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Api(_Step[T]):
     """One call to Timeweb as `account`; async clients return an awaitable. Raises the SDK's errors."""
 
@@ -62,21 +60,21 @@ class Api(_Step[T]):
     call: Callable[[Any], T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Db(_Step[T]):
     """One transaction: committed when `work` returns, rolled back when it raises."""
 
     work: Callable[[Session], T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cpu(_Step[T]):
     """Pure work that may take long; the async driver keeps it off the event loop."""
 
     work: Callable[[], T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Effect(_Step[Any]):
     """A call to code of the host that may block or be async: a sink of notifications."""
 

@@ -1,8 +1,8 @@
-"""Spans and structured log records.  Neither ever holds a token, an address of a notifier or text of the API.
+"""Spans and structured log records. Neither ever holds a token, an address of a notifier or text of the API.
 
-Spans appear when ``opentelemetry-api`` is installed and the host has configured it: ``timeweb_crm.run`` >
-``timeweb_crm.account`` > ``timeweb_crm.page`` and ``timeweb_crm.apply``; OpenTelemetry's httpx instrumentation adds the
-calls below them.  Log records carry their fields in ``record.fields`` and, for people, in the message.
+Spans appear when `opentelemetry-api` is installed and the host has configured it: `timeweb_crm.run` >
+`timeweb_crm.account` > `timeweb_crm.page` and `timeweb_crm.apply`; OpenTelemetry's httpx instrumentation adds the
+calls below them. Log records carry their fields in `record.fields` and, for people, in the message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Span:
         self._inner = inner
 
     def set(self, **attributes: str | int | float | bool | None) -> None:
-        """Add attributes under ``timeweb_crm.``; None is left out."""
+        """Add attributes under `timeweb_crm.`; None is left out."""
         if self._inner is not None:
             for name, value in attributes.items():
                 if value is not None:
@@ -40,7 +40,7 @@ class Span:
 
 @contextmanager
 def span(name: str, **attributes: str | int | float | bool | None) -> Generator[Span]:
-    """A span called ``timeweb_crm.<name>``; an exception marks it by its class, because its text may hold secrets."""
+    """A span called `timeweb_crm.<name>`; an exception marks it by its class, because its text may hold secrets."""
     if _tracing is None:
         yield Span()
         return
@@ -57,7 +57,7 @@ def span(name: str, **attributes: str | int | float | bool | None) -> Generator[
 
 
 def log(logger: logging.Logger, event: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log an event with fields: ``sync finished account=main run_id=7``."""
+    """Log an event with fields: `sync finished account=main run_id=7`."""
     if logger.isEnabledFor(level):
         told = {name: value for name, value in fields.items() if value is not None}
         words = " ".join([event, *(f"{name}={value}" for name, value in told.items())])
@@ -65,7 +65,7 @@ def log(logger: logging.Logger, event: str, *, level: int = logging.INFO, **fiel
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: ``at`` (UTC), ``level``, ``logger``, ``event`` and the record's fields."""
+    """One JSON object per record: `at` (UTC), `level`, `logger`, `event` and the record's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render the record; an exception is told by its traceback, as logging does."""

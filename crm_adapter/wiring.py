@@ -1,7 +1,7 @@
 """What the settings lead to: clients of Timeweb, one per account, and the database.
 
-Long-lived processes read the settings again for each job, so a token that was replaced in ``.env`` is used without a
-restart.  A process's own environment does not change from outside; put tokens that rotate into ``.env``.
+Long-lived processes read the settings again for each job, so a token that was replaced in `.env` is used without a
+restart. A process's own environment does not change from outside; put tokens that rotate into `.env`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 
 
 def rate_limit(settings: Settings, *, gentle: bool = True) -> RateLimit:
-    """The pace of this installation, shared through ``TIMEWEB_REDIS_URL`` by all its processes when that is set.
+    """The pace of this installation, shared through `TIMEWEB_REDIS_URL` by all its processes when that is set.
 
-    ``gentle`` is a pace that Timeweb never punishes; False is for a handful of calls that a person waits for.
+    `gentle` is a pace that Timeweb never punishes; False is for a handful of calls that a person waits for.
     """
     url = settings.timeweb_redis_url
     store = RedisStore(url.get_secret_value()) if url else None
@@ -56,8 +56,8 @@ def build_clients(settings: Settings, factory: type[Client], *, gentle: bool = T
 class AccountClients(Mapping[str, Client]):
     """A live mapping account -> client: whoever looks sees the tokens as they are configured now.
 
-    All functions of the adapter take it as ``timeweb``.  A client is kept as long as its token stays the same; clients
-    that were replaced may still be at work, so they are closed at the end only.  Settings that became unusable are
+    All functions of the adapter take it as `timeweb`. A client is kept as long as its token stays the same; clients
+    that were replaced may still be at work, so they are closed at the end only. Settings that became unusable are
     logged and the last good ones stay in force.
     """
 
@@ -120,7 +120,7 @@ class AccountClients(Mapping[str, Client]):
 
 
 def open_engine(settings: Settings) -> sa.Engine:
-    """An engine for ``HOSTING_DATABASE_URL``.  Raises ``ConfigurationError`` that names the extra of a missing driver."""
+    """An engine for `HOSTING_DATABASE_URL`. Raises `ConfigurationError` that names the extra of a missing driver."""
     url = settings.database_url
     try:
         engine = sa.create_engine(url, pool_pre_ping=True)

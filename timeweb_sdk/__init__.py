@@ -9,7 +9,7 @@ with Timeweb() as tw:
 
 from typing import TYPE_CHECKING, Any
 
-from timeweb_sdk._core.version import VERSION as __version__
+from timeweb_sdk._core.version import VERSION
 
 if TYPE_CHECKING:
     from timeweb_sdk._core.events import Event as Event
@@ -53,100 +53,26 @@ if TYPE_CHECKING:
     )
     from timeweb_sdk.limits import Rate as Rate, RateLimit as RateLimit, RedisStore as RedisStore
 
-__all__ = [
-    "NOT_GIVEN",
-    "APIError",
-    "AsyncPage",
-    "AsyncTimeweb",
-    "BadRequestError",
-    "ConfigurationError",
-    "ConfirmationRequired",
-    "ConflictError",
-    "ConnectError",
-    "ConnectTimeout",
-    "DeadlineExceeded",
-    "DecodeError",
-    "DecodeIssue",
-    "EdgeError",
-    "Event",
-    "FileError",
-    "ForbiddenError",
-    "LockedError",
-    "Model",
-    "NotFoundError",
-    "NotGiven",
-    "Page",
-    "PoolTimeout",
-    "Progress",
-    "ProtocolError",
-    "ProxyError",
-    "Rate",
-    "RateLimit",
-    "RateLimitError",
-    "ReadError",
-    "ReadOnlyError",
-    "ReadTimeout",
-    "RedisStore",
-    "Response",
-    "ResponseTooLarge",
-    "ServerError",
-    "Timeweb",
-    "TimewebError",
-    "TransportError",
-    "UnauthorizedError",
-    "WaitFailed",
-    "WaitTimeout",
-    "WriteError",
-    "WriteTimeout",
-    "__version__",
-]
-
-_HOME = {
-    "Event": "timeweb_sdk._core.events",
-    "DecodeIssue": "timeweb_sdk._core.model",
-    "Model": "timeweb_sdk._core.model",
-    "AsyncPage": "timeweb_sdk._core.page",
-    "Page": "timeweb_sdk._core.page",
-    "Response": "timeweb_sdk._core.response",
-    "Progress": "timeweb_sdk._core.streams",
-    "NOT_GIVEN": "timeweb_sdk._core.types",
-    "NotGiven": "timeweb_sdk._core.types",
-    "AsyncTimeweb": "timeweb_sdk.client",
-    "Timeweb": "timeweb_sdk.client",
-    "APIError": "timeweb_sdk.errors",
-    "BadRequestError": "timeweb_sdk.errors",
-    "ConfigurationError": "timeweb_sdk.errors",
-    "ConfirmationRequired": "timeweb_sdk.errors",
-    "ConflictError": "timeweb_sdk.errors",
-    "ConnectError": "timeweb_sdk.errors",
-    "ConnectTimeout": "timeweb_sdk.errors",
-    "DeadlineExceeded": "timeweb_sdk.errors",
-    "DecodeError": "timeweb_sdk.errors",
-    "EdgeError": "timeweb_sdk.errors",
-    "FileError": "timeweb_sdk.errors",
-    "ForbiddenError": "timeweb_sdk.errors",
-    "LockedError": "timeweb_sdk.errors",
-    "NotFoundError": "timeweb_sdk.errors",
-    "PoolTimeout": "timeweb_sdk.errors",
-    "ProtocolError": "timeweb_sdk.errors",
-    "ProxyError": "timeweb_sdk.errors",
-    "RateLimitError": "timeweb_sdk.errors",
-    "ReadError": "timeweb_sdk.errors",
-    "ReadOnlyError": "timeweb_sdk.errors",
-    "ReadTimeout": "timeweb_sdk.errors",
-    "ResponseTooLarge": "timeweb_sdk.errors",
-    "ServerError": "timeweb_sdk.errors",
-    "TimewebError": "timeweb_sdk.errors",
-    "TransportError": "timeweb_sdk.errors",
-    "UnauthorizedError": "timeweb_sdk.errors",
-    "WaitFailed": "timeweb_sdk.errors",
-    "WaitTimeout": "timeweb_sdk.errors",
-    "WriteError": "timeweb_sdk.errors",
-    "WriteTimeout": "timeweb_sdk.errors",
-    "Rate": "timeweb_sdk.limits",
-    "RateLimit": "timeweb_sdk.limits",
-    "RedisStore": "timeweb_sdk.limits",
+_NAMES = {
+    "timeweb_sdk._core.events": "Event",
+    "timeweb_sdk._core.model": "DecodeIssue Model",
+    "timeweb_sdk._core.page": "AsyncPage Page",
+    "timeweb_sdk._core.response": "Response",
+    "timeweb_sdk._core.streams": "Progress",
+    "timeweb_sdk._core.types": "NOT_GIVEN NotGiven",
+    "timeweb_sdk.client": "AsyncTimeweb Timeweb",
+    "timeweb_sdk.errors": (
+        "APIError BadRequestError ConfigurationError ConfirmationRequired ConflictError ConnectError "
+        "ConnectTimeout DeadlineExceeded DecodeError EdgeError FileError ForbiddenError LockedError NotFoundError "
+        "PoolTimeout ProtocolError ProxyError RateLimitError ReadError ReadOnlyError ReadTimeout ResponseTooLarge ServerError "
+        "TimewebError TransportError UnauthorizedError WaitFailed WaitTimeout WriteError WriteTimeout"
+    ),
+    "timeweb_sdk.limits": "Rate RateLimit RedisStore",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__version__ = VERSION
+__all__ = sorted({*_HOME, "__version__"})  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

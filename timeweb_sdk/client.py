@@ -76,6 +76,16 @@ class _Client:
         gates = gates_of(self._options.rate_limit, self._account, call.operation.method, call.operation.path)
         return Execution(call, self._options, gates, now, self._token, self._token_source)
 
+    @property
+    def total_timeout(self) -> float:
+        """Seconds for a call with all its waiting, pacing and repeating."""
+        return self._options.total_timeout
+
+    @property
+    def token_fingerprint(self) -> str:
+        """What tells this token from another without revealing either; empty without a token."""
+        return fingerprint(self._token)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._account[0]}>"
 

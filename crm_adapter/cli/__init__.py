@@ -1,4 +1,4 @@
-"""``timeweb-crm``: the adapter on the command line.
+"""`timeweb-crm`: the adapter on the command line.
 
 Exit codes: 0 done, 1 finished with errors, 2 wrong usage or configuration, 3 a sync that did nothing because another one
 works, 130 and 143 ended by Ctrl+C and by SIGTERM.
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-#: Distributions that an extra brings, by the module whose absence gives them away.
 _EXTRAS = {
     "typer": "cli",
     "rich": "cli",
@@ -32,6 +31,7 @@ _EXTRAS = {
     "pymysql": "mariadb",
     "redis": "redis",
 }
+"""Distributions that an extra brings, by the module whose absence gives them away."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The commands of ``timeweb-crm``."""
+"""The commands of `timeweb-crm`."""
 
 from __future__ import annotations
 
@@ -149,9 +149,15 @@ def sync(
 
         def start(leases: Mapping[str, str] | None = None) -> SyncReport:
             return blocking.sync_all(
-                db, timeweb, only_auto=not all_rows, import_new=_import_new(settings, no_import), actor="cli",
-                link_policy=settings.timeweb_link_policy, leases=leases, on_progress=progress,
-            )  # fmt: skip
+                db,
+                timeweb,
+                only_auto=not all_rows,
+                import_new=_import_new(settings, no_import),
+                actor="cli",
+                link_policy=settings.timeweb_link_policy,
+                leases=leases,
+                on_progress=progress,
+            )
 
         document = start().to_dict() if if_stale is None else _when_stale(db, timeweb, if_stale, start)
     output.result(document, *tables.report_lines(document))
@@ -159,7 +165,7 @@ def sync(
 
 
 def _when_stale(db: Any, timeweb: Any, seconds: int, start: Any) -> dict[str, Any]:
-    """Sync in this process when ``ensure_fresh`` says so; else a report of zeros that tells why not."""
+    """Sync in this process when `ensure_fresh` says so; else a report of zeros that tells why not."""
     reports: list[SyncReport] = []
     freshness = blocking.ensure_fresh(db, timeweb, max_age=seconds, runner=lambda leases: reports.append(start(leases)))
     if reports:
@@ -274,7 +280,7 @@ def worker(
     interval: Annotated[float, typer.Option(min=1, help="Секунд между обходами.")] = 60,
     database: Database = None,
 ) -> int:
-    """Работать по расписанию без очереди: синхронизация, напоминания, уведомления, уборка.  Журнал — JSON в stderr."""
+    """Работать по расписанию без очереди: синхронизация, напоминания, уведомления, уборка. Журнал — JSON в stderr."""
     from crm_adapter.cli import jobs
 
     return jobs.worker(settings_of(database), partial(read_settings, database), interval)

@@ -1,4 +1,4 @@
-"""``timeweb-crm demo``: the whole way from an account to rows, on a made-up account and without the internet."""
+"""`timeweb-crm demo`: the whole way from an account to rows, on a made-up account and without the internet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def account(path: str) -> Generator[Settings]:
-    """An emulated account of 23 servers on a loopback socket, with settings that lead to it and to the file ``path``."""
+    """An emulated account of 23 servers on a loopback socket, with settings that lead to it and to the file `path`."""
     from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
     token = secrets.token_urlsafe(16)
@@ -91,8 +91,10 @@ def _words(path: str, rows: Sequence[Row], first: list[str], second: list[str]) 
     return [
         f"База данных: {path}",
         "",
-        "1. Импорт", *(f"   {line}" for line in first),
-        "2. Повторная синхронизация", *(f"   {line}" for line in second),
+        "1. Импорт",
+        *(f"   {line}" for line in first),
+        "2. Повторная синхронизация",
+        *(f"   {line}" for line in second),
         "",
         tables.servers_table(rows),
         f"{count(len(rows), 'server')}. Статусы, цены и адреса выдуманы.",
@@ -103,7 +105,7 @@ def _words(path: str, rows: Sequence[Row], first: list[str], second: list[str]) 
         "Работать со своим аккаунтом:",
         *HOW_TO_SET_TOKEN.splitlines(),
         f"Затем: {program()} migrate, {program()} sync, {program()} serve",
-    ]  # fmt: skip
+    ]
 
 
 def _open_page(path: str) -> str:

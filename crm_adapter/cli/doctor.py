@@ -1,4 +1,4 @@
-"""``timeweb-crm doctor``: what is in order and what is not, in words and as data."""
+"""`timeweb-crm doctor`: what is in order and what is not, in words and as data."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from timeweb_sdk.errors import ForbiddenError, TimewebError, UnauthorizedError
 if TYPE_CHECKING:
     from crm_adapter.settings import Settings
 
-#: Clocks further apart than this make leases and "today" unreliable, in seconds.
 _CLOCK_TOLERANCE = 30
+"""Clocks further apart than this make leases and "today" unreliable, in seconds."""
 
 State = Literal["good", "warn", "bad", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding.  ``off`` means that the thing is not used here."""
+    """One finding. `off` means that the thing is not used here."""
 
     name: str
     subject: str

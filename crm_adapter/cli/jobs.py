@@ -1,4 +1,4 @@
-"""``timeweb-crm notify``, ``prune`` and ``worker``: what cron and containers call."""
+"""`timeweb-crm notify`, `prune` and `worker`: what cron and containers call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def notify(settings: Settings, output: Output) -> int:
 
 
 def prune(settings: Settings, output: Output) -> int:
-    """Delete what is older than ``HOSTING_KEEP_DAYS``, once."""
+    """Delete what is older than `HOSTING_KEEP_DAYS`, once."""
     with database(settings) as db:
         pruned = Jobs(lambda: settings, db=db).prune()
     output.result({"success": True, **pruned}, f"Удалено запусков: {pruned['runs']}, отправленных событий: {pruned['events']}")

@@ -23,7 +23,7 @@ _UNBOUNDED = 240
 
 
 class CommandError(Exception):
-    """Ends a command with a message instead of a traceback.  ``hint`` tells what to do next."""
+    """Ends a command with a message instead of a traceback. `hint` tells what to do next."""
 
     def __init__(self, code: str, message: str, *, hint: str = "", exit_code: int = USAGE) -> None:
         self.code = code
@@ -45,7 +45,7 @@ class Output:
         self.err = Console(stderr=True, highlight=False)
 
     def result(self, document: Mapping[str, Any], *lines: RenderableType) -> None:
-        """Print ``document`` with ``--json``, else ``lines``; texts in them are data, not markup."""
+        """Print `document` with `--json`, else `lines`; texts in them are data, not markup."""
         if self.as_json:
             sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
             sys.stdout.flush()

@@ -30,7 +30,7 @@ HOW_TO_SET_TOKEN = (
 
 
 def settings_of(database_url: str | None = None) -> Settings:
-    """The configuration; ``database_url`` overrides that of the environment.  Wrong values end the command."""
+    """The configuration; `database_url` overrides that of the environment. Wrong values end the command."""
     try:
         return read_settings(database_url)
     except SettingsError as error:
@@ -38,12 +38,12 @@ def settings_of(database_url: str | None = None) -> Settings:
 
 
 def read_settings(database_url: str | None = None) -> Settings:
-    """The same with the error of :mod:`crm_adapter.settings`: long-lived commands read the settings again and again."""
+    """The same with the error of `crm_adapter.settings`: long-lived commands read the settings again and again."""
     return load_settings({"hosting_database_url": database_url} if database_url else None)
 
 
 def engine_of(settings: Settings) -> sa.Engine:
-    """An engine for ``HOSTING_DATABASE_URL``; a missing driver names its extra."""
+    """An engine for `HOSTING_DATABASE_URL`; a missing driver names its extra."""
     try:
         return open_engine(settings)
     except ConfigurationError as error:

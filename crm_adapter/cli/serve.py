@@ -1,4 +1,4 @@
-"""``timeweb-crm serve``: the page on this machine."""
+"""`timeweb-crm serve`: the page on this machine."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def run(
     jobs: bool = False,
     link: bool = True,
 ) -> int:
-    """Serve until interrupted.  An address that others can reach is refused: the page has no login of its own.
+    """Serve until interrupted. An address that others can reach is refused: the page has no login of its own.
 
     Whoever opens the printed address is let in, as long as the command runs; other users of the machine do not know it.
-    ``link=False`` asks nobody, for a page behind somebody else's login.
+    `link=False` asks nobody, for a page behind somebody else's login.
 
-    ``reload`` reads the settings again, so that a token replaced in ``.env`` is used.  ``jobs`` runs the schedule in a
+    `reload` reads the settings again, so that a token replaced in `.env` is used. `jobs` runs the schedule in a
     thread beside the page: sync, notifications and reminders in one process.
     """
     if not is_loopback(host):
@@ -71,7 +71,7 @@ def run(
 
 
 def build_app(settings: Settings, load: Callable[[], Settings] | None = None, *, link: str | None = None) -> FastAPI:
-    """The application on the configured database; ``load`` reads the settings again, so that tokens may rotate."""
+    """The application on the configured database; `load` reads the settings again, so that tokens may rotate."""
     engine = create_async_engine(settings.async_database_url)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", tune_sqlite)

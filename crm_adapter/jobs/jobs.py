@@ -1,4 +1,4 @@
-"""What runs unattended: sync, dispatch of events, payment reminders, pruning.  Celery and the in-process runner call the same.
+"""What runs unattended: sync, dispatch of events, payment reminders, pruning. Celery and the in-process runner call the same.
 
 Every job may be called at any time, twice, or by many processes at once: the database decides whether there is
 something to do (age of the data, backoff, lease, outbox), not the schedule and not the queue.
@@ -33,23 +33,30 @@ from timeweb_sdk import Timeweb
 
 __all__ = ["REMINDER_HOUR", "Jobs"]
 
-#: Nobody is reminded of a payment before this hour of the studio's day.
 REMINDER_HOUR: Final = 9
+"""Nobody is reminded of a payment before this hour of the studio's day."""
 _AT_ONCE: Final = 500
 """Events that one job sends; the rest waits for the next."""
 _COUNTS: Final = (
-    "created_count", "updated_count", "unchanged_count", "linked_count", "missing_count", "restored_count", "skipped_count",
-    "error_count", "api_calls",
-)  # fmt: skip
+    "created_count",
+    "updated_count",
+    "unchanged_count",
+    "linked_count",
+    "missing_count",
+    "restored_count",
+    "skipped_count",
+    "error_count",
+    "api_calls",
+)
 
 logger = logging.getLogger(__name__)
 
 
 class Jobs:
-    """The periodic work of one installation.  Nothing is opened before it is needed, and nothing survives a fork.
+    """The periodic work of one installation. Nothing is opened before it is needed, and nothing survives a fork.
 
-    ``settings`` is called for each job.  ``db``, ``timeweb`` and ``sinks`` replace what the settings lead to: the host's
-    sessionmaker, its clients, its bot.  Results are small dicts of ids, counts and codes.
+    `settings` is called for each job. `db`, `timeweb` and `sinks` replace what the settings lead to: the host's
+    sessionmaker, its clients, its bot. Results are small dicts of ids, counts and codes.
     """
 
     def __init__(
@@ -74,9 +81,9 @@ class Jobs:
         return list(self._clients)
 
     def sync_account(self, account: str) -> dict[str, Any]:
-        """Sync one account if its data is stale and it may be asked now; only rows with ``auto_sync``.
+        """Sync one account if its data is stale and it may be asked now; only rows with `auto_sync`.
 
-        ``status`` is that of the run, or ``fresh``, ``running``, ``backoff``, ``not_configured`` when there was none.
+        `status` is that of the run, or `fresh`, `running`, `backoff`, `not_configured` when there was none.
         """
         client = self._clients.get(account)
         if client is None:
@@ -97,7 +104,7 @@ class Jobs:
         return _summary(_sync(self._crm(clients), leases))
 
     def dispatch_events(self) -> dict[str, Any]:
-        """Send waiting events to ``HOSTING_NOTIFY_URLS`` (or the host's sinks); without any they stay where they are."""
+        """Send waiting events to `HOSTING_NOTIFY_URLS` (or the host's sinks); without any they stay where they are."""
         sinks = self._sinks if self._sinks is not None else apprise_sinks(self._settings().hosting_notify_urls)
         if not sinks:
             return {"sinks": 0}
@@ -107,7 +114,7 @@ class Jobs:
         return {"sinks": len(sinks), **report.to_dict()}
 
     def payment_reminders(self, *, now: datetime | None = None) -> dict[str, Any]:
-        """Put due and overdue payments into the outbox, from 9 in the morning on (``HOSTING_TZ``)."""
+        """Put due and overdue payments into the outbox, from 9 in the morning on (`HOSTING_TZ`)."""
         crm = self._crm()
         local = (now or datetime.now(UTC)).astimezone(crm.zone_info)
         if local.hour < REMINDER_HOUR:
@@ -118,7 +125,7 @@ class Jobs:
         return report.to_dict()
 
     def prune(self) -> dict[str, Any]:
-        """Delete runs and sent events that are older than ``HOSTING_KEEP_DAYS``."""
+        """Delete runs and sent events that are older than `HOSTING_KEEP_DAYS`."""
         keep = timedelta(days=self._settings().hosting_keep_days)
         report = self._crm().run(lambda _: retention.prune(keep))
         if report.runs or report.events:

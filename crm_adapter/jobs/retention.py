@@ -1,4 +1,4 @@
-"""``prune``: old runs and sent events go, in short transactions; what could be told twice stays."""
+"""`prune`: old runs and sent events go, in short transactions; what could be told twice stays."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from crm_adapter.db.tables import EventOutbox, SyncRun, utcnow
 from crm_adapter.results import Result
 from crm_adapter.steps import transaction
 
-#: Rows per transaction, so that nobody waits long for a lock.
 BATCH: Final = 500
-#: Told once for ever, so the key must stay.  The keys of all other kinds name a run or a day, which do not come again.
+"""Rows per transaction, so that nobody waits long for a lock."""
 _ONCE: Final = ("discovered",)
+"""Told once for ever, so the key must stay. The keys of all other kinds name a run or a day, which do not come again."""
 
 
 @dataclass(frozen=True, slots=True)
 class PruneReport(Result):
-    """The outcome of :func:`prune`: how many rows went."""
+    """The outcome of `prune`: how many rows went."""
 
     runs: int = 0
     events: int = 0
 
 
 async def prune(keep: timedelta, *, now: datetime | None = None) -> PruneReport:
-    """Delete finished runs and sent events older than ``keep``; ``now`` is naive UTC.
+    """Delete finished runs and sent events older than `keep`; `now` is naive UTC.
 
-    The change log stays: it is append-only, tells who changed what, and the chart is worked out from it.  So do events
+    The change log stays: it is append-only, tells who changed what, and the chart is worked out from it. So do events
     that nobody was told of, dead letters included.
     """
     before = (now or utcnow()) - keep

@@ -14,8 +14,8 @@ from crm_adapter.jobs.jobs import Jobs
 
 __all__ = ["INTERVAL", "Scheduler"]
 
-#: Seconds between two rounds; whether there is something to do is for the database to say.
 INTERVAL: Final = 60.0
+"""Seconds between two rounds; whether there is something to do is for the database to say."""
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Scheduler:
     """Calls the jobs again and again; what one of them raises is logged and stops nothing else.
 
-    Several processes may run it at once: leases and claims keep them apart.  As a context manager it is a thread called
-    ``timeweb-crm-scheduler`` that ends with the block.
+    Several processes may run it at once: leases and claims keep them apart. As a context manager it is a thread called
+    `timeweb-crm-scheduler` that ends with the block.
     """
 
     def __init__(self, jobs: Jobs, *, interval: float = INTERVAL) -> None:
@@ -43,7 +43,7 @@ class Scheduler:
         return results
 
     def run(self) -> None:
-        """Work until ``stop``; a sync that is under way ends at its next step and lets go of its account."""
+        """Work until `stop`; a sync that is under way ends at its next step and lets go of its account."""
         with ended_by(self._stop), suppress(asyncio.CancelledError):
             while not self._stop.is_set():
                 # A sync says itself where it may be ended; the other jobs are short and are finished.
@@ -52,7 +52,7 @@ class Scheduler:
                 self._stop.wait(self.interval)
 
     def stop(self) -> None:
-        """End ``run`` soon; callable from signal handlers and other threads."""
+        """End `run` soon; callable from signal handlers and other threads."""
         self._stop.set()
 
     def __enter__(self) -> Scheduler:

@@ -1,7 +1,7 @@
-"""Schema of the adapter: ``timeweb-crm migrate`` and the same from Python.
+"""Schema of the adapter: `timeweb-crm migrate` and the same from Python.
 
-The history is Alembic's, in a version table of its own (``timeweb_alembic_version``), so it never meets the host's.
-A host that prefers one history calls ``crm_adapter.migrations.helpers`` from its own migrations instead.
+The history is Alembic's, in a version table of its own (`timeweb_alembic_version`), so it never meets the host's.
+A host that prefers one history calls `crm_adapter.migrations.helpers` from its own migrations instead.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ __all__ = [
 
 VERSION_TABLE = "timeweb_alembic_version"
 
-#: Seconds to wait for another process that migrates the same database.
 _LOCK_TIMEOUT = 60
+"""Seconds to wait for another process that migrates the same database."""
 _LOCK_NAME = "timeweb_crm_migrate"
 _LOCK_NUMBER = 0x74696D6577656200
 
 
 @dataclass(frozen=True)
 class MigrationReport:
-    """What a run did.  Revisions are None where the schema of the adapter is absent."""
+    """What a run did. Revisions are None where the schema of the adapter is absent."""
 
     before: str | None
     after: str | None
@@ -74,10 +74,10 @@ class MigrationReport:
 
 
 def upgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "head") -> MigrationReport:
-    """Bring the schema up to ``revision``; does nothing when it is there already.
+    """Bring the schema up to `revision`; does nothing when it is there already.
 
-    ``engine`` is a synchronous engine.  ``table`` may name a schema.  Raises ``MigrationError`` before any change when
-    ``table`` cannot take it.
+    `engine` is a synchronous engine. `table` may name a schema. Raises `MigrationError` before any change when
+    `table` cannot take it.
     """
 
     def action(config: Config) -> None:
@@ -99,7 +99,7 @@ def upgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "h
 
 
 def downgrade(engine: sa.Engine, *, table: str = HOSTING_TABLE, revision: str = "base") -> MigrationReport:
-    """Take the schema back to ``revision``: the host's table gets its former column list, our tables go."""
+    """Take the schema back to `revision`: the host's table gets its former column list, our tables go."""
     with engine.connect() as connection, _exclusive(connection):
         report = _run(connection, table, lambda config: command.downgrade(config, revision))
         if report.after is None:

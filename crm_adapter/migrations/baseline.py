@@ -7,23 +7,23 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT, VARCHAR
 
-#: Databases that were created long ago take no emoji.
 _CHARSET = "utf8mb4"
-#: MariaDB's TEXT ends at 65,535 bytes, and the description of a large server is longer.
+"""Databases that were created long ago take no emoji."""
 _LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(charset=_CHARSET), "mysql", "mariadb")
+"""MariaDB's TEXT ends at 65,535 bytes, and the description of a large server is longer."""
 _INSTANT = sa.DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
-#: A BigInteger primary key does not autoincrement on SQLite.
 _AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A BigInteger primary key does not autoincrement on SQLite."""
 _MONEY = sa.Numeric(12, 2)
-#: Whatever the server's defaults are: MyISAM would store a change without its log.
 _OPTIONS: Final[dict[str, Any]] = {
     "mysql_charset": _CHARSET,
     "mysql_engine": "InnoDB",
     "mariadb_charset": _CHARSET,
     "mariadb_engine": "InnoDB",
 }
-#: MariaDB's FLOAT is single precision and rounds 12345.67.
+"""Whatever the server's defaults are: MyISAM would store a change without its log."""
 _HOST_AMOUNT = sa.Float().with_variant(sa.Double(), "mysql", "mariadb")
+"""MariaDB's FLOAT is single precision and rounds 12345.67."""
 
 
 def _key(length: int) -> sa.types.TypeEngine[str]:
@@ -33,7 +33,7 @@ def _key(length: int) -> sa.types.TypeEngine[str]:
 
 
 def unique_index_name(table: str) -> str:
-    """The name of the unique index on ``timeweb_id``."""
+    """The name of the unique index on `timeweb_id`."""
     return f"uq_{table}_timeweb_id"
 
 

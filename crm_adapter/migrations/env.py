@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that ``crm_adapter.migrations`` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `crm_adapter.migrations` hands over."""
 
 from alembic import context
 

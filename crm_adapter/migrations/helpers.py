@@ -12,7 +12,7 @@ Call them from a migration of the host::
         helpers.downgrade(op)
 
 Each step looks at the database first and does only what is missing, so a run that was cut short (MariaDB and SQLite
-have no transactional DDL) is simply repeated.  The host's table gets plain ``ADD COLUMN`` and ``CREATE UNIQUE INDEX``:
+have no transactional DDL) is simply repeated. The host's table gets plain `ADD COLUMN` and `CREATE UNIQUE INDEX`:
 it is never rebuilt, and its triggers, foreign keys and views stay.
 """
 
@@ -38,7 +38,6 @@ __all__ = ["HOSTING_TABLE", "DuplicateTimewebIds", "MigrationError", "check", "d
 
 HOSTING_TABLE = "hosting_servers"
 
-#: What the adapter created in a database that was there before it, so that a downgrade takes away that and no more.
 _LEDGER = sa.Table(
     "timeweb_migration_ledger",
     sa.MetaData(),
@@ -47,9 +46,10 @@ _LEDGER = sa.Table(
     mysql_engine="InnoDB",
     mariadb_engine="InnoDB",
 )
+"""What the adapter created in a database that was there before it, so that a downgrade takes away that and no more."""
 
-#: Dialects whose schema changes are in no transaction.
 _COMMITS_EACH_CHANGE: Final = frozenset({"mysql", "mariadb"})
+"""Dialects whose schema changes are in no transaction."""
 _ACCEPTED: dict[str, Any] = {
     "timeweb_id": sa.Integer,
     "timeweb_status": sa.String,
@@ -65,7 +65,7 @@ class MigrationError(ConfigurationError):
 
 
 class DuplicateTimewebIds(MigrationError):
-    """Several rows claim one Timeweb server.  ``duplicates`` maps the Timeweb id to the keys of those rows."""
+    """Several rows claim one Timeweb server. `duplicates` maps the Timeweb id to the keys of those rows."""
 
     def __init__(self, table: str, duplicates: Mapping[int, Sequence[object]]) -> None:
         self.table = table
@@ -172,7 +172,7 @@ class _Begun:
 
 
 def split(table: str) -> tuple[str, str | None]:
-    """``crm.hosting_servers`` as name and schema; without a dot the connection's default schema."""
+    """`crm.hosting_servers` as name and schema; without a dot the connection's default schema."""
     schema, _, name = table.rpartition(".")
     return name, schema or None
 

@@ -1,7 +1,7 @@
-"""Where events go: sinks for ``crm_adapter.dispatch_events``, and the digests that no sink would take.
+"""Where events go: sinks for `crm_adapter.dispatch_events`, and the digests that no sink would take.
 
-A sink is any callable ``sink(title, text, events)``, sync or async, that raises when it could not deliver.  Together
-``title`` and ``text`` are plain text of at most 20 event lines and 4,096 UTF-16 units, the limit of one Telegram message.
+A sink is any callable `sink(title, text, events)`, sync or async, that raises when it could not deliver. Together
+`title` and `text` are plain text of at most 20 event lines and 4,096 UTF-16 units, the limit of one Telegram message.
 """
 
 from __future__ import annotations

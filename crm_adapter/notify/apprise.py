@@ -17,14 +17,22 @@ from timeweb_sdk.errors import ConfigurationError
 if TYPE_CHECKING:
     from crm_adapter.results import OutboxEvent
 
-#: Kinds of events that ask somebody to act.
-_PROBLEMS = frozenset({
-    "balance_low", "margin_negative", "payment_overdue", "removed", "status_problem", "suspicious_disappearance", "sync_failed",
-})  # fmt: skip
+_PROBLEMS = frozenset(
+    {
+        "balance_low",
+        "margin_negative",
+        "payment_overdue",
+        "removed",
+        "status_problem",
+        "suspicious_disappearance",
+        "sync_failed",
+    }
+)
+"""Kinds of events that ask somebody to act."""
 
 
-#: Services that read any text as markup, which Apprise hands on as it is: a name must not be a link or call everybody.
 _MARKUP = frozenset({"discord", "guilded", "mmost", "mmosts", "rocket", "rockets", "ryver", "slack", "wxteams", "zulip"})
+"""Services that read any text as markup, which Apprise hands on as it is: a name must not be a link or call everybody."""
 _MARKUP_HOSTS = ("discord.com/api/webhooks", "discordapp.com/api/webhooks", "hooks.slack.com")
 _SPECIAL = re.compile(r"([\\`*_~|\[\]()<>#@!])")
 
@@ -39,7 +47,7 @@ class NotDelivered(Exception):
 
 
 class AppriseSink:
-    """One Apprise address.  Every address is a sink of its own, so a broken one does not make the others repeat."""
+    """One Apprise address. Every address is a sink of its own, so a broken one does not make the others repeat."""
 
     def __init__(self, url: str) -> None:
         apprise = _apprise()
@@ -54,11 +62,11 @@ class AppriseSink:
                 f"HOSTING_NOTIFY_URLS: Apprise does not understand an address that starts with {scheme!r}; "
                 "write it as in its documentation, e.g. tgram://<bot token>/<chat id>"
             )
-        #: Tells the sink from others in the database without keeping what is secret in the address.
         self.name = f"apprise:{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+        """Tells the sink from others in the database without keeping what is secret in the address."""
 
     def __call__(self, title: str, text: str, events: Sequence[OutboxEvent]) -> None:
-        """Deliver, or raise ``NotDelivered``."""
+        """Deliver, or raise `NotDelivered`."""
         problem = any(event.kind in _PROBLEMS for event in events)
         # Below "info" Apprise and urllib3 tell the paths of requests, and a Telegram bot's token is part of its path.
         with _logging_from(logging.INFO):
@@ -77,10 +85,10 @@ class AppriseSink:
 
 
 def apprise_sinks(urls: Iterable[str | SecretStr]) -> tuple[AppriseSink, ...]:
-    """One sink for each address, as ``HOSTING_NOTIFY_URLS`` lists them.
+    """One sink for each address, as `HOSTING_NOTIFY_URLS` lists them.
 
-    Raises ``ConfigurationError`` for an address that Apprise does not know, and ``ImportError`` that names the extra
-    ``[notify]`` when Apprise is missing and there is an address.
+    Raises `ConfigurationError` for an address that Apprise does not know, and `ImportError` that names the extra
+    `[notify]` when Apprise is missing and there is an address.
     """
     return tuple(AppriseSink(url.get_secret_value() if isinstance(url, SecretStr) else url) for url in urls)
 
@@ -94,7 +102,7 @@ def _is_discreet(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _logging_from(level: int) -> Generator[None]:
-    """Keep records below ``level`` out of every log while Apprise handles an address in this thread or task."""
+    """Keep records below `level` out of every log while Apprise handles an address in this thread or task."""
     for name in ("apprise", "urllib3.connectionpool"):
         logging.getLogger(name).addFilter(_is_discreet)
     token = _level.set(level)

@@ -46,7 +46,7 @@ def dead_letters(session: Session, *, limit: int = 100) -> list[DeadLetter]:
 
 
 def retry_dead_letters(session: Session, ids: Sequence[int] | None = None) -> int:
-    """Put dead letters (all, or some by id) back into the queue with 8 new tries; returns how many.  The caller commits."""
+    """Put dead letters (all, or some by id) back into the queue with 8 new tries; returns how many. The caller commits."""
     chosen = [EventOutbox.dead_at.is_not(None)]
     if ids is not None:
         chosen.append(EventOutbox.id.in_(ids))

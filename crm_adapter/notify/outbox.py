@@ -1,4 +1,4 @@
-"""``dispatch_events``: claim waiting events, send one digest per run, retry with backoff, give up after 8 tries."""
+"""`dispatch_events`: claim waiting events, send one digest per run, retry with backoff, give up after 8 tries."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from crm_adapter.steps import Effect, transaction
 from crm_adapter.sync.leases import new_owner
 
 MAX_TRIES: Final = 8
-#: A dispatcher that died gives its claim up after this many seconds; at least once, so possibly twice.
 _CLAIM_SECONDS: Final = 600
+"""A dispatcher that died gives its claim up after this many seconds; at least once, so possibly twice."""
 _FIRST_RETRY: Final = 60.0
 _LONGEST_RETRY: Final = 3600.0
-#: The events of a run wait for its end, so that they make one digest; a run this old has died.
 _LONGEST_RUN: Final = timedelta(hours=1)
-#: Older news goes out in one digest, whatever runs it is from: a notifier configured after a month sends one message.
+"""The events of a run wait for its end, so that they make one digest; a run this old has died."""
 _BACKLOG: Final = timedelta(days=1)
+"""Older news goes out in one digest, whatever runs it is from: a notifier configured after a month sends one message."""
 
 
 logger = logging.getLogger(__name__)
 
 
 async def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datetime | None) -> DispatchReport:
-    """See ``crm_adapter.dispatch_events``."""
+    """See `crm_adapter.dispatch_events`."""
     sinks = _named(sink)
     sent = failed = dead = messages = handled = 0
     while sinks and handled < limit:

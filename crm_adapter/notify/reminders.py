@@ -1,4 +1,4 @@
-"""``payment_reminders``: who must pay soon, and who has not, once per row, date and kind."""
+"""`payment_reminders`: who must pay soon, and who has not, once per row, date and kind."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
 from crm_adapter.servers.totals import due_amount, has_client_and_price, payment_day, server_rows
 
-#: Days before the payment on which people are told.
 DUE_DAYS: Final = (7, 1, 0)
+"""Days before the payment on which people are told."""
 
 
 def reminder(days_left: int) -> str | None:
-    """``payment_due`` at T-7, T-1 and T0, ``payment_overdue`` at T+1 and weekly after, else nothing."""
+    """`payment_due` at T-7, T-1 and T0, `payment_overdue` at T+1 and weekly after, else nothing."""
     if days_left in DUE_DAYS:
         return "payment_due"
     return "payment_overdue" if days_left < 0 and (-days_left - 1) % 7 == 0 else None
@@ -59,9 +59,13 @@ def _records(rows: Iterable[Mapping[str, Any]], today: date) -> Iterable[dict[st
         if kind is None:
             continue
         payload = {
-            "name": row["server_name"], "client": row["client_name"], "amount": due_amount(row), "days": days,
-            "date": f"{due:%d.%m.%Y}", "timeweb_id": row["timeweb_id"],
-        }  # fmt: skip
+            "name": row["server_name"],
+            "client": row["client_name"],
+            "amount": due_amount(row),
+            "days": days,
+            "date": f"{due:%d.%m.%Y}",
+            "timeweb_id": row["timeweb_id"],
+        }
         yield {
             "kind": kind,
             "dedupe_key": f"{kind}:{row['id']}:{due.isoformat()}:{days}",

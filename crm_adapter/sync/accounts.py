@@ -24,7 +24,6 @@ from crm_adapter.sync.apply import add_events
 from crm_adapter.sync.decisions import EventDraft, RunContext
 from crm_adapter.sync.planner import Fetched
 from crm_adapter.sync.snapshot import AccountInfo, Snapshot
-from timeweb_sdk.secrets import fingerprint
 
 #: Hours left on the balance below which people are told.
 BALANCE_LOW_HOURS: Final = 72
@@ -80,13 +79,12 @@ def claim_accounts(
 
 def token_fingerprint(client: object) -> str | None:
     """Tells a new token from the old one without keeping either; None for clients that are not the SDK's."""
-    token = getattr(client, "_token", None)
-    return fingerprint(token) if token is not None else None
+    return getattr(client, "token_fingerprint", None) or None
 
 
 def lease_seconds(clients: Iterable[object]) -> float:
     """A lease outlives the longest call that one of the clients may make."""
-    longest = (getattr(getattr(client, "_options", None), "total_timeout", 0) or 0 for client in clients)
+    longest = (getattr(client, "total_timeout", 0) or 0 for client in clients)
     return max([leases.TTL_SECONDS, *(seconds + 120.0 for seconds in longest)])
 
 

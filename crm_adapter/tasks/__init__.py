@@ -3,9 +3,9 @@
     app.autodiscover_tasks(["crm_adapter"])
     app.conf.beat_schedule |= beat_schedule()
 
-Without an application of the host there is one ready: ``celery -A crm_adapter.tasks.app worker --beat``.
+Without an application of the host there is one ready: `celery -A crm_adapter.tasks.app worker --beat`.
 
-The queue only says when to look; the database says whether there is something to do.  So a task may be delivered twice,
+The queue only says when to look; the database says whether there is something to do. So a task may be delivered twice,
 late, or to two workers at once, and one that is lost with its worker is no loss: the next tick comes within a minute.
 Arguments are account names (and lease owners), never tokens; results are ids, counts and codes.
 """
@@ -42,7 +42,7 @@ def _task(function: Callable[..., dict[str, Any]]) -> Any:
 
 @_task
 def sync_account(account: str) -> dict[str, Any]:
-    """Sync one account if its data is stale; only rows with ``auto_sync``."""
+    """Sync one account if its data is stale; only rows with `auto_sync`."""
     return _jobs.sync_account(account)
 
 
@@ -50,8 +50,8 @@ def sync_account(account: str) -> dict[str, Any]:
 def sync_all_accounts(leases: dict[str, str] | None = None) -> dict[str, Any]:
     """Queue a sync of each account, so that a slow one holds up no other.
 
-    With ``leases`` this is the background run that a request started: pass ``runner=sync_all_accounts.delay`` to
-    ``create_hosting_router`` or ``ensure_fresh``, and that run is done here.
+    With `leases` this is the background run that a request started: pass `runner=sync_all_accounts.delay` to
+    `create_hosting_router` or `ensure_fresh`, and that run is done here.
     """
     if leases is not None:
         return _jobs.sync_handed(leases)
@@ -75,14 +75,14 @@ def payment_reminders() -> dict[str, Any]:
 
 @_task
 def prune() -> dict[str, Any]:
-    """Delete runs and sent events that are older than ``HOSTING_KEEP_DAYS``."""
+    """Delete runs and sent events that are older than `HOSTING_KEEP_DAYS`."""
     return _jobs.prune()
 
 
 def beat_schedule(*, every: float = 60.0) -> dict[str, dict[str, Any]]:
-    """Entries for ``beat_schedule``: look every ``every`` seconds.
+    """Entries for `beat_schedule`: look every `every` seconds.
 
-    How old data may get is ``TIMEWEB_SYNC_STALE_AFTER``; a tick that finds it fresh costs one query.  Ticks do not expire:
+    How old data may get is `TIMEWEB_SYNC_STALE_AFTER`; a tick that finds it fresh costs one query. Ticks do not expire:
     that would be judged by the clocks of two machines, and a worker whose clock is ahead would drop them all.
     """
     ticks = {"sync_all_accounts": every, "dispatch_events": every, "payment_reminders": every * 10, "prune": every * 60}

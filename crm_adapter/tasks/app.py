@@ -1,6 +1,6 @@
-"""A Celery application from the adapter's own settings: ``celery -A crm_adapter.tasks.app worker --beat``.
+"""A Celery application from the adapter's own settings: `celery -A crm_adapter.tasks.app worker --beat`.
 
-The broker is ``CELERY_BROKER_URL`` (Redis or RabbitMQ), else ``TIMEWEB_REDIS_URL``.
+The broker is `CELERY_BROKER_URL` (Redis or RabbitMQ), else `TIMEWEB_REDIS_URL`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from timeweb_sdk.errors import ConfigurationError
 
 
 def make_app() -> Celery:
-    """Build the application.  Raises ``ConfigurationError`` when no broker is configured."""
+    """Build the application. Raises `ConfigurationError` when no broker is configured."""
     redis = load_settings().timeweb_redis_url
     broker = os.environ.get("CELERY_BROKER_URL") or (redis.get_secret_value() if redis else None)
     if not broker:

@@ -10,8 +10,8 @@ from crm_adapter.text.formats import count, money
 from crm_adapter.text.messages import failure_text
 
 _LINES: Final = 20
-#: Telegram's limit for one message, in UTF-16 units.
 MAX_CHARACTERS: Final = 4096
+"""Telegram's limit for one message, in UTF-16 units."""
 _MAX_LINE: Final = 300
 
 _STATUS_WORDS: Final = {

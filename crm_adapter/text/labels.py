@@ -1,4 +1,4 @@
-"""Words for codes: statuses, faults of a run, columns.  What is not listed here is shown as it came."""
+"""Words for codes: statuses, faults of a run, columns. What is not listed here is shown as it came."""
 
 from __future__ import annotations
 
@@ -115,5 +115,5 @@ def project(number: int | None, names: Mapping[int, str]) -> str:
 
 
 def failure(code: str | None, message: str | None = None) -> str:
-    """What people read about a fault; ``message`` is a sentence that already says it better."""
+    """What people read about a fault; `message` is a sentence that already says it better."""
     return message or (failure_text(code) if code else "")

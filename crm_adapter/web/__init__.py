@@ -1,4 +1,4 @@
-"""The «Хостинг» page and its endpoints for FastAPI.  Importing this package loads nothing heavy."""
+"""The «Хостинг» page and its endpoints for FastAPI. Importing this package loads nothing heavy."""
 
 from __future__ import annotations
 

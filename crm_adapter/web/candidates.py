@@ -15,7 +15,7 @@ from crm_adapter.web.errors import HostingError, upstream_error
 from timeweb_sdk.errors import TimewebError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy.orm import Session
 
@@ -105,8 +105,9 @@ async def _everything(crm: Installation, account: str) -> list[Any]:
     async def awalk(client: Any) -> list[Any]:
         return [server async for server in client.servers.list(limit=_PAGE)]
 
-    # The async driver awaits what `awalk` returns.
-    return await Api[list[Any]](account, awalk if crm.is_async else walk)  # type: ignore[arg-type]
+    call: Callable[[Any], Any] = awalk if crm.is_async else walk
+    servers: list[Any] = await Api(account, call)
+    return servers
 
 
 def _values(server: Any) -> HostingValues | None:

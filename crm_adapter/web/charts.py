@@ -64,7 +64,7 @@ def _changes(session: Session, since: datetime) -> list[ChangeLog]:
 
 
 def _undo_until(rows: dict[int, dict[str, Any]], log: list[ChangeLog], instant: datetime) -> None:
-    """Take back what happened at or after ``instant``, the start of the month that was just summed up."""
+    """Take back what happened at or after `instant`, the start of the month that was just summed up."""
     while log and log[-1].at >= instant:
         change = log.pop()
         row = rows.get(change.server_id)
@@ -116,17 +116,38 @@ def draw(series: Sequence[Month]) -> bytes:
     """The chart as SVG, without scripts and without anything from outside."""
     pygal, Style = _pygal()
     style = Style(
-        background="transparent", plot_background="transparent", foreground="#6b7686", foreground_strong="#6b7686",
-        foreground_subtle="#6b7686", guide_stroke_color="#8a94a3", major_guide_stroke_color="#8a94a3",
-        guide_stroke_dasharray="1,5", major_guide_stroke_dasharray="1,5", opacity=".85", opacity_hover="1",
+        background="transparent",
+        plot_background="transparent",
+        foreground="#6b7686",
+        foreground_strong="#6b7686",
+        foreground_subtle="#6b7686",
+        guide_stroke_color="#8a94a3",
+        major_guide_stroke_color="#8a94a3",
+        guide_stroke_dasharray="1,5",
+        major_guide_stroke_dasharray="1,5",
+        opacity=".85",
+        opacity_hover="1",
         colors=("#2f7fe0", "#d08a1d", "#2f9d57"),
-        font_family="system-ui, sans-serif", label_font_size=12, major_label_font_size=12, legend_font_size=13,
-    )  # fmt: skip
+        font_family="system-ui, sans-serif",
+        label_font_size=12,
+        major_label_font_size=12,
+        legend_font_size=13,
+    )
     chart: Any = pygal.Bar(
-        style=style, width=860, height=380, js=(), show_legend=True, legend_at_bottom=True, legend_at_bottom_columns=3,
-        value_formatter=_roubles, no_data_text="Данных пока нет",
-        pretty_print=False, disable_xml_declaration=False, show_minor_y_labels=True, margin=10,
-    )  # fmt: skip
+        style=style,
+        width=860,
+        height=380,
+        js=(),
+        show_legend=True,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=3,
+        value_formatter=_roubles,
+        no_data_text="Данных пока нет",
+        pretty_print=False,
+        disable_xml_declaration=False,
+        show_minor_y_labels=True,
+        margin=10,
+    )
     chart.add_xml_filter(_without_scripts)
     chart.x_labels = [month.caption for month in series]
     by_name: dict[str, list[Decimal | None]] = defaultdict(list)

@@ -18,10 +18,29 @@ if TYPE_CHECKING:
     from crm_adapter.servers.listing import Row
 
 _HEADERS = (
-    "ID", "Сервер", "Статус", "Статус в Timeweb", "Конфигурация", "IP-адрес", "Имя клиента", "Компания", "Проект", "Аккаунт",
-    "Себестоимость, ₽/мес", "Источник себестоимости", "Цена для клиента, ₽", "Обслуживание, ₽", "Период оплаты",
-    "Маржа, ₽/мес", "Маржа, %", "Дата начала", "Дата следующего платежа", "Timeweb ID", "Синхронизирован", "Заметки",
-)  # fmt: skip
+    "ID",
+    "Сервер",
+    "Статус",
+    "Статус в Timeweb",
+    "Конфигурация",
+    "IP-адрес",
+    "Имя клиента",
+    "Компания",
+    "Проект",
+    "Аккаунт",
+    "Себестоимость, ₽/мес",
+    "Источник себестоимости",
+    "Цена для клиента, ₽",
+    "Обслуживание, ₽",
+    "Период оплаты",
+    "Маржа, ₽/мес",
+    "Маржа, %",
+    "Дата начала",
+    "Дата следующего платежа",
+    "Timeweb ID",
+    "Синхронизирован",
+    "Заметки",
+)
 
 _FORMULA = re.compile("((?:^|[;,\t\r\n])[ \u00a0\ufeff\"']*)(?=[=+\\-@\t\r\n|%])")
 """Where a cell may begin (of ours, or of a reader that separates by commas, tabs or lines), before what makes it a formula."""
@@ -65,7 +84,7 @@ def _cells(row: Row, zone: ZoneInfo) -> list[object]:
 
 
 def _number(amount: Decimal | None) -> str:
-    """A number as a Russian spreadsheet reads it; «—» when it is not known.  A loss keeps its minus: it is a number."""
+    """A number as a Russian spreadsheet reads it; «—» when it is not known. A loss keeps its minus: it is a number."""
     return UNKNOWN if amount is None else str(amount).replace(".", ",")
 
 

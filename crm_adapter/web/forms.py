@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from crm_adapter.servers.listing import Row
     from crm_adapter.web.context import Hosting
 
-#: What is edited in its cell.
 INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date")
+"""What is edited in its cell."""
 
 _MONEY: Final = ("cost_price", "client_price", "service_fee")
 _DATES: Final = ("start_date", "next_payment_date")
@@ -32,9 +32,18 @@ _HINTS: Final = {
     "client_telegram_id": "номер",
 }
 _COMMON: Final = (
-    "client_name", "client_company", "client_telegram_id", "project_id", "client_price", "service_fee", "payment_period",
-    "next_payment_date", "start_date", "cost_price", "status",
-)  # fmt: skip
+    "client_name",
+    "client_company",
+    "client_telegram_id",
+    "project_id",
+    "client_price",
+    "service_fee",
+    "payment_period",
+    "next_payment_date",
+    "start_date",
+    "cost_price",
+    "status",
+)
 NEW: Final = ("server_name", "configuration", "ip_address", *_COMMON, "notes")
 
 

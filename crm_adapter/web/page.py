@@ -28,11 +28,18 @@ _SHORT_WAIT = 0.3
 """How long the button waits for a run to end before the page watches it, in seconds."""
 
 _HEADERS = (
-    ("name", "Сервер", False), ("status", "Статус", False), ("configuration", "Конфигурация", False), ("ip", "IP-адрес", False),
-    ("client", "Имя клиента", False), ("project", "Проект", False), ("cost", "Себестоимость", True),
-    ("price", "Цена для клиента", True), ("margin", "Маржа", True), ("date", "Дата следующего платежа", False),
+    ("name", "Сервер", False),
+    ("status", "Статус", False),
+    ("configuration", "Конфигурация", False),
+    ("ip", "IP-адрес", False),
+    ("client", "Имя клиента", False),
+    ("project", "Проект", False),
+    ("cost", "Себестоимость", True),
+    ("price", "Цена для клиента", True),
+    ("margin", "Маржа", True),
+    ("date", "Дата следующего платежа", False),
     ("", "Действия", False),
-)  # fmt: skip
+)
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], renderer: Renderer, *, has_csv: bool) -> APIRouter:

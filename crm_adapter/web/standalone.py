@@ -1,4 +1,4 @@
-"""The section as an application of its own, for one person at one machine: ``timeweb-crm serve``."""
+"""The section as an application of its own, for one person at one machine: `timeweb-crm serve`."""
 
 from __future__ import annotations
 

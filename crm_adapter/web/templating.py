@@ -15,12 +15,12 @@ from timeweb_sdk.errors import ConfigurationError
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
-#: Five pages of rows, about 4 kB each.
 ROWS_REMEMBERED: Final = 500
+"""Five pages of rows, about 4 kB each."""
 
 
 class Renderer:
-    """Renders our templates, standalone or inside a template of the host that has a ``content`` block."""
+    """Renders our templates, standalone or inside a template of the host that has a `content` block."""
 
     def __init__(self, base_template: str | Path | jinja2.Template | None) -> None:
         ours = jinja2.FileSystemLoader(_HERE / "templates")
@@ -46,8 +46,11 @@ class Renderer:
             lstrip_blocks=True,
         )
         filters: dict[str, Any] = {
-            "money": formats.money, "percent": formats.percent, "day": formats.day, "counted": formats.count,
-        }  # fmt: skip
+            "money": formats.money,
+            "percent": formats.percent,
+            "day": formats.day,
+            "counted": formats.count,
+        }
         names: dict[str, Any] = {"labels": labels, "has_asset": has_asset, "asset_version": asset_version}
         self._environment.filters.update(filters)
         self._environment.globals.update(names)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("timeweb_sdk", "crm_adapter", "codegen", "tests")
@@ -49,6 +52,42 @@ def test_httpx_is_imported_by_the_transports_only() -> None:
         imports.visit(ast.parse(source))
         importing |= {path} if imports.found else set()
     assert importing <= HTTPX
+
+
+def test_the_crm_half_imports_only_public_names_of_the_sdk() -> None:
+    """Neither a module nor a name that begins with an underscore; attributes are for the reviewer."""
+    taken = set()
+    for path, source in modules("crm_adapter"):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("timeweb_sdk"):
+                names = [f"{node.module}.{name.name}" for name in node.names]
+            elif isinstance(node, ast.Import):
+                names = [name.name for name in node.names if name.name.startswith("timeweb_sdk")]
+            else:
+                continue
+            taken |= {f"{path}: {name}" for name in names if any(part.startswith("_") for part in name.split("."))}
+    assert taken == set()
+
+
+def test_words_that_people_read_know_nothing_of_where_they_are_shown() -> None:
+    """`text` imports nothing of the adapter but itself, and neither the command nor anything below the page imports the page."""
+    imported: dict[str, set[str]] = {}
+    for path, source in modules("crm_adapter"):
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+        imported[path] = {node.module for node in nodes if node.module and node.module.startswith("crm_adapter")}
+    words = {module for path, found in imported.items() if "/text/" in path for module in found}
+    assert {module for module in words if not module.startswith("crm_adapter.text")} == set()
+    outside = {path for path, found in imported.items() if any(module.startswith("crm_adapter.web") for module in found)}
+    # `serve` is the page; the package's own `__init__` is lazy.
+    assert {path for path in outside if "/web/" not in path} == {"crm_adapter/cli/serve.py"}
+
+
+@pytest.mark.parametrize("package", ["timeweb_sdk", "crm_adapter"])
+def test_a_lazy_facade_tells_type_checkers_the_names_that_it_has(package: str) -> None:
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    told = {name.asname for node in guarded.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert told == set(importlib.import_module(package).__all__) - {"__version__"}
 
 
 def test_the_layout_in_contributing_is_what_is_there() -> None:

@@ -143,7 +143,7 @@ def live(world: World, studio: Studio) -> Ledger:
         return told
 
     def new(number: int, price: str) -> str:
-        return f"Новый сервер web-{number}: 2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04, {price} ₽ в месяц"
+        return f"Новый сервер web-{number}: 2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04, {price} ₽ в месяц"
 
     write_tokens(world.directory, third="revoked")
     assert tick(at("08:00")) == sorted([
@@ -154,15 +154,15 @@ def live(world: World, studio: Studio) -> Ledger:
 
     with time_machine.travel(at("08:30")):
         _people(world.db, today)
-    assert tick(at("09:05")) == ["web-1 (ООО «Ромашка»): оплата 1 000,00 ₽ сегодня"]
+    assert tick(at("09:05")) == ["web-1 (ООО «Ромашка»): оплата 1 000,00 ₽ сегодня"]
 
     studio.main.charge({1: 560, 2: 600, 3: 700, 4: 520, 5: 505})
     studio.second.server(11)["status"] = "off"
     (news,) = tick(at("11:00"))
     assert news.splitlines() == [
-        "⚠ web-2: убыток 40,00 ₽ в месяц",
-        "web-1: себестоимость 450,00 ₽ → 504,00 ₽",
-        "web-2: себестоимость 450,00 ₽ → 540,00 ₽",
+        "⚠ web-2: убыток 40,00 ₽ в месяц",
+        "web-1: себестоимость 450,00 ₽ → 504,00 ₽",
+        "web-2: себестоимость 450,00 ₽ → 540,00 ₽",
     ]
     assert tick(at("11:10")) == ["⚠ web-11: выключен"]
 
@@ -181,7 +181,7 @@ def live(world: World, studio: Studio) -> Ledger:
         "web-11: снова работает",
         f"Синхронизация восстановлена (third)\n{new(21, '1 000,00')}",
     ]  # fmt: skip
-    assert tick(at("09:30", days=1)) == [f"⚠ web-1 (ООО «Ромашка»): оплата 1 000,00 ₽ просрочена с {today:%d.%m.%Y}"]
+    assert tick(at("09:30", days=1)) == [f"⚠ web-1 (ООО «Ромашка»): оплата 1 000,00 ₽ просрочена с {today:%d.%m.%Y}"]
     with time_machine.travel(at("09:31", days=1)):
         assert mark_paid(world.db, _ids(world.db)[1], actor="anna").success
         ledger.end = at("09:32", days=1)

@@ -32,7 +32,7 @@ def test_one_digest_for_each_run(db: Db) -> None:
 
     assert report == DispatchReport(sent=6, messages=3)
     assert [len(events) for *_, events in inbox.messages] == [2, 3, 1]
-    assert inbox.texts[2] == "web-5 (ООО «Ромашка»): оплата 1 500,00 ₽ сегодня"
+    assert inbox.texts[2] == "web-5 (ООО «Ромашка»): оплата 1 500,00 ₽ сегодня"
     assert dispatch_events(db, inbox, now=later(days=30)) == DispatchReport()
 
 
@@ -89,7 +89,7 @@ def test_eight_tries_with_growing_waits_then_a_dead_letter(real_db: Db, caplog: 
     assert waits == [60, 120, 240, 480, 960, 1920, 3600]
     with real_db() as session:
         letters = dead_letters(session)
-    assert [letter.text for letter in letters] == [f"web-{n}: себестоимость 500,00 ₽ → 700,00 ₽" for n in (1, 0)]
+    assert [letter.text for letter in letters] == [f"web-{n}: себестоимость 500,00 ₽ → 700,00 ₽" for n in (1, 0)]
     assert {(letter.tries, letter.error) for letter in letters} == {(8, "ConnectionError")}
     assert "SECRET" not in caplog.text and "SECRET" not in repr([letter.to_dict() for letter in letters])
     inbox.down = False

