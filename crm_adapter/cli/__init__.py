@@ -25,7 +25,6 @@ _EXTRAS = {
     "starlette": "web",
     "jinja2": "web",
     "uvicorn": "web",
-    "pygal": "web",
     "multipart": "web",
     "psycopg": "postgres",
     "pymysql": "mariadb",

@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
     try:
         from crm_adapter.web.router import create_hosting_router
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in {"fastapi", "starlette", "jinja2", "pygal", "multipart", "python_multipart"}:
+        if (error.name or "").partition(".")[0] in {"fastapi", "starlette", "jinja2", "multipart", "python_multipart"}:
             raise ImportError("crm_adapter.web needs the extra [web]: pip install 'timeweb-sdk[web]'") from error
         raise
     return create_hosting_router

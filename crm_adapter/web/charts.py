@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from babel.dates import format_date
@@ -15,6 +14,7 @@ from babel.dates import format_date
 from crm_adapter.db.tables import ChangeLog
 from crm_adapter.money import add_months, margin, money_or_none, monthly_income
 from crm_adapter.servers.totals import cost_of, server_rows
+from crm_adapter.text.formats import money, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
 
 _MONTHS = 12
+_SERIES: Final = {"Доход": "#2f7fe0", "Себестоимость": "#d08a1d", "Маржа": "#2f9d57"}
+_WIDTH: Final = 860
+_HEIGHT: Final = 380
+_LEFT: Final = 90
+_RIGHT: Final = 15
+_TOP: Final = 15
+_BOTTOM: Final = 65
 _FIELDS = ("cost_price", "client_price", "service_fee", "payment_period", "status", "removed", "restored", "created")
 
 
@@ -112,70 +119,75 @@ def as_amount(value: object) -> Decimal | None:
         return None
 
 
-def draw(series: Sequence[Month]) -> bytes:
-    """The chart as SVG, without scripts and without anything from outside."""
-    pygal, Style = _pygal()
-    style = Style(
-        background="transparent",
-        plot_background="transparent",
-        foreground="#6b7686",
-        foreground_strong="#6b7686",
-        foreground_subtle="#6b7686",
-        guide_stroke_color="#8a94a3",
-        major_guide_stroke_color="#8a94a3",
-        guide_stroke_dasharray="1,5",
-        major_guide_stroke_dasharray="1,5",
-        opacity=".85",
-        opacity_hover="1",
-        colors=("#2f7fe0", "#d08a1d", "#2f9d57"),
-        font_family="system-ui, sans-serif",
-        label_font_size=12,
-        major_label_font_size=12,
-        legend_font_size=13,
-    )
-    chart: Any = pygal.Bar(
-        style=style,
-        width=860,
-        height=380,
-        js=(),
-        show_legend=True,
-        legend_at_bottom=True,
-        legend_at_bottom_columns=3,
-        value_formatter=_roubles,
-        no_data_text="Данных пока нет",
-        pretty_print=False,
-        disable_xml_declaration=False,
-        show_minor_y_labels=True,
-        margin=10,
-    )
-    chart.add_xml_filter(_without_scripts)
-    chart.x_labels = [month.caption for month in series]
-    by_name: dict[str, list[Decimal | None]] = defaultdict(list)
-    for month in series:
-        for name, value in (("Доход", month.income), ("Себестоимость", month.cost), ("Маржа", month.margin)):
-            by_name[name].append(value)
-    for name, values in by_name.items():
-        chart.add(name, [None if value is None else float(value) for value in values])
-    drawn: bytes = chart.render()
-    return drawn
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of the chart in pixels, with what it says when it is pointed at."""
+
+    x: float
+    y: float
+    height: float
+    colour: str
+    text: str
 
 
-def _roubles(amount: float) -> str:
-    return f"{amount:,.0f} ₽".replace(",", "\u00a0")
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word or an amount along an axis; at `x` or at `y`."""
+
+    at: float
+    text: str
 
 
-def _pygal() -> tuple[Any, Any]:
-    """Pygal without the import hook for its map plugins, which makes every later import of the host warn."""
-    import pygal
-    from pygal.style import Style
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What `dynamics.svg` draws: pixels, so that the template does no sums."""
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
-    return pygal, Style
+    bars: list[Bar]
+    bar_width: float
+    guides: list[Label]
+    captions: list[Label]
+    zero: float
+    series: dict[str, str] = field(default_factory=lambda: dict(_SERIES))
+    """Name -> colour."""
+    width: int = _WIDTH
+    height: int = _HEIGHT
+    left: int = _LEFT
+    right: int = _WIDTH - _RIGHT
 
 
-def _without_scripts(root: Any) -> Any:
-    """Pygal adds a script with its settings even when there are no scripts to set up."""
-    for parent in list(root.iter()):
-        for child in [child for child in parent if str(child.tag).endswith("script")]:
-            parent.remove(child)
-    return root
+def lay_out(series: Sequence[Month]) -> Chart:
+    """Place three bars for each month, between guides at round amounts."""
+    groups = [[("Доход", month.income), ("Себестоимость", month.cost), ("Маржа", month.margin)] for month in series]
+    amounts = [float(amount) for group in groups for _, amount in group if amount is not None]
+    step = _round_step(max(amounts, default=0) - min(amounts, default=0))
+    lowest = math.floor(min(0, *amounts, 0) / step) * step
+    highest = max(math.ceil(max(0, *amounts, 0) / step) * step, lowest + step)
+
+    def y(amount: float) -> float:
+        return round(_TOP + (highest - amount) / (highest - lowest) * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    slot = (_WIDTH - _LEFT - _RIGHT) / max(len(series), 1)
+    bar_width = slot * 0.26
+    bars = [
+        Bar(
+            round(_LEFT + slot * position + slot * 0.11 + bar_width * place, 1),
+            min(y(float(amount)), y(0)),
+            round(abs(y(float(amount)) - y(0)), 1),
+            _SERIES[name],
+            f"{month.caption}, {name.lower()}: {money(amount)}",
+        )
+        for position, (month, group) in enumerate(zip(series, groups, strict=True))
+        for place, (name, amount) in enumerate(group)
+        if amount is not None
+    ]
+    count = round((highest - lowest) / step)
+    guides = [Label(y(lowest + step * place), f"{number(round(lowest + step * place))} ₽") for place in range(count + 1)]
+    captions = [Label(round(_LEFT + slot * (position + 0.5), 1), month.caption) for position, month in enumerate(series)]
+    return Chart(bars, round(bar_width, 1), guides, captions, y(0))
+
+
+def _round_step(span: float) -> float:
+    """1, 2 or 5 times a power of ten, so that four to ten guides cover the span."""
+    rough = max(span, 4.0) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

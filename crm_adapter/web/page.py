@@ -89,7 +89,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("/dynamics.svg")
     async def chart() -> Response:
         """Drawn here; an image, so that its own styles need no permission of the page."""
-        return Response(charts.draw(await _months(hosting)), media_type="image/svg+xml", headers={**pages.headers})
+        drawn = renderer.fragment("dynamics.svg", {"chart": charts.lay_out(await _months(hosting))})
+        return Response(drawn, media_type="image/svg+xml", headers={**pages.headers})
 
     @api.get("/static/{name:path}")
     async def static(name: str, v: str = "") -> FileResponse:

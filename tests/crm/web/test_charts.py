@@ -1,0 +1,44 @@
+"""Where the bars of the chart stand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from xml.etree import ElementTree
+
+from crm_adapter.web.charts import Month, lay_out
+from crm_adapter.web.templating import Renderer
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def month(income: int | None, cost: int | None, margin: int | None) -> Month:
+    return Month("янв. 26", *(None if amount is None else Decimal(amount) for amount in (income, cost, margin)))
+
+
+def test_a_loss_hangs_below_the_zero_line_and_an_unknown_amount_has_no_bar() -> None:
+    chart = lay_out([month(1000, 1500, -500), month(None, 100, None)])
+    income, cost, loss, unpriced = chart.bars
+    assert income.y + income.height == cost.y + cost.height == chart.zero == loss.y
+    assert round(cost.height / income.height, 2) == 1.5 and round(income.height / loss.height, 2) == 2
+    assert (unpriced.y + unpriced.height, unpriced.text) == (chart.zero, "янв. 26, себестоимость: 100,00\u00a0₽")
+
+
+def test_guides_are_round_and_cover_every_bar() -> None:
+    for top in (1, 7, 99, 1234, 98_765):
+        chart = lay_out([month(top, 0, top)])
+        assert 4 <= len(chart.guides) <= 11
+        assert chart.guides[-1].at <= min(bar.y for bar in chart.bars)
+        assert chart.guides[0].at == chart.zero
+        amounts = [float(guide.text.replace("\u00a0", "").removesuffix(" ₽")) for guide in chart.guides]
+        assert {after - before for before, after in zip(amounts, amounts[1:], strict=False)} == {amounts[1]}
+
+
+def test_the_drawing_is_well_formed_and_says_each_amount() -> None:
+    drawn = Renderer(None).fragment("dynamics.svg", {"chart": lay_out([month(1000, 400, 600)])})
+    root = ElementTree.fromstring(drawn.encode())
+    said = [title.text for title in root.iter(f"{SVG}title")]
+    assert said[1:] == [
+        f"янв. 26, {name}: {sum_},00\u00a0₽" for name, sum_ in (("доход", "1\u00a0000"), ("себестоимость", 400), ("маржа", 600))
+    ]
+    empty = Renderer(None).fragment("dynamics.svg", {"chart": lay_out([])})
+    assert "Данных пока нет" in empty
