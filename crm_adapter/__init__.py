@@ -28,7 +28,12 @@ if TYPE_CHECKING:
         unlink as unlink,
         update_manual as update_manual,
     )
+<<<<<<< HEAD
     from crm_adapter.db.columns import Columns as Columns, FieldMap as FieldMap, validate_mapping as validate_mapping
+=======
+    from crm_adapter.db.columns import FieldMap as FieldMap
+    from crm_adapter.db.mapper import validate_mapping as validate_mapping
+>>>>>>> d5dcc9f (Validate a mapping where mappers are read)
     from crm_adapter.db.tables import HostingServer as HostingServer
     from crm_adapter.errors import (
         MappingError as MappingError,
@@ -50,7 +55,7 @@ _HOMES = {
     "UnknownColumn": "errors",
     "Columns": "db.columns",
     "FieldMap": "db.columns",
-    "validate_mapping": "db.columns",
+    "validate_mapping": "db.mapper",
     "map_server": "sync.mapping",
     "parse_server_configuration": "sync.mapping",
     "get_primary_ip": "sync.mapping",

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from crm_adapter.db.columns import Columns, FieldMap, in_zone, validate_mapping
+from crm_adapter.db.columns import Columns, FieldMap, in_zone
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.steps import Flow, adrive, clients_of, drive, transaction
 from timeweb_sdk import AsyncTimeweb, Timeweb

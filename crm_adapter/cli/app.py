@@ -12,7 +12,7 @@ from crm_adapter import blocking, migrations
 from crm_adapter.cli import demo as demo_command, doctor as doctor_command, tables
 from crm_adapter.cli.output import BUSY, DONE, FAILED, USAGE, CommandError, Output
 from crm_adapter.cli.runtime import clients, database as open_database, engine_of, explained, read_settings, settings_of
-from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.interruption import exit_code, signals
 from crm_adapter.money import local_today

@@ -14,7 +14,7 @@ from crm_adapter import blocking, migrations
 from crm_adapter.cli import tables
 from crm_adapter.cli.output import DONE, FAILED, Output
 from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
-from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.money import local_today
 from crm_adapter.servers.listing import Filters, list_rows

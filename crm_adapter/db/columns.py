@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -197,19 +196,3 @@ def in_zone(fields: FieldMap | None, zone: str | None) -> FieldMap:
     """The field map with a zone for calendar dates: its own, else the given one, else `HOSTING_TZ`."""
     fields = fields or FieldMap()
     return fields if fields.zone is not None else replace(fields, zone=zone or hosting_zone())
-
-
-def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:
-    """Check that every attribute of `fields` is a column of `model` that the adapter can read and write; return them.
-
-    Raises `MappingError` that names every mismatch at once.
-    """
-    found: Columns = _columns(model, in_zone(fields, None))  # type: ignore[arg-type]
-    return found
-
-
-@lru_cache(maxsize=32)
-def _columns(model: type[Any], fields: FieldMap) -> Columns:
-    from crm_adapter.db.mapper import read_mapper
-
-    return read_mapper(model, fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.sql.util import ColumnAdapter
 
-from crm_adapter.db.columns import COLUMN_FIELDS, INTEGRATION, Columns, FieldMap
+from crm_adapter.db.columns import COLUMN_FIELDS, INTEGRATION, Columns, FieldMap, in_zone
 from crm_adapter.errors import MappingError
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ _TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
 }  # fmt: skip
 
 
+def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:
+    """Check that every attribute of `fields` is a column of `model` that the adapter can read and write; return them.
+
+    Raises `MappingError` that names every mismatch at once.
+    """
+    found: Columns = read_mapper(model, in_zone(fields, None))  # type: ignore[arg-type]
+    return found
+
+
+@lru_cache(maxsize=32)
 def read_mapper(model: type[Any], fields: FieldMap) -> Columns:
     """The columns of `model`. Raises `MappingError` that names everything that does not fit."""
     try:

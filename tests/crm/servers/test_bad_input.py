@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, link, mark_paid, sync_server, update_manual
-from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.results import EditResult
 from crm_adapter.servers.listing import get_row

@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from crm_adapter import FieldMap, aio, changes, import_servers, mark_paid, runs, sync_all, sync_server, totals, update_manual
-from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import AdapterBase, HostingServer
 from crm_adapter.errors import MappingError
 from tests.crm.database import edit, events, rows, state, statements, typed

@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from sqlalchemy.pool import NullPool
 
 from crm_adapter import FieldMap, migrations, sync_all, totals, update_manual
-from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import AdapterBase, ChangeLog
 from crm_adapter.errors import MappingError
 from crm_adapter.money import local_today

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, link, set_cost, sync_all, sync_server, totals, unlink, update_manual
 from crm_adapter.cli.tables import cost_text
-from crm_adapter.db.columns import validate_mapping
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import ChangeLog, HostingServer
 from crm_adapter.money import add_months, as_midnight, known_cost, local_today
 from crm_adapter.servers.listing import Filters, Row, get_row, list_rows, read_totals

@@ -219,7 +219,7 @@ def test_the_chart_undoes_changes_month_by_month(synced: Section) -> None:
 
     from sqlalchemy.orm import Session
 
-    from crm_adapter.db.columns import validate_mapping
+    from crm_adapter.db.mapper import validate_mapping
     from crm_adapter.db.tables import HostingServer
 
     synced.execute("DELETE FROM timeweb_change_log")
@@ -249,7 +249,7 @@ def test_the_sums_are_those_of_the_adapter(synced: Section) -> None:
     from sqlalchemy.orm import Session, sessionmaker
 
     from crm_adapter import blocking
-    from crm_adapter.db.columns import validate_mapping
+    from crm_adapter.db.mapper import validate_mapping
     from crm_adapter.db.tables import HostingServer
     from crm_adapter.servers.listing import read_totals
 
