@@ -28,12 +28,8 @@ if TYPE_CHECKING:
         unlink as unlink,
         update_manual as update_manual,
     )
-<<<<<<< HEAD
-    from crm_adapter.db.columns import Columns as Columns, FieldMap as FieldMap, validate_mapping as validate_mapping
-=======
-    from crm_adapter.db.columns import FieldMap as FieldMap
+    from crm_adapter.db.columns import Columns as Columns, FieldMap as FieldMap
     from crm_adapter.db.mapper import validate_mapping as validate_mapping
->>>>>>> d5dcc9f (Validate a mapping where mappers are read)
     from crm_adapter.db.tables import HostingServer as HostingServer
     from crm_adapter.errors import (
         MappingError as MappingError,
