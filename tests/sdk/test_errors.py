@@ -6,6 +6,7 @@ import copy
 import inspect
 import json
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -224,15 +225,15 @@ def test_a_400_without_a_code_still_says_what_it_says(server: StubServer, clock:
     assert "sesame" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("call", "written"),
-    [
-        (lambda tw: tw.domains.dns_records.list("home.example.com"), "domains.dns_records.list('home.example.com')"),
-        (lambda tw: tw.servers.disks.backups.get(1, 2, 3), "servers.disks.backups.get(1, 2, 3)"),
-        (lambda tw: tw.servers.delete(1, hash="sesame"), "servers.delete(1)"),
-        (lambda tw: tw.request("GET", "/api/v1/x"), "GET /api/v1/x"),
-    ],
-)
+CALLS: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda tw: tw.domains.dns_records.list("home.example.com"), "domains.dns_records.list('home.example.com')"),
+    (lambda tw: tw.servers.disks.backups.get(1, 2, 3), "servers.disks.backups.get(1, 2, 3)"),
+    (lambda tw: tw.servers.delete(1, hash="sesame"), "servers.delete(1)"),
+    (lambda tw: tw.request("GET", "/api/v1/x"), "GET /api/v1/x"),
+]
+
+
+@pytest.mark.parametrize(("call", "written"), CALLS)
 def test_an_error_names_the_call_as_it_was_written(call: Any, written: str, server: StubServer, clock: SkippingClock) -> None:
     server.play(error(404, "not_found", "Not found"))
     with pytest.raises(errors.NotFoundError) as caught:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import dispatch_events
 from crm_adapter.db.tables import utcnow
 from tests.crm.notify.outbox import Inbox
-from tests.crm.web.conftest import PREFIX, TOKEN, Section, _copy
+from tests.crm.web.conftest import PREFIX, TOKEN, Section
 from tests.sdk.test_secret_sinks import MARK, SECRETS
-from timeweb_sdk.testing import Emulator
+from timeweb_sdk.testing import Emulator, demo_state
 
 SINKS = ("database", "HTML", "CSV", "API", "notification", "log")
 API = f"{PREFIX}/api"
@@ -29,8 +31,8 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     secret = SECRETS[request.param]
     # What is secret only by its field stands in addresses where people write.
     written = secret.text if secret.text != MARK else ADDRESS
-    section: Section = _copy(_templates / "empty.sqlite3", tmp_path_factory.mktemp("secrets"))
-    section.emulator = Emulator(section.emulator.state, token=TOKEN, rate_limit=False)
+    path = shutil.copy(_templates / "empty.sqlite3", tmp_path_factory.mktemp("secrets"))
+    section = Section(sa.make_url(f"sqlite+aiosqlite:///{path}"), Emulator(demo_state(), token=TOKEN, rate_limit=False))
     for server in section.emulator.state["servers"]:
         deep: Any = {secret.field: secret.text, "list": [{"note": written}]}
         server |= {secret.field: secret.text, "deep": deep, "name": f"{server['name']} {written}"[:255]}
