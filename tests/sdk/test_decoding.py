@@ -370,3 +370,14 @@ def test_a_body_nested_without_end_is_kept_or_refused(depth: int) -> None:
         kept = False
     # Between the two each Python has its own limit.
     assert kept if depth <= 300 else depth == 900 or not kept
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_truth_is_no_number(value: bool) -> None:
+    got = one(machine(id=value))
+    assert got.id is value
+    assert got.decode_issues == (("id", "int_type"),)
+    assert one(machine(id="5")).id == 5
+    assert one(machine(id=5.0)).decode_issues == ()
+    with pytest.raises(Mismatch):
+        decode(ONE, Machine, json.dumps({"machine": machine(id=value)}).encode(), strict=True)

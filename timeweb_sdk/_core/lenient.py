@@ -59,6 +59,9 @@ class Leniency:
 
     def decode(self, wanted: Any, value: Any, path: str, name: str = "") -> Any:
         """Decode `value`, which came in the field `name`, as well as it can be done."""
+        if isinstance(value, bool) and _is_number(wanted):
+            self.note(path, "int_type")
+            return value
         try:
             return adapter_of(wanted).validate_python(value)
         except ValidationError as error:
@@ -138,6 +141,12 @@ def _bare(wanted: Any) -> Any:
     while get_origin(wanted) is Annotated:
         wanted = get_args(wanted)[0]
     return wanted
+
+
+def _is_number(wanted: Any) -> bool:
+    """Tell whether a whole number is wanted, which to pydantic true and false are as well."""
+    arms = {_bare(arm) for arm in (get_args(_bare(wanted)) or [wanted])}
+    return int in arms and bool not in arms
 
 
 def _is_model(wanted: Any) -> bool:

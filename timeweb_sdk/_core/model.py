@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json, to_json
+from pydantic_core import CoreSchema, PydanticKnownError, PydanticSerializationError, core_schema, from_json, to_json
 
 from timeweb_sdk._core.secrets import mask, mask_extra_value, remember_extra_name, sealed, shown
 
@@ -112,11 +112,20 @@ def _seal(model: Any, write: Callable[[Any], Any]) -> Any:
 _WRAPPERS = frozenset({"nullable", "default", "function-before", "function-after", "function-wrap"})
 
 
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return value
+
+
 def _masking(name: str, schema: Any) -> Any:
     """Mask the secrets in what the contract leaves open: a field that is Any, or an object of any values."""
     inner = "schema" if schema["type"] in _WRAPPERS else "items_schema" if schema["type"] == "list" else None
     if inner is not None and inner in schema:
         return {**schema, inner: _masking(name, schema[inner])}
+    if schema["type"] == "int":  # whole numbers are taken as they are, at once; to pydantic, true would be one of them too
+        lax = core_schema.no_info_before_validator_function(_no_bool, schema)
+        return core_schema.union_schema([{**schema, "strict": True}, lax], mode="left_to_right")
     is_open = schema["type"] == "any" or (schema["type"] == "dict" and schema.get("values_schema", {}).get("type") == "any")
     return core_schema.no_info_after_validator_function(partial(mask, name), schema) if is_open else schema
 
