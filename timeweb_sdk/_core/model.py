@@ -125,7 +125,8 @@ def _masking(name: str, schema: Any) -> Any:
         return {**schema, inner: _masking(name, schema[inner])}
     if schema["type"] == "int":  # whole numbers are taken as they are, at once; to pydantic, true would be one of them too
         lax = core_schema.no_info_before_validator_function(_no_bool, schema)
-        return core_schema.union_schema([{**schema, "strict": True}, lax], mode="left_to_right")
+        strict: Any = {**schema, "strict": True}
+        return core_schema.union_schema([strict, lax], mode="left_to_right")
     is_open = schema["type"] == "any" or (schema["type"] == "dict" and schema.get("values_schema", {}).get("type") == "any")
     return core_schema.no_info_after_validator_function(partial(mask, name), schema) if is_open else schema
 
