@@ -8,7 +8,7 @@ from typing_extensions import TypedDict, Unpack
 
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.call import Call
-from timeweb_sdk._core.drivers import adrive, drive
+from timeweb_sdk._core.drivers import drive
 from timeweb_sdk._core.engine import Execution, perform
 from timeweb_sdk._core.events import Hook
 from timeweb_sdk._core.options import Options
@@ -250,4 +250,6 @@ class AsyncTimeweb(_Client, AsyncResources):
         now = clock.current()
         run = self._execution(call, now)
         run.is_gone = running_loop().is_closed
+        from timeweb_sdk._core.async_driver import adrive
+
         return await adrive(perform(run), self._session, now)

@@ -1,7 +1,6 @@
 """The bodies of requests and replies, as the HTTP library takes and gives them: piece by piece, with a bound in memory."""
 
 import zlib
-from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,8 +116,10 @@ def sending(transfer: Transfer, body: Iterable[bytes], total: int | None) -> Ite
 
 
 async def asending(transfer: Transfer, body: Iterable[bytes], total: int | None) -> AsyncIterator[bytes]:
+    import asyncio  # which a synchronous client does not need
+
     done, pieces = 0, iter(body)
-    while (piece := await to_thread(next, pieces, None)) is not None:
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
         done += len(piece)
         transfer.moved("upload", done, total)
@@ -151,6 +152,8 @@ def read(response: Any, transfer: Transfer, timeouts: Timeouts, clock: Clock) ->
 
 async def aread(response: Any, transfer: Transfer) -> Reply:
     """As `read`; the file is written by threads, and other tasks get their turn while much is decompressed."""
+    import asyncio  # which a synchronous client does not need
+
     if response.is_stream_consumed:
         return _whole(response, transfer, await response.aread())
     body, target = _body(response, transfer), _target(response, transfer)
@@ -158,10 +161,10 @@ async def aread(response: Any, transfer: Transfer) -> Reply:
     async for raw in response.aiter_raw():
         for number, piece in enumerate(body.pieces(raw)):
             if target is not None:
-                await to_thread(target.write, piece)
+                await asyncio.to_thread(target.write, piece)
                 continue
             if number:
-                await sleep(0)
+                await asyncio.sleep(0)
             body.hold(piece)
         if target is not None:
             done += len(raw)

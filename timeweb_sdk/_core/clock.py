@@ -1,6 +1,5 @@
 """Time, in one place, so that tests can move it."""
 
-import asyncio
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ class SystemClock:
         time.sleep(seconds)
 
     async def asleep(self, seconds: float, /) -> None:
+        import asyncio  # which a synchronous client does not need
+
         await asyncio.sleep(seconds)
 
 

@@ -1,16 +1,12 @@
-"""The two ways to carry out what the engine asks: with threads and with tasks."""
+"""Carries out what the engine asks, in a thread; `async_driver` does it in a task."""
 
-import asyncio
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from timeweb_sdk._core.clock import Clock
-from timeweb_sdk._core.commands import AwaitGrant, Command, RoundTrip, Send, Sleep
-from timeweb_sdk._core.limiter import Ticket
-from timeweb_sdk._core.secrets import forget_frames
-from timeweb_sdk._core.transport import AsyncSession, SyncSession, overdue
-from timeweb_sdk.errors import DeadlineExceeded
+from timeweb_sdk._core.commands import AwaitGrant, Command, Send, Sleep
+from timeweb_sdk._core.transport import SyncSession
 
 T = TypeVar("T")
 Steps = Coroutine[Command, Any, T]
@@ -41,57 +37,3 @@ def _obey(command: Command, session: SyncSession, clock: Clock) -> Any:
         command.ticket.on_grant(granted.set)
         return granted.wait(command.seconds)
     return command.function()
-
-
-async def adrive(steps: Steps[T], session: AsyncSession, clock: Clock) -> T:
-    """Carry out the steps in this task."""
-    try:
-        command = steps.send(None)
-        while True:
-            try:
-                result = await _aobey(command, session, clock)
-            except BaseException as error:
-                command = steps.throw(error)
-            else:
-                command = steps.send(result)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-
-
-async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
-    if isinstance(command, Send):
-        try:
-            timeouts = command.timeouts
-            async with asyncio.timeout(timeouts.deadline - clock.monotonic()) as limit:
-                loop = asyncio.get_running_loop()
-                timeouts.put_off = lambda: limit.reschedule(loop.time() + timeouts.read)
-                return await session.send(command.request, timeouts, clock)
-        except TimeoutError as error:
-            raise overdue(error, command.timeouts) from forget_frames(error)
-    if isinstance(command, Sleep):
-        return await clock.asleep(command.seconds)
-    if isinstance(command, AwaitGrant):
-        return await _agranted(command.ticket, command.seconds)
-    return await _around(command, clock)
-
-
-async def _around(trip: RoundTrip[Any], clock: Clock) -> Any:
-    try:
-        async with asyncio.timeout(trip.deadline - clock.monotonic()):
-            return await asyncio.to_thread(trip.function)
-    except (TimeoutError, RuntimeError):  # the second where the interpreter shuts down and starts no threads
-        if trip.needed:
-            raise DeadlineExceeded("the store of the rate limit did not answer before the deadline") from None
-        return None
-
-
-async def _agranted(ticket: Ticket, seconds: float) -> bool:
-    granted = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    ticket.on_grant(lambda: loop.call_soon_threadsafe(granted.set))
-    try:
-        async with asyncio.timeout(seconds):
-            await granted.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -8,7 +8,6 @@ import re
 import ssl
 import threading
 import weakref
-from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -31,6 +30,8 @@ from timeweb_sdk.errors import ConfigurationError, TimewebError, TransportError
 from timeweb_sdk.secrets import STARS, is_secret_parameter
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     import httpx
     from pydantic import SecretStr
 
@@ -237,8 +238,10 @@ class SyncSession(Session):
             return self._client
 
 
-def running_loop() -> AbstractEventLoop:
+def running_loop() -> "AbstractEventLoop":
     """Return the event loop of the task; raises ConfigurationError under another library than asyncio."""
+    from asyncio import get_running_loop  # which a synchronous client does not need
+
     try:
         return get_running_loop()
     except RuntimeError:
@@ -296,7 +299,7 @@ class AsyncSession(Session):
     def _transport(self, library: Any, options: dict[str, Any]) -> Any:
         return Pools(library, **options) if self._library == "httpx" else library.AsyncHTTPTransport(**options)
 
-    def _new_for(self, loop: AbstractEventLoop) -> Any:
+    def _new_for(self, loop: "AbstractEventLoop") -> Any:
         if self._given is not None and self._clients:
             raise ConfigurationError(
                 "the http_client that was passed in belongs to another event loop: "
