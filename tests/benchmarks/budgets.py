@@ -40,9 +40,7 @@ LIBRARIES: tuple[Any, ...] = (httpx, httpx2)
 
 def main() -> None:
     """Print one Markdown section."""
-    print(
-        "## Budgets\n\nMedians of several turns; each ratio is to its baseline in the same run. Servers have the size of live ones, 1.7 kB.\n"
-    )
+    print("## Budgets\n\nMedians; each ratio is to its baseline in the same run. Servers are as large as live ones (1.7 kB).\n")
     print("| what | baseline | ours | ratio | budget |\n|---|---:|---:|---:|---:|")
     measures = (starting, building, decoding, calling, flying, pacing)
     for measure in measures:
