@@ -16,7 +16,8 @@ from tests.sdk.stub_server import Behaviour, StubServer, answer, error, hang_up,
 from tests.sdk.worlds import TOKEN, SkippingClock, World
 from timeweb_sdk import errors
 
-ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, errors.TimewebError)]
+CLASSES = [value for name, value in inspect.getmembers(errors, inspect.isclass) if not name.startswith("_")]
+ALL = [value for value in CLASSES if issubclass(value, errors.TimewebError)]
 
 
 def test_the_family() -> None:
