@@ -67,12 +67,13 @@ def workflows(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy --strict and basedpyright in strict mode."""
+    """Run mypy --strict and basedpyright in strict mode, over the code and over the examples of the docs."""
     install(session, "types", extras=ALL_EXTRAS)
     session.run("mypy", *(session.posargs or TYPED))
     # Left to itself it takes the .venv beside the checkout, which holds nox and nothing else.
     python = shutil.which("python", path=session.bin)
     session.run("basedpyright", "--pythonpath", str(python), *session.posargs)
+    session.run("python", "-m", "tests.docs.typed")
 
 
 @nox.session
