@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crm_adapter.db.columns import FieldMap
+from crm_adapter.db.history import read_changes
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.installation import Installation
 from crm_adapter.jobs import background
@@ -34,7 +35,7 @@ from crm_adapter.results import (
     Totals,
 )
 from crm_adapter.servers import edit
-from crm_adapter.servers.totals import read_changes, read_runs, read_totals
+from crm_adapter.servers.totals import read_runs, read_totals
 from crm_adapter.steps import transaction
 from crm_adapter.sync import run, single
 

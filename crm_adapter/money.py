@@ -13,6 +13,10 @@ from crm_adapter.payload import as_decimal
 MONTHS: Final = {"monthly": 1, "quarterly": 3, "yearly": 12}
 """Months of a payment period."""
 _CENT: Final = Decimal("0.01")
+#: Half a kopeck: less is nothing when it is rounded.
+LEAST_AMOUNT: Final = Decimal("0.005")
+#: From here on a number is no amount.
+TOO_MUCH: Final = Decimal(10) ** 10
 
 
 def to_money(value: Decimal | float | int | str) -> Decimal:
@@ -23,7 +27,7 @@ def to_money(value: Decimal | float | int | str) -> Decimal:
 def exact_or_none(value: object) -> Decimal | None:
     """An amount as it came, or None for what is no finite number below 10 billion; to be rounded once, at the end."""
     number = as_decimal(value)
-    return number if number is not None and abs(number) < Decimal(10) ** 10 else None
+    return number if number is not None and abs(number) < TOO_MUCH else None
 
 
 def money_or_none(value: object) -> Decimal | None:
@@ -43,11 +47,11 @@ def known_cost(amount: object, source: str | None) -> Decimal | None:
 
 
 def monthly_income(client_price: object, service_fee: object, period: str | None) -> Decimal | None:
-    """What the client pays per month; None when no price is set (0) or the period is unknown."""
-    price, months = as_decimal(client_price), MONTHS.get(period or "")
-    if not price or months is None:
+    """What the client pays per month; None when no price is set (0, or less than half a kopeck) or the period is unknown."""
+    price, months = money_or_none(client_price), MONTHS.get(period or "")
+    if price is None or price <= 0 or months is None:
         return None
-    return to_money((price + (as_decimal(service_fee) or 0)) / months)
+    return to_money((price + (money_or_none(service_fee) or 0)) / months)
 
 
 def margin(income: Decimal | None, cost: Decimal | None) -> Decimal | None:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from crm_adapter.errors import OperationFailed
 from crm_adapter.narrow import is_mapping, is_series
+
+if TYPE_CHECKING:
+    from crm_adapter.db.rows import StoredRow
 
 __all__ = [
     "AccountReport",
@@ -41,7 +44,7 @@ __all__ = [
 ]
 
 RunStatus = Literal["success", "partial", "failed", "skipped", "running"]
-EditCode = Literal["not_found", "version_conflict", "conflict", "not_linked", "validation"]
+EditCode = Literal["not_found", "version_conflict", "conflict", "not_linked", "validation", "row_busy"]
 LinkPolicy = Literal["ip", "suggest", "off"]
 """What becomes of a hand-typed row with the address of a new server: linked, told, or left alone."""
 Runner = Callable[[Mapping[str, str]], object]
@@ -320,7 +323,15 @@ class EditResult(Result):
     changes: tuple[str, ...] = ()
     edit_version: int | None = None
     server: Mapping[str, Any] | None = None
-    """The row's columns after the edit, by logical name."""
+    """The row's columns after the edit, by logical name, with what is known beside them."""
+    row: StoredRow | None = field(default=None, repr=False, compare=False)
+    """The same as the page draws it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON types."""
+        plain = Result.to_dict(self)
+        del plain["row"]
+        return plain
 
     def raise_for_failure(self) -> Self:
         """Raise `OperationFailed` unless the edit was made; else return the result itself."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from crm_adapter import interruption
-from crm_adapter.db.dialects import is_transient
+from crm_adapter.db.dialects import is_lock_timeout, is_transient, wait_at_most
 from crm_adapter.narrow import is_mapping
 from timeweb_sdk.errors import ConfigurationError
 
@@ -44,6 +44,10 @@ ACCOUNT_LENGTH: Final = 100
 """Characters that the columns for the name of an account hold."""
 
 _TRANSIENT_TRIES: Final = 5
+#: Seconds that a transaction waits for a lock: ours are short, but a host's program may hold a row for as long as it likes.
+PATIENCE: Final = 10.0
+#: The same for what somebody waits for who opens the page, and for what is tried again soon.
+HASTE: Final = 1.0
 
 
 class _Step(Generic[T]):
@@ -86,13 +90,21 @@ Step = Api[Any] | Db[Any] | Cpu[Any] | Effect
 Flow = Coroutine[Step, Any, T]
 
 
-async def transaction(work: Callable[[Session], T]) -> T:
-    """One transaction, tried again after a deadlock or a lock that took too long."""
+async def transaction(work: Callable[[Session], T], *, patience: float = PATIENCE) -> T:
+    """One transaction, tried again after a deadlock.
+
+    It waits at most `patience` seconds for a lock that somebody holds, then raises what `is_lock_timeout` recognises.
+    """
+
+    def within(session: Session) -> T:
+        with wait_at_most(session, patience):
+            return work(session)
+
     for attempt in range(1, _TRANSIENT_TRIES + 1):
         try:
-            return await Db(work)
+            return await Db(within)
         except DBAPIError as error:
-            if attempt == _TRANSIENT_TRIES or not is_transient(error):
+            if attempt == _TRANSIENT_TRIES or is_lock_timeout(error) or not is_transient(error):
                 raise
     raise AssertionError("unreachable")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from crm_adapter.servers.listing import Row
+    from crm_adapter.db.rows import StoredRow
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _migrate(settings: Settings) -> None:
         engine.dispose()
 
 
-def _words(path: str, rows: Sequence[Row], first: list[str], second: list[str]) -> list[RenderableType]:
+def _words(path: str, rows: Sequence[StoredRow], first: list[str], second: list[str]) -> list[RenderableType]:
     return [
         f"База данных: {path}",
         "",

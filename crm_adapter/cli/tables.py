@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
+    from crm_adapter.db.rows import StoredRow
     from crm_adapter.results import PlannedServer, RunInfo
-    from crm_adapter.servers.listing import Row
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_black"}
 
 
-def servers_table(rows: Sequence[Row]) -> Table:
+def servers_table(rows: Sequence[StoredRow]) -> Table:
     """Server, status, configuration, address and cost per month."""
     table = _table("ID", "Сервер", "Статус", "Конфигурация", "IP-адрес", "Себестоимость")
     table.columns[0].justify = table.columns[5].justify = "right"
@@ -33,7 +33,7 @@ def servers_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def cost_text(row: Row) -> str:
+def cost_text(row: StoredRow) -> str:
     """The cost per month, with ≈ when it is the price of the preset only."""
     if row.cost_price is None:
         return UNKNOWN
@@ -125,7 +125,7 @@ def _table(*headers: str) -> Table:
     return Table(*headers, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
-def _status(row: Row) -> Text:
+def _status(row: StoredRow) -> Text:
     badge, there = labels.status(row.status), labels.timeweb_status(row.timeweb_status)
     text = Text(f"{badge.shape} {badge.word}", style=_COLOURS[badge.tone])
     if row.removed_at is not None:

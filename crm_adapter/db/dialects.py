@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Enum, Float, String, Table, type_coerce
+from sqlalchemy import BigInteger, Date, Enum, Float, String, Table, type_coerce
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.compiler import compiles
@@ -20,6 +21,10 @@ _MYSQL_TRANSIENT: Final = frozenset({1020, 1205, 1213})
 #: character set, a CHECK constraint.
 _MYSQL_REJECTED: Final = frozenset({1366, 3819, 4025})
 _POSTGRES_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
+#: Lock not available within `lock_timeout`; lock wait timeout, NOWAIT.
+_POSTGRES_LOCKED: Final = "55P03"
+_MYSQL_LOCKED: Final = frozenset({1205, 3572})
+_LONG_PATIENCE: Final = 5.0
 
 
 class db_now_ms(FunctionElement[int]):
@@ -75,6 +80,47 @@ def as_stored(column: Any) -> Any:
     return type_coerce(_Stored(column), column.type) if isinstance(kind, Float) else column
 
 
+class exact_text(FunctionElement[str]):
+    """A text that is compared character by character, whatever the collation of its column holds equal."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(exact_text)
+def _exact_text(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(next(iter(element.clauses)), **kwargs))
+
+
+@compiles(exact_text, "sqlite")
+def _sqlite_exact_text(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"({_exact_text(element, compiler, **kwargs)} COLLATE BINARY)"
+
+
+@compiles(exact_text, "mysql")
+@compiles(exact_text, "mariadb")
+def _mysql_exact_text(element: Any, compiler: Any, **kwargs: Any) -> str:
+    # As bytes: even the binary collations there ignore blanks at the end.
+    return f"CAST(CONVERT({_exact_text(element, compiler, **kwargs)} USING utf8mb4) AS BINARY)"
+
+
+class calendar_day(FunctionElement[Any]):
+    """The day of a column that holds a date, or a date with a time; SQLite compares such values as texts of any length."""
+
+    type = Date()
+    inherit_cache = True
+
+
+@compiles(calendar_day)
+def _calendar_day(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST({compiler.process(next(iter(element.clauses)), **kwargs)} AS DATE)"
+
+
+@compiles(calendar_day, "sqlite")
+def _sqlite_calendar_day(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"date({compiler.process(next(iter(element.clauses)), **kwargs)})"
+
+
 def begin_write(session: Session) -> None:
     """Take SQLite's write lock before the first read; the others lock rows as they go.
 
@@ -92,6 +138,43 @@ def begin_write(session: Session) -> None:
         # The host begins its transactions itself (the recipe in SQLAlchemy's documentation); then its mode holds.
         if "within a transaction" not in str(error.orig):
             raise
+
+
+@contextmanager
+def wait_at_most(session: Session, seconds: float) -> Iterator[None]:
+    """Within it no statement of the transaction waits longer for a lock; one that would fails (`is_lock_timeout`).
+
+    MariaDB and MySQL count whole seconds, and their own bound (50 seconds for a row) is left alone where patience is long:
+    it is a setting of the session there, to be set back by a statement of its own.
+    """
+    connection = session.connection()
+    match connection.dialect.name:
+        case "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
+            yield
+        case "sqlite":
+            usual = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+            connection.info["timeweb_busy_timeout"] = True
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {max(usual, _SQLITE_BUSY_MS)}")
+        case _ if seconds > _LONG_PATIENCE:
+            yield
+        case _:
+            bound = max(1, int(seconds))
+            connection.exec_driver_sql(
+                "SET @timeweb_rows = @@SESSION.innodb_lock_wait_timeout, @timeweb_tables = @@SESSION.lock_wait_timeout, "
+                f"SESSION innodb_lock_wait_timeout = {bound}, SESSION lock_wait_timeout = {bound}"
+            )
+            try:
+                yield
+            finally:
+                with suppress(DBAPIError):  # a lost connection keeps no settings
+                    connection.exec_driver_sql(
+                        "SET SESSION innodb_lock_wait_timeout = @timeweb_rows, SESSION lock_wait_timeout = @timeweb_tables"
+                    )
 
 
 def insert_ignore(session: Session, table: Table) -> Any:
@@ -124,6 +207,18 @@ def rejects_values(error: StatementError) -> bool:
         return True
     arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
     return bool(arguments) and arguments[0] in _MYSQL_REJECTED
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether a statement gave up because somebody held a lock for too long."""
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return False
+    arguments = getattr(error.orig, "args", ())
+    return (
+        getattr(error.orig, "sqlstate", None) == _POSTGRES_LOCKED
+        or bool(arguments and arguments[0] in _MYSQL_LOCKED)
+        or "database is locked" in str(error.orig)
+    )
 
 
 def is_transient(error: BaseException) -> bool:

@@ -154,6 +154,7 @@ class TimewebServerState(AdapterBase):
     server_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     timeweb_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     account: Mapped[str | None] = mapped_column(_key(100), index=True)
+    listed_by: Mapped[str | None] = mapped_column(_key(100), doc="another account whose listing shows the server")
     configurator_id: Mapped[int | None] = mapped_column(BigInteger)
     project_id: Mapped[int | None] = mapped_column(BigInteger, doc="Timeweb's project, not the CRM's")
     location: Mapped[str | None] = mapped_column(String(50))

@@ -102,6 +102,7 @@ def own_tables() -> list[sa.Table]:
         sa.Column("server_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("timeweb_id", sa.BigInteger, index=True),
         sa.Column("account", _key(100), index=True),
+        sa.Column("listed_by", _key(100)),
         sa.Column("configurator_id", sa.BigInteger),
         sa.Column("project_id", sa.BigInteger),
         sa.Column("location", sa.String(50)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from typing import Any, Final
 
@@ -12,13 +12,17 @@ from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.rows import StoredRow, read_rows
 from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
-from crm_adapter.servers.totals import due_amount, has_client_and_price, payment_day, server_rows
+from crm_adapter.servers.conditions import days_to_payment, payment_day
 
 DUE_DAYS: Final = (7, 1, 0)
 """Days before the payment on which people are told."""
+_TOLD: Final = (
+    "server_name", "client_name", "client_id", "client_price", "service_fee", "status", "next_payment_date",
+)  # fmt: skip
 
 
 def reminder(days_left: int) -> str | None:
@@ -31,7 +35,7 @@ def reminder(days_left: int) -> str | None:
 def write_reminders(session: Session, columns: Columns, today: date | None = None) -> ReminderReport:
     """See `crm_adapter.payment_reminders`."""
     begin_write(session)
-    records = list(_records(server_rows(session, columns), today or columns.today()))
+    records = list(_records(read_rows(session, columns, names=_TOLD), today or columns.today()))
     keys = [record["dedupe_key"] for record in records]
     known = set(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))
     fresh = [record for record in records if record["dedupe_key"] not in known]
@@ -43,34 +47,25 @@ def write_reminders(session: Session, columns: Columns, today: date | None = Non
     return ReminderReport(kinds.count("payment_due"), kinds.count("payment_overdue"))
 
 
-def _records(rows: Iterable[Mapping[str, Any]], today: date) -> Iterable[dict[str, Any]]:
+def _records(rows: Iterable[StoredRow], today: date) -> Iterable[dict[str, Any]]:
     now = utcnow()
     for row in rows:
-        due = payment_day(row)
-        if (
-            due is None
-            or row["status"] not in {"active", "overdue"}
-            or row["state_removed_at"]
-            or not has_client_and_price(row)
-        ):
-            continue
-        days = (due - today).days
-        kind = reminder(days)
-        if kind is None:
+        due, days = payment_day(row), days_to_payment(row, today)
+        if due is None or days is None or (kind := reminder(days)) is None:
             continue
         payload = {
-            "name": row["server_name"],
-            "client": row["client_name"],
-            "amount": due_amount(row),
+            "name": row.server_name,
+            "client": row.client_name,
+            "amount": row.total_price,
             "days": days,
             "date": f"{due:%d.%m.%Y}",
-            "timeweb_id": row["timeweb_id"],
+            "timeweb_id": row.timeweb_id,
         }
         yield {
             "kind": kind,
-            "dedupe_key": f"{kind}:{row['id']}:{due.isoformat()}:{days}",
-            "account": row["state_account"],
-            "server_id": row["id"],
+            "dedupe_key": f"{kind}:{row.id}:{due.isoformat()}:{days}",
+            "account": row.account,
+            "server_id": row.id,
             "payload": json.dumps(to_plain(plain(payload)), ensure_ascii=False),
             "created_at": now,
             "next_try_at": now,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -14,19 +14,32 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import SHARED, Columns
-from crm_adapter.db.dialects import begin_write, rejects_values, upsert
-from crm_adapter.db.tables import UNKNOWN_CLIENT, ChangeLog, TimewebServerState, utcnow
-from crm_adapter.money import add_months, as_midnight, money_or_none, next_payment
+from crm_adapter.db.dialects import begin_write, is_lock_timeout, rejects_values
+from crm_adapter.db.history import Author, Entry, write_changes
+from crm_adapter.db.rows import (
+    CREATED_AT,
+    State,
+    StoredRow,
+    created_at_text,
+    lock,
+    read_row,
+    shared_value,
+    with_state,
+    with_values,
+    write_states,
+)
+from crm_adapter.db.tables import UNKNOWN_CLIENT, utcnow
+from crm_adapter.money import add_months, as_midnight, next_payment
 from crm_adapter.results import EditCode, EditResult
-from crm_adapter.servers.totals import cost_of, payment_day, read_server
+from crm_adapter.servers.conditions import payment_day
 from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
-from crm_adapter.sync.apply import read_rows
-from crm_adapter.sync.snapshot import CREATED_AT, State, created_at_text, shared_value
 from crm_adapter.text import messages
 
 #: Timeweb's columns that a person may fill while the row is not linked.
 _UNLINKED_ONLY: Final = frozenset({"configuration", "ip_address"})
+#: Amounts of which nothing and 0 are the same; a cost of 0 is a price.
+_ZERO_IS_NONE: Final = frozenset({"client_price", "service_fee", "balance"})
 
 
 class _Refused(Exception):
@@ -44,20 +57,6 @@ class _Edit:
 
     host: Mapping[str, Any]
     state: State
-    anchor: int | None = None
-    """A new payment anchor day; None: as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """The row that is edited, locked."""
-
-    row: dict[str, Any]
-    state: State
-
-    @property
-    def timeweb_id(self) -> int | None:
-        return self.row["timeweb_id"]  # type: ignore[no-any-return]
 
 
 async def update_manual(
@@ -71,18 +70,18 @@ async def update_manual(
     """See :func:`crm_adapter.update_manual`."""
     require_known(values)
 
-    def edit(target: _Target) -> _Edit:
+    def edit(row: StoredRow, state: State) -> _Edit:
         back = {name for name, value in values.items() if value is None and name in SHARED}
         checked = check_values(columns, {name: value for name, value in values.items() if name not in back})
-        if target.timeweb_id is not None and (managed := _UNLINKED_ONLY.intersection(checked)):
+        if row.timeweb_id is not None and (managed := _UNLINKED_ONLY.intersection(checked)):
             raise _Refused("validation", f"{', '.join(sorted(managed))}: ведёт Timeweb")
-        state = target.state
         for name in back:
-            state = _hand_back(target.row, state, name)
-        if "cost_price" in checked and not _same(cost_of(target.row), checked["cost_price"]):
+            state = _hand_back(row, state, name)
+        if "cost_price" in checked and row.cost_price != checked["cost_price"]:
             state = _keep_from_sync(state, "cost_price")
-        anchor = checked["next_payment_date"].day if "next_payment_date" in checked else None
-        return _Edit(checked, state, anchor)
+        if "next_payment_date" in checked:
+            state = replace(state, payment_anchor_day=checked["next_payment_date"].day)
+        return _Edit(checked, state)
 
     return await _edit(columns, crm_id, edit, expected_version=expected_version, actor=actor)
 
@@ -90,12 +89,12 @@ async def update_manual(
 async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | None, *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.set_cost`."""
 
-    def edit(target: _Target) -> _Edit:
+    def edit(row: StoredRow, state: State) -> _Edit:
         amount = parse_money(cost)
         if amount is None:
-            return _Edit({}, _hand_back(target.row, target.state, "cost_price"))
+            return _Edit({}, _hand_back(row, state, "cost_price"))
         checked = check_values(columns, {"cost_price": amount})
-        return _Edit(checked, _keep_from_sync(target.state, "cost_price"))
+        return _Edit(checked, _keep_from_sync(state, "cost_price"))
 
     return await _edit(columns, crm_id, edit, actor=actor)
 
@@ -103,24 +102,24 @@ async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | 
 async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.mark_paid`."""
 
-    def edit(target: _Target) -> _Edit:
-        day = payment_day(target.row)
+    def edit(row: StoredRow, state: State) -> _Edit:
+        day = payment_day(row)
         if day is None:
             raise _Refused("validation", "next_payment_date: дата не указана")
         if expected_date is not None and expected_date != day:
             raise _Refused("version_conflict")
-        anchor = target.row["state_payment_anchor_day"]
+        anchor = state.payment_anchor_day
         # The anchor holds only while the date is the one it leads to; another date was typed past us.
         if anchor is None or add_months(day, 0, anchor) != day:
             anchor = day.day
         try:
-            following = next_payment(day, target.row["payment_period"], anchor)
+            following = next_payment(day, row.payment_period, anchor)
         except ValueError:
             raise _Refused("validation", f"next_payment_date: после {day:%d.%m.%Y} дат нет, исправьте её") from None
         host: dict[str, Any] = {"next_payment_date": as_midnight(following)}
-        if target.row["status"] == "overdue":
+        if row.status == "overdue":
             host["status"] = "active"
-        return _Edit(host, target.state, anchor)
+        return _Edit(host, replace(state, payment_anchor_day=anchor))
 
     return await _edit(columns, crm_id, edit, actor=actor)
 
@@ -128,15 +127,14 @@ async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None
 async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.link`."""
 
-    def edit(target: _Target) -> _Edit:
+    def edit(row: StoredRow, state: State) -> _Edit:
         if timeweb_id < 1 or not columns.holds("timeweb_id", timeweb_id):
             raise _Refused("validation", f"timeweb_id: {timeweb_id} не может быть номером сервера Timeweb")
-        if target.timeweb_id == timeweb_id:
-            return _Edit({}, target.state)
-        if target.timeweb_id is not None:
+        if row.timeweb_id == timeweb_id:
+            return _Edit({}, state)
+        if row.timeweb_id is not None:
             raise _Refused("conflict", "Запись уже связана с другим сервером")
-        state = replace(target.state, timeweb_id=timeweb_id, account=account, unlinked_from=None)
-        return _Edit({"timeweb_id": timeweb_id}, state)
+        return _Edit({"timeweb_id": timeweb_id}, replace(state, timeweb_id=timeweb_id, account=account, unlinked_from=None))
 
     return await _edit(columns, crm_id, edit, actor=actor)
 
@@ -144,14 +142,17 @@ async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str |
 async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditResult:
     """See :func:`crm_adapter.unlink`."""
 
-    def edit(target: _Target) -> _Edit:
-        if target.timeweb_id is None:
+    def edit(row: StoredRow, state: State) -> _Edit:
+        if row.timeweb_id is None:
             raise _Refused("not_linked")
         cleared: dict[str, Any] = dict.fromkeys(("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"))
-        source = "unknown" if cost_of(target.row) is None else "manual"
-        created = target.row.get("created_at")
-        born = "{}" if created is None else json.dumps({CREATED_AT: created_at_text(created)})
-        return _Edit(cleared, State(unlinked_from=target.timeweb_id, cost_source=source, sync_base=born))
+        kept = State(
+            unlinked_from=row.timeweb_id,
+            cost_source="unknown" if row.cost_price is None else "manual",
+            edit_version=state.edit_version,
+            payment_anchor_day=state.payment_anchor_day,
+        )
+        return _Edit(cleared, kept)
 
     return await _edit(columns, crm_id, edit, actor=actor)
 
@@ -172,15 +173,19 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
     except Invalid as error:
         return EditResult(False, None, "validation", str(error))
     now = utcnow()
-    state = State(cost_source="manual" if "cost_price" in given else "unknown")
+    source = "manual" if "cost_price" in given else "unknown"
 
     def insert(session: Session) -> EditResult:
         begin_write(session)
-        row = {**checked, "created_at": now, "updated_at": now}
-        crm_id = _insert_host(session, columns, columns.new_row(row))
-        _write_state(session, crm_id, state, version=0, anchor=checked["next_payment_date"].day)
-        _log(session, crm_id, None, actor, {"created": (None, checked["server_name"])})
-        return EditResult(True, crm_id, changes=("created",), edit_version=0, server=read_server(session, columns, crm_id))
+        crm_id = _insert_host(session, columns, columns.new_row({**checked, "created_at": now, "updated_at": now}))
+        # As the database keeps it: the moment of creation may lose its fraction on the way.
+        stored = read_row(session, columns, crm_id)
+        assert stored is not None
+        state = State(cost_source=source, payment_anchor_day=checked["next_payment_date"].day)
+        row = with_state(stored, _born(stored, state))
+        write_states(session, [row])
+        write_changes(session, Author(now, actor), [Entry(crm_id, None, {"created": (None, row.server_name)})])
+        return EditResult(True, crm_id, changes=("created",), edit_version=0, server=row.values(), row=row)
 
     try:
         return await transaction(insert)
@@ -193,7 +198,7 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
 async def _edit(
     columns: Columns,
     crm_id: int,
-    edit: Callable[[_Target], _Edit],
+    edit: Callable[[StoredRow, State], _Edit],
     *,
     actor: str | None,
     expected_version: int | None = None,
@@ -201,33 +206,26 @@ async def _edit(
     """Lock the row, check the version, write what ``edit`` says, log it; all in one transaction."""
 
     def write(session: Session) -> EditResult:
-        begin_write(session)
-        locked = read_rows(session, columns, [crm_id], lock=True).get(crm_id)
-        row = read_server(session, columns, crm_id) if locked else None
-        if locked is None or row is None:
+        row = lock(session, columns, [crm_id]).get(crm_id)
+        if row is None:
             raise _Refused("not_found", messages.failure_text("row_not_found"))
-        version = row["state_edit_version"] or 0
-        if expected_version is not None and expected_version != version:
+        if expected_version is not None and expected_version != row.edit_version:
             raise _Refused("version_conflict")
-        target = _Target(row, locked.state or State(timeweb_id=locked.timeweb_id, cost_source=_source(row)))
-        made = edit(target)
-        # ``timeweb_data`` is not read: it is only ever cleared here.
-        host = {
-            name: value
-            for name, value in made.host.items()
-            if name in columns and (name == "timeweb_data" or not _same(_current(row, name), value))
-        }
-        if "timeweb_id" in host and host["timeweb_id"] is not None:
+        before = row.state or State(timeweb_id=row.timeweb_id, cost_source=row.cost_source)
+        made = edit(row, before)
+        host = {name: value for name, value in made.host.items() if name in columns and _differs(row, name, value)}
+        if host.get("timeweb_id") is not None:
             _must_be_free(session, columns, host["timeweb_id"])
-        if not host and made.state == target.state:
-            return EditResult(True, crm_id, edit_version=version, server=row)
-        if host:
-            _update_host(session, columns, crm_id, host)
-        _write_state(session, crm_id, made.state, version=version + 1, anchor=made.anchor or row["state_payment_anchor_day"])
-        shown = {name: (_current(row, name), value) for name, value in host.items() if name != "timeweb_data"}
-        _log(session, crm_id, made.state.timeweb_id, actor, shown)
-        after = read_server(session, columns, crm_id)
-        return EditResult(True, crm_id, changes=tuple(shown), edit_version=version + 1, server=after)
+        if not host and made.state == before:
+            return EditResult(True, crm_id, edit_version=row.edit_version, server=row.values(), row=row)
+        now = utcnow()
+        after = _write_host(session, columns, row, host, now) if host else row
+        state = replace(made.state, edit_version=before.edit_version + 1)
+        after = with_state(after, _born(after, state) if after.timeweb_id is None else state)
+        write_states(session, [after])
+        shown = {name: (getattr(row, name), value) for name, value in host.items() if name != "timeweb_data"}
+        write_changes(session, Author(now, actor), [Entry(crm_id, after.timeweb_id, shown)])
+        return EditResult(True, crm_id, changes=tuple(shown), edit_version=after.edit_version, server=after.values(), row=after)
 
     try:
         return await transaction(write)
@@ -236,24 +234,30 @@ async def _edit(
     except Invalid as error:
         return EditResult(False, crm_id, "validation", str(error))
     except StatementError as error:
+        if is_lock_timeout(error):
+            return EditResult(False, crm_id, "row_busy", messages.failure_text("row_busy"))
         if not rejects_values(error):
             raise
         code: EditCode = "conflict" if isinstance(error, IntegrityError) else "validation"
         return EditResult(False, crm_id, code, messages.failure_text("database_rejected"))
 
 
-def _current(row: Mapping[str, Any], name: str) -> Any:
-    """What people see in a column: an unknown cost is none, and a 0 typed over it is an edit."""
-    return cost_of(row) if name == "cost_price" else row.get(name)
+def _differs(row: StoredRow, name: str, value: Any) -> bool:
+    """Whether an edit changes what people see in a column: an unknown cost is none, and a 0 typed over it is an edit."""
+    if name == "timeweb_data":
+        return True  # it is not read, and only ever cleared here
+    old = getattr(row, name)
+    if isinstance(value, Decimal):
+        # A price that is not set stands as 0 in the column.
+        return (old or Decimal(0) if name in _ZERO_IS_NONE else old) != value
+    if isinstance(value, datetime) and isinstance(old, date) and not isinstance(old, datetime):
+        return old != value.date()
+    return bool(old != value)
 
 
-def _source(row: Mapping[str, Any]) -> str:
-    return "unknown" if cost_of(row) is None else "manual"
-
-
-def _hand_back(row: Mapping[str, Any], state: State, column: str) -> State:
+def _hand_back(row: StoredRow, state: State, column: str) -> State:
     """From now on sync may write the column again."""
-    base = state.base | {column: shared_value(column, row[column])}
+    base = state.base | {column: shared_value(column, row.stored(column))}
     return replace(state, sync_base=json.dumps(base, ensure_ascii=False, sort_keys=True))
 
 
@@ -264,12 +268,6 @@ def _keep_from_sync(state: State, column: str) -> State:
     return replace(
         state, sync_base=json.dumps(base, ensure_ascii=False, sort_keys=True), cost_source="manual", cost_stale=False
     )
-
-
-def _same(old: Any, new: Any) -> bool:
-    if isinstance(new, Decimal):
-        return money_or_none(old) == money_or_none(new)
-    return bool(old == new)
 
 
 def _must_be_free(session: Session, columns: Columns, timeweb_id: int) -> None:
@@ -288,38 +286,22 @@ def _insert_host(session: Session, columns: Columns, values: Mapping[str, Any]) 
     return int(session.scalars(select(key).where(*(column == value for column, value in same))).one())
 
 
-def _update_host(session: Session, columns: Columns, crm_id: int, host: Mapping[str, Any]) -> None:
-    values: dict[Any, Any] = {columns[name]: columns.bind(name, value) for name, value in host.items()}
-    if "updated_at" in columns:
-        values[columns["updated_at"]] = columns.bind("updated_at", utcnow())
+def _write_host(session: Session, columns: Columns, row: StoredRow, host: Mapping[str, Any], now: datetime) -> StoredRow:
+    """Write columns; gives the row as it is then."""
+    written = {name: value for name, value in {**host, "updated_at": now}.items() if name in columns}
+    bound = {name: columns.bind(name, value) for name, value in written.items()}
+    values: dict[Any, Any] = {columns[name]: value for name, value in bound.items()}
     if columns.version is not None:
         values[columns.version] = columns.version + 1
-    session.execute(update(columns.table).where(columns["id"] == crm_id).values(values))
+    session.execute(update(columns.table).where(columns["id"] == row.id).values(values))
+    # A date that was given a zone on its way is read without it.
+    aware = {name for name, value in bound.items() if isinstance(value, datetime) and value.tzinfo is not None}
+    return with_values(row, bound | {name: written[name] for name in aware})
 
 
-def _write_state(session: Session, crm_id: int, state: State, *, version: int, anchor: int | None) -> None:
-    names = (*State.__dataclass_fields__, "edit_version", "payment_anchor_day")
-    record = {name: getattr(state, name) for name in State.__dataclass_fields__}
-    record |= {"server_id": crm_id, "edit_version": version, "payment_anchor_day": anchor}
-    session.execute(upsert(session, TimewebServerState.__table__, key="server_id", columns=names), record)  # type: ignore[arg-type]
-
-
-def _log(
-    session: Session, crm_id: int, timeweb_id: int | None, actor: str | None, shown: Mapping[str, tuple[Any, Any]]
-) -> None:
-    now = utcnow()
-    session.add_all(
-        ChangeLog(
-            at=now, server_id=crm_id, timeweb_id=timeweb_id, actor=actor, field=name,
-            old=_logged(old), new=_logged(new),
-        )
-        for name, (old, new) in shown.items()
-    )  # fmt: skip
-    session.flush()
-
-
-def _logged(value: Any) -> str | None:
-    """As sync logs it: the host's floats are money and have two decimals."""
-    if isinstance(value, float):
-        value = money_or_none(value)
-    return None if value is None else str(value)
+def _born(row: StoredRow, state: State) -> State:
+    """The state of a row without a server: it notes when the row was created, so that another of the same id has no part."""
+    if row.created_at is None:
+        return state
+    base = state.base | {CREATED_AT: created_at_text(row.created_at)}
+    return replace(state, sync_base=json.dumps(base, ensure_ascii=False, sort_keys=True))

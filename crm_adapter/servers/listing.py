@@ -5,21 +5,18 @@ Everything here takes an open :class:`~sqlalchemy.orm.Session` and only reads.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.tables import UNKNOWN_CLIENT, TimewebServerState
-from crm_adapter.money import MONTHS, as_midnight, known_cost, margin, monthly_income, percent, to_money
-from crm_adapter.results import Totals, to_plain
-from crm_adapter.servers.totals import account_money, sum_up
-from crm_adapter.sync.mapping import PROBLEM_STATUSES
+from crm_adapter.db.rows import StoredRow, joined, row_of, select_rows
+from crm_adapter.db.tables import TimewebServerState
+from crm_adapter.money import MONTHS
+from crm_adapter.servers.conditions import due, overdue, priced, problem, unpriced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,102 +37,6 @@ VIEWS: Final = {
 SORTS: Final = ("attention", "name", "status", "configuration", "ip", "client", "project", "cost", "price", "margin", "date")
 
 _STATE: Final = TimewebServerState.__table__.c
-_STATE_COLUMNS: Final = (
-    "account", "location", "ip_all", "cost_gross", "cost_source", "cost_stale", "cost_components", "missing_since",
-    "removed_at", "edit_version",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One server.  Money is RUB; an unknown amount is None, never 0.
-
-    Equal rows have equal hashes: the page remembers how it drew them.
-    """
-
-    id: int
-    project_id: int | None
-    client_id: int | None
-    client_name: str
-    client_company: str | None
-    client_telegram_id: int | None
-    server_name: str
-    configuration: str | None
-    ip_address: str | None
-    cost_price: Decimal | None
-    client_price: Decimal | None
-    service_fee: Decimal | None
-    balance: Decimal | None
-    balance_last_updated: datetime | None
-    start_date: datetime | None
-    next_payment_date: datetime | None
-    payment_period: str
-    status: str
-    timeweb_id: int | None
-    timeweb_status: str | None
-    timeweb_preset_id: int | None
-    auto_sync: bool
-    last_sync_at: datetime | None
-    notes: str | None
-    created_at: datetime | None
-    updated_at: datetime | None
-    account: str | None
-    location: str | None
-    ip_all: tuple[str, ...]
-    cost_gross: Decimal | None
-    cost_source: str
-    cost_stale: bool
-    cost_components: tuple[Mapping[str, Any], ...] = field(hash=False)
-    missing_since: datetime | None
-    removed_at: datetime | None
-    edit_version: int
-
-    @property
-    def total_price(self) -> Decimal | None:
-        """What the client pays per payment period."""
-        return None if self.client_price is None else to_money(self.client_price + (self.service_fee or 0))
-
-    @property
-    def income_month(self) -> Decimal | None:
-        """What the client pays, per month."""
-        return monthly_income(self.client_price, self.service_fee, self.payment_period)
-
-    @property
-    def profit_amount(self) -> Decimal | None:
-        """The margin per month."""
-        return margin(self.income_month, self.cost_price)
-
-    @property
-    def profit_percent(self) -> Decimal | None:
-        """The margin in percent of the income."""
-        return percent(self.profit_amount, self.income_month)
-
-    @property
-    def is_billable(self) -> bool:
-        """Whether anybody owes anything for it: a client and a price are set, and it is in use."""
-        known = self.client_name not in {"", UNKNOWN_CLIENT} or self.client_id is not None
-        return bool(self.client_price) and known and self.status in {"active", "overdue"} and self.removed_at is None
-
-    def days_to_payment(self, today: date) -> int | None:
-        """Days until the next payment, negative when it is late; None when nothing is owed."""
-        if not self.is_billable or self.next_payment_date is None:
-            return None
-        return (self.next_payment_date.date() - today).days
-
-    @property
-    def is_problem(self) -> bool:
-        """Whether something is broken on Timeweb's side."""
-        gone = self.missing_since is not None or self.removed_at is not None
-        return self.status != "closed" and (gone or self.timeweb_status in PROBLEM_STATUSES)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: the columns, what we know beside them, and the three sums."""
-        plain: dict[str, Any] = {item.name: to_plain(getattr(self, item.name)) for item in fields(self)}
-        # A price that is not set is 0, as the column says; only a cost can be unknown.
-        plain["client_price"] = plain["client_price"] or 0
-        sums = {"total_price": self.total_price, "profit_amount": self.profit_amount, "profit_percent": self.profit_percent}
-        plain.update(to_plain(sums))
-        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +63,7 @@ class Filters:
 class Listing:
     """A page of rows; ``total`` counts all that match, ``everything`` all that exist where none matches."""
 
-    rows: Sequence[Row]
+    rows: Sequence[StoredRow]
     total: int
     everything: int
     filters: Filters
@@ -175,11 +76,11 @@ class Listing:
 
 def list_rows(session: Session, columns: Columns, filters: Filters, *, today: date) -> Listing:
     """One page of rows in the wished order, in two statements."""
-    query, dialect = _select(columns), session.get_bind().dialect.name
+    query, dialect = select_rows(columns), session.get_bind().dialect.name
     if dialect == "sqlite" and filters.search.strip():
         _teach_to_fold(session)
     conditions = _conditions(columns, filters, today, dialect)
-    matching = sa.select(sa.func.count()).select_from(_joined(columns)).where(*columns.scope, *conditions)
+    matching = sa.select(sa.func.count()).select_from(joined(columns)).where(*columns.scope, *conditions)
     total = session.scalar(matching) or 0
     if not total:
         existing = sa.select(sa.func.count()).select_from(columns.table).where(*columns.scope)
@@ -190,27 +91,8 @@ def list_rows(session: Session, columns: Columns, filters: Filters, *, today: da
         filters = replace(filters, page=min(max(filters.page, 1), last))
         query = query.limit(filters.size).offset((filters.page - 1) * filters.size)
     query = query.where(*conditions).order_by(*_order(columns, filters, today))
-    return Listing([_row(record) for record in session.execute(query).mappings()], total, total, filters)
-
-
-def read_totals(session: Session, columns: Columns, today: date) -> Totals:
-    """What :func:`crm_adapter.totals` gives, from only the columns that it sums up; in two statements."""
-    names = (
-        "status", "client_price", "service_fee", "payment_period", "cost_price", "client_name", "client_id",
-        "next_payment_date",
-    )  # fmt: skip
-    wanted: list[Any] = [*columns.select(*names)]
-    wanted += [_STATE[name].label(f"state_{name}") for name in ("removed_at", "cost_source")]
-    rows: Any = session.execute(sa.select(*wanted).select_from(_joined(columns)).where(*columns.scope)).mappings()
-    return sum_up(rows, account_money(session), today)
-
-
-def get_row(session: Session, columns: Columns, row_id: int) -> Row | None:
-    """One row, None when there is no such id."""
-    if not columns.holds("id", row_id):
-        return None
-    record = session.execute(_select(columns).where(columns["id"] == row_id)).mappings().first()
-    return None if record is None else _row(record)
+    rows = [row_of(cast("Mapping[str, Any]", record)) for record in session.execute(query).mappings()]
+    return Listing(rows, total, total, filters)
 
 
 def projects(session: Session, columns: Columns, *, named_only: bool = False) -> dict[int, str]:
@@ -239,86 +121,19 @@ def _resolves(key: sa.ForeignKey) -> bool:
     return True
 
 
-def _joined(columns: Columns) -> sa.FromClause:
-    # SQLite hands out the id of a deleted row again: a state of another server is a leftover and says nothing.
-    unlinked = sa.and_(_STATE.timeweb_id.is_(None), columns["timeweb_id"].is_(None))
-    same = sa.or_(_STATE.timeweb_id == columns["timeweb_id"], unlinked)
-    return columns.table.outerjoin(TimewebServerState.__table__, sa.and_(_STATE.server_id == columns["id"], same))
-
-
-def _select(columns: Columns) -> sa.Select[Any]:
-    host = [item.name for item in fields(Row) if item.name in columns]
-    wanted: list[Any] = [*columns.select(*host), *(_STATE[name] for name in _STATE_COLUMNS)]
-    query: Any = sa.select(*wanted).select_from(_joined(columns)).where(*columns.scope)
-    return query  # type: ignore[no-any-return]
-
-
-def _row(record: sa.RowMapping) -> Row:
-    values: dict[str, Any] = {item.name: record.get(item.name) for item in fields(Row)}
-    cost, source = known_cost(values["cost_price"], values["cost_source"]), values["cost_source"]
-    if source in {None, "unknown"}:
-        source = "unknown" if cost is None else "manual"
-    for name in ("client_price", "service_fee", "balance", "cost_gross"):
-        values[name] = None if values[name] is None else to_money(values[name])
-    # The host's column is NOT NULL, so "not set" is stored as 0 there.
-    values["client_price"] = values["client_price"] or None
-    values.update(
-        cost_price=cost,
-        cost_source=source,
-        cost_stale=bool(values["cost_stale"]),
-        auto_sync=bool(values["auto_sync"]),
-        edit_version=values["edit_version"] or 0,
-        client_name=values["client_name"] or "",
-        payment_period=values["payment_period"] or "",
-        ip_all=tuple(_json_list(values["ip_all"])),
-        cost_components=tuple(_json_list(values["cost_components"])),
-    )
-    return Row(**values)
-
-
-def _json_list(text: str | None) -> list[Any]:
-    value: Any = json.loads(text) if text else []
-    return list(value) if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]
-
-
 def _months(columns: Columns) -> sa.ColumnElement[Any]:
     return sa.case(MONTHS, value=columns["payment_period"], else_=None)
 
 
 def _income(columns: Columns) -> sa.ColumnElement[Any]:
     fee = sa.func.coalesce(columns["service_fee"], 0) if "service_fee" in columns else sa.literal(0)
-    price = columns["client_price"]
-    return sa.case((price > 0, (price + fee) * 1.0 / _months(columns)), else_=None)
+    return sa.case((priced(columns), (columns["client_price"] + fee) * 1.0 / _months(columns)), else_=None)
 
 
 def _cost(columns: Columns) -> sa.ColumnElement[Any]:
     """:func:`crm_adapter.money.known_cost` for an ORDER BY."""
     cost = columns["cost_price"]
     return sa.case((sa.or_(cost != 0, _STATE.cost_source != "unknown"), cost), else_=None)
-
-
-def _is_billable(columns: Columns) -> sa.ColumnElement[bool]:
-    named = columns["client_name"].not_in(["", UNKNOWN_CLIENT])
-    known = sa.or_(named, columns["client_id"].is_not(None)) if "client_id" in columns else named
-    return sa.and_(
-        columns["client_price"] > 0, known, columns["status"].in_(["active", "overdue"]), _STATE.removed_at.is_(None)
-    )
-
-
-def _is_problem(columns: Columns) -> sa.ColumnElement[bool]:
-    gone = sa.or_(_STATE.missing_since.is_not(None), _STATE.removed_at.is_not(None))
-    return sa.and_(columns["status"] != "closed", sa.or_(gone, columns["timeweb_status"].in_(sorted(PROBLEM_STATUSES))))
-
-
-def _is_overdue(columns: Columns, today: date) -> sa.ColumnElement[bool]:
-    late = columns.shown("next_payment_date") < as_midnight(today)
-    return sa.and_(_is_billable(columns), sa.or_(columns["status"] == "overdue", late))
-
-
-def _is_due(columns: Columns, today: date) -> sa.ColumnElement[bool]:
-    due = columns.shown("next_payment_date")
-    week = sa.and_(due >= as_midnight(today), due < as_midnight(today + timedelta(days=7)))
-    return sa.and_(_is_billable(columns), week)
 
 
 def _conditions(columns: Columns, filters: Filters, today: date, dialect: str) -> list[sa.ColumnElement[bool]]:
@@ -333,13 +148,13 @@ def _conditions(columns: Columns, filters: Filters, today: date, dialect: str) -
         found.append(_STATE.account == filters.account)
     match filters.view:
         case "problems":
-            found.append(_is_problem(columns))
+            found.append(problem(columns))
         case "overdue":
-            found.append(_is_overdue(columns, today))
+            found.append(overdue(columns, today))
         case "week":
-            found.append(_is_due(columns, today))
+            found.append(due(columns, today))
         case "unpriced":
-            found += [columns["client_price"] == 0, columns["status"] != "closed", _STATE.removed_at.is_(None)]
+            found.append(unpriced(columns))
         case "removed":
             found.append(_STATE.removed_at.is_not(None))
         case _:
@@ -372,9 +187,9 @@ def _order(columns: Columns, filters: Filters, today: date) -> list[sa.ColumnEle
     """By the wished column, unknown values last in either direction, then by name and id so that pages do not overlap."""
     if filters.sort == "attention":
         rank = sa.case(
-            (_is_problem(columns), 0),
-            (_is_overdue(columns, today), 1),
-            (_is_due(columns, today), 2),
+            (problem(columns), 0),
+            (overdue(columns, today), 1),
+            (due(columns, today), 2),
             (columns["status"] == "closed", 4),
             else_=3,
         )

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.rows import Snapshot
 from crm_adapter.db.tables import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import money_or_none
 from crm_adapter.narrow import is_list
@@ -23,8 +24,9 @@ from crm_adapter.sync import leases
 from crm_adapter.sync.apply import add_events
 from crm_adapter.sync.decisions import EventDraft, RunContext
 from crm_adapter.sync.planner import Fetched
-from crm_adapter.sync.snapshot import AccountInfo, Snapshot
 
+#: The account cannot be asked until somebody gives it another token.
+_DEAD: Final = frozenset({"unauthorized", "forbidden", "account_mismatch", "duplicate_account"})
 #: Hours left on the balance below which people are told.
 BALANCE_LOW_HOURS: Final = 72
 #: An unauthorized token is tried again after this many seconds unless it is replaced.
@@ -33,6 +35,24 @@ _UNAUTHORIZED_RETRY: Final = 900.0
 _LONGEST_WAIT: Final = 86_400.0
 #: Entries of each list that the run history keeps; all of them are in the change log.
 _SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """``timeweb_account_state`` as far as planning needs it."""
+
+    account: str
+    account_id: str | None = None
+    identity_checked_at: datetime | None = None
+    token_fingerprint: str | None = None
+    currency: str | None = None
+    cost_basis: str | None = None
+    cost_factor: Decimal | None = None
+    presets: Mapping[int, Decimal] | None = None
+    presets_at: datetime | None = None
+    failures: int = 0
+    balance_alerted: bool = False
+    last_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +149,20 @@ def other_holder(session: Session, account: str, account_id: str, fresh_since: d
         .where(AccountState.last_success_at >= fresh_since)
         .limit(1)
     )
+
+
+def accounts_in_use(session: Session, since: datetime) -> dict[str, datetime | None]:
+    """Accounts that were synchronised since then -> when their last listing began; None: it is under way or failed."""
+    found = session.execute(
+        select(AccountState.account, AccountState.last_attempt_at, AccountState.last_success_at, AccountState.error_code).where(
+            AccountState.last_success_at >= since
+        )
+    )
+    return {
+        account: begun if begun is not None and ended is not None and ended >= begun else None
+        for account, begun, ended, code in found
+        if code not in _DEAD
+    }
 
 
 def same_identity(session: Session, account_id: str | None) -> frozenset[str]:

@@ -1,12 +1,12 @@
-"""Reading the snapshot and applying decisions in chunks: the only place where sync writes the host's table."""
+"""Applying decisions in chunks: the only place where sync writes the host's table."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select, update
@@ -14,71 +14,27 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import HUMAN, Columns
-from crm_adapter.db.dialects import begin_write, insert_ignore, rejects_values, upsert
-from crm_adapter.db.tables import ChangeLog, EventOutbox, TimewebServerState
+from crm_adapter.db.dialects import begin_write, insert_ignore, is_lock_timeout, rejects_values
+from crm_adapter.db.history import Author, Entry, write_changes
+from crm_adapter.db.rows import DECISIVE, StoredRow, lock, write_states
+from crm_adapter.db.tables import EventOutbox
 from crm_adapter.errors import MappingError
 from crm_adapter.payload import plain
 from crm_adapter.results import ServerProblem, to_plain
-from crm_adapter.steps import transaction
+from crm_adapter.steps import HASTE, PATIENCE, transaction
 from crm_adapter.sync import leases
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
-from crm_adapter.sync.snapshot import Row, Snapshot, State, row_of, state_of
+from crm_adapter.sync.linking import is_linkable
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
 
 #: Rows per transaction.
 CHUNK: Final = 200
-_READ: Final = (
-    "id", "timeweb_id", "server_name", "configuration", "ip_address", "cost_price", "status", "timeweb_status",
-    "timeweb_preset_id", "auto_sync", "client_price", "service_fee", "payment_period", "created_at",
-)  # fmt: skip
-_STATE: Final[Table] = cast(Table, TimewebServerState.__table__)
-_STATE_COLUMNS: Final = tuple(State.__dataclass_fields__)
-_LOG: Final[Table] = cast(Table, ChangeLog.__table__)
+#: After so many rows in a row that somebody holds, the rest of a chunk is not tried.
+_HELD_ENOUGH: Final = 3
+#: What is written beside the row alone.
+_STATE_ONLY: Final = frozenset({"missing", "note"})
 _OUTBOX: Final[Table] = cast(Table, EventOutbox.__table__)
-
-
-def _select(columns: Columns) -> Any:
-    state = [_STATE.c[name].label(f"state_{name}") for name in ("server_id", *_STATE_COLUMNS)]
-    return (
-        select(*columns.select(*_READ), *state)
-        .select_from(columns.table.outerjoin(_STATE, _STATE.c.server_id == columns["id"]))
-        .where(*columns.scope)
-    )
-
-
-def _row(record: Mapping[str, Any]) -> Row:
-    prefix = len("state_")
-    state = state_of({name[prefix:]: value for name, value in record.items() if name.startswith("state_")})
-    return row_of(record, state)
-
-
-def read_snapshot(session: Session, columns: Columns) -> Snapshot:
-    """All rows, without their ``timeweb_data``."""
-    linked: dict[int, Row] = {}
-    unlinked: list[Row] = []
-    for record in session.execute(_select(columns)).mappings():
-        row = _row(cast("Mapping[str, Any]", record))
-        if row.timeweb_id is None:
-            unlinked.append(row)
-        else:
-            linked[row.timeweb_id] = row
-    hidden: frozenset[int] = frozenset()
-    if columns.scope:
-        # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
-        numbers = session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].is_not(None)))
-        hidden = frozenset(numbers) - linked.keys()
-    return Snapshot(linked, tuple(unlinked), hidden)
-
-
-def read_rows(session: Session, columns: Columns, crm_ids: Iterable[int], *, lock: bool = False) -> dict[int, Row]:
-    """Some rows by CRM id; ``lock`` keeps others from writing them until the transaction ends."""
-    possible = [crm_id for crm_id in crm_ids if columns.holds("id", crm_id)]
-    statement = _select(columns).where(columns["id"].in_(possible))
-    if lock:
-        statement = statement.with_for_update(of=columns.table)
-    rows = (_row(cast("Mapping[str, Any]", record)) for record in session.execute(statement).mappings())
-    return {row.crm_id: row for row in rows}
 
 
 async def apply_decisions(
@@ -94,17 +50,13 @@ async def apply_decisions(
         chunk = ordered[start : start + CHUNK]
         progress += len(chunk)
         try:
-            done += await _apply_chunk(writer, chunk, progress, total)
+            done += await _apply_chunk(writer, chunk, progress, total, patience=PATIENCE)
         except StatementError as error:
-            if not rejects_values(error):
+            if not (rejects_values(error) or is_lock_timeout(error)):
                 raise
-            for decision in chunk:
-                try:
-                    done += await _apply_chunk(writer, [decision], progress, total)
-                except StatementError as rejection:
-                    if not rejects_values(rejection):
-                        raise
-                    errors.append(await _rejected(writer, decision))
+            one_by_one = await _apply_singly(writer, chunk, progress, total)
+            done += one_by_one[0]
+            errors += one_by_one[1]
         if on_progress is not None:
             on_progress(progress, total)
     listed = {decision.timeweb_id: position for position, decision in enumerate(decisions)}
@@ -112,15 +64,46 @@ async def apply_decisions(
     return done, errors
 
 
-async def _apply_chunk(writer: Writer, chunk: Sequence[Decision], progress: int, total: int) -> list[Decision]:
+async def _apply_singly(
+    writer: Writer, chunk: Sequence[Decision], progress: int, total: int
+) -> tuple[list[Decision], list[ServerProblem]]:
+    """Row by row; what the database rejects, or somebody holds, is an error and stays for the next run."""
+    done: list[Decision] = []
+    errors: list[ServerProblem] = []
+    held = 0
+    for decision in chunk:
+        if held == _HELD_ENOUGH:
+            # The whole table is held, it seems: a wait for each row would outlast the lease.
+            errors.append(_problem(decision, "row_busy"))
+            continue
+        try:
+            done += await _apply_chunk(writer, [decision], progress, total, patience=HASTE)
+            held = 0
+        except StatementError as error:
+            if is_lock_timeout(error):
+                held += 1
+                errors.append(_problem(decision, "row_busy"))
+            elif rejects_values(error):
+                errors.append(_problem(decision, await _rejection(writer, decision)))
+            else:
+                raise
+    return done, errors
+
+
+async def _apply_chunk(
+    writer: Writer, chunk: Sequence[Decision], progress: int, total: int, *, patience: float
+) -> list[Decision]:
     with span("apply", account=writer.context.account, rows=len(chunk)):
-        return await transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total))
+        return await transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total), patience=patience)
 
 
-async def _rejected(writer: Writer, decision: Decision) -> ServerProblem:
+async def _rejection(writer: Writer, decision: Decision) -> str:
     """Why one row was refused: somebody else imported the server meanwhile, or the host's own constraint."""
     doubled = decision.row is None and (await transaction(lambda s: writer.is_taken(s, decision.timeweb_id)))
-    code = "already_imported" if doubled else "database_rejected"
+    return "already_imported" if doubled else "database_rejected"
+
+
+def _problem(decision: Decision, code: str) -> ServerProblem:
     return ServerProblem(decision.timeweb_id, decision.name, messages.failure_text(code), code)
 
 
@@ -142,7 +125,7 @@ class Writer:
             leases.renew(session, self.context.account, self.owner, progress=progress, total=total)
         done = self._create(session, [decision for decision in chunk if decision.row is None])
         done += self._rewrite(session, [decision for decision in chunk if decision.row is not None])
-        add_events(session, self.context, self.run_id, [(d, d.row.crm_id if d.row else None) for d in done])
+        add_events(session, self.context, self.run_id, [(d, d.row.id if d.row else None) for d in done])
         return done
 
     def is_taken(self, session: Session, timeweb_id: int) -> bool:
@@ -160,54 +143,65 @@ class Writer:
                 columns["timeweb_id"].in_([decision.timeweb_id for decision in decisions]), *columns.scope
             )
         )
-        ids = {int(timeweb_id): int(crm_id) for timeweb_id, crm_id in found}
+        ids = {int(timeweb_id): row_id for timeweb_id, row_id in found}
         if len(ids) < len(decisions):
             raise MappingError(("a new row does not satisfy FieldMap.where: give its columns defaults that do",))
-        done = [_with_id(decision, ids[decision.timeweb_id]) for decision in decisions]
-        anchor = self.context.today.day
-        write_states(session, done, anchor=anchor)
-        log_changes(session, done, self.context, self.run_id, self.actor)
+        done = [replace(decision, row=_new_row(decision, ids[decision.timeweb_id])) for decision in decisions]
+        self._note(session, done)
         return done
 
     def _rewrite(self, session: Session, decisions: list[Decision]) -> list[Decision]:
-        quiet = [decision for decision in decisions if not decision.host and decision.state is None and not decision.changes]
-        if quiet:
-            ids = [decision.row.crm_id for decision in quiet if decision.row and decision.action != "missing"]
-            if ids:
-                session.execute(self._touch(ids))
-        loud = self._decide_again(
-            session, [decision for decision in decisions if decision.host or decision.state or decision.changes]
-        )
+        quiet = [decision for decision in decisions if not decision.is_loud]
+        if ids := [decision.row.id for decision in quiet if decision.row and decision.action != "missing"]:
+            session.execute(self._touch(ids))
+        loud, outdated = self._decide_again(session, [decision for decision in decisions if decision.is_loud])
         groups: dict[tuple[str, ...], list[Decision]] = defaultdict(list)
         for decision in loud:
             groups[tuple(sorted(decision.host))].append(decision)
         for names, group in groups.items():
             if names:
                 session.execute(self._update(names), [self._parameters(decision) for decision in group])
-            elif ids := [decision.row.crm_id for decision in group if decision.row and decision.action != "missing"]:
+            elif ids := [decision.row.id for decision in group if decision.row and decision.action not in _STATE_ONLY]:
                 session.execute(self._touch(ids))
-        write_states(session, loud)
-        log_changes(session, loud, self.context, self.run_id, self.actor)
-        return quiet + loud
+        self._note(session, loud)
+        return quiet + loud + outdated
 
-    def _decide_again(self, session: Session, decisions: list[Decision]) -> list[Decision]:
-        """Between the snapshot and now people and others may have written: lock, compare, decide on what is there."""
+    def _decide_again(self, session: Session, decisions: list[Decision]) -> tuple[list[Decision], list[Decision]]:
+        """Between the snapshot and now people and others may have written: lock, compare, decide on what is there.
+
+        Gives what is to be written, and what is not, because the row knows something newer.
+        """
         if not decisions:
-            return []
-        rows = read_rows(session, self.columns, [d.row.crm_id for d in decisions if d.row], lock=True)
+            return [], []
+        rows = lock(session, self.columns, [d.row.id for d in decisions if d.row], names=DECISIVE)
         kept: list[Decision] = []
+        outdated: list[Decision] = []
         for decision in decisions:
             planned = decision.row
-            row = rows.get(planned.crm_id) if planned else None
+            row = rows.get(planned.id) if planned else None
             if planned is None or row is None or row.timeweb_id != planned.timeweb_id:
                 continue  # deleted, linked or unlinked by a human meanwhile: the next run sees it
             if planned.auto_sync and not row.auto_sync:
                 continue  # a human took it out of the sync meanwhile
             if row == planned:
                 kept.append(decision)
-            elif decision.observed is not None and decision.action != "remove":
+            elif decision.observed is None or decision.action == "remove":
+                continue  # it was there after all, or somebody else has noted it
+            elif decision.action == "link" and not is_linkable(row):
+                continue  # a human closed it or took a server off it meanwhile
+            elif _is_newer(row, planned, self.context.now):
+                outdated.append(Decision("unchanged", row.server_name, decision.timeweb_id, row, decision.observed))
+            else:
                 kept.append(decide(row, decision.observed, self.context, linking=decision.action == "link"))
-        return kept
+        return kept, outdated
+
+    def _note(self, session: Session, decisions: Sequence[Decision]) -> None:
+        """Our states and the change log."""
+        changed = [(decision, decision.row) for decision in decisions if decision.row is not None]
+        write_states(session, [replace(row, state=decision.state) for decision, row in changed if decision.state is not None])
+        author = Author(self.context.now, self.actor, self.context.account, self.run_id)
+        entries = [Entry(row.id, decision.timeweb_id or None, decision.changes) for decision, row in changed]
+        write_changes(session, author, entries)
 
     def _pinned(self) -> dict[Any, Any]:
         """Columns that an UPDATE would move by itself (``onupdate``) set to what they are."""
@@ -241,75 +235,22 @@ class Writer:
         values = {**decision.host, "last_sync_at": self.context.now}
         if "updated_at" in self.columns:
             values["updated_at"] = self.context.now
-        return {"row_id": decision.row.crm_id} | {
-            f"new_{name}": self.columns.bind(name, value) for name, value in values.items()
-        }
+        return {"row_id": decision.row.id} | {f"new_{name}": self.columns.bind(name, value) for name, value in values.items()}
 
 
-def _with_id(decision: Decision, crm_id: int) -> Decision:
-    """A creation after the INSERT: the row it became."""
+def _new_row(decision: Decision, row_id: Any) -> StoredRow:
+    """The row that a creation has become, as far as others are told of it."""
     host = decision.host
-    row = Row(
-        crm_id, decision.timeweb_id, host["server_name"], host["configuration"], host["ip_address"], host["cost_price"],
-        host["status"], host["timeweb_status"], host["timeweb_preset_id"], auto_sync=True,
-    )  # fmt: skip
-    return Decision(
-        decision.action,
-        decision.name,
-        decision.timeweb_id,
-        row,
-        decision.observed,
-        host,
-        decision.changes,
-        decision.state,
-        decision.events,
-    )
+    names = ("server_name", "configuration", "ip_address", "status", "timeweb_status", "timeweb_preset_id")
+    return StoredRow(row_id, decision.timeweb_id, **{name: host[name] for name in names}, state=decision.state)
 
 
-def write_states(session: Session, decisions: Iterable[Decision], *, anchor: int | None = None) -> None:
-    """Insert or update our state beside the rows; ``anchor`` belongs to new rows only."""
-    records = [
-        {name: getattr(d.state, name) for name in _STATE_COLUMNS}
-        | {"server_id": d.row.crm_id, "edit_version": 0, "payment_anchor_day": anchor}
-        for d in decisions
-        if d.state is not None and d.row is not None
-    ]
-    if records:
-        # A leftover state of a deleted row (SQLite gives ids out again) is overwritten whole.
-        extra = ("edit_version", "payment_anchor_day") if anchor is not None else ()
-        session.execute(upsert(session, _STATE, key="server_id", columns=(*_STATE_COLUMNS, *extra)), records)
-
-
-def log_changes(
-    session: Session, decisions: Iterable[Decision], context: RunContext, run_id: int | None, actor: str | None
-) -> None:
-    """One row per changed value."""
-    records = [
-        {
-            "at": context.now,
-            "server_id": d.row.crm_id,
-            "timeweb_id": d.timeweb_id or None,
-            "account": context.account,
-            "run_id": run_id,
-            "actor": actor,
-            "field": name,
-            "old": _log_text(old),
-            "new": _log_text(new),
-        }
-        for d in decisions
-        if d.row is not None
-        for name, (old, new) in d.changes.items()
-    ]
-    if records:
-        session.execute(_LOG.insert(), records)
-
-
-def _log_text(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)
+def _is_newer(row: StoredRow, planned: StoredRow, asked_at: datetime) -> bool:
+    """Whether another sync has asked Timeweb later than we and written already."""
+    moment = row.last_sync_at
+    if moment is None or moment == planned.last_sync_at:
+        return False
+    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment) > asked_at
 
 
 def add_events(

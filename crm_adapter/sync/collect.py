@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from crm_adapter.db.columns import Columns
+from crm_adapter.db.rows import Snapshot, StoredRow, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.results import ReportWarning, ServerProblem
 from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
-from crm_adapter.sync.apply import read_snapshot
+from crm_adapter.sync.accounts import AccountInfo
 from crm_adapter.sync.costs import Discount, is_foreign, reconcile
-from crm_adapter.sync.decisions import Decision, RunContext
+from crm_adapter.sync.decisions import RunContext
 from crm_adapter.sync.fetch import Caller, Failure
-from crm_adapter.sync.planner import Fetched, Options, needs_presets, project, removal_candidates
-from crm_adapter.sync.snapshot import AccountInfo, Row, Snapshot
+from crm_adapter.sync.mapping import REMOVED_STATUS
+from crm_adapter.sync.planner import Fetched, Options, Whereabouts, needs_presets, removal_candidates
 from crm_adapter.text import messages
 
 _DAY: Final = timedelta(hours=24)
 #: Another name that synced the same Timeweb account within this time is in use; an older one was renamed.
 _HOUR: Final = timedelta(hours=1)
 #: Faults after which Timeweb is left alone for the rest of the run.
+#: Failures after which an account may have its servers all the same.
+_PASSING: Final = frozenset({"rate_limited", "upstream_unavailable", "bad_response"})
 _GIVE_UP: Final = frozenset({"rate_limited", "upstream_unavailable", "unauthorized", "not_configured"})
 
 
@@ -35,8 +38,6 @@ class Scope:
     columns: Columns
     options: Options
     write: bool = True
-    ahead: tuple[Decision, ...] = ()
-    """What a rehearsal has decided for the accounts before: the database does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,11 @@ class Collected:
     snapshot: Snapshot
     info: AccountInfo
     context: RunContext
-    aliases: frozenset[str] = frozenset()
-    """Names under which the same Timeweb account was known."""
+    caller: Caller | None = None
 
 
 async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Collected:
-    """Fetch one account: identity, servers, costs, finances, presets if needed, removal checks."""
+    """Fetch one account: identity, servers, costs, finances, presets if needed."""
     account = caller.account
     now = utcnow()
     context = RunContext(account, now, work.columns.today(), lengths=work.columns.lengths)
@@ -75,7 +75,7 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     listing = await fetch.list_servers(caller)
     if listing.failure is not None and not listing.servers:
         return fatal(listing.failure)
-    snapshot = project((await Db(lambda s: read_snapshot(s, work.columns))), work.ahead)
+    snapshot = await Db(lambda s: read_snapshot(s, work.columns))
     if _looks_foreign(account, listing, snapshot):
         if fresh:
             verified, failure = await _identify(caller, info, has_rows, {}, context, write=work.write)
@@ -91,9 +91,6 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     )  # fmt: skip
     fetched = await _fetch_money(caller, fetched, info)
     fetched, prices = await _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
-    candidates, suspicious = removal_candidates(fetched, snapshot, work.options)
-    if candidates and not suspicious:
-        fetched = await _confirm(caller, fetched, candidates)
     if not listing.complete and listing.failure is None:
         fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
     aliases = await Db(lambda s: accounts.same_identity(s, account_id))
@@ -102,8 +99,41 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
         factor=fetched.discount.factor,
         presets=prices,
         currency=fetched.finances.currency if fetched.finances else None,
+        aliases=aliases,
     )
-    return Collected(_kept_wait(replace(fetched, api_calls=caller.calls), info), snapshot, info, context, aliases)
+    return Collected(_kept_wait(replace(fetched, api_calls=caller.calls), info), snapshot, info, context, caller)
+
+
+async def confirm(collected: Collected, options: Options, known: Whereabouts) -> Collected:
+    """Ask for the servers that no account shows by their ids; to be done when all accounts of the run are listed."""
+    fetched, caller = collected.fetched, collected.caller
+    candidates, suspicious = removal_candidates(fetched, collected.snapshot, options, known)
+    if caller is None or not candidates or suspicious:
+        return collected
+    fetched = replace(await _confirm(caller, fetched, candidates), api_calls=caller.calls)
+    return replace(collected, fetched=_kept_wait(fetched, collected.info))
+
+
+def whereabouts(
+    collected: Iterable[Collected], in_use: Mapping[str, datetime | None], configured: Iterable[str]
+) -> Whereabouts:
+    """What the listings of a run tell of where servers are."""
+    shown: dict[int, frozenset[str]] = {}
+    complete: set[str] = set()
+    dead: set[str] = set()
+    for one in collected:
+        fetched = one.fetched
+        if fetched.fatal:
+            if fetched.error_code not in _PASSING:
+                dead.add(fetched.account)
+            continue
+        if fetched.complete:
+            complete.add(fetched.account)
+        for server in fetched.servers:
+            if server.timeweb_status != REMOVED_STATUS:
+                shown[server.timeweb_id] = shown.get(server.timeweb_id, frozenset()) | {fetched.account}
+    alive = {account: listed_at for account, listed_at in in_use.items() if account not in dead}
+    return Whereabouts(shown, frozenset(complete), alive, frozenset(configured))
 
 
 def _stale_identity(info: AccountInfo, context: RunContext, caller: Caller) -> bool:
@@ -190,7 +220,7 @@ async def _fetch_presets(
     return fetched, prices
 
 
-async def _confirm(caller: Caller, fetched: Fetched, candidates: Sequence[Row]) -> Fetched:
+async def _confirm(caller: Caller, fetched: Fetched, candidates: Sequence[StoredRow]) -> Fetched:
     """Ask for missing servers by id; an answer that proves nothing is an item error, and its row stays as it is."""
     names = {row.timeweb_id: row.server_name for row in candidates if row.timeweb_id is not None}
     answers = await fetch.confirm_removals(caller, names)

@@ -9,14 +9,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from crm_adapter.db.rows import State, StoredRow, shared_value
 from crm_adapter.db.tables import UNKNOWN_CLIENT
 from crm_adapter.money import as_midnight, margin, money_or_none, monthly_income, next_payment
 from crm_adapter.results import HostingValues
 from crm_adapter.sync.costs import Cost, CostRow, resolve
 from crm_adapter.sync.mapping import ACTIVE_STATUSES, BUSY_STATUSES, PROBLEM_STATUSES
-from crm_adapter.sync.snapshot import Row, State, shared_value
 
-Action = Literal["create", "update", "unchanged", "link", "restore", "remove", "missing"]
+Action = Literal["create", "update", "unchanged", "link", "restore", "remove", "missing", "note"]
 _SHARED: Final = ("server_name", "cost_price", "status")
 
 
@@ -40,6 +40,8 @@ class RunContext:
     factor: Decimal = Decimal(1)
     presets: Mapping[int, Decimal] = field(default_factory=dict[int, Decimal])
     currency: str | None = None
+    aliases: frozenset[str] = frozenset()
+    """Names under which the same Timeweb account was known."""
     lengths: Mapping[str, int] = field(default_factory=dict[str, int])
     """What the host's columns hold; a longer text that was compared uncut would differ at every run."""
 
@@ -66,7 +68,7 @@ class Decision:
     action: Action
     name: str
     timeweb_id: int
-    row: Row | None
+    row: StoredRow | None
     """The row it was decided on; None for a creation."""
     observed: Observed | None = None
     host: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -77,6 +79,11 @@ class Decision:
     """The new state; None: as it is."""
     events: tuple[EventDraft, ...] = ()
 
+    @property
+    def is_loud(self) -> bool:
+        """Whether anything but the moment of the sync is written."""
+        return bool(self.host or self.changes) or self.state is not None
+
 
 def create(observed: Observed, context: RunContext) -> Decision:
     """A new row: no client, no price, first payment in one period."""
@@ -85,7 +92,11 @@ def create(observed: Observed, context: RunContext) -> Decision:
     net = cost.net if cost.net is not None else Decimal(0)
     shared = {"server_name": name, "cost_price": net, "status": values.status}
     state = _state(
-        State(), observed, context, cost, base={column: shared_value(column, value) for column, value in shared.items()}
+        State(payment_anchor_day=context.today.day),
+        observed,
+        context,
+        cost,
+        base={column: shared_value(column, value) for column, value in shared.items()},
     )
     host = shared | {
         "client_name": UNKNOWN_CLIENT,
@@ -120,7 +131,7 @@ def create(observed: Observed, context: RunContext) -> Decision:
     )
 
 
-def decide(row: Row, observed: Observed, context: RunContext, *, linking: bool = False) -> Decision:
+def decide(row: StoredRow, observed: Observed, context: RunContext, *, linking: bool = False) -> Decision:
     """An existing row: Timeweb's columns follow, shared ones only while sync wrote them last, human ones never."""
     values = observed.values
     old_state = row.state or State()
@@ -145,12 +156,16 @@ def decide(row: Row, observed: Observed, context: RunContext, *, linking: bool =
         changes["timeweb_data"] = (old_state.fingerprint, values.fingerprint)
     action: Action = "update" if host else "unchanged"
     events = [*_value_events(row, host), *status_events]
+    if old_state.account not in {None, context.account}:
+        changes["account"] = (old_state.account, context.account)
+        if old_state.account not in context.aliases:
+            action = "update"
+            events.append(_moved(row, old_state.account, context.account))
     if old_state.removed_at is not None:
         action = "restore"
         changes["restored"] = (old_state.removed_at.isoformat(), None)
-        events.append(EventDraft("restored", {"name": row.server_name}))
-    if old_state.account not in {None, context.account}:
-        changes["account"] = (old_state.account, context.account)
+        if "account" not in changes:
+            events.append(EventDraft("restored", {"name": row.server_name}))
     if linking:
         action = "link"
         events = [EventDraft("linked", {"name": row.server_name, "server": values.server_name, "ip": values.ip_address})]
@@ -160,7 +175,7 @@ def decide(row: Row, observed: Observed, context: RunContext, *, linking: bool =
     )
 
 
-def mark_missing(row: Row, context: RunContext) -> Decision:
+def mark_missing(row: StoredRow, context: RunContext) -> Decision:
     """Absent from a complete listing, not yet confirmed by a 404."""
     state = row.state or State(timeweb_id=row.timeweb_id, account=context.account)
     return Decision(
@@ -169,7 +184,28 @@ def mark_missing(row: Row, context: RunContext) -> Decision:
     )  # fmt: skip
 
 
-def mark_removed(row: Row, context: RunContext, observed: Observed | None = None) -> Decision:
+def mark_moved(row: StoredRow, context: RunContext, account: str) -> Decision:
+    """Its own account no longer shows it, and another one has; what it costs there is told by that one's next run."""
+    state = row.state or State(timeweb_id=row.timeweb_id)
+    return Decision(
+        "update", row.server_name, row.timeweb_id or 0, row,
+        changes={"account": (state.account, account)},
+        state=replace(state, account=account, listed_by=None, missing_since=None),
+        events=(_moved(row, state.account, account),),
+    )  # fmt: skip
+
+
+def note_listed(row: StoredRow, context: RunContext, account: str | None) -> Decision:
+    """Remember (or forget, by None) which other account shows the server; the row stays with its own."""
+    state = row.state or State(timeweb_id=row.timeweb_id)
+    return Decision("note", row.server_name, row.timeweb_id or 0, row, state=replace(state, listed_by=account))
+
+
+def _moved(row: StoredRow, before: str | None, account: str) -> EventDraft:
+    return EventDraft("moved", {"name": row.server_name, "before": before, "account": account})
+
+
+def mark_removed(row: StoredRow, context: RunContext, observed: Observed | None = None) -> Decision:
     """Gone for sure: the row stays, its Timeweb status says ``removed``; money and dates are the human's to close."""
     state = row.state or State(timeweb_id=row.timeweb_id, account=context.account)
     host: dict[str, Any] = {} if row.timeweb_status == "removed" else {"timeweb_status": "removed"}
@@ -182,13 +218,13 @@ def mark_removed(row: Row, context: RunContext, observed: Observed | None = None
     )  # fmt: skip
 
 
-def _cost(observed: Observed, context: RunContext, row: Row | None) -> Cost:
-    known = row.state.cost if row and row.state else None
+def _cost(observed: Observed, context: RunContext, row: StoredRow | None) -> Cost:
+    known = Cost(None, row.state.cost_gross, row.state.cost_source, row.state.cost_stale) if row and row.state else None  # type: ignore[arg-type]
     preset = context.presets.get(observed.values.timeweb_preset_id) if observed.values.timeweb_preset_id is not None else None
     return resolve(observed.cost_row, preset, context.factor, known)
 
 
-def _wanted_status(row: Row, values: HostingValues) -> str | None:
+def _wanted_status(row: StoredRow, values: HostingValues) -> str | None:
     if row.status not in {"active", "suspended"}:
         return None
     if values.timeweb_status in PROBLEM_STATUSES:
@@ -197,14 +233,14 @@ def _wanted_status(row: Row, values: HostingValues) -> str | None:
 
 
 def _shared_changes(
-    row: Row, wanted: Mapping[str, Any], values: HostingValues
+    row: StoredRow, wanted: Mapping[str, Any], values: HostingValues
 ) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
     """Columns to write, the new ``sync_base``, and which columns sync owns."""
     base = {column: value for column, value in row.state.base.items() if column in _SHARED} if row.state else {}
     changes: dict[str, Any] = {}
     owned: set[str] = set()
     for column in _SHARED:
-        current, new = shared_value(column, getattr(row, column)), shared_value(column, wanted[column])
+        current, new = shared_value(column, row.stored(column)), shared_value(column, wanted[column])
         if row.state is None or row.state.fingerprint is None:
             # Never written by sync: an empty value is nobody's, an equal one costs nothing to adopt, the rest is a human's.
             agreed = values.status if column == "status" else new
@@ -220,11 +256,11 @@ def _shared_changes(
     return changes, base, owned
 
 
-def _is_empty(row: Row, column: str) -> bool:
-    return row.known_cost is None if column == "cost_price" else not getattr(row, column)
+def _is_empty(row: StoredRow, column: str) -> bool:
+    return not getattr(row, column) if column != "cost_price" else row.cost_price is None
 
 
-def _timeweb_changes(row: Row, values: HostingValues, context: RunContext) -> dict[str, Any]:
+def _timeweb_changes(row: StoredRow, values: HostingValues, context: RunContext) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for column in ("configuration", "ip_address"):
         text = context.fit(column, getattr(values, column))
@@ -248,6 +284,7 @@ def _state(
     return State(
         timeweb_id=values.timeweb_id,
         account=context.account,
+        listed_by=None if old.listed_by == context.account else old.listed_by,
         configurator_id=values.configurator_id,
         project_id=old.project_id if project_id is None else project_id,
         location=values.location or old.location,
@@ -260,10 +297,12 @@ def _state(
         sync_base=json.dumps(base, ensure_ascii=False, sort_keys=True),
         fingerprint=values.fingerprint,
         problem_runs=problem_runs,
+        edit_version=old.edit_version,
+        payment_anchor_day=old.payment_anchor_day,
     )
 
 
-def _problem(row: Row, state: State, values: HostingValues) -> tuple[int, tuple[EventDraft, ...]]:
+def _problem(row: StoredRow, state: State, values: HostingValues) -> tuple[int, tuple[EventDraft, ...]]:
     """Debounce: ``off``, and ``no_paid`` after a busy status, are told only when seen in two runs; busy ones never."""
     status, before, runs = values.timeweb_status, row.timeweb_status, state.problem_runs
     told = {"name": row.server_name, "status": status, "before": before}
@@ -277,7 +316,7 @@ def _problem(row: Row, state: State, values: HostingValues) -> tuple[int, tuple[
     return (0 if runs == 1 else runs), ()
 
 
-def _value_events(row: Row, host: Mapping[str, Any]) -> list[EventDraft]:
+def _value_events(row: StoredRow, host: Mapping[str, Any]) -> list[EventDraft]:
     events: list[EventDraft] = []
     for column, kind in (("configuration", "config_changed"), ("ip_address", "ip_changed")):
         old = getattr(row, column)
@@ -285,7 +324,7 @@ def _value_events(row: Row, host: Mapping[str, Any]) -> list[EventDraft]:
             events.append(EventDraft(kind, {"name": row.server_name, "old": old, "new": host[column]}))
     if "cost_price" not in host:
         return events
-    old_cost, new_cost = row.known_cost, money_or_none(host["cost_price"])
+    old_cost, new_cost = row.cost_price, money_or_none(host["cost_price"])
     if old_cost is not None and new_cost is not None:
         difference = abs(new_cost - old_cost)
         if difference >= 100 or difference * 10 >= old_cost:
@@ -297,8 +336,6 @@ def _value_events(row: Row, host: Mapping[str, Any]) -> list[EventDraft]:
     return events
 
 
-def _shown(row: Row, column: str) -> Any:
+def _shown(row: StoredRow, column: str) -> Any:
     """The value that a column had, for the log: an unknown cost is none, whatever stands for it in the host's table."""
-    if column == "cost_price":
-        return row.known_cost
-    return getattr(row, column) if column in Row.__dataclass_fields__ else None
+    return getattr(row, column) if column in StoredRow.__dataclass_fields__ else None

@@ -10,10 +10,10 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from crm_adapter.db.dialects import db_now_ms
+from crm_adapter.db.dialects import db_now_ms, is_lock_timeout
 from crm_adapter.db.tables import AccountState, SyncLease, utcnow
 from crm_adapter.results import Freshness
-from crm_adapter.steps import Db, transaction
+from crm_adapter.steps import HASTE, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint
 from crm_adapter.text import messages
@@ -34,18 +34,21 @@ async def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Start:
     """See :func:`crm_adapter.ensure_fresh`; the driver's caller starts the runner."""
     if not clients:
         return Start(Freshness("not_configured", message=messages.NOT_CONFIGURED))
-    # Most calls find fresh data: a plain read, no lock.
-    seen = await Db(lambda s: _look(s, clients, max_age))
-    if seen.freshness.status != "started":
-        return seen
     owners = {account: leases.new_owner() for account in clients}
     try:
-        return await transaction(lambda s: _start(s, clients, max_age, owners))
+        # Most calls find fresh data: a plain read, no lock.
+        seen = await transaction(lambda s: _look(s, clients, max_age), patience=HASTE)
+        if seen.freshness.status != "started":
+            return seen
+        return await transaction(lambda s: _start(s, clients, max_age, owners), patience=HASTE)
     except GeneratorExit:
         raise
-    except BaseException:
+    except BaseException as error:
+        if is_lock_timeout(error):
+            # Whoever holds the leases for so long is at work on them.
+            return Start(Freshness("running"))
         # Torn away after the commit: nobody would ever be given these leases.
-        await transaction(lambda s: give_back(s, owners))
+        await transaction(lambda s: give_back(s, owners), patience=HASTE)
         raise
 
 

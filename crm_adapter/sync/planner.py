@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from crm_adapter.db.rows import Snapshot, StoredRow, with_state, with_values
 from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostTable, Discount, Finances
-from crm_adapter.sync.decisions import Decision, EventDraft, Observed, RunContext, create, decide, mark_missing, mark_removed
+from crm_adapter.sync.decisions import (
+    Decision,
+    EventDraft,
+    Observed,
+    RunContext,
+    create,
+    decide,
+    mark_missing,
+    mark_moved,
+    mark_removed,
+    note_listed,
+)
 from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
-from crm_adapter.sync.snapshot import Row, Snapshot, row_of
 from crm_adapter.text import messages
 
 #: The guard: this many rows gone at once, and more than this share of the account's, is a failure and no removal.
@@ -67,7 +79,43 @@ class AccountPlan:
     suspicious: bool = False
 
 
-def _own_rows(snapshot: Snapshot, account: str) -> dict[int, Row]:
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What all accounts know of where servers are: facts about the whole, which no account decides alone."""
+
+    shown: Mapping[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
+    """Server -> the accounts of the run that list it."""
+    complete: frozenset[str] = frozenset()
+    """Accounts of the run whose listing is complete."""
+    in_use: Mapping[str, datetime | None] = field(default_factory=dict[str, "datetime | None"])
+    """Every account that was synchronised lately -> when its last listing began; None: it has not ended well."""
+    configured: frozenset[str] = frozenset()
+
+    def elsewhere(self, timeweb_id: int | None, account: str) -> bool:
+        """Whether another account of the run lists the server."""
+        return timeweb_id is not None and bool(self.shown.get(timeweb_id, frozenset()) - {account})
+
+    def awaits(self, row: StoredRow, account: str, aliases: Collection[str]) -> bool:
+        """Whether an account that may have the server has not been listed since it went missing from its own."""
+        since = row.missing_since
+        for other, listed_at in self.in_use.items():
+            if other == account or other in aliases or other in self.complete:
+                continue
+            if since is None or listed_at is None or listed_at <= since:
+                return True
+        return False
+
+    def may_take(self, row: StoredRow, aliases: Collection[str]) -> bool:
+        """Whether a row of another account may move to the one that lists its server now."""
+        owner = row.account
+        if owner is None or owner in aliases or row.removed_at is not None:
+            return True
+        if owner in self.complete:
+            return owner not in self.shown.get(row.timeweb_id or 0, frozenset())
+        return row.missing_since is not None and owner not in self.configured
+
+
+def _own_rows(snapshot: Snapshot, account: str) -> dict[int, StoredRow]:
     """The account's rows that are not removed already."""
     return {
         timeweb_id: row
@@ -76,16 +124,30 @@ def _own_rows(snapshot: Snapshot, account: str) -> dict[int, Row]:
     }
 
 
-def removal_candidates(fetched: Fetched, snapshot: Snapshot, options: Options) -> tuple[list[Row], bool]:
-    """Rows that a complete listing of their own account lacks, longest missing first, and whether that is too many."""
+def removal_candidates(
+    fetched: Fetched, snapshot: Snapshot, options: Options, known: Whereabouts
+) -> tuple[list[StoredRow], bool]:
+    """Rows that no account shows and a complete listing of their own lacks, longest missing first; whether too many."""
     if not fetched.complete or fetched.fatal:
         return [], False
     listed = {server.timeweb_id for server in fetched.servers} | {error.server_id for error in fetched.errors}
     own = _own_rows(snapshot, fetched.account)
-    missing = [row for timeweb_id, row in own.items() if timeweb_id not in listed and (row.auto_sync or not options.only_auto)]
-    missing.sort(key=lambda row: (row.state is None or row.state.missing_since is None, row.crm_id))
+    missing = [
+        row
+        for timeweb_id, row in own.items()
+        if timeweb_id not in listed
+        and (row.auto_sync or not options.only_auto)
+        and not known.elsewhere(timeweb_id, fetched.account)
+        and not _has_left(row, known)
+    ]
+    missing.sort(key=lambda row: (row.missing_since is None, row.id))
     suspicious = len(missing) >= _SUSPICIOUS_COUNT and len(missing) > _SUSPICIOUS_SHARE * len(own)
     return missing, suspicious
+
+
+def _has_left(row: StoredRow, known: Whereabouts) -> bool:
+    """Whether another account that is in use has shown the server in a run of its own."""
+    return row.state is not None and row.state.listed_by in known.in_use
 
 
 def needs_presets(fetched: Fetched, snapshot: Snapshot) -> bool:
@@ -104,13 +166,10 @@ def project(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
     """The snapshot as it will be once the decisions are applied, for a rehearsal of the accounts after them."""
     linked = dict(snapshot.linked)
     for decision in decisions:
-        if decision.row is None:
-            linked[decision.timeweb_id] = row_of({**decision.host, "id": 0}, decision.state)
-        else:
-            written = {name: value for name, value in decision.host.items() if name in Row.__dataclass_fields__}
-            linked[decision.timeweb_id] = replace(decision.row, **written, state=decision.state or decision.row.state)
-    taken = {row.crm_id for row in linked.values()}
-    return replace(snapshot, linked=linked, unlinked=tuple(row for row in snapshot.unlinked if row.crm_id not in taken))
+        row = with_values(decision.row or StoredRow(0), decision.host)
+        linked[decision.timeweb_id] = with_state(row, decision.state) if decision.state is not None else row
+    taken = {row.id for row in linked.values()}
+    return replace(snapshot, linked=linked, unlinked=tuple(row for row in snapshot.unlinked if row.id not in taken))
 
 
 def build_plan(
@@ -118,24 +177,21 @@ def build_plan(
     snapshot: Snapshot,
     context: RunContext,
     options: Options,
-    *,
-    may_take: Callable[[Row], bool] = lambda row: False,
+    known: Whereabouts,
 ) -> AccountPlan:
-    """Decide every server of one account.
-
-    ``may_take`` tells whether a row of another account may move to this one.
-    """
+    """Decide every server of one account."""
     if fetched.fatal:
         return AccountPlan(errors=fetched.errors, warnings=fetched.warnings)
-    plan = _Plan(fetched, snapshot, context, options, may_take)
+    plan = _Plan(fetched, snapshot, context, options, known)
     new = [server for server in fetched.servers if not plan.existing(server)]
     links = match(new, snapshot.unlinked, options.link_policy)
     for server in new:
         plan.add_new(server, links)
-    candidates, suspicious = removal_candidates(fetched, snapshot, options)
+    plan.note_moves()
+    candidates, suspicious = removal_candidates(fetched, snapshot, options, known)
     if suspicious:
-        known = len(_own_rows(snapshot, fetched.account))
-        text = messages.suspicious(len(fetched.servers), known, len(candidates))
+        own = len(_own_rows(snapshot, fetched.account))
+        text = messages.suspicious(len(fetched.servers), own, len(candidates))
         plan.warn("suspicious_disappearance", text)
         # One alert per day and account: the same failure is seen again every five minutes.
         key = f"{fetched.account}:{context.today.isoformat()}"
@@ -152,10 +208,8 @@ def build_plan(
 class _Plan:
     """The lists that grow while one account is planned."""
 
-    def __init__(
-        self, fetched: Fetched, snapshot: Snapshot, context: RunContext, options: Options, may_take: Callable[[Row], bool]
-    ) -> None:
-        self.fetched, self.snapshot, self.context, self.options, self.may_take = fetched, snapshot, context, options, may_take
+    def __init__(self, fetched: Fetched, snapshot: Snapshot, context: RunContext, options: Options, known: Whereabouts) -> None:
+        self.fetched, self.snapshot, self.context, self.options, self.known = fetched, snapshot, context, options, known
         self.decisions: list[Decision] = []
         self.errors: list[ServerProblem] = []
         self.warnings: list[ReportWarning] = []
@@ -165,9 +219,9 @@ class _Plan:
     def warn(self, code: str, text: str) -> None:
         self.warnings.append(ReportWarning(code, text, self.fetched.account))
 
-    def skip(self, server: HostingValues, reason: str, row: Row | None = None) -> None:
+    def skip(self, server: HostingValues, reason: str, row: StoredRow | None = None) -> None:
         self.skipped.append(
-            PlannedServer("skip", server.timeweb_id, (row.crm_id or None) if row else None, server.server_name, reason=reason)
+            PlannedServer("skip", server.timeweb_id, (row.id or None) if row else None, server.server_name, reason=reason)
         )
 
     def observed(self, server: HostingValues) -> Observed:
@@ -178,13 +232,16 @@ class _Plan:
         row = self.snapshot.linked.get(server.timeweb_id)
         if row is None:
             return False
-        if row.state and row.state.account not in {None, self.context.account} and not self.may_take(row):
+        if row.account not in {None, self.context.account} and not self.known.may_take(row, self.context.aliases):
             self.skip(server, "other_account", row)
             self.warn("other_account", f"{row.server_name}: {messages.failure_text('other_account')}")
+            if row.account not in self.known.complete and row.state and row.state.listed_by != self.context.account:
+                # Its own account's next complete listing tells whether it has moved.
+                self.decisions.append(note_listed(row, self.context, self.context.account))
         elif self.options.only_auto and not row.auto_sync:
             self.skip(server, "auto_sync_off", row)
         elif server.timeweb_status == REMOVED_STATUS:
-            if row.state and row.state.removed_at:
+            if row.removed_at or self.known.elsewhere(server.timeweb_id, self.context.account):
                 self.skip(server, "removed", row)
             else:
                 self.decisions.append(mark_removed(row, self.context, self.observed(server)))
@@ -202,7 +259,7 @@ class _Plan:
         elif timeweb_id in links.unlinked:
             self.skip(server, "unlinked")
         elif timeweb_id in links.conflicts:
-            rows = ", ".join(f"№ {row.crm_id} «{row.server_name}»" for row in links.conflicts[timeweb_id][:5])
+            rows = ", ".join(f"№ {row.id} «{row.server_name}»" for row in links.conflicts[timeweb_id][:5])
             self.errors.append(ServerProblem(timeweb_id, name, f"{messages.failure_text('conflict')}: {rows}", "conflict"))
         elif row := links.linked.get(timeweb_id):
             if self.options.only_auto and not row.auto_sync:
@@ -220,9 +277,30 @@ class _Plan:
                 self.warn("link_suggested", f"{name}: похоже на «{row.server_name}» (совпало имя)")
             self.decisions.append(create(self.observed(server), self.context))
 
-    def missing(self, row: Row) -> None:
+    def note_moves(self) -> None:
+        """Let go of rows whose server another account has shown; forget what this one showed once and no longer does."""
+        if not self.fetched.complete:
+            return
+        listed = {server.timeweb_id for server in self.fetched.servers} | {error.server_id for error in self.fetched.errors}
+        account = self.context.account
+        for timeweb_id, row in self.snapshot.linked.items():
+            if timeweb_id in listed or row.state is None:
+                continue
+            left_alone = self.options.only_auto and not row.auto_sync
+            if row.state.listed_by == account:
+                self.decisions.append(note_listed(row, self.context, None))
+            elif (
+                row.account == account
+                and row.removed_at is None
+                and row.state.listed_by is not None
+                and _has_left(row, self.known)
+                and not (left_alone or self.known.elsewhere(timeweb_id, account))
+            ):
+                self.decisions.append(mark_moved(row, self.context, row.state.listed_by))
+
+    def missing(self, row: StoredRow) -> None:
         """Decide a row whose server a complete listing lacks."""
-        if row.timeweb_id in self.fetched.gone:
+        if row.timeweb_id in self.fetched.gone and not self.known.awaits(row, self.context.account, self.context.aliases):
             self.decisions.append(mark_removed(row, self.context))
         elif row.timeweb_id not in self.fetched.alive:
             self.decisions.append(mark_missing(row, self.context))
@@ -230,10 +308,11 @@ class _Plan:
 
 def planned(decision: Decision) -> PlannedServer:
     """A decision as the caller of ``plan`` sees it."""
+    assert decision.action != "note"  # it is no news of the server
     return PlannedServer(
         decision.action,
         decision.timeweb_id,
-        decision.row.crm_id if decision.row else None,
+        decision.row.id if decision.row else None,
         decision.name,
         dict(decision.changes),
     )

@@ -79,7 +79,7 @@ def report(run_id: int | None, outcomes: Sequence[Outcome], *, dry_run: bool = F
     for decision in (decision for outcome in outcomes for decision in outcome.done):
         counts[decision.action] += 1
         if decision.action in groups:
-            crm_id = decision.row.crm_id if decision.row else None
+            crm_id = decision.row.id if decision.row else None
             groups[decision.action].append(SyncedServer(decision.timeweb_id, crm_id, decision.name, tuple(decision.changes)))
     reports = tuple(outcome.report for outcome in outcomes)
     errors = tuple(error for outcome in outcomes for error in outcome.errors)

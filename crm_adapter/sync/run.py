@@ -1,24 +1,32 @@
-"""``sync_all`` and ``plan``: lease, fetch, plan, apply, close; account by account."""
+"""`sync_all` and `plan`: lease, list all accounts, then plan, apply and close one after another."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
+from sqlalchemy.exc import DBAPIError
+
+from crm_adapter.db.dialects import is_lock_timeout
+from crm_adapter.db.rows import read_snapshot
+from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
-from crm_adapter.steps import Cpu, transaction
+from crm_adapter.steps import HASTE, Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Writer, apply_decisions
-from crm_adapter.sync.collect import Collected, Scope, collect
+from crm_adapter.sync.collect import Collected, Scope, collect, confirm, whereabouts
+from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
-from crm_adapter.sync.planner import AccountPlan, Options, build_plan, planned
+from crm_adapter.sync.planner import AccountPlan, Options, Whereabouts, build_plan, planned, project
 from crm_adapter.sync.report import Outcome, account_report, busy, not_configured, outcome_of, report
-from crm_adapter.sync.snapshot import Row
 from crm_adapter.telemetry import log, span
 from crm_adapter.text import messages
 
@@ -26,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 #: A lease renewed this recently (seconds) outlives the next call anyway; saves one statement per page.
 _RENEW_EVERY: Final = 30.0
+#: An account that was synchronised within this time may have what another one lacks.
+_IN_USE: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +81,82 @@ async def sync_all(
 async def _sync(
     clients: Mapping[str, Any], work: _Work, owners: Mapping[str, str], claimed: Mapping[str, str] | None
 ) -> SyncReport:
-    """Claim the accounts and run them one after another."""
+    """Claim the accounts, list them all, then write one after another."""
     ttl = accounts.lease_seconds(clients.values())
-    claims = await transaction(lambda s: accounts.claim_accounts(s, owners, actor=work.actor, claimed=claimed, ttl=ttl))
+    claims = await _claim(work, owners, claimed, ttl)
     outcomes = [busy(account) for account in claims.busy]
     run_id = claims.run_id
     if run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
-    seen_ids: dict[str, str] = {}
+    fence = _Fence(claims.owners, ttl)
+    listings = _Listings(clients, work, fence)
     with span("run", run_id=run_id, accounts=len(claims.owners)) as run:
-        for position, (account, owner) in enumerate(claims.owners.items(), start=1):
-            fence = _Fence(account, owner, ttl)
+        # Whether a server is gone is decided when all are listed: it may be another account's now.
+        if len(claims.owners) > 1:
+            for account in claims.owners:
+                with span("listing", account=account, run_id=run_id):
+                    await listings.add(account)
+        for position, account in enumerate(claims.owners, start=1):
             last = position == len(claims.owners)
             with span("account", account=account, run_id=run_id) as within:
-                outcome = await _run_account(account, work, fence, run_id, seen_ids, clients, outcomes, last=last)
+                outcome = await _run_account(account, work, fence, listings, run_id, outcomes, last=last)
                 within.set(status=outcome.report.status, error_code=outcome.report.error_code)
+            fence.held.pop(account, None)
             outcomes.append(outcome)
         found = report(run_id, outcomes)
         run.set(status=found.status, error_code=found.error_code, api_calls=found.api_calls)
     told = {name: value for name, value in found.to_dict().items() if name.endswith("_count") and value}
     log(logger, "sync finished", run_id=found.run_id, status=found.status, error_code=found.error_code, **told)
     return found
+
+
+async def _claim(work: _Work, owners: Mapping[str, str], claimed: Mapping[str, str] | None, ttl: float) -> accounts.Claims:
+    """The leases that are free; whoever holds their rows for long is at work on them."""
+    try:
+        return await transaction(
+            lambda s: accounts.claim_accounts(s, owners, actor=work.actor, claimed=claimed, ttl=ttl), patience=HASTE
+        )
+    except DBAPIError as error:
+        if not is_lock_timeout(error):
+            raise
+        return accounts.Claims({}, dict.fromkeys(owners), None)
+
+
+class _Listings:
+    """What Timeweb has told of the accounts of a run."""
+
+    def __init__(self, clients: Mapping[str, Any], work: _Work, fence: _Fence | None) -> None:
+        self.clients, self.work, self.fence = clients, work, fence
+        self.seen_ids: dict[str, str] = {}
+        self.collected: dict[str, Collected] = {}
+
+    async def add(self, account: str) -> None:
+        """Ask for one account; a lost lease is told when the account's turn to write has come."""
+        before = partial(self.fence.before_call, account) if self.fence is not None else None
+        caller = Caller(account, before, self.token(account))
+        with suppress(leases.LeaseLost):
+            self.collected[account] = await collect(caller, self.work.scope, self.seen_ids)
+
+    async def settle(self, account: str, ahead: Sequence[Decision] = ()) -> Collected:
+        """One account beside all others: the rows as they are by now, and which of its servers are gone."""
+        if account not in self.collected:
+            await self.add(account)
+        if account not in self.collected:
+            raise leases.LeaseLost
+        found, scope = self.collected[account], self.work.scope
+        if len(self.collected) > 1 and not found.fetched.fatal:
+            snapshot = await Db(lambda s: read_snapshot(s, scope.columns))
+            found = replace(found, snapshot=project(snapshot, ahead))
+        return await confirm(found, scope.options, await self.whereabouts())
+
+    async def whereabouts(self) -> Whereabouts:
+        """Where servers are, as far as this run and the latest runs of other accounts know."""
+        in_use = await Db(lambda s: accounts.accounts_in_use(s, utcnow() - _IN_USE))
+        return whereabouts(self.collected.values(), in_use, self.clients)
+
+    def token(self, account: str) -> str | None:
+        """Tells the account's token from another."""
+        return token_of(self.clients[account])
 
 
 async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
@@ -101,7 +166,7 @@ async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
     if not clients:
         return SyncPlan(not_configured())
     outcomes = await _rehearse(clients, work)
-    servers = [planned(decision) for outcome in outcomes for decision in outcome.done]
+    servers = [planned(decision) for outcome in outcomes for decision in outcome.done if decision.action != "note"]
     servers += [item for outcome in outcomes for item in outcome.skipped]
     servers += [
         PlannedServer("error", error.server_id, None, error.server_name, reason=error.error)
@@ -112,27 +177,47 @@ async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
 
 
 class _Fence:
-    """Renews one account's lease before calls, at most every half minute."""
+    """Renews the leases of a run before calls, at most every half minute."""
 
-    def __init__(self, account: str, owner: str, ttl: float) -> None:
-        self.account, self.owner, self.ttl = account, owner, ttl
+    def __init__(self, owners: Mapping[str, str], ttl: float) -> None:
+        self.held, self.ttl = dict(owners), ttl
         self._renewed = float("-inf")
 
-    async def before_call(self) -> None:
-        if time.monotonic() - self._renewed < _RENEW_EVERY:
-            return
-        await transaction(lambda s: leases.renew(s, self.account, self.owner, ttl=self.ttl))
-        self._renewed = time.monotonic()
+    async def before_call(self, account: str) -> None:
+        """Keep all leases alive while one of the accounts is asked; raises `LeaseLost` when that one's is another's."""
+        if time.monotonic() - self._renewed >= _RENEW_EVERY:
+            for lost in await transaction(self._renew):
+                del self.held[lost]
+            self._renewed = time.monotonic()
+        self.owner(account)
+
+    def owner(self, account: str) -> str:
+        """Under which name the account's lease is held."""
+        if account not in self.held:
+            raise leases.LeaseLost
+        return self.held[account]
+
+    def _renew(self, session: Any) -> list[str]:
+        lost: list[str] = []
+        for account, owner in sorted(self.held.items()):
+            try:
+                leases.renew(session, account, owner, ttl=self.ttl)
+            except leases.LeaseLost:
+                lost.append(account)
+        return lost
 
 
 async def _rehearse(clients: Mapping[str, Any], work: _Work) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    seen_ids: dict[str, str] = {}
-    scope = work.scope
+    listings = _Listings(clients, work, None)
     for account in clients:
-        collected = await collect(Caller(account, token=token_of(clients[account])), scope, seen_ids)
-        made = await Cpu(lambda g=collected: _plan_account(g, work, clients, outcomes))  # type: ignore[misc]
-        scope = replace(scope, ahead=(*scope.ahead, *made.decisions))
+        await listings.add(account)
+    ahead: list[Decision] = []
+    known = await listings.whereabouts()
+    for account in clients:
+        collected = await listings.settle(account, ahead)
+        made = await Cpu(partial(_plan_account, collected, work, known))
+        ahead += made.decisions
         outcomes.append(outcome_of(collected.fetched, made))
     return outcomes
 
@@ -141,18 +226,18 @@ async def _run_account(
     account: str,
     work: _Work,
     fence: _Fence,
+    listings: _Listings,
     run_id: int,
-    seen_ids: dict[str, str],
-    clients: Mapping[str, Any],
     before: Sequence[Outcome],
     *,
     last: bool,
 ) -> Outcome:
-    token = token_of(clients[account])
+    token = listings.token(account)
     try:
-        collected = await collect(Caller(account, fence.before_call, token), work.scope, seen_ids)
-        made = await Cpu(lambda: _plan_account(collected, work, clients, before))
-        writer = Writer(work.scope.columns, collected.context, run_id, work.actor, fence.owner)
+        collected = await listings.settle(account)
+        made = await Cpu(partial(_plan_account, collected, work, await listings.whereabouts()))
+        owner = fence.owner(account)
+        writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)
         outcome.done, rejected = await apply_decisions(writer, made.decisions, work.on_progress)
         outcome.errors += rejected
@@ -161,7 +246,7 @@ async def _run_account(
         def close(session: Any) -> None:
             accounts.close_account(
                 session, collected.context, collected.info, collected.fetched, outcome.report,
-                owner=fence.owner, run_id=run_id, events=made.events, snapshot=collected.snapshot, token=token,
+                owner=owner, run_id=run_id, events=made.events, snapshot=collected.snapshot, token=token,
             )  # fmt: skip
             if last:
                 accounts.close_run(session, run_id, report(run_id, [*before, outcome]))
@@ -175,22 +260,13 @@ async def _run_account(
     return outcome
 
 
-def _plan_account(collected: Collected, work: _Work, clients: Mapping[str, Any], before: Sequence[Outcome]) -> AccountPlan:
-    healthy = {outcome.report.account for outcome in before if outcome.report.status in {"success", "partial"}}
-
-    def may_take(row: Row) -> bool:
-        """A server that moved: its old account no longer lists it, is the same account renamed, or is no longer configured."""
-        state = row.state
-        if state is None or state.account is None or state.account in collected.aliases or state.removed_at is not None:
-            return True
-        return state.missing_since is not None and (state.account in healthy or state.account not in clients)
-
-    return build_plan(collected.fetched, collected.snapshot, collected.context, work.scope.options, may_take=may_take)
+def _plan_account(collected: Collected, work: _Work, known: Whereabouts) -> AccountPlan:
+    return build_plan(collected.fetched, collected.snapshot, collected.context, work.scope.options, known)
 
 
 async def _abandon(held: Iterable[tuple[str, str]], *, interrupted: bool) -> None:
     """The run ends early: free its leases if the database still answers, else they expire."""
     try:
-        await transaction(lambda s: accounts.let_go(s, held, interrupted=interrupted))
+        await transaction(lambda s: accounts.let_go(s, held, interrupted=interrupted), patience=HASTE)
     except Exception:  # the reason of the end is what the caller must see
         return

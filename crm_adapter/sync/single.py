@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.exc import StatementError
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import rejects_values
+from crm_adapter.db.dialects import is_lock_timeout, rejects_values
+from crm_adapter.db.rows import Snapshot, StoredRow, read_row, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import (
@@ -22,17 +23,15 @@ from crm_adapter.results import (
     ReportWarning,
     ServerSyncResult,
 )
-from crm_adapter.servers.totals import read_server
 from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
-from crm_adapter.sync.apply import Writer, read_rows, read_snapshot
+from crm_adapter.sync.apply import Writer
 from crm_adapter.sync.costs import is_foreign, reconcile
 from crm_adapter.sync.decisions import Decision, Observed, RunContext, create, decide
 from crm_adapter.sync.fetch import Caller, Failure
 from crm_adapter.sync.linking import match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.planner import Fetched, needs_presets
-from crm_adapter.sync.snapshot import Row, Snapshot
 from crm_adapter.text import messages
 
 #: From this many ids on, listing is cheaper than asking for each.
@@ -51,7 +50,7 @@ class _Prices:
 async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> ServerSyncResult:
     """See `crm_adapter.sync_server`."""
     clients, columns = crm.clients, crm.columns
-    row = (await Db(lambda s: read_rows(s, columns, [crm_id]))).get(crm_id)
+    row = await Db(lambda s: read_row(s, columns, crm_id))
 
     def failed(
         code: str, *, timeweb_id: int | None = None, calls: int = 0, retry_after: float | None = None
@@ -82,12 +81,18 @@ async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> S
         if values.timeweb_status == REMOVED_STATUS:
             # Removal is decided by a complete listing as well; one reply is not enough.
             return failed("server_missing", timeweb_id=timeweb_id, calls=calls + caller.calls)
-        prices = await _price(caller, columns, [values])
+        prices = await _price(caller, columns, [values], columns["id"] == crm_id)
         fresh = prices.snapshot.linked.get(timeweb_id)
         if fresh is None:
             return failed("not_linked", timeweb_id=timeweb_id)
-        done = await _write(Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context))
-        server = await Db(lambda s: read_server(s, columns, crm_id))
+        try:
+            done = await _write(Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context))
+        except StatementError as error:
+            if not is_lock_timeout(error):
+                raise
+            return failed("row_busy", timeweb_id=timeweb_id, calls=calls + caller.calls)
+        now = await Db(lambda s: read_row(s, columns, crm_id))
+        server = now.values() if now else None
         changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
         text = "Сервер синхронизирован" if changed else "Изменений нет"
         return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
@@ -109,7 +114,7 @@ async def import_servers(
     errors: list[ItemError] = []
     imported: list[ImportedServer] = []
     warnings: list[ReportWarning] = []
-    snapshot = await Db(lambda s: read_snapshot(s, columns))
+    snapshot = await Db(lambda s: read_snapshot(s, columns, columns["timeweb_id"].is_not(None)))
     taken = {**dict.fromkeys(snapshot.hidden, "hidden"), **dict.fromkeys(snapshot.linked, "already_imported")}
     pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in taken]
     errors += [_error(timeweb_id, taken[timeweb_id]) for timeweb_id in wanted if timeweb_id in taken]
@@ -124,7 +129,9 @@ async def import_servers(
         found, account_failures = await _find(caller, pending)
         failures |= account_failures
         if found:
-            prices = await _price(caller, columns, found)
+            ids = [values.timeweb_id for values in found]
+            key = columns["timeweb_id"]
+            prices = await _price(caller, columns, found, key.is_(None) | key.in_(ids))
             for observed in prices.observed:
                 done = await _import_one(columns, prices, observed, link, actor, dry_run)
                 (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
@@ -163,8 +170,8 @@ async def _find(caller: Caller, wanted: Sequence[int]) -> tuple[list[HostingValu
     return found, failures
 
 
-async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> _Prices:
-    """Costs for a few servers; what cannot be read leaves them unknown (or as they were)."""
+async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues], concerned: Any) -> _Prices:
+    """Costs for a few servers, and the rows that are `concerned`; what cannot be read leaves them unknown (or as they were)."""
     now = utcnow()
     info, _ = await Db(lambda s: accounts.load_account(s, caller.account, columns))
     costs, _ = await fetch.costs(caller)
@@ -175,7 +182,7 @@ async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValu
     foreign = is_foreign(finances, info.currency)
     if foreign:
         costs = None
-    snapshot = await Db(lambda s: read_snapshot(s, columns))
+    snapshot = await Db(lambda s: read_snapshot(s, columns, concerned))
     fetched = Fetched(caller.account, tuple(servers), costs=costs)
     prices: Mapping[int, Decimal] = {} if foreign else info.presets or {}
     if not foreign and needs_presets(fetched, snapshot) and not prices:
@@ -209,11 +216,13 @@ async def _import_one(
         return target
     decision = create(observed, prices.context) if target is None else decide(target, observed, prices.context, linking=True)
     if dry_run:
-        return ImportedServer(timeweb_id, target.crm_id if target else None, decision.name, linked=target is not None)
+        return ImportedServer(timeweb_id, target.id if target else None, decision.name, linked=target is not None)
     writer = Writer(columns, prices.context, actor=actor)
     try:
         done = await _write(writer, decision)
     except StatementError as error:
+        if is_lock_timeout(error):
+            return _error(timeweb_id, "row_busy")
         if not rejects_values(error):
             raise
         taken = await Db(lambda s: writer.is_taken(s, timeweb_id))
@@ -221,20 +230,22 @@ async def _import_one(
     if not done or done[0].row is None:
         taken = await Db(lambda s: writer.is_taken(s, timeweb_id))
         return _error(timeweb_id, "already_imported" if taken else "conflict")
-    return ImportedServer(timeweb_id, done[0].row.crm_id, done[0].name, linked=target is not None)
+    return ImportedServer(timeweb_id, done[0].row.id, done[0].name, linked=target is not None)
 
 
 async def _write(writer: Writer, decision: Decision) -> list[Decision]:
     return await transaction(lambda s: writer.apply(s, [decision]))
 
 
-def _target(values: HostingValues, snapshot: Snapshot, link: LinkPolicy | Mapping[int, int] | None) -> Row | ItemError | None:
+def _target(
+    values: HostingValues, snapshot: Snapshot, link: LinkPolicy | Mapping[int, int] | None
+) -> StoredRow | ItemError | None:
     """The row to link to, None for a new one, or why neither is possible."""
     if isinstance(link, Mapping):
         if values.timeweb_id not in link:
             return None
         crm_id = link[values.timeweb_id]
-        row = next((row for row in snapshot.unlinked if row.crm_id == crm_id), None)
+        row = next((row for row in snapshot.unlinked if row.id == crm_id), None)
         return row or _error(values.timeweb_id, "conflict", f"Запись № {crm_id} не найдена или уже связана с другим сервером")
     links = match([values], snapshot.unlinked, link or "ip")
     if values.timeweb_id in links.conflicts:

@@ -38,6 +38,7 @@ LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "config_changed": lambda e: f"{e.get('name')}: конфигурация {e.get('old')} → {e.get('new')}",
     "ip_changed": lambda e: f"{e.get('name')}: IP-адрес {e.get('old')} → {e.get('new')}",
     "status_recovered": lambda e: f"{e.get('name')}: снова работает",
+    "moved": lambda e: f"{e.get('name')}: переехал в аккаунт {e.get('account')}",
     "restored": lambda e: f"{e.get('name')}: сервер снова есть в Timeweb",
     "sync_recovered": lambda e: f"Синхронизация восстановлена ({e.get('account')})",
     "linked": lambda e: f"{e.get('name')}: связан с сервером «{e.get('server')}» (совпал IP)",

@@ -11,7 +11,8 @@ from fastapi.responses import Response
 
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
-from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows, read_totals
+from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows
+from crm_adapter.servers.totals import read_totals
 from crm_adapter.text.messages import failure_text
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting

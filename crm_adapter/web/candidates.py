@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
+from crm_adapter.db.rows import Snapshot, read_snapshot
 from crm_adapter.steps import Api
+from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import map_server
 from crm_adapter.text.messages import NOT_CONFIGURED
 from crm_adapter.web.errors import HostingError, upstream_error
 from timeweb_sdk.errors import TimewebError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from sqlalchemy.orm import Session
-
-    from crm_adapter.db.columns import Columns
     from crm_adapter.installation import Installation
     from crm_adapter.results import HostingValues
 
@@ -41,6 +38,8 @@ class LiveServer:
     likely_id: int | None = None
     likely_name: str | None = None
     likely_reason: str | None = None
+    conflicts: tuple[str, ...] = ()
+    """Rows of which several may be it, by their names: a human must say which."""
 
     def to_dict(self) -> dict[str, Any]:
         """As `GET /api/timeweb/servers` gives it."""
@@ -92,8 +91,10 @@ async def list_live(crm: Installation) -> Live:
         found += [(account, values) for server in servers if (values := _values(server))]
     if len(failures) == len(clients):
         raise next(iter(failures.values()))
-    known, loose = await crm.transact(lambda session: _rows(session, crm.columns))
-    return Live([_compare(account, values, known, loose) for account, values in found], failures)
+    snapshot = await crm.transact(lambda session: read_snapshot(session, crm.columns))
+    new = [values for _, values in found if values.timeweb_id not in snapshot.linked]
+    links = match(new, snapshot.unlinked, "ip")
+    return Live([_compare(account, values, snapshot, links) for account, values in found], failures)
 
 
 async def _everything(crm: Installation, account: str) -> list[Any]:
@@ -118,40 +119,22 @@ def _values(server: Any) -> HostingValues | None:
         return None
 
 
-def _rows(session: Session, columns: Columns) -> tuple[dict[int, int], list[tuple[int, str, str | None]]]:
-    """Timeweb id -> row id (a number that a row out of sight holds is taken too), and the rows that are tied to no server."""
-    row_id, timeweb_id = columns["id"], columns["timeweb_id"]
-    linked = session.execute(sa.select(timeweb_id, row_id).where(timeweb_id.is_not(None)))
-    unlinked = sa.select(row_id, columns["server_name"], columns["ip_address"]).where(timeweb_id.is_(None), *columns.scope)
-    loose = session.execute(unlinked)
-    return {key: value for key, value in linked}, [(row[0], row[1], row[2]) for row in loose]  # noqa: C416
-
-
-def _compare(
-    account: str, values: HostingValues, known: Mapping[int, int], loose: list[tuple[int, str, str | None]]
-) -> LiveServer:
-    crm_id = known.get(values.timeweb_id)
-    likely = None if crm_id is not None else _similar(values, loose)
+def _compare(account: str, values: HostingValues, snapshot: Snapshot, links: Links) -> LiveServer:
+    timeweb_id = values.timeweb_id
+    row = snapshot.linked.get(timeweb_id)
+    same_ip, same_name = links.linked.get(timeweb_id), links.alike.get(timeweb_id)
+    likely = same_ip or same_name
     return LiveServer(
-        timeweb_id=values.timeweb_id,
-        name=values.server_name or f"server-{values.timeweb_id}",
+        timeweb_id=timeweb_id,
+        name=values.server_name or f"server-{timeweb_id}",
         status=values.timeweb_status,
         configuration=values.configuration,
         ip_address=values.ip_address,
         preset_id=values.timeweb_preset_id,
         account=account,
-        crm_id=crm_id,
-        likely_id=likely[0] if likely else None,
-        likely_name=likely[1] if likely else None,
-        likely_reason=likely[2] if likely else None,
+        crm_id=row.id if row else None,
+        likely_id=likely.id if likely else None,
+        likely_name=likely.server_name if likely else None,
+        likely_reason=None if likely is None else "совпал IP" if likely is same_ip else "совпало имя",
+        conflicts=tuple(other.server_name for other in links.conflicts.get(timeweb_id, ())),
     )
-
-
-def _similar(values: HostingValues, loose: list[tuple[int, str, str | None]]) -> tuple[int, str, str] | None:
-    """A row with the same public address, else with the same name; only when there is exactly one."""
-    same_ip = [(row_id, name, "совпал IP") for row_id, name, ip in loose if ip and ip.strip() in values.public_ipv4]
-    if len(same_ip) == 1:
-        return same_ip[0]
-    wanted = (values.server_name or "").strip().casefold()
-    same_name = [(row_id, name, "совпало имя") for row_id, name, _ in loose if name.strip().casefold() == wanted]
-    return same_name[0] if len(same_name) == 1 and not same_ip else None

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from babel.dates import format_date
 
+from crm_adapter.db.rows import State, StoredRow, read_rows
 from crm_adapter.db.tables import ChangeLog
-from crm_adapter.money import add_months, margin, money_or_none, monthly_income
-from crm_adapter.servers.totals import cost_of, server_rows
+from crm_adapter.money import add_months, money_or_none
+from crm_adapter.servers.conditions import is_live
+from crm_adapter.servers.totals import add_up
 from crm_adapter.text.formats import money, number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy.orm import Session
@@ -47,10 +49,7 @@ class Month:
 
 def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
     """The last twelve months, oldest first, without those in which there was no server."""
-    rows: dict[int, dict[str, Any]] = {
-        row["id"]: {**row, "cost_price": cost_of(row), "created_at": _instant(row.get("created_at"))}
-        for row in server_rows(session, columns)
-    }
+    rows = {row.id: row for row in read_rows(session, columns, names=_FIELDS)}
     first = date(today.year, today.month, 1)
     starts = [add_months(first, -back) for back in range(_MONTHS)]
     log = _changes(session, datetime.combine(starts[-1], time(), zone))
@@ -58,7 +57,7 @@ def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> l
     for start in starts:
         # Every change after this month's end has been undone by now.
         if rows:
-            found.append(_sum(start, rows))
+            found.append(_sum(start, rows.values()))
         _undo_until(rows, log, datetime.combine(start, time(), zone).astimezone(UTC).replace(tzinfo=None))
     return [month for month in reversed(found) if month.cost is not None or month.income is not None]
 
@@ -70,24 +69,40 @@ def _changes(session: Session, since: datetime) -> list[ChangeLog]:
     return list(session.scalars(query))
 
 
-def _undo_until(rows: dict[int, dict[str, Any]], log: list[ChangeLog], instant: datetime) -> None:
+def _undo_until(rows: dict[int, StoredRow], log: list[ChangeLog], instant: datetime) -> None:
     """Take back what happened at or after `instant`, the start of the month that was just summed up."""
     while log and log[-1].at >= instant:
         change = log.pop()
         row = rows.get(change.server_id)
         if row is None:
             continue
-        match change.field:
-            case "created":
-                del rows[change.server_id]
-            case "removed":
-                row["state_removed_at"] = None
-            case "restored":
-                row["state_removed_at"] = change.at
-            case field:
-                row[field] = change.old
-    for key in [key for key, row in rows.items() if row["created_at"] is not None and row["created_at"] >= instant]:
+        if change.field == "created":
+            del rows[change.server_id]
+        else:
+            rows[change.server_id] = _before(row, change)
+    born = ((key, _instant(row.created_at)) for key, row in rows.items())
+    for key in [key for key, moment in born if moment is not None and moment >= instant]:
         del rows[key]
+
+
+def _before(row: StoredRow, change: ChangeLog) -> StoredRow:
+    """The row without one of its changes."""
+    state = row.state or State(timeweb_id=row.timeweb_id)
+    match change.field:
+        case "removed":
+            return replace(row, state=replace(state, removed_at=None))
+        case "restored":
+            return replace(row, state=replace(state, removed_at=change.at))
+        case "status":
+            return replace(row, status=change.old or "")
+        case "payment_period":
+            return replace(row, payment_period=change.old or "")
+        case "cost_price":
+            return replace(row, cost_price=as_amount(change.old))
+        case "client_price":
+            return replace(row, client_price=as_amount(change.old) or None)
+        case _:
+            return replace(row, service_fee=as_amount(change.old))
 
 
 def _instant(moment: datetime | None) -> datetime | None:
@@ -95,20 +110,15 @@ def _instant(moment: datetime | None) -> datetime | None:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
 
 
-def _sum(start: date, rows: Mapping[int, Mapping[str, Any]]) -> Month:
-    live = [row for row in rows.values() if row["status"] != "closed" and row["state_removed_at"] is None]
-    incomes = [
-        monthly_income(as_amount(row["client_price"]), as_amount(row.get("service_fee")), row["payment_period"]) for row in live
-    ]
-    costs = [as_amount(row["cost_price"]) for row in live]
-    margins = [margin(income, cost) for income, cost in zip(incomes, costs, strict=True)]
+def _sum(start: date, rows: Iterable[StoredRow]) -> Month:
+    live = [row for row in rows if is_live(row)]
     caption = format_date(start, "LLL yy", locale="ru")
-    return Month(caption, _total(incomes), _total(costs), _total(margins))
-
-
-def _total(values: Sequence[Decimal | None]) -> Decimal | None:
-    known = [value for value in values if value is not None]
-    return sum(known, Decimal(0)) if known else None
+    return Month(
+        caption,
+        income=add_up(row.income_month for row in live),
+        cost=add_up(row.cost_price for row in live),
+        margin=add_up(row.profit_amount for row in live),
+    )
 
 
 def as_amount(value: object) -> Decimal | None:

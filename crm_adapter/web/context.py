@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from crm_adapter.db.rows import StoredRow, read_row
 from crm_adapter.jobs.background import TaskRunner, ThreadRunner, aensure_fresh, ensure_fresh
-from crm_adapter.servers.listing import Row, get_row
 from crm_adapter.sync.single import import_servers, sync_server
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 from crm_adapter.web.errors import HostingError
@@ -73,9 +73,9 @@ class Hosting:
         if not self.is_configured:
             raise HostingError(503, "not_configured", NOT_CONFIGURED)
 
-    async def row(self, row_id: int) -> Row:
+    async def row(self, row_id: int) -> StoredRow:
         """One row; raises `HostingError` 404."""
-        row = await self.crm.transact(lambda session: get_row(session, self.crm.columns, row_id))
+        row = await self.crm.transact(lambda session: read_row(session, self.crm.columns, row_id))
         if row is None:
             raise HostingError(404, "not_found", failure_text("row_not_found"))
         return row

@@ -21,7 +21,7 @@ from crm_adapter.web.summary import read_summary
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crm_adapter.servers.listing import Row
+    from crm_adapter.db.rows import StoredRow
 
 
 def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
@@ -91,7 +91,7 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
 def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def show(
         request: Request,
-        row: Row,
+        row: StoredRow,
         field: str,
         values: Mapping[str, str],
         *,
@@ -185,7 +185,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
 
 
 async def row_reply(
-    hosting: Hosting, pages: Pages, request: Request, row: Row, message: str, *, tone: str = "good", focus: str = ""
+    hosting: Hosting, pages: Pages, request: Request, row: StoredRow, message: str, *, tone: str = "good", focus: str = ""
 ) -> Response:
     """One row with the sums and a message beside it."""
     columns, configured = hosting.crm.columns, hosting.is_configured

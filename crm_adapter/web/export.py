@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from zoneinfo import ZoneInfo
 
-    from crm_adapter.servers.listing import Row
+    from crm_adapter.db.rows import StoredRow
 
 _HEADERS = (
     "ID",
@@ -46,7 +46,7 @@ _FORMULA = re.compile("((?:^|[;,\t\r\n])[ \u00a0\ufeff\"']*)(?=[=+\\-@\t\r\n|%])
 """Where a cell may begin (of ours, or of a reader that separates by commas, tabs or lines), before what makes it a formula."""
 
 
-def to_csv(rows: Iterable[Row], zone: ZoneInfo) -> bytes:
+def to_csv(rows: Iterable[StoredRow], zone: ZoneInfo) -> bytes:
     """The rows as a file."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
@@ -55,7 +55,7 @@ def to_csv(rows: Iterable[Row], zone: ZoneInfo) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def _cells(row: Row, zone: ZoneInfo) -> list[object]:
+def _cells(row: StoredRow, zone: ZoneInfo) -> list[object]:
     there = labels.timeweb_status(row.timeweb_status)
     return [
         row.id,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import FormData
 
-    from crm_adapter.servers.listing import Row
+    from crm_adapter.db.rows import StoredRow
     from crm_adapter.web.context import Hosting
 
 INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date")
@@ -47,12 +47,12 @@ _COMMON: Final = (
 NEW: Final = ("server_name", "configuration", "ip_address", *_COMMON, "notes")
 
 
-def fields_of(row: Row) -> tuple[str, ...]:
+def fields_of(row: StoredRow) -> tuple[str, ...]:
     """The inputs of the form of a row: what Timeweb keeps is not among them."""
     return ("server_name", *_COMMON, "notes") if row.timeweb_id is not None else NEW
 
 
-def shown(row: Row) -> dict[str, str]:
+def shown(row: StoredRow) -> dict[str, str]:
     """What the inputs show for a row."""
     texts = {name: _text(getattr(row, name)) for name in fields_of(row)}
     if row.cost_source != "manual" and row.timeweb_id is not None:

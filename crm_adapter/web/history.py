@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from crm_adapter.servers.totals import read_changes
+from crm_adapter.db.history import read_changes
 from crm_adapter.sync.freshness import ACTOR
 from crm_adapter.text import labels
 from crm_adapter.text.formats import UNKNOWN, day, instant, money

@@ -19,7 +19,7 @@ from crm_adapter.web.responses import Pages
 from crm_adapter.web.security import own_site
 
 if TYPE_CHECKING:
-    from crm_adapter.servers.listing import Row
+    from crm_adapter.db.rows import StoredRow
 
 _MAX_FIELDS = 20_000
 """A tick and a choice for each of the 10,000 servers that one import may name."""
@@ -71,7 +71,7 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
 
 
 def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
-    async def show(request: Request, row: Row, problem: str = "") -> Response:
+    async def show(request: Request, row: StoredRow, problem: str = "") -> Response:
         servers: list[LiveServer] = []
         try:
             live = await list_live(hosting.crm)

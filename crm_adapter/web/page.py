@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects, read_totals
+from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects
+from crm_adapter.servers.totals import read_totals
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import charts, edits, imports, undelivered
 from crm_adapter.web.api_crm import filters_of

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from crm_adapter.servers.listing import read_totals
+from crm_adapter.servers.totals import read_totals
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.security import frame_headers
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from crm_adapter.servers.conditions import days_to_payment
 from crm_adapter.text import formats, labels
 from timeweb_sdk.errors import ConfigurationError
 
@@ -51,7 +52,12 @@ class Renderer:
             "day": formats.day,
             "counted": formats.count,
         }
-        names: dict[str, Any] = {"labels": labels, "has_asset": has_asset, "asset_version": asset_version}
+        names: dict[str, Any] = {
+            "labels": labels,
+            "has_asset": has_asset,
+            "asset_version": asset_version,
+            "days_to_payment": days_to_payment,
+        }
         self._environment.filters.update(filters)
         self._environment.globals.update(names)
         for name in ours.list_templates():

@@ -15,13 +15,13 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import ensure_fresh, import_servers, mark_paid, sync_all, sync_server, update_manual
+from crm_adapter import ensure_fresh, import_servers, mark_paid, sync_all, sync_server, totals, update_manual
 from crm_adapter.db.columns import HUMAN, SHARED
+from crm_adapter.db.rows import shared_value
 from crm_adapter.db.tables import utcnow
 from crm_adapter.money import local_today, money_or_none
 from crm_adapter.sync.mapping import map_server
-from crm_adapter.sync.snapshot import shared_value
-from tests.crm.database import everything, file_database, memory_database, rows, state
+from tests.crm.database import changed, edit, events, everything, file_database, memory_database, rows, state
 from tests.crm.fake_timeweb import FakeTimeweb, Page, client, cost, server, world
 from tests.crm.histories import CERTAIN, LIVES, Op, Step, live
 from timeweb_sdk import RateLimit, Timeweb
@@ -165,6 +165,33 @@ def removal_takes_a_complete_listing_and_a_canonical_404() -> None:
     assert report.error_code == "suspicious_disappearance"
     assert [item["timeweb_status"] for item in rows(db)[:4]] == [item["timeweb_status"] for item in before[:4]]
     assert [state(db, number).removed_at for number in range(1, 5)] == [None] * 4
+    for together in (True, False):
+        for order in (("main", "second"), ("second", "main")):
+            _a_server_that_another_account_shows_is_a_move(order, together=together)
+
+
+def _a_server_that_another_account_shows_is_a_move(order: tuple[str, str], *, together: bool) -> None:
+    db, fakes = memory_database(), {"main": world(4), "second": FakeTimeweb([server(9)], [cost(9)], account_id="cp2")}
+    clients = {name: client(fakes[name]) for name in order}
+
+    def sync() -> None:
+        for part in [clients] if together else [{name: clients[name]} for name in order]:
+            assert sync_all(db, part).status == "success"
+
+    sync()
+    (crm_id,) = (item["id"] for item in rows(db) if item["timeweb_id"] == 1002)
+    edit(db, crm_id, client_price=900)
+    before, told = len(changed(db)), len(events(db))
+    income = {name: totals(db).to_dict()[name] for name in ("income_month", "cost_month", "servers")}
+    for one, other in ((fakes["main"].servers_, fakes["second"].servers_), (fakes["main"].costs, fakes["second"].costs)):
+        other.append(one.pop(1))
+    for _ in range(2):
+        sync()
+        assert {name: totals(db).to_dict()[name] for name in income} == income
+        assert (state(db, crm_id).account, state(db, crm_id).removed_at) == ("second", None)
+        assert changed(db)[before:] == [(crm_id, "account", "main", "second")]
+        assert [event.kind for event in events(db)[told:]] == ["moved"]
+    assert len(rows(db)) == 5
 
 
 def accounts_never_touch_each_other() -> None:

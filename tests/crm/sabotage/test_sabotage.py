@@ -81,7 +81,7 @@ def no_unique_index(patch: Patch) -> None:
 def removed_rows_are_deleted(patch: Patch) -> None:
     def delete(original: Any, self: Any, session: Any, chunk: Any, **named: Any) -> Any:
         done = original(self, session, chunk, **named)
-        ids = [decision.row.crm_id for decision in done if decision.action in {"remove", "missing"}]
+        ids = [decision.row.id for decision in done if decision.action in {"remove", "missing"}]
         session.execute(self.columns.table.delete().where(self.columns["id"].in_(ids)))
         return done
 
@@ -107,6 +107,16 @@ def no_guard_against_mass_disappearance(patch: Patch) -> None:
     patch.setattr(planner, "_SUSPICIOUS_COUNT", 10**9)
 
 
+@breaks(4)
+def each_account_decides_alone_what_is_gone(patch: Patch) -> None:
+    patch.setattr(planner.Whereabouts, "elsewhere", lambda self, timeweb_id, account: False)
+
+
+@breaks(4)
+def nobody_waits_for_the_other_accounts(patch: Patch) -> None:
+    patch.setattr(planner.Whereabouts, "awaits", lambda self, row, account, aliases: False)
+
+
 @breaks(5)
 def rows_of_all_accounts_are_own(patch: Patch) -> None:
     def all_rows(original: Any, snapshot: Any, account: str) -> Any:
@@ -117,7 +127,7 @@ def rows_of_all_accounts_are_own(patch: Patch) -> None:
 
 @breaks(5)
 def whoever_lists_a_server_takes_it(patch: Patch) -> None:
-    wrap(patch, run, "build_plan", lambda original, *args, **named: original(*args, may_take=lambda row: True))
+    patch.setattr(planner.Whereabouts, "may_take", lambda self, row, aliases: True)
 
 
 @breaks(5)
@@ -137,20 +147,19 @@ def every_run_rewrites_the_data(patch: Patch) -> None:
 
 @breaks(7)
 def one_change_row_is_lost(patch: Patch) -> None:
-    def lose(original: Any, session: Any, decisions: Any, *rest: Any) -> None:
-        kept = [replace(d, changes=dict(list(d.changes.items())[1:])) for d in decisions]
-        original(session, kept, *rest)
+    def lose(original: Any, session: Any, author: Any, entries: Any) -> None:
+        original(session, author, [replace(entry, changes=dict(list(entry.changes.items())[1:])) for entry in entries])
 
-    wrap(patch, apply, "log_changes", lose)
+    wrap(patch, apply, "write_changes", lose)
 
 
 @breaks(7)
 def change_rows_are_doubled(patch: Patch) -> None:
-    def twice(original: Any, session: Any, decisions: Any, *rest: Any) -> None:
-        original(session, decisions, *rest)
-        original(session, decisions, *rest)
+    def twice(original: Any, session: Any, author: Any, entries: Any) -> None:
+        original(session, author, entries)
+        original(session, author, entries)
 
-    wrap(patch, apply, "log_changes", twice)
+    wrap(patch, apply, "write_changes", twice)
 
 
 @breaks(8)

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, link, mark_paid, sync_server, update_manual
 from crm_adapter.db.mapper import validate_mapping
+from crm_adapter.db.rows import read_row
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.results import EditResult
-from crm_adapter.servers.listing import get_row
 from crm_adapter.text.problems import explain
 from tests.crm.database import rows, typed
 from tests.crm.fake_timeweb import FakeTimeweb, client
@@ -44,7 +44,7 @@ def test_each_database_gets_only_what_it_takes(real_db: Db) -> None:
         assert update_manual(real_db, unknown, {"notes": "x"}).code == "not_found"
         assert sync_server(real_db, client(FakeTimeweb()), unknown).code == "not_found"
         with real_db() as session:
-            assert get_row(session, validate_mapping(HostingServer), unknown) is None
+            assert read_row(session, validate_mapping(HostingServer), unknown) is None
     assert rows(real_db) == before
     largest = {"project_id": 2**31 - 1, "client_telegram_id": 2**63 - 1, "notes": "😀"}
     assert update_manual(real_db, crm_id, largest).success

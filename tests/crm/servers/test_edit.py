@@ -169,7 +169,7 @@ def test_adding_by_hand(db: Db) -> None:
         db, {"server_name": "hetzner-1", "cost_price": "300", "client_price": 900, "next_payment_date": "2026-12-31"}
     )
     assert made.success and made.server is not None and made.crm_id == 1
-    assert (made.server["client_name"], made.server["state_cost_source"], made.server["status"]) == (
+    assert (made.server["client_name"], made.server["cost_source"], made.server["status"]) == (
         "Не указан",
         "manual",
         "active",

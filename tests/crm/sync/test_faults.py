@@ -17,7 +17,6 @@ from timeweb_sdk.errors import (
     ConnectTimeout,
     EdgeError,
     ForbiddenError,
-    NotFoundError,
     RateLimitError,
     ServerError,
     UnauthorizedError,
@@ -179,11 +178,36 @@ def test_a_server_moves_between_accounts_and_keeps_its_row(db: Db) -> None:
     sync_all(db, both)
     second.servers_.append(first.servers_.pop())
     second.costs.append(first.costs.pop())
-    first.faults = {"servers.get": [NotFoundError("x", status_code=404, error_code="not_found")]}
     report = sync_all(db, both)
     assert (len(rows(db)), row(db, 1004)["id"], state(db, 4).account) == (5, 4, "second")
-    assert counts(report)["restored"] == 1
-    assert ("account", "first", "second") in [entry[1:] for entry in changed(db, report.run_id)]
+    assert counts(report) == {"updated": 1, "unchanged": 4}
+    assert changed(db, report.run_id) == [(4, "account", "first", "second")]
+    assert "servers.get" not in first.names
+
+
+def test_a_server_is_gone_once_every_account_that_may_have_it_was_listed(db: Db) -> None:
+    """Given accounts that are synchronised in runs of their own; then one alone cannot tell a removal from a move."""
+    first, second = world(4), FakeTimeweb([server(9)], [cost(9)], account_id="cp2")
+    runs = [{"first": client(first)}, {"second": client(second)}]
+    for clients in runs:
+        sync_all(db, clients)
+    first.servers_.pop()
+    first.costs.pop()
+    reports = [sync_all(db, clients) for clients in (*runs, runs[0])]
+    assert [len(report.removed) for report in reports] == [0, 0, 1]
+    assert [event.kind for event in events(db)[5:]] == ["removed"]
+
+
+def test_an_account_that_rests_for_a_day_keeps_no_removal_waiting(db: Db) -> None:
+    first = world(4)
+    for clients in ({"second": client(FakeTimeweb([server(9)], [cost(9)], account_id="cp2"))}, {"first": client(first)}):
+        sync_all(db, clients)
+    with db() as session, session.begin():
+        session.execute(
+            update(AccountState).where(AccountState.account == "second").values(last_success_at=datetime(2026, 1, 1))
+        )
+    first.servers_.pop()
+    assert len(sync_all(db, {"first": client(first)}).removed) == 1
 
 
 def test_an_account_does_not_take_a_row_that_its_owner_still_lists(db: Db) -> None:

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import add_manual, link, set_cost, sync_all, sync_server, totals, unlink, update_manual
 from crm_adapter.cli.tables import cost_text
 from crm_adapter.db.mapper import validate_mapping
+from crm_adapter.db.rows import StoredRow, read_row
 from crm_adapter.db.tables import ChangeLog, HostingServer
 from crm_adapter.money import add_months, as_midnight, known_cost, local_today
-from crm_adapter.servers.listing import Filters, Row, get_row, list_rows, read_totals
+from crm_adapter.servers.listing import Filters, list_rows
+from crm_adapter.servers.totals import read_totals
 from crm_adapter.web import charts
 from crm_adapter.web.export import to_csv
 from tests.crm.database import changed, edit, events, rows, state, typed
@@ -27,7 +29,7 @@ _COLUMNS = validate_mapping(HostingServer)
 _ZERO = Decimal("0.00")
 
 
-def listed(db: Db, **filters: Any) -> list[Row]:
+def listed(db: Db, **filters: Any) -> list[StoredRow]:
     with db() as session:
         return list(list_rows(session, _COLUMNS, Filters(**filters), today=local_today()).rows)
 
@@ -67,7 +69,7 @@ def test_a_full_discount_is_shown_as_zero_everywhere(db: Db) -> None:
     assert cost_text(row) == "0,00\xa0₽"
     assert ";0,00;" in to_csv([row], ZoneInfo("Europe/Moscow")).decode()
     with db() as session:
-        one, shown = get_row(session, _COLUMNS, 1), read_totals(session, _COLUMNS, local_today())
+        one, shown = read_row(session, _COLUMNS, 1), read_totals(session, _COLUMNS, local_today())
         (month,) = charts.months(session, _COLUMNS, local_today(), ZoneInfo("Europe/Moscow"))
     assert one == row
     assert (shown.cost_month, shown.profit_month, shown.priced_count, shown.unknown_cost_count) == (

@@ -35,7 +35,7 @@ def one_row_for_two(db: Db) -> Accounts:
 @pytest.mark.parametrize(
     ("prepare", "expected"),
     [
-        (moved, {"unchanged": 4, "missing": 1, "restored": 1}),
+        (moved, {"unchanged": 4, "updated": 1}),
         (shared, {"created": 2, "skipped": 1}),
         (one_row_for_two, {"created": 1, "linked": 1}),
     ],

@@ -251,7 +251,7 @@ def test_the_sums_are_those_of_the_adapter(synced: Section) -> None:
     from crm_adapter import blocking
     from crm_adapter.db.mapper import validate_mapping
     from crm_adapter.db.tables import HostingServer
-    from crm_adapter.servers.listing import read_totals
+    from crm_adapter.servers.totals import read_totals
 
     synced.execute("UPDATE hosting_servers SET client_price = 2000, client_name = 'Анна' WHERE id % 2 = 0")
     synced.execute("UPDATE hosting_servers SET payment_period = 'quarterly', service_fee = 100 WHERE id % 3 = 0")
