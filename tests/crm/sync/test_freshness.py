@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -85,12 +84,10 @@ def test_backoff_grows_to_fifteen_minutes(db: Db, failures: int, wait: int) -> N
 
 def test_a_new_token_is_tried_at_once(db: Db) -> None:
     class WithToken(FakeTimeweb):
-        _token: Any
-
-    from pydantic import SecretStr
+        token_fingerprint = ""
 
     old, new = WithToken(), WithToken()
-    old._token, new._token = SecretStr("old"), SecretStr("new")
+    old.token_fingerprint, new.token_fingerprint = "old", "new"
     old.faults = {"projects.list": [UnauthorizedError("x", status_code=401)]}
     sync_all(db, client(old))
     age(db, 600)
