@@ -107,8 +107,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing_more(real_db: sessio
 
 def test_a_lease_outlives_the_longest_call_of_its_client() -> None:
     class Patient:
-        class _options:
-            total_timeout = 600.0
+        total_timeout = 600.0
 
     assert lease_seconds([Patient(), world(1)]) == 720
     assert lease_seconds([world(1)]) == lease_seconds([]) == leases.TTL_SECONDS == 300
