@@ -13,10 +13,10 @@ from crm_adapter.payload import as_decimal
 MONTHS: Final = {"monthly": 1, "quarterly": 3, "yearly": 12}
 """Months of a payment period."""
 _CENT: Final = Decimal("0.01")
-#: Half a kopeck: less is nothing when it is rounded.
 LEAST_AMOUNT: Final = Decimal("0.005")
-#: From here on a number is no amount.
+"""Half a kopeck: less is nothing when it is rounded."""
 TOO_MUCH: Final = Decimal(10) ** 10
+"""From here on a number is no amount."""
 
 
 def to_money(value: Decimal | float | int | str) -> Decimal:

@@ -44,10 +44,10 @@ ACCOUNT_LENGTH: Final = 100
 """Characters that the columns for the name of an account hold."""
 
 _TRANSIENT_TRIES: Final = 5
-#: Seconds that a transaction waits for a lock: ours are short, but a host's program may hold a row for as long as it likes.
 PATIENCE: Final = 10.0
-#: The same for what somebody waits for who opens the page, and for what is tried again soon.
+"""Seconds that a transaction waits for a lock: ours are short, but a host's program may hold a row for as long as it likes."""
 HASTE: Final = 1.0
+"""The same for what somebody waits for who opens the page, and for what is tried again soon."""
 
 
 class _Step(Generic[T]):

@@ -23,22 +23,36 @@ try:
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
     raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
 
-#: Written by people only; no sync path names these in an UPDATE.
-HUMAN: Final = frozenset({
-    "project_id", "client_id", "client_name", "client_company", "client_telegram_id", "client_price", "service_fee",
-    "balance", "balance_last_updated", "start_date", "next_payment_date", "payment_period", "notes", "auto_sync",
-})  # fmt: skip
-#: Written by sync while the value is still the one that sync wrote last (``timeweb_server_state.sync_base``).
+HUMAN: Final = frozenset(
+    {
+        "project_id",
+        "client_id",
+        "client_name",
+        "client_company",
+        "client_telegram_id",
+        "client_price",
+        "service_fee",
+        "balance",
+        "balance_last_updated",
+        "start_date",
+        "next_payment_date",
+        "payment_period",
+        "notes",
+        "auto_sync",
+    }
+)
+"""Written by people only; no sync path names these in an UPDATE."""
 SHARED: Final = frozenset({"server_name", "cost_price", "status"})
-#: Written by sync.
+"""Written by sync while the value is still the one that sync wrote last (`timeweb_server_state.sync_base`)."""
 TIMEWEB: Final = frozenset({"configuration", "ip_address", "timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data"})
-#: The six columns that a host adds for the integration.
+"""Written by sync."""
 INTEGRATION: Final = ("timeweb_id", "timeweb_status", "timeweb_preset_id", "timeweb_data", "auto_sync", "last_sync_at")
+"""The six columns that a host adds for the integration."""
 
-#: Days that the host writes as midnights; never instants.
 CALENDAR: Final = frozenset({"start_date", "next_payment_date"})
-#: Texts of Timeweb whose length in the host's table is the host's choice.
+"""Days that the host writes as midnights; never instants."""
 _FITTED: Final = ("server_name", "configuration", "ip_address")
+"""Texts of Timeweb whose length in the host's table is the host's choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +100,8 @@ class FieldMap:
     """IANA name of the zone in which calendar dates are meant and "today" begins; None: `HOSTING_TZ`."""
 
 
-#: Names of the attributes of a `FieldMap` that stand for columns.
 COLUMN_FIELDS: Final = tuple(name for name in FieldMap.__dataclass_fields__ if name not in {"where", "zone"})
+"""Names of the attributes of a `FieldMap` that stand for columns."""
 
 
 class LocalMidnight(TypeDecorator[datetime]):

@@ -13,16 +13,16 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-#: Milliseconds a SQLite connection waits for another writer.
 _SQLITE_BUSY_MS: Final = 30_000
-#: Lock wait timeout, deadlock, "record has changed since last read" (MariaDB's snapshot isolation).
+"""Milliseconds a SQLite connection waits for another writer."""
 _MYSQL_TRANSIENT: Final = frozenset({1020, 1205, 1213})
-#: Refused values that its drivers do not call IntegrityError or DataError: a string that does not fit the column's
-#: character set, a CHECK constraint.
+"""Lock wait timeout, deadlock, "record has changed since last read" (MariaDB's snapshot isolation)."""
 _MYSQL_REJECTED: Final = frozenset({1366, 3819, 4025})
+"""Refused values that its drivers do not call IntegrityError or DataError: a string that does not fit the column's
+character set, a CHECK constraint."""
 _POSTGRES_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
-#: Lock not available within `lock_timeout`; lock wait timeout, NOWAIT.
 _POSTGRES_LOCKED: Final = "55P03"
+"""Lock not available within `lock_timeout`; lock wait timeout, NOWAIT."""
 _MYSQL_LOCKED: Final = frozenset({1205, 3572})
 _LONG_PATIENCE: Final = 5.0
 
@@ -190,7 +190,7 @@ def insert_ignore(session: Session, table: Table) -> Any:
 
 
 def upsert(session: Session, table: Table, *, key: str, columns: Iterable[str]) -> Any:
-    """An INSERT that updates ``columns`` of the row where ``key`` is taken."""
+    """An INSERT that updates `columns` of the row where `key` is taken."""
     name = session.connection().dialect.name
     if name in {"sqlite", "postgresql"}:
         statement: Any = sqlite.insert(table) if name == "sqlite" else postgresql.insert(table)

@@ -20,23 +20,42 @@ from crm_adapter.errors import MappingError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
 
-#: What a host may do without: `None` in its `FieldMap`.
-_OPTIONAL: Final = frozenset({
-    "project_id", "client_id", "client_company", "client_telegram_id", "service_fee", "balance", "balance_last_updated",
-    "notes", "created_at", "updated_at",
-})  # fmt: skip
-#: Words that sync writes itself.
+_OPTIONAL: Final = frozenset(
+    {
+        "project_id",
+        "client_id",
+        "client_company",
+        "client_telegram_id",
+        "service_fee",
+        "balance",
+        "balance_last_updated",
+        "notes",
+        "created_at",
+        "updated_at",
+    }
+)
+"""What a host may do without: `None` in its `FieldMap`."""
 _WORDS: Final = {"status": {"active", "suspended"}, "payment_period": {"monthly"}}
+"""Words that sync writes itself."""
 _AMOUNT: Final = ((float, Decimal, int), "a number (Float or Numeric)")
 _DAY: Final = ((date, datetime), "a date (Date or DateTime)")
 _INSTANT: Final = ((datetime,), "a DateTime")
 _NUMBER: Final = ((int,), "a whole number")
-#: What the values of a column are in Python; texts may be anything that takes a str.
 _TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
-    "timeweb_id": _NUMBER, "timeweb_preset_id": _NUMBER, "cost_price": _AMOUNT, "client_price": _AMOUNT,
-    "service_fee": _AMOUNT, "balance": _AMOUNT, "start_date": _DAY, "next_payment_date": _DAY, "last_sync_at": _INSTANT,
-    "created_at": _INSTANT, "updated_at": _INSTANT, "auto_sync": ((bool, int), "a Boolean"),
-}  # fmt: skip
+    "timeweb_id": _NUMBER,
+    "timeweb_preset_id": _NUMBER,
+    "cost_price": _AMOUNT,
+    "client_price": _AMOUNT,
+    "service_fee": _AMOUNT,
+    "balance": _AMOUNT,
+    "start_date": _DAY,
+    "next_payment_date": _DAY,
+    "last_sync_at": _INSTANT,
+    "created_at": _INSTANT,
+    "updated_at": _INSTANT,
+    "auto_sync": ((bool, int), "a Boolean"),
+}
+"""What the values of a column are in Python; texts may be anything that takes a str."""
 
 
 def validate_mapping(model: type[Any], fields: FieldMap | None = None) -> Columns:

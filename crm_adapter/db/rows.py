@@ -28,10 +28,10 @@ from crm_adapter.money import known_cost, margin, money_or_none, monthly_income,
 from crm_adapter.payload import as_dict, as_text
 from crm_adapter.results import to_plain
 
-#: Beside the shared columns in `sync_base` of a row without a server: when the host created the row, as text.
 CREATED_AT: Final = "created_at"
-#: From here on neighbours in single precision are further apart than a kopeck.
+"""Beside the shared columns in `sync_base` of a row without a server: when the host created the row, as text."""
 _SINGLE_IS_COARSE: Final = 2**17
+"""From here on neighbours in single precision are further apart than a kopeck."""
 _STATE: Final[Table] = cast(Table, TimewebServerState.__table__)
 
 
@@ -209,14 +209,39 @@ class StoredRow:
 
 _HOST_COLUMNS: Final = tuple(item.name for item in fields(StoredRow) if item.name not in {"state", "stored_cost"})
 _SHOWN: Final = (
-    *_HOST_COLUMNS, "account", "location", "ip_all", "cost_gross", "cost_source", "cost_stale", "cost_components",
-    "missing_since", "removed_at", "edit_version", "total_price", "profit_amount", "profit_percent",
-)  # fmt: skip
-#: What a sync decides on; people's texts stay in the database.
+    *_HOST_COLUMNS,
+    "account",
+    "location",
+    "ip_all",
+    "cost_gross",
+    "cost_source",
+    "cost_stale",
+    "cost_components",
+    "missing_since",
+    "removed_at",
+    "edit_version",
+    "total_price",
+    "profit_amount",
+    "profit_percent",
+)
 DECISIVE: Final = (
-    "id", "timeweb_id", "server_name", "configuration", "ip_address", "cost_price", "status", "timeweb_status",
-    "timeweb_preset_id", "auto_sync", "client_price", "service_fee", "payment_period", "created_at", "last_sync_at",
-)  # fmt: skip
+    "id",
+    "timeweb_id",
+    "server_name",
+    "configuration",
+    "ip_address",
+    "cost_price",
+    "status",
+    "timeweb_status",
+    "timeweb_preset_id",
+    "auto_sync",
+    "client_price",
+    "service_fee",
+    "payment_period",
+    "created_at",
+    "last_sync_at",
+)
+"""What a sync decides on; people's texts stay in the database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Tables: the host's ``hosting_servers`` (drop-in) and, on a metadata of their own, the tables of the adapter.
+"""Tables: the host's `hosting_servers` (drop-in) and, on a metadata of their own, the tables of the adapter.
 
-``HostingServer`` is for installations that have no such table yet; a CRM with its own mapped class passes that one and
-a :class:`~crm_adapter.db.columns.FieldMap`.  ``AdapterBase.metadata`` holds everything else of ours, so it can be created
+`HostingServer` is for installations that have no such table yet; a CRM with its own mapped class passes that one and
+a `crm_adapter.db.columns.FieldMap`. `AdapterBase.metadata` holds everything else of ours, so it can be created
 beside any host: nothing in it refers to a host table by foreign key, because the host's name for it is unknown.
 """
 
@@ -33,14 +33,14 @@ except ImportError as exc:  # pragma: no cover - exercised in a bare environment
 
 UNKNOWN_CLIENT = "Не указан"
 
-#: Raw JSON of a server or of a run outgrows MariaDB's TEXT (65 535 bytes), and old databases there take no emoji.
 LongText = Text().with_variant(MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
-#: Order of change rows and outbox events within a second matters; MariaDB's DATETIME keeps no fraction by default.
+"""Raw JSON of a server or of a run outgrows MariaDB's TEXT (65 535 bytes), and old databases there take no emoji."""
 Instant = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
-#: MariaDB's FLOAT is single precision and rounds 12345.67; the others' Float is a double.
+"""Order of change rows and outbox events within a second matters; MariaDB's DATETIME keeps no fraction by default."""
 HostAmount = Float().with_variant(Double(), "mysql", "mariadb")
-#: A BigInteger primary key does not autoincrement on SQLite.
+"""MariaDB's FLOAT is single precision and rounds 12345.67; the others' Float is a double."""
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
+"""A BigInteger primary key does not autoincrement on SQLite."""
 
 
 def _key(length: int) -> Any:
@@ -50,7 +50,7 @@ def _key(length: int) -> Any:
 
 
 def utcnow() -> datetime:
-    """Now as a naive UTC instant, the form of every ``*_at`` column."""
+    """Now as a naive UTC instant, the form of every `*_at` column."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
@@ -60,7 +60,7 @@ def today_midnight() -> datetime:
 
 
 class Money(TypeDecorator[Decimal]):
-    """RUB with two decimals: ``NUMERIC(12,2)`` everywhere, always a quantised ``Decimal`` in Python."""
+    """RUB with two decimals: `NUMERIC(12,2)` everywhere, always a quantised `Decimal` in Python."""
 
     impl = Numeric
     cache_ok = True
@@ -85,7 +85,7 @@ class Money(TypeDecorator[Decimal]):
 
 
 class HostBase(DeclarativeBase):
-    """Metadata of the host's side: only :class:`HostingServer`."""
+    """Metadata of the host's side: only `HostingServer`."""
 
     metadata = MetaData()
 
@@ -104,7 +104,7 @@ class AdapterBase(DeclarativeBase):
 
 
 class HostingServer(HostBase):
-    """The CRM's table, drop-in.  Which column belongs to whom: :mod:`crm_adapter.db.columns`."""
+    """The CRM's table, drop-in. Which column belongs to whom: `crm_adapter.db.columns`."""
 
     __tablename__ = "hosting_servers"
     __table_args__ = (
@@ -145,8 +145,8 @@ class HostingServer(HostBase):
 class TimewebServerState(AdapterBase):
     """What sync knows about one row of the host, 1:1 by the row's id.
 
-    ``timeweb_id`` repeats the host's value: SQLite hands out the id of a deleted row again, and a state whose
-    ``timeweb_id`` is not the row's is a leftover of that row.
+    `timeweb_id` repeats the host's value: SQLite hands out the id of a deleted row again, and a state whose
+    `timeweb_id` is not the row's is a leftover of that row.
     """
 
     __tablename__ = "timeweb_server_state"
@@ -218,7 +218,7 @@ class SyncLease(AdapterBase):
 
 
 class SyncRun(AdapterBase):
-    """One call of ``sync_all`` (all of its accounts).  Imports and single syncs are in the change log alone."""
+    """One call of `sync_all` (all of its accounts). Imports and single syncs are in the change log alone."""
 
     __tablename__ = "timeweb_sync_run"
 
@@ -272,7 +272,7 @@ class EventOutbox(AdapterBase):
 
 
 def create_all(connection: Any, *, host: bool = True) -> None:
-    """Create absent tables without a migration history (tests, the demo); production uses ``timeweb-crm migrate``."""
+    """Create absent tables without a migration history (tests, the demo); production uses `timeweb-crm migrate`."""
     if host:
         HostBase.metadata.create_all(connection)
     AdapterBase.metadata.create_all(connection)

@@ -21,8 +21,14 @@ from crm_adapter.servers.conditions import days_to_payment, payment_day
 DUE_DAYS: Final = (7, 1, 0)
 """Days before the payment on which people are told."""
 _TOLD: Final = (
-    "server_name", "client_name", "client_id", "client_price", "service_fee", "status", "next_payment_date",
-)  # fmt: skip
+    "server_name",
+    "client_name",
+    "client_id",
+    "client_price",
+    "service_fee",
+    "status",
+    "next_payment_date",
+)
 
 
 def reminder(days_left: int) -> str | None:

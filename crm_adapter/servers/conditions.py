@@ -22,13 +22,13 @@ from crm_adapter.sync.mapping import PROBLEM_STATUSES
 Condition = sa.ColumnElement[bool]
 
 _STATE: Final = TimewebServerState.__table__.c
-#: A client named by nothing but these is nobody.
 _BLANKS: Final = (" ", "\t", "\n", "\r", "\u00a0")
+"""A client named by nothing but these is nobody."""
 _NOBODY: Final = frozenset({"", UNKNOWN_CLIENT.replace(" ", "")})
-#: Statuses in which a client pays.
 _IN_USE: Final = ("active", "overdue")
-#: Days that «На этой неделе» looks ahead.
+"""Statuses in which a client pays."""
 _WEEK: Final = 7
+"""Days that «На этой неделе» looks ahead."""
 
 
 def is_live(row: StoredRow) -> bool:

@@ -1,4 +1,4 @@
-"""What people do to rows: edit, link, unlink, pay, price.  Versions conflict only between people, never with a sync."""
+"""What people do to rows: edit, link, unlink, pay, price. Versions conflict only between people, never with a sync."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from crm_adapter.servers.validation import Invalid, check_values, parse_money, r
 from crm_adapter.steps import transaction
 from crm_adapter.text import messages
 
-#: Timeweb's columns that a person may fill while the row is not linked.
 _UNLINKED_ONLY: Final = frozenset({"configuration", "ip_address"})
-#: Amounts of which nothing and 0 are the same; a cost of 0 is a price.
+"""Timeweb's columns that a person may fill while the row is not linked."""
 _ZERO_IS_NONE: Final = frozenset({"client_price", "service_fee", "balance"})
+"""Amounts of which nothing and 0 are the same; a cost of 0 is a price."""
 
 
 class _Refused(Exception):
@@ -67,7 +67,7 @@ async def update_manual(
     expected_version: int | None,
     actor: str | None,
 ) -> EditResult:
-    """See :func:`crm_adapter.update_manual`."""
+    """See `crm_adapter.update_manual`."""
     require_known(values)
 
     def edit(row: StoredRow, state: State) -> _Edit:
@@ -87,7 +87,7 @@ async def update_manual(
 
 
 async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | None, *, actor: str | None) -> EditResult:
-    """See :func:`crm_adapter.set_cost`."""
+    """See `crm_adapter.set_cost`."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         amount = parse_money(cost)
@@ -100,7 +100,7 @@ async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | 
 
 
 async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None, actor: str | None) -> EditResult:
-    """See :func:`crm_adapter.mark_paid`."""
+    """See `crm_adapter.mark_paid`."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         day = payment_day(row)
@@ -125,7 +125,7 @@ async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None
 
 
 async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
-    """See :func:`crm_adapter.link`."""
+    """See `crm_adapter.link`."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         if timeweb_id < 1 or not columns.holds("timeweb_id", timeweb_id):
@@ -140,7 +140,7 @@ async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str |
 
 
 async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditResult:
-    """See :func:`crm_adapter.unlink`."""
+    """See `crm_adapter.unlink`."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         if row.timeweb_id is None:
@@ -158,13 +158,20 @@ async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditRes
 
 
 async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
-    """See :func:`crm_adapter.add_manual`."""
+    """See `crm_adapter.add_manual`."""
     require_known(values)
     today = columns.today()
     defaults = {
-        "client_name": UNKNOWN_CLIENT, "cost_price": 0, "client_price": 0, "service_fee": 0, "start_date": today,
-        "next_payment_date": today, "payment_period": "monthly", "status": "active", "auto_sync": True,
-    }  # fmt: skip
+        "client_name": UNKNOWN_CLIENT,
+        "cost_price": 0,
+        "client_price": 0,
+        "service_fee": 0,
+        "start_date": today,
+        "next_payment_date": today,
+        "payment_period": "monthly",
+        "status": "active",
+        "auto_sync": True,
+    }
     given = {name: value for name, value in values.items() if value is not None and value != ""}
     period = str(given.get("payment_period", "monthly"))
     defaults["next_payment_date"] = next_payment(today, period)
@@ -203,7 +210,7 @@ async def _edit(
     actor: str | None,
     expected_version: int | None = None,
 ) -> EditResult:
-    """Lock the row, check the version, write what ``edit`` says, log it; all in one transaction."""
+    """Lock the row, check the version, write what `edit` says, log it; all in one transaction."""
 
     def write(session: Session) -> EditResult:
         row = lock(session, columns, [crm_id]).get(crm_id)

@@ -1,6 +1,6 @@
 """Rows as the page, the API, the CSV and the command line show them: one query, money worked out once.
 
-Everything here takes an open :class:`~sqlalchemy.orm.Session` and only reads.
+Everything here takes an open `sqlalchemy.orm.Session` and only reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE: Final = 100
 
-#: The quick filters of the page: key -> caption.
 VIEWS: Final = {
     "": "Все",
     "problems": "Проблемы",
@@ -34,6 +33,7 @@ VIEWS: Final = {
     "unpriced": "Без цены",
     "removed": "Удалены",
 }
+"""The quick filters of the page: key -> caption."""
 SORTS: Final = ("attention", "name", "status", "configuration", "ip", "client", "project", "cost", "price", "margin", "date")
 
 _STATE: Final = TimewebServerState.__table__.c
@@ -41,7 +41,7 @@ _STATE: Final = TimewebServerState.__table__.c
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to list.  ``size`` 0 lists all rows on one page."""
+    """What to list. `size` 0 lists all rows on one page."""
 
     search: str = ""
     status: str = ""
@@ -61,7 +61,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of rows; ``total`` counts all that match, ``everything`` all that exist where none matches."""
+    """A page of rows; `total` counts all that match, `everything` all that exist where none matches."""
 
     rows: Sequence[StoredRow]
     total: int
@@ -98,7 +98,7 @@ def list_rows(session: Session, columns: Columns, filters: Filters, *, today: da
 def projects(session: Session, columns: Columns, *, named_only: bool = False) -> dict[int, str]:
     """Projects by id; their names come from the table that the host's foreign key points to, when it has names.
 
-    Without names: the ids that occur, or nothing with ``named_only``.
+    Without names: the ids that occur, or nothing with `named_only`.
     """
     if "project_id" not in columns:
         return {}
@@ -131,7 +131,7 @@ def _income(columns: Columns) -> sa.ColumnElement[Any]:
 
 
 def _cost(columns: Columns) -> sa.ColumnElement[Any]:
-    """:func:`crm_adapter.money.known_cost` for an ORDER BY."""
+    """`crm_adapter.money.known_cost` for an ORDER BY."""
     cost = columns["cost_price"]
     return sa.case((sa.or_(cost != 0, _STATE.cost_source != "unknown"), cost), else_=None)
 

@@ -1,4 +1,4 @@
-"""What people look at: rows, totals, changes, runs.  Reads only, never Timeweb."""
+"""What people look at: rows, totals, changes, runs. Reads only, never Timeweb."""
 
 from __future__ import annotations
 
@@ -19,10 +19,17 @@ from crm_adapter.payload import as_dict
 from crm_adapter.results import RunInfo, Totals
 from crm_adapter.servers.conditions import is_live, is_overdue, is_unpriced
 
-#: The columns that the sums are made of.
 _SUMMED: Final = (
-    "status", "client_price", "service_fee", "payment_period", "cost_price", "client_name", "client_id", "next_payment_date",
-)  # fmt: skip
+    "status",
+    "client_price",
+    "service_fee",
+    "payment_period",
+    "cost_price",
+    "client_name",
+    "client_id",
+    "next_payment_date",
+)
+"""The columns that the sums are made of."""
 _SUMMED_STATE: Final = ("cost_source", "removed_at")
 
 

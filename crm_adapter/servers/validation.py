@@ -23,7 +23,7 @@ class Invalid(ValueError):
 
 
 def parse_money(value: object) -> Decimal | None:
-    """``1 234,50``, ``1234.5``, a number; None and blank are None."""
+    """`1 234,50`, `1234.5`, a number; None and blank are None."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str):
@@ -68,7 +68,7 @@ def _clean(value: object) -> str:
 
 
 def _moment(value: object) -> datetime | None:
-    """A UTC instant: a datetime, or text as ISO 8601 (``2026-12-31T10:00:00+03:00``); blank is None."""
+    """A UTC instant: a datetime, or text as ISO 8601 (`2026-12-31T10:00:00+03:00`); blank is None."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
@@ -122,7 +122,6 @@ def _midnight(value: object) -> datetime:
     return as_midnight(parse_day(value))
 
 
-#: Columns that people edit, each with its check.
 EDITABLE: Final[Mapping[str, Callable[[object], Any]]] = {
     "project_id": _number,
     "client_id": _number,
@@ -144,6 +143,7 @@ EDITABLE: Final[Mapping[str, Callable[[object], Any]]] = {
     "auto_sync": _flag,
     "notes": _text(60_000),
 }
+"""Columns that people edit, each with its check."""
 
 
 def require_known(names: Iterable[str]) -> None:

@@ -1,1 +1,1 @@
-"""Bringing Timeweb into the rows: ask (``fetch``), decide (``planner``), write (``store``), as one run (``run``)."""
+"""Bringing Timeweb into the rows: ask (`fetch`), decide (`planner`), write (`store`), as one run (`run`)."""

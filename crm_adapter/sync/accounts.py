@@ -1,4 +1,4 @@
-"""The account's row: identity, caches, money and how its runs went.  The DB half."""
+"""The account's row: identity, caches, money and how its runs went. The DB half."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from crm_adapter.sync.apply import add_events
 from crm_adapter.sync.decisions import EventDraft, RunContext
 from crm_adapter.sync.planner import Fetched
 
-#: The account cannot be asked until somebody gives it another token.
 _DEAD: Final = frozenset({"unauthorized", "forbidden", "account_mismatch", "duplicate_account"})
-#: Hours left on the balance below which people are told.
+"""The account cannot be asked until somebody gives it another token."""
 BALANCE_LOW_HOURS: Final = 72
-#: An unauthorized token is tried again after this many seconds unless it is replaced.
+"""Hours left on the balance below which people are told."""
 _UNAUTHORIZED_RETRY: Final = 900.0
-#: No answer keeps an account waiting for longer; a Retry-After beyond it is a failure of whoever sent it.
+"""An unauthorized token is tried again after this many seconds unless it is replaced."""
 _LONGEST_WAIT: Final = 86_400.0
-#: Entries of each list that the run history keeps; all of them are in the change log.
+"""No answer keeps an account waiting for longer; a Retry-After beyond it is a failure of whoever sent it."""
 _SHOWN: Final = 200
+"""Entries of each list that the run history keeps; all of them are in the change log."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """``timeweb_account_state`` as far as planning needs it."""
+    """`timeweb_account_state` as far as planning needs it."""
 
     account: str
     account_id: str | None = None
@@ -178,7 +178,7 @@ def save_account(session: Session, account: str, values: Mapping[str, Any]) -> N
 
 
 def retry_delay(code: str | None, failures: int, retry_after: float | None) -> float | None:
-    """Seconds until the next automatic try; None: the usual age decides.  ``failures`` counts those before this one."""
+    """Seconds until the next automatic try; None: the usual age decides. `failures` counts those before this one."""
     if code == "unauthorized":
         return _UNAUTHORIZED_RETRY
     if code in {"rate_limited", "upstream_unavailable"}:
@@ -228,9 +228,14 @@ def close_account(
         money = fetched.finances
         low = money.hours_left is not None and money.hours_left < BALANCE_LOW_HOURS
         values |= {
-            "balance": money.balance, "currency": money.currency, "monthly_cost": money.monthly_cost,
-            "monthly_fee": money.monthly_fee, "hours_left": money.hours_left, "finances_at": now, "balance_alerted": low,
-        }  # fmt: skip
+            "balance": money.balance,
+            "currency": money.currency,
+            "monthly_cost": money.monthly_cost,
+            "monthly_fee": money.monthly_fee,
+            "hours_left": money.hours_left,
+            "finances_at": now,
+            "balance_alerted": low,
+        }
         if low and not info.balance_alerted:
             left = {
                 "account": context.account,

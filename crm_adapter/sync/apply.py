@@ -28,12 +28,12 @@ from crm_adapter.sync.linking import is_linkable
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
 
-#: Rows per transaction.
 CHUNK: Final = 200
-#: After so many rows in a row that somebody holds, the rest of a chunk is not tried.
+"""Rows per transaction."""
 _HELD_ENOUGH: Final = 3
-#: What is written beside the row alone.
+"""After so many rows in a row that somebody holds, the rest of a chunk is not tried."""
 _STATE_ONLY: Final = frozenset({"missing", "note"})
+"""What is written beside the row alone."""
 _OUTBOX: Final[Table] = cast(Table, EventOutbox.__table__)
 
 
@@ -116,7 +116,7 @@ class Writer:
     run_id: int | None = None
     actor: str | None = None
     owner: str | None = None
-    """The lease's owner: the fence.  None: a single-row action, which row locks protect."""
+    """The lease's owner: the fence. None: a single-row action, which row locks protect."""
 
     def apply(self, session: Session, chunk: Sequence[Decision], *, progress: int = 0, total: int = 0) -> list[Decision]:
         """Write a chunk in the caller's transaction; returns what was done, decided anew where a row had changed."""
@@ -204,7 +204,7 @@ class Writer:
         write_changes(session, author, entries)
 
     def _pinned(self) -> dict[Any, Any]:
-        """Columns that an UPDATE would move by itself (``onupdate``) set to what they are."""
+        """Columns that an UPDATE would move by itself (`onupdate`) set to what they are."""
         moving = [
             column
             for column in self.columns.table.columns

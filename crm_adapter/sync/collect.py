@@ -23,17 +23,17 @@ from crm_adapter.sync.planner import Fetched, Options, Whereabouts, needs_preset
 from crm_adapter.text import messages
 
 _DAY: Final = timedelta(hours=24)
-#: Another name that synced the same Timeweb account within this time is in use; an older one was renamed.
 _HOUR: Final = timedelta(hours=1)
-#: Faults after which Timeweb is left alone for the rest of the run.
-#: Failures after which an account may have its servers all the same.
+"""Another name that synced the same Timeweb account within this time is in use; an older one was renamed."""
 _PASSING: Final = frozenset({"rate_limited", "upstream_unavailable", "bad_response"})
+"""Faults after which Timeweb is left alone for the rest of the run.
+Failures after which an account may have its servers all the same."""
 _GIVE_UP: Final = frozenset({"rate_limited", "upstream_unavailable", "unauthorized", "not_configured"})
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is read and by which context; ``write`` False: not even caches are saved."""
+    """What is read and by which context; `write` False: not even caches are saved."""
 
     columns: Columns
     options: Options
@@ -85,10 +85,13 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
         if verified is None and listing.servers:
             return fatal(Failure("identity_unknown"), snapshot)
     fetched = Fetched(
-        account, listing.servers, listing.complete, listing.errors,
+        account,
+        listing.servers,
+        listing.complete,
+        listing.errors,
         error_code=listing.failure.code if listing.failure else None,
         retry_after=listing.failure.retry_after if listing.failure else None,
-    )  # fmt: skip
+    )
     fetched = await _fetch_money(caller, fetched, info)
     fetched, prices = await _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
     if not listing.complete and listing.failure is None:
@@ -153,7 +156,7 @@ def _looks_foreign(account: str, listing: fetch.ServerListing, snapshot: Snapsho
 async def _identify(
     caller: Caller, info: AccountInfo, has_rows: bool, seen_ids: Mapping[str, str], context: RunContext, *, write: bool
 ) -> tuple[str | None, Failure | None]:
-    """Whose token is it?  A token of another account than the rows', or a second one of the same, is refused."""
+    """Whose token is it? A token of another account than the rows', or a second one of the same, is refused."""
     account = caller.account
     account_id, failure = await fetch.identity(caller)
     if failure is not None:
@@ -246,7 +249,7 @@ def _kept_wait(fetched: Fetched, info: AccountInfo) -> Fetched:
 
 
 def _warn(fetched: Fetched, code: str, *, partial: str | None = None, retry_after: float | None = None) -> Fetched:
-    """Add a warning; ``partial`` is the failure that it makes of the run if there is none yet."""
+    """Add a warning; `partial` is the failure that it makes of the run if there is none yet."""
     return replace(
         fetched,
         warnings=(*fetched.warnings, ReportWarning(code, messages.failure_text(code), fetched.account)),

@@ -1,4 +1,4 @@
-"""What a server costs: cost rows, the account's discount, the preset as a fallback.  Pure functions."""
+"""What a server costs: cost rows, the account's discount, the preset as a fallback. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOLERANCE: Final = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """One server's row of ``/account/services/cost``; gross, exact, RUB per month, with IPv4, disks and backups."""
+    """One server's row of `/account/services/cost`; gross, exact, RUB per month, with IPv4, disks and backups."""
 
     gross: Decimal
     components: tuple[tuple[str, Decimal], ...] = ()
@@ -45,7 +45,7 @@ class Finances:
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """``net = gross x factor``; ``reconciled`` is False when the cost list fits neither total of the finances."""
+    """`net = gross x factor`; `reconciled` is False when the cost list fits neither total of the finances."""
 
     basis: Literal["gross", "net"] | None
     factor: Decimal
@@ -54,7 +54,7 @@ class Discount:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of one server; ``net`` None says "no news": the value in the row stays."""
+    """The cost of one server; `net` None says "no news": the value in the row stays."""
 
     net: Decimal | None
     gross: Decimal | None
@@ -109,7 +109,7 @@ def read_finances(item: object) -> Finances:
 
 
 def is_foreign(finances: Finances | None, stored: str | None) -> bool:
-    """Whether the account's amounts are no roubles; ``stored`` is its currency as last told."""
+    """Whether the account's amounts are no roubles; `stored` is its currency as last told."""
     return (finances.currency if finances else stored) not in {None, "RUB"}
 
 
@@ -132,7 +132,7 @@ def reconcile(
 ) -> Discount:
     """Find out whether the cost list is before or after the account's discount.
 
-    Its sum equals ``monthly_cost`` (within 1 %): the rows are gross.  It equals ``monthly_fee``: they are net already.
+    Its sum equals `monthly_cost` (within 1 %): the rows are gross. It equals `monthly_fee`: they are net already.
     Neither, or not enough to compare: the account's stored basis, and without one no discount is assumed.
     """
     list_price = finances.monthly_cost if finances else None
@@ -158,7 +158,7 @@ def _equal(left: Decimal, right: Decimal) -> bool:
 def resolve(row: CostRow | None, preset_price: Decimal | None, factor: Decimal, known: Cost | None) -> Cost:
     """Choose a server's cost: its cost row, else what was known (stale), else the preset's price, else unknown.
 
-    ``known`` is the cost that the row of the CRM already has.
+    `known` is the cost that the row of the CRM already has.
     """
     if row is not None:
         return Cost(to_money(row.gross * factor), to_money(row.gross), "services_cost", components=row.components)

@@ -179,20 +179,26 @@ def mark_missing(row: StoredRow, context: RunContext) -> Decision:
     """Absent from a complete listing, not yet confirmed by a 404."""
     state = row.state or State(timeweb_id=row.timeweb_id, account=context.account)
     return Decision(
-        "missing", row.server_name, row.timeweb_id or 0, row,
+        "missing",
+        row.server_name,
+        row.timeweb_id or 0,
+        row,
         state=None if state.missing_since else replace(state, missing_since=context.now),
-    )  # fmt: skip
+    )
 
 
 def mark_moved(row: StoredRow, context: RunContext, account: str) -> Decision:
     """Its own account no longer shows it, and another one has; what it costs there is told by that one's next run."""
     state = row.state or State(timeweb_id=row.timeweb_id)
     return Decision(
-        "update", row.server_name, row.timeweb_id or 0, row,
+        "update",
+        row.server_name,
+        row.timeweb_id or 0,
+        row,
         changes={"account": (state.account, account)},
         state=replace(state, account=account, listed_by=None, missing_since=None),
         events=(_moved(row, state.account, account),),
-    )  # fmt: skip
+    )
 
 
 def note_listed(row: StoredRow, context: RunContext, account: str | None) -> Decision:
@@ -206,16 +212,21 @@ def _moved(row: StoredRow, before: str | None, account: str) -> EventDraft:
 
 
 def mark_removed(row: StoredRow, context: RunContext, observed: Observed | None = None) -> Decision:
-    """Gone for sure: the row stays, its Timeweb status says ``removed``; money and dates are the human's to close."""
+    """Gone for sure: the row stays, its Timeweb status says `removed`; money and dates are the human's to close."""
     state = row.state or State(timeweb_id=row.timeweb_id, account=context.account)
     host: dict[str, Any] = {} if row.timeweb_status == "removed" else {"timeweb_status": "removed"}
     changes = {column: (_shown(row, column), value) for column, value in host.items()}
     return Decision(
-        "remove", row.server_name, row.timeweb_id or 0, row, observed, host,
+        "remove",
+        row.server_name,
+        row.timeweb_id or 0,
+        row,
+        observed,
+        host,
         changes | {"removed": (None, context.now.isoformat())},
         replace(state, missing_since=state.missing_since or context.now, removed_at=context.now, problem_runs=0),
         (EventDraft("removed", {"name": row.server_name, "ip": row.ip_address}),),
-    )  # fmt: skip
+    )
 
 
 def _cost(observed: Observed, context: RunContext, row: StoredRow | None) -> Cost:
@@ -235,7 +246,7 @@ def _wanted_status(row: StoredRow, values: HostingValues) -> str | None:
 def _shared_changes(
     row: StoredRow, wanted: Mapping[str, Any], values: HostingValues
 ) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """Columns to write, the new ``sync_base``, and which columns sync owns."""
+    """Columns to write, the new `sync_base`, and which columns sync owns."""
     base = {column: value for column, value in row.state.base.items() if column in _SHARED} if row.state else {}
     changes: dict[str, Any] = {}
     owned: set[str] = set()
@@ -303,7 +314,7 @@ def _state(
 
 
 def _problem(row: StoredRow, state: State, values: HostingValues) -> tuple[int, tuple[EventDraft, ...]]:
-    """Debounce: ``off``, and ``no_paid`` after a busy status, are told only when seen in two runs; busy ones never."""
+    """Debounce: `off`, and `no_paid` after a busy status, are told only when seen in two runs; busy ones never."""
     status, before, runs = values.timeweb_status, row.timeweb_status, state.problem_runs
     told = {"name": row.server_name, "status": status, "before": before}
     if status in PROBLEM_STATUSES:

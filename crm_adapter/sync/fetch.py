@@ -33,8 +33,8 @@ from timeweb_sdk.errors import (
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 100
-#: A run asks for at most this many missing servers by id; the rest waits for the next run.
 MAX_REMOVAL_CHECKS: Final = 20
+"""A run asks for at most this many missing servers by id; the rest waits for the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ async def presets(caller: Caller) -> tuple[dict[int, Decimal] | None, Failure | 
 
 
 async def get_server(caller: Caller, timeweb_id: int) -> tuple[HostingValues | None, Failure | None]:
-    """One server by id; a failure ``not_found`` is the API's own 404 and nothing else."""
+    """One server by id; a failure `not_found` is the API's own 404 and nothing else."""
     reply, failure = await try_call(caller, lambda tw: tw.servers.get(timeweb_id))
     if failure is not None or reply is None:
         return None, failure or Failure("bad_response")
@@ -249,7 +249,7 @@ class Removals:
 
 
 async def confirm_removals(caller: Caller, timeweb_ids: Iterable[int]) -> Removals:
-    """Ask for missing servers by id.  Anything but the API's own 404 or status removed proves nothing."""
+    """Ask for missing servers by id. Anything but the API's own 404 or status removed proves nothing."""
     gone: set[int] = set()
     alive: set[int] = set()
     unclear: dict[int, Failure] = {}

@@ -1,4 +1,4 @@
-"""``ensure_fresh``: start at most one background sync, whatever the number of tabs, users and workers."""
+"""`ensure_fresh`: start at most one background sync, whatever the number of tabs, users and workers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint
 from crm_adapter.text import messages
 
-#: Who a run is that nobody asked for.
 ACTOR: Final = "auto"
+"""Who a run is that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Start:
 
 
 async def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Start:
-    """See :func:`crm_adapter.ensure_fresh`; the driver's caller starts the runner."""
+    """See `crm_adapter.ensure_fresh`; the driver's caller starts the runner."""
     if not clients:
         return Start(Freshness("not_configured", message=messages.NOT_CONFIGURED))
     owners = {account: leases.new_owner() for account in clients}
@@ -58,7 +58,7 @@ def give_back(session: Session, claimed: Mapping[str, str]) -> None:
 
 
 def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start:
-    """What would be done; ``started`` stands for "some account must be synced"."""
+    """What would be done; `started` stands for "some account must be synced"."""
     now, age = utcnow(), timedelta(seconds=max_age)
     states = {
         state.account: state for state in session.scalars(select(AccountState).where(AccountState.account.in_(list(clients))))
@@ -96,7 +96,7 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
 
 
 def _is_fresh(state: AccountState, now: datetime, age: timedelta) -> bool:
-    """Young data, unless the last run was cut short: then ``retry_at`` says when to go on, be it sooner or later."""
+    """Young data, unless the last run was cut short: then `retry_at` says when to go on, be it sooner or later."""
     # An instant that lies ahead was written by a clock that was wrong, and is as old as it is far.
     return state.retry_at is None and state.last_success_at is not None and abs(now - state.last_success_at) < age
 

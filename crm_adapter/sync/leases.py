@@ -1,6 +1,6 @@
 """At most one sync per account across all processes: a row that expires by the database's own clock.
 
-There is no heartbeat thread.  The lease is renewed before calls to Timeweb and inside the transaction of each chunk;
+There is no heartbeat thread. The lease is renewed before calls to Timeweb and inside the transaction of each chunk;
 a renewal that finds another owner rolls that transaction back, so a worker that slept too long writes nothing.
 """
 
@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.dialects import db_now_ms, insert_ignore
 from crm_adapter.db.tables import SyncLease, SyncRun, utcnow
 
-#: Longer than a call may take (the client's total_timeout is 180 s by default), or the lease would lapse during one.
 TTL_SECONDS: Final = 300.0
+"""Longer than a call may take (the client's total_timeout is 180 s by default), or the lease would lapse during one."""
 
 
 class LeaseLost(Exception):
@@ -42,7 +42,7 @@ def claim(
 ) -> Claim:
     """Take the account's lease if it is free or expired; the run of a dead holder is marked crashed.
 
-    ``claimed`` is the owner under which somebody claimed it for us.  It is spent here, and only the table says whether it is
+    `claimed` is the owner under which somebody claimed it for us. It is spent here, and only the table says whether it is
     one: a queue that delivers the same task twice starts one run, and a message that somebody made up starts none.
     """
     session.execute(insert_ignore(session, _table()), {"account": account, "expires_ms": 0, "progress": 0, "total": 0})
@@ -82,7 +82,7 @@ def renew(
     progress: int | None = None,
     total: int | None = None,
 ) -> None:
-    """Extend the lease; raises :class:`LeaseLost` when it is no longer ours."""
+    """Extend the lease; raises `LeaseLost` when it is no longer ours."""
     values: dict[str, Any] = {"expires_ms": db_now_ms() + int(ttl * 1000)}
     if progress is not None:
         values |= {"progress": progress, "total": total or 0}

@@ -1,4 +1,4 @@
-"""Linking a server of Timeweb to a row typed by hand instead of doubling it.  Pure."""
+"""Linking a server of Timeweb to a row typed by hand instead of doubling it. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Links:
 
     linked: Mapping[int, StoredRow] = field(default_factory=dict[int, StoredRow])
     suggested: Mapping[int, StoredRow] = field(default_factory=dict[int, StoredRow])
-    """Same address under the policy ``suggest``: held back until a human decides."""
+    """Same address under the policy `suggest`: held back until a human decides."""
     conflicts: Mapping[int, tuple[StoredRow, ...]] = field(default_factory=dict[int, tuple[StoredRow, ...]])
     """Several rows for one server, or several servers for one row."""
     alike: Mapping[int, StoredRow] = field(default_factory=dict[int, StoredRow])
@@ -34,7 +34,7 @@ def is_linkable(row: StoredRow) -> bool:
 def match(servers: Iterable[HostingValues], unlinked: Iterable[StoredRow], policy: LinkPolicy) -> Links:
     """Match servers without a row against rows without a server.
 
-    Only a public IPv4 that is unique on both sides links.  Closed rows are history: their address may be another's now.
+    Only a public IPv4 that is unique on both sides links. Closed rows are history: their address may be another's now.
     """
     servers, rows = list(servers), list(unlinked)
     taken_off = frozenset(row.state.unlinked_from for row in rows if row.state and row.state.unlinked_from is not None)

@@ -1,4 +1,4 @@
-"""A Timeweb server as column values of the CRM.  Pure functions; the field table is in docs/crm-design.md."""
+"""A Timeweb server as column values of the CRM. Pure functions; the field table is in docs/crm-design.md."""
 
 from __future__ import annotations
 
@@ -12,24 +12,58 @@ from crm_adapter.money import to_money
 from crm_adapter.payload import as_bool, as_decimal, as_dict, as_dicts, as_int, as_text, plain, stable
 from crm_adapter.results import HostingValues
 
-#: Timeweb is at work on the server; no status of the CRM follows from it.
-BUSY_STATUSES: Final = frozenset({
-    "installing", "software_install", "reinstalling", "turning_on", "turning_off", "hard_turning_off", "rebooting",
-    "hard_rebooting", "removing", "cloning", "transfer", "configuring",
-    # Not in the contract; the first was seen live, the rest are expected by public clients.
-    "starting", "stopping", "shutting_down", "creating", "recovering",
-})  # fmt: skip
+BUSY_STATUSES: Final = frozenset(
+    {
+        "installing",
+        "software_install",
+        "reinstalling",
+        "turning_on",
+        "turning_off",
+        "hard_turning_off",
+        "rebooting",
+        "hard_rebooting",
+        "removing",
+        "cloning",
+        "transfer",
+        "configuring",
+        # Not in the contract; the first was seen live, the rest are expected by public clients.
+        "starting",
+        "stopping",
+        "shutting_down",
+        "creating",
+        "recovering",
+    }
+)
+"""Timeweb is at work on the server; no status of the CRM follows from it."""
 ACTIVE_STATUSES: Final = frozenset({"on"})
 PROBLEM_STATUSES: Final = frozenset({"off", "no_paid", "blocked", "permanent_blocked"})
 REMOVED_STATUS: Final = "removed"
 
 _OS_NAMES: Final = {
-    "almalinux": "AlmaLinux", "alpine": "Alpine Linux", "alt": "ALT Linux", "altlinux": "ALT Linux", "archlinux": "Arch Linux",
-    "astralinux": "Astra Linux", "bitrix": "Bitrix", "brainycp": "BrainyCP", "centos": "CentOS", "debian": "Debian",
-    "fedora": "Fedora", "freebsd": "FreeBSD", "gentoo": "Gentoo", "opensuse": "openSUSE", "oracle": "Oracle Linux",
-    "oraclelinux": "Oracle Linux", "redos": "RED OS", "rhel": "RHEL", "rocky": "Rocky Linux", "rockylinux": "Rocky Linux",
-    "routeros": "RouterOS", "ubuntu": "Ubuntu", "windows": "Windows",
-}  # fmt: skip
+    "almalinux": "AlmaLinux",
+    "alpine": "Alpine Linux",
+    "alt": "ALT Linux",
+    "altlinux": "ALT Linux",
+    "archlinux": "Arch Linux",
+    "astralinux": "Astra Linux",
+    "bitrix": "Bitrix",
+    "brainycp": "BrainyCP",
+    "centos": "CentOS",
+    "debian": "Debian",
+    "fedora": "Fedora",
+    "freebsd": "FreeBSD",
+    "gentoo": "Gentoo",
+    "opensuse": "openSUSE",
+    "oracle": "Oracle Linux",
+    "oraclelinux": "Oracle Linux",
+    "redos": "RED OS",
+    "rhel": "RHEL",
+    "rocky": "Rocky Linux",
+    "rockylinux": "Rocky Linux",
+    "routeros": "RouterOS",
+    "ubuntu": "Ubuntu",
+    "windows": "Windows",
+}
 _DISK_TYPES: Final = {"nvme": "NVMe", "ssd": "SSD", "hdd": "HDD"}
 
 
@@ -41,10 +75,10 @@ class _Address(NamedTuple):
 
 
 def map_server(server: object, *, cost: Decimal | None = None) -> HostingValues:
-    """Turn a ``Server`` of the SDK (or the API's dict) into column values.
+    """Turn a `Server` of the SDK (or the API's dict) into column values.
 
-    ``cost`` is the net price in RUB per month, None when unknown.  Odd values become None.  Raises ``ValueError`` for a
-    server without a usable id, ``TypeError`` for something that is no server.
+    `cost` is the net price in RUB per month, None when unknown. Odd values become None. Raises `ValueError` for a
+    server without a usable id, `TypeError` for something that is no server.
     """
     data = plain(server)
     timeweb_id = as_int(data.get("id"))
@@ -72,7 +106,7 @@ def map_server(server: object, *, cost: Decimal | None = None) -> HostingValues:
 
 
 def parse_server_configuration(server: object) -> str:
-    """``2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04``: sizes of the API are MB, what is unknown is left out."""
+    """`2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04`: sizes of the API are MB, what is unknown is left out."""
     return _configuration(plain(server))
 
 

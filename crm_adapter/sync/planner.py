@@ -1,4 +1,4 @@
-"""One account's plan: fetched data and a snapshot of the database in, decisions out.  Pure."""
+"""One account's plan: fetched data and a snapshot of the database in, decisions out. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.text import messages
 
-#: The guard: this many rows gone at once, and more than this share of the account's, is a failure and no removal.
 _SUSPICIOUS_COUNT: Final = 3
+"""The guard: this many rows gone at once, and more than this share of the account's, is a failure and no removal."""
 _SUSPICIOUS_SHARE: Final = 0.30
 
 
@@ -200,9 +200,13 @@ def build_plan(
         for row in candidates:
             plan.missing(row)
     return AccountPlan(
-        tuple(plan.decisions), (*fetched.errors, *plan.errors), (*fetched.warnings, *plan.warnings),
-        tuple(plan.skipped), tuple(plan.events), suspicious,
-    )  # fmt: skip
+        tuple(plan.decisions),
+        (*fetched.errors, *plan.errors),
+        (*fetched.warnings, *plan.warnings),
+        tuple(plan.skipped),
+        tuple(plan.events),
+        suspicious,
+    )
 
 
 class _Plan:
@@ -307,7 +311,7 @@ class _Plan:
 
 
 def planned(decision: Decision) -> PlannedServer:
-    """A decision as the caller of ``plan`` sees it."""
+    """A decision as the caller of `plan` sees it."""
     assert decision.action != "note"  # it is no news of the server
     return PlannedServer(
         decision.action,

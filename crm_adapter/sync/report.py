@@ -24,7 +24,7 @@ class Outcome:
 
 
 def outcome_of(fetched: Fetched, made: AccountPlan) -> Outcome:
-    """A plan as an outcome; after apply, ``done`` and ``errors`` are replaced by what happened."""
+    """A plan as an outcome; after apply, `done` and `errors` are replaced by what happened."""
     return Outcome(
         account_report(fetched, made, made.errors),
         list(made.decisions),

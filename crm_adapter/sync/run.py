@@ -32,15 +32,15 @@ from crm_adapter.text import messages
 
 logger = logging.getLogger(__name__)
 
-#: A lease renewed this recently (seconds) outlives the next call anyway; saves one statement per page.
 _RENEW_EVERY: Final = 30.0
-#: An account that was synchronised within this time may have what another one lacks.
+"""A lease renewed this recently (seconds) outlives the next call anyway; saves one statement per page."""
 _IN_USE: Final = timedelta(hours=24)
+"""An account that was synchronised within this time may have what another one lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What one call of ``sync_all`` was asked to do."""
+    """What one call of `sync_all` was asked to do."""
 
     scope: Scope
     actor: str | None = None
@@ -245,9 +245,17 @@ async def _run_account(
 
         def close(session: Any) -> None:
             accounts.close_account(
-                session, collected.context, collected.info, collected.fetched, outcome.report,
-                owner=owner, run_id=run_id, events=made.events, snapshot=collected.snapshot, token=token,
-            )  # fmt: skip
+                session,
+                collected.context,
+                collected.info,
+                collected.fetched,
+                outcome.report,
+                owner=owner,
+                run_id=run_id,
+                events=made.events,
+                snapshot=collected.snapshot,
+                token=token,
+            )
             if last:
                 accounts.close_run(session, run_id, report(run_id, [*before, outcome]))
 

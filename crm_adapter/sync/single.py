@@ -1,4 +1,4 @@
-"""``sync_server`` and ``import_servers``: few servers, without the account's lease; row locks and the unique key protect."""
+"""`sync_server` and `import_servers`: few servers, without the account's lease; row locks and the unique key protect."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.planner import Fetched, needs_presets
 from crm_adapter.text import messages
 
-#: From this many ids on, listing is cheaper than asking for each.
 _LIST_FROM: Final = 4
+"""From this many ids on, listing is cheaper than asking for each."""
 
 
 @dataclass(frozen=True, slots=True)

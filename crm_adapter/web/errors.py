@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("crm_adapter.web")
 
 _EDIT_STATUSES = {
-    "not_found": 404, "version_conflict": 409, "conflict": 409, "not_linked": 409, "validation": 422, "row_busy": 503,
-}  # fmt: skip
+    "not_found": 404,
+    "version_conflict": 409,
+    "conflict": 409,
+    "not_linked": 409,
+    "validation": 422,
+    "row_busy": 503,
+}
 
 
 class HostingError(Exception):
