@@ -65,7 +65,7 @@ def test_a_transaction_is_tried_five_times_after_a_deadlock(db: sessionmaker[Ses
     def work(session: Session) -> str:
         tries.append(session)
         if len(tries) <= failures:
-            raise OperationalError("UPDATE", {}, Exception("database is locked"))
+            raise OperationalError("UPDATE", {}, Exception(1213, "Deadlock found when trying to get lock"))
         return "done"
 
     if reached:
