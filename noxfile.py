@@ -96,7 +96,7 @@ def foreign_python(session: nox.Session, *others: str) -> dict[str, str]:
     if not python.exists():
         session.run("python", "-m", "venv", str(python.parents[1]))
     # The last two are what the vendor's own SDK needs, which is not in the registry.
-    clients = ("twc-cli", "timeweb-cloud", "aenum", "python-dateutil")
+    clients = ("twc-cli", "timeweb-cloud", "certbot-dns-timeweb", "aenum", "python-dateutil")
     session.run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *clients, *others, external=True)
     return {"TIMEWEB_FOREIGN_PYTHON": str(python)}
 
@@ -110,7 +110,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def foreign(session: nox.Session) -> None:
-    """Let two clients that are not ours (twc-cli, timeweb-cloud) and a fuzzer work against the emulator."""
+    """Let clients that are not ours (twc-cli, timeweb-cloud, certbot-dns-timeweb) and a fuzzer work against the emulator."""
     install(session, "tests", extras="testing")
     session.run("pytest", "tests/emulator/foreign", *session.posargs, env=foreign_python(session, "schemathesis"))
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from types import FrameType
@@ -113,7 +114,8 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         raise ValueError(f"--servers {options.servers}: the scenario {options.scenario} has no servers")
     kept = None if options.state is None else StateFile.read(options.state)
     if kept is not None:
-        scenario = replace(scenario, state=lambda *_: kept)
+        scenario = replace(scenario, state=partial(dict, kept))
+        options.servers = None
     standard = scenario.timings or Timings()
     install, action = options.install_seconds, options.action_seconds
     timings = replace(

@@ -72,9 +72,8 @@ class _Orders:
         reply = self._emulator.handle(Request(method, f"/api/{path}", {}, {}, text))
         if reply.status >= 300:
             raise AssertionError(f"{method} {path}: {reply.body.decode()}")
-        if not reply.body:
-            return {}
-        return next((value for key, value in reply.json().items() if key not in ("meta", "response_id")), {})
+        answered: Item = reply.json() if reply.body else {}
+        return next((value for key, value in answered.items() if key not in ("meta", "response_id")), None)
 
     def _network_and_machines(self) -> None:
         network = self._order("v2/vpcs", {"name": "studio-net", "subnet_v4": "192.168.0.0/24", "location": "ru-1"})

@@ -114,4 +114,5 @@ def delete_node(call: Call) -> None:
 @handles("updateClusterVersion")
 def update_version(call: Call) -> None:
     cluster = call.account.find("clusters", call.path["cluster_id"], "Cluster")
-    cluster["k8s_version"] = (call.body or {}).get("k8s_version", cluster.get("k8s_version"))
+    wanted: Item = call.body
+    cluster["k8s_version"] = wanted.get("k8s_version", cluster.get("k8s_version"))

@@ -91,7 +91,8 @@ def bucket_names(call: Call) -> dict[str, Any]:
 
 @handles("addStorageSubdomains")
 def add_bucket_names(call: Call) -> dict[str, Any]:
-    kept, outcome = _names(call), []
+    kept = _names(call)
+    outcome: list[Item] = []
     for name in call.body["subdomains"]:
         known = any(entry["subdomain"] == name for entry in kept)
         outcome.append({"subdomain": name, "status": "duplicate" if known else "success"})
@@ -113,7 +114,8 @@ def delete_bucket_names(call: Call) -> dict[str, Any]:
 
 @handles("addStorageSubdomainCertificate")
 def issue_certificate(call: Call) -> None:
-    wanted = (call.body or {}).get("subdomain")
+    body: Item = call.body
+    wanted = body.get("subdomain")
     for place, kept in call.account.state["children"].items():
         if place.startswith("buckets/") and place.endswith("/subdomains"):
             for entry in kept:

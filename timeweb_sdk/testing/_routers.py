@@ -15,7 +15,9 @@ _NETWORKS = "routers/{}/router_networks"
 
 def _joined(call: Call, wanted: Item) -> Item:
     """A network as a router sees it; its own id and subnet where the account has such a network."""
-    known: Item = next((net for net in call.account.state.get("vpcs", []) if net.get("id") == wanted["id"]), {})
+    networks: list[Item] = call.account.state.get("vpcs", [])
+    unknown: Item = {}
+    known = next((network for network in networks if network.get("id") == wanted["id"]), unknown)
     return {
         "id": wanted["id"],
         "name": known.get("name", wanted["id"]),

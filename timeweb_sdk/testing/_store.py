@@ -23,7 +23,10 @@ from timeweb_sdk.testing._http import Response, not_found
 from timeweb_sdk.testing._presets import OFFERS, catalogue, preset_of, project_kind
 
 _generator = Generator(contract())
-_NO_STATUS_LIST = {"clusters": ("installing", "active"), "routers": ("starting", "started")}
+_NO_STATUS_LIST: dict[str, tuple[str | None, str | None]] = {
+    "clusters": ("installing", "active"),
+    "routers": ("starting", "started"),
+}
 """Statuses that the contract gives as plain texts: lebedevdsl/crossplane-provider-timeweb @ abf5327, docs."""
 _INBORN = frozenset({"networks", "domains"})
 """Lists that a new thing has something in; the others fill up by and by."""
@@ -219,8 +222,8 @@ def _identify(account: Account, collection: Collection, item: Item) -> None:
     name = collection.identity(contract())
     if name not in ("id", *collection.id_params) or (name != "id" and not name.endswith("_id")):
         return  # it goes by what it is called
-    schema = next((found[name] for found in map(contract().properties, collection.schemas) if name in found), {})
-    if contract().resolve(schema).get("type") in ("integer", "number"):
+    schemas = [found[name] for found in map(contract().properties, collection.schemas) if name in found]
+    if schemas and contract().resolve(schemas[0]).get("type") in ("integer", "number"):
         item[name] = account.new_id(collection.name)
     else:
         number = account.new_uuid()
@@ -264,8 +267,10 @@ def _statuses(collection: Collection) -> tuple[str | None, str | None, str | Non
     allowed = [contract().resolve(schema).get("enum") for schema in schemas]
     shared = [status for status in (allowed[0] or () if allowed else ()) if all(status in (other or ()) for other in allowed)]
     if not shared:
-        return (*_NO_STATUS_LIST.get(collection.name, (None, "active" if schemas else None)), None)
-    return (*statuses(shared), next((status for status in _UNPAID if status in shared), None))
+        new, settled = _NO_STATUS_LIST.get(collection.name, (None, "active" if schemas else None))
+        return new, settled, None
+    new, settled = statuses(shared)
+    return new, settled, next((status for status in _UNPAID if status in shared), None)
 
 
 def settle(account: Account, entry: Item) -> None:

@@ -263,9 +263,9 @@ class Scenario:
         """An emulator in this scenario; options as those of `Emulator`, which win."""
         from timeweb_sdk.testing.emulator import Emulator
 
-        timings = {} if self.timings is None else {"timings": self.timings}
         state = self.state() if servers is None else self.state(servers)
-        emulator = Emulator(state, **{**timings, **options})
+        options.setdefault("timings", self.timings)
+        emulator = Emulator(state, **options)
         if self.profile is not None:
             emulator.add_profile(self.profile)
         return emulator
