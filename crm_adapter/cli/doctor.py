@@ -17,7 +17,8 @@ from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import blocking, migrations
 from crm_adapter.cli.output import CommandError
-from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, engine_of, missing_schema
+from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, READ_ONLY_HINT, READ_ONLY_TEXT, engine_of, missing_schema
+from crm_adapter.db.dialects import is_read_only
 from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
 from crm_adapter.text import labels
 from crm_adapter.text.formats import ago, count, instant
@@ -137,11 +138,29 @@ def _database(settings: Settings) -> Iterator[Check]:
             connection.execute(sa.select(1))
         yield Check("database", "База данных", "good", shown)
         yield from _schema(engine, settings)
+        yield from _writing(engine)
     except DBAPIError as error:
         reason = str(error.orig).strip().partition("\n")[0]
         yield Check("database", "База данных", "bad", f"{shown}: {reason}", "Проверьте HOSTING_DATABASE_URL и доступ к серверу")
     finally:
         engine.dispose()
+
+
+def _writing(engine: sa.Engine) -> Iterator[Check]:
+    """A write that changes no row, rolled back: a replica answers every question and refuses this."""
+    if missing_schema(engine):
+        return
+    with engine.connect() as connection, connection.begin() as transaction:
+        try:
+            connection.execute(sa.update(SyncLease).where(sa.false()).values(progress=0))
+        except DBAPIError as error:
+            if not is_read_only(error):
+                raise
+            yield Check("writing", "Запись", "bad", READ_ONLY_TEXT, READ_ONLY_HINT)
+        else:
+            yield Check("writing", "Запись", "good", "возможна")
+        finally:
+            transaction.rollback()
 
 
 def _schema(engine: sa.Engine, settings: Settings) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import migrations
 from crm_adapter.cli.output import FAILED, CommandError
 from crm_adapter.db.columns import INTEGRATION
+from crm_adapter.db.dialects import is_read_only
 from crm_adapter.errors import NotConfigured
 from crm_adapter.settings import Settings, SettingsError, load_settings
 from crm_adapter.text.messages import NOT_CONFIGURED
@@ -27,6 +28,11 @@ HOW_TO_SET_TOKEN = (
     "    export TIMEWEB_API_TOKEN=…\n"
     'или строкой TIMEWEB_API_TOKEN=… в файле .env. Несколько аккаунтов: TIMEWEB_API_TOKENS=\'{"имя": "токен"}\'.'
 )
+
+
+READ_ONLY = "database_read_only"
+READ_ONLY_TEXT = "База данных отвечает, но доступна только для чтения"
+READ_ONLY_HINT = "Укажите в HOSTING_DATABASE_URL основной сервер, а не реплику, и роль с правом записи"
 
 
 def settings_of(database_url: str | None = None) -> Settings:
@@ -100,8 +106,10 @@ def explained() -> Generator[None]:
     except ConfigurationError as error:
         raise CommandError("configuration", f"Ошибка настройки. {error}") from error
     except DBAPIError as error:
-        lost = isinstance(error, OperationalError | InterfaceError)
         reason = str(error.orig).strip().partition("\n")[0]
+        if is_read_only(error):
+            raise CommandError(READ_ONLY, f"{READ_ONLY_TEXT}: {reason}", hint=READ_ONLY_HINT, exit_code=FAILED) from error
+        lost = isinstance(error, OperationalError | InterfaceError)
         raise CommandError(
             "database_unavailable" if lost else "database_error", f"База данных не отвечает: {reason}", exit_code=FAILED
         ) from error

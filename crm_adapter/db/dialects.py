@@ -20,6 +20,8 @@ _MYSQL_TRANSIENT: Final = frozenset({1020, 1205, 1213})
 _MYSQL_REJECTED: Final = frozenset({1366, 3819, 4025})
 """Refused values that its drivers do not call IntegrityError or DataError: a string that does not fit the column's
 character set, a CHECK constraint."""
+_MYSQL_READ_ONLY: Final = frozenset({1290, 1792, 1836})
+"""A replica, a read-only transaction."""
 _POSTGRES_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
 _POSTGRES_LOCKED: Final = "55P03"
 """Lock not available within `lock_timeout`; lock wait timeout, NOWAIT."""
@@ -219,6 +221,23 @@ def is_lock_timeout(error: BaseException) -> bool:
         or bool(arguments and arguments[0] in _MYSQL_LOCKED)
         or "database is locked" in str(error.orig)
     )
+
+
+def takes_used_key(error: StatementError, table: Table) -> bool:
+    """Whether PostgreSQL itself gave a new row a key that is in use: its sequence is behind the largest one."""
+    original: Any = getattr(error, "orig", None)
+    found = getattr(getattr(original, "diag", None), "constraint_name", None)
+    found = found or getattr(getattr(original, "__cause__", None), "constraint_name", None)  # asyncpg
+    return isinstance(error, IntegrityError) and found in {table.primary_key.name, f"{table.name}_pkey"} - {None}
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether the database answers and refuses to write: a replica, a file without the right."""
+    original: Any = getattr(error, "orig", None)
+    arguments: tuple[Any, ...] = getattr(original, "args", ())
+    if getattr(original, "sqlstate", None) == "25006" or (arguments and arguments[0] in _MYSQL_READ_ONLY):
+        return True
+    return "readonly database" in str(original)
 
 
 def is_transient(error: BaseException) -> bool:

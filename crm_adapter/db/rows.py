@@ -255,9 +255,14 @@ class Snapshot:
     """timeweb_ids of rows that the host's `where` leaves out: deleted softly, or of another kind."""
 
 
+def is_unlinked(columns: Columns) -> Any:
+    """Rows that are tied to no server; 0 and less, which old code wrote for "none", are no number."""
+    return or_(columns["timeweb_id"].is_(None), columns["timeweb_id"] < 1)
+
+
 def joined(columns: Columns) -> FromClause:
     """The host's table with our states; a state of another server is a leftover and is left out."""
-    unlinked = and_(_STATE.c.timeweb_id.is_(None), columns["timeweb_id"].is_(None))
+    unlinked = and_(_STATE.c.timeweb_id.is_(None), is_unlinked(columns))
     same = or_(_STATE.c.timeweb_id == columns["timeweb_id"], unlinked)
     return columns.table.outerjoin(_STATE, and_(_STATE.c.server_id == columns["id"], same))
 
@@ -362,6 +367,8 @@ def row_of(values: Mapping[str, Any]) -> StoredRow:
 def _row(values: Mapping[str, Any], state: State | None) -> StoredRow:
     """Floats of the host become money, and what says nothing becomes none."""
     found: dict[str, Any] = {name: values[name] for name in _HOST_COLUMNS if name in values}
+    if "timeweb_id" in found:
+        found["timeweb_id"] = _linked_id(found["timeweb_id"])
     for name in ("service_fee", "balance"):
         if name in found:
             found[name] = money_or_none(found[name])
@@ -395,11 +402,15 @@ def shared_value(column: str, value: Any) -> Any:
     return value
 
 
+def _linked_id(stored: int | None) -> int | None:
+    return stored if stored is not None and stored > 0 else None
+
+
 def _state_of(values: Mapping[str, Any]) -> State | None:
     if values.get("state_server_id") is None:
         return None
     state = State(**{name: values[f"state_{name}"] for name in _STATE_COLUMNS if f"state_{name}" in values})
-    return None if state.is_leftover(values["timeweb_id"], values.get("created_at")) else state
+    return None if state.is_leftover(_linked_id(values["timeweb_id"]), values.get("created_at")) else state
 
 
 def _stored_cost(value: Any, state: State | None) -> Decimal | None:

@@ -35,6 +35,7 @@ from crm_adapter.servers.conditions import payment_day
 from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
 from crm_adapter.text import messages
+from crm_adapter.text.rejections import rejection
 
 _UNLINKED_ONLY: Final = frozenset({"configuration", "ip_address"})
 """Timeweb's columns that a person may fill while the row is not linked."""
@@ -199,7 +200,7 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
     except StatementError as error:
         if not rejects_values(error):
             raise
-        return EditResult(False, None, "validation", messages.failure_text("database_rejected"))
+        return EditResult(False, None, "validation", rejection(error, columns)[1])
 
 
 async def _edit(

@@ -27,6 +27,7 @@ from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
 from crm_adapter.sync.linking import is_linkable
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
+from crm_adapter.text.rejections import rejection
 
 CHUNK: Final = 200
 """Rows per transaction."""
@@ -84,7 +85,7 @@ async def _apply_singly(
                 held += 1
                 errors.append(_problem(decision, "row_busy"))
             elif rejects_values(error):
-                errors.append(_problem(decision, await _rejection(writer, decision)))
+                errors.append(await _rejected(writer, decision, error))
             else:
                 raise
     return done, errors
@@ -97,10 +98,13 @@ async def _apply_chunk(
         return await transaction(lambda s: writer.apply(s, chunk, progress=progress, total=total), patience=patience)
 
 
-async def _rejection(writer: Writer, decision: Decision) -> str:
+async def _rejected(writer: Writer, decision: Decision, error: StatementError) -> ServerProblem:
     """Why one row was refused: somebody else imported the server meanwhile, or the host's own constraint."""
     doubled = decision.row is None and (await transaction(lambda s: writer.is_taken(s, decision.timeweb_id)))
-    return "already_imported" if doubled else "database_rejected"
+    if doubled:
+        return _problem(decision, "already_imported")
+    code, text = rejection(error, writer.columns)
+    return ServerProblem(decision.timeweb_id, decision.name, text, code)
 
 
 def _problem(decision: Decision, code: str) -> ServerProblem:

@@ -156,7 +156,8 @@ async def _walk(caller: Caller) -> ServerListing:
         if reply is None:
             return ServerListing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), failure=failure)
         items = _items(reply)
-        totals.add(as_int(getattr(reply, "total", None)))
+        latest = as_int(getattr(reply, "total", None))
+        totals.add(latest)
         before = len(servers) + len(errors)
         for item in items:
             try:
@@ -169,9 +170,10 @@ async def _walk(caller: Caller) -> ServerListing:
                 servers.setdefault(values.timeweb_id, values)
         # By what came, not by what was asked for: the API may cap the page.
         offset += len(items)
-        total = _one(totals)
-        if not items or len(servers) + len(errors) == before or (total is not None and offset >= total):
+        # The newest total tells whether there is another page, also where it is not the first one's.
+        if not items or len(servers) + len(errors) == before or (latest is not None and offset >= latest):
             break
+    total = _one(totals)
     unique = len(servers) + len([error for error in errors if error is not None and error not in servers])
     # "No servers" in a reply that held no list at all is no news.
     hollow = not unique and getattr(reply, "complete", None) is False

@@ -33,6 +33,7 @@ from crm_adapter.sync.linking import match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.planner import Fetched, needs_presets
 from crm_adapter.text import messages
+from crm_adapter.text.rejections import rejection
 
 _LIST_FROM: Final = 4
 """From this many ids on, listing is cheaper than asking for each."""
@@ -116,6 +117,8 @@ async def import_servers(
     warnings: list[ReportWarning] = []
     snapshot = await Db(lambda s: read_snapshot(s, columns, columns["timeweb_id"].is_not(None)))
     taken = {**dict.fromkeys(snapshot.hidden, "hidden"), **dict.fromkeys(snapshot.linked, "already_imported")}
+    # Timeweb numbers its servers from 1: it need not be asked for others.
+    taken |= {timeweb_id: "not_found" for timeweb_id in wanted if timeweb_id < 1}
     pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in taken]
     errors += [_error(timeweb_id, taken[timeweb_id]) for timeweb_id in wanted if timeweb_id in taken]
     calls = 0
@@ -226,7 +229,7 @@ async def _import_one(
         if not rejects_values(error):
             raise
         taken = await Db(lambda s: writer.is_taken(s, timeweb_id))
-        return _error(timeweb_id, "already_imported" if taken else "database_rejected")
+        return _error(timeweb_id, "already_imported") if taken else _error(timeweb_id, *rejection(error, columns))
     if not done or done[0].row is None:
         taken = await Db(lambda s: writer.is_taken(s, timeweb_id))
         return _error(timeweb_id, "already_imported" if taken else "conflict")

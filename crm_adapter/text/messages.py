@@ -75,6 +75,15 @@ def failure_text(code: str, *, retry_after: float | None = None, fresh_until: da
     return text
 
 
+def sequence_behind(table: str, column: str) -> str:
+    """PostgreSQL gives out a number that is in use: rows were written with numbers of their own."""
+    sequence = f"pg_get_serial_sequence('{table}', '{column}')"
+    return (
+        f"База данных выдала занятый {column}: последовательность таблицы {table} отстала. "
+        f"Выполните: SELECT setval({sequence}, (SELECT max({column}) FROM {table}))"
+    )
+
+
 def suspicious(listed: int, known: int, candidates: int) -> str:
     """The alert of the mass-disappearance guard."""
     return (
