@@ -45,6 +45,8 @@ _DRIVERS = {
 _ASYNC_ONLY = frozenset({"aiomysql", "aiosqlite", "asyncmy", "asyncpg", "psycopg_async"})
 """Drivers that serve one side only; a CRM's own URL often names the one for asyncio."""
 _BOTH = frozenset({"psycopg"})
+#: Parameter of psycopg that an address may carry: after how many runs a statement is prepared on the server.
+PREPARE_THRESHOLD = "prepare_threshold"
 
 
 class Problem(NamedTuple):
@@ -136,6 +138,13 @@ def _database_url(value: object) -> object:
         raise _wrong(
             f"{url.get_backend_name()!r} is not supported; use one of {known}",
             f"СУБД «{url.get_backend_name()}» не поддерживается; подходят {known}",
+        )
+    threshold = url.query.get(PREPARE_THRESHOLD, "none")
+    # To psycopg 0 means "prepare at once", to others "never": whoever writes it is asked which.
+    if threshold != "none" and not (isinstance(threshold, str) and re.fullmatch(r"[1-9]\d{0,6}", threshold)):
+        raise _wrong(
+            f"{PREPARE_THRESHOLD}={threshold} is neither none (prepare nothing, for PgBouncer) nor a count from 1",
+            f"{PREPARE_THRESHOLD}={threshold} — укажите none (не готовить запросы, для PgBouncer) или число от 1",
         )
     return url
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from crm_adapter.settings import Settings, SettingsError, load_settings
+from crm_adapter.settings import PREPARE_THRESHOLD, Settings, SettingsError, load_settings
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.limits import RedisStore
@@ -121,9 +122,9 @@ class AccountClients(Mapping[str, Client]):
 
 def open_engine(settings: Settings) -> sa.Engine:
     """An engine for `HOSTING_DATABASE_URL`. Raises `ConfigurationError` that names the extra of a missing driver."""
-    url = settings.database_url
+    url, arguments = _connect_arguments(settings.database_url)
     try:
-        engine = sa.create_engine(url, pool_pre_ping=True)
+        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(url.get_backend_name(), "crm")
         raise ConfigurationError(
@@ -133,6 +134,26 @@ def open_engine(settings: Settings) -> sa.Engine:
         keep_private(url)
         event.listen(engine, "connect", tune_sqlite)
     return engine
+
+
+def open_async_engine(settings: Settings) -> AsyncEngine:
+    """The same for code on an event loop."""
+    url, arguments = _connect_arguments(settings.async_database_url)
+    engine = create_async_engine(url, connect_args=arguments)
+    if engine.dialect.name == "sqlite":
+        keep_private(url)
+        event.listen(engine.sync_engine, "connect", tune_sqlite)
+    return engine
+
+
+def _connect_arguments(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    """What psycopg takes as a number or None only, out of the address, where everything is text."""
+    threshold = url.query.get(PREPARE_THRESHOLD)
+    if threshold is None:
+        return url, {}
+    return url.difference_update_query([PREPARE_THRESHOLD]), {
+        PREPARE_THRESHOLD: None if threshold == "none" else int(str(threshold))
+    }
 
 
 def keep_private(url: sa.URL) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import uvicorn
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from crm_adapter import migrations
 from crm_adapter.cli.output import DONE, CommandError, Output
@@ -19,7 +18,7 @@ from crm_adapter.cli.runtime import engine_of, missing_schema
 from crm_adapter.jobs.jobs import Jobs
 from crm_adapter.jobs.scheduler import Scheduler
 from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
-from crm_adapter.wiring import AccountClients, tune_sqlite
+from crm_adapter.wiring import AccountClients, open_async_engine
 from timeweb_sdk import AsyncTimeweb
 
 if TYPE_CHECKING:
@@ -72,9 +71,7 @@ def run(
 
 def build_app(settings: Settings, load: Callable[[], Settings] | None = None, *, link: str | None = None) -> FastAPI:
     """The application on the configured database; `load` reads the settings again, so that tokens may rotate."""
-    engine = create_async_engine(settings.async_database_url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", tune_sqlite)
+    engine = open_async_engine(settings)
     timeweb = AccountClients(AsyncTimeweb, load or (lambda: settings))
 
     async def close() -> None:

@@ -166,8 +166,11 @@ def _exclusive(connection: sa.Connection) -> Generator[None]:
     """One migration at a time: the workers of a deployment all start together."""
     match connection.dialect.name:
         case "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_NUMBER)))
-            release = sa.select(sa.func.pg_advisory_unlock(_LOCK_NUMBER))
+            # Of the transaction, not of the session: behind PgBouncer a session is another one after each commit.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
+            yield
+            connection.rollback()
+            return
         case "mysql" | "mariadb":
             if connection.scalar(sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_TIMEOUT))) != 1:
                 raise MigrationError(f"another process has been migrating this database for {_LOCK_TIMEOUT} s; try again later")
