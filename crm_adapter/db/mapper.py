@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, Enum, Integer, Table, UniqueConstraint, and_, inspect as sa_inspect, select
@@ -75,9 +75,9 @@ def read_mapper(model: type[Any], fields: FieldMap) -> Columns:
     except NoInspectionAvailable:
         raise MappingError((f"{model!r} is not a class mapped by SQLAlchemy",)) from None
     name = model.__name__
-    table: Any = mapper.local_table
-    if not isinstance(table, Table):
-        raise MappingError((f"{name} is mapped to {table!r}, not to one table",))
+    if not isinstance(mapper.local_table, Table):
+        raise MappingError((f"{name} is mapped to {mapper.local_table!r}, not to one table",))
+    table = cast("Table", mapper.local_table)
     if mapper.inherits is not None and not mapper.concrete and mapper.inherits.local_table is not table:
         raise MappingError((_spread(name, str(mapper.inherits.local_table), table.name),))
     problems: list[str] = []
