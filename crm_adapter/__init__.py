@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from crm_adapter.db.columns import Columns as Columns, FieldMap as FieldMap
     from crm_adapter.db.mapper import validate_mapping as validate_mapping
+    from crm_adapter.db.rows import State as State, StoredRow as StoredRow
     from crm_adapter.db.tables import HostingServer as HostingServer
     from crm_adapter.errors import (
         MappingError as MappingError,
@@ -56,6 +57,8 @@ _HOMES = {
     "parse_server_configuration": "sync.mapping",
     "get_primary_ip": "sync.mapping",
     "HostingServer": "db.tables",
+    "State": "db.rows",
+    "StoredRow": "db.rows",
     "TimewebService": "service",
     "timeweb_service": "service",
 } | dict.fromkeys(

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import SHARED, Columns
 from crm_adapter.db.dialects import begin_write, is_lock_timeout, rejects_values
 from crm_adapter.db.history import Author, Entry, write_changes
+from crm_adapter.db.rejections import rejection
 from crm_adapter.db.rows import (
     CREATED_AT,
     State,
@@ -35,7 +36,6 @@ from crm_adapter.servers.conditions import payment_day
 from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
 from crm_adapter.text import messages
-from crm_adapter.text.rejections import rejection
 
 _UNLINKED_ONLY: Final = frozenset({"configuration", "ip_address"})
 """Timeweb's columns that a person may fill while the row is not linked."""

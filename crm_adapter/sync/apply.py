@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import HUMAN, Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore, is_lock_timeout, rejects_values
 from crm_adapter.db.history import Author, Entry, write_changes
+from crm_adapter.db.rejections import rejection
 from crm_adapter.db.rows import DECISIVE, StoredRow, lock, write_states
 from crm_adapter.db.tables import EventOutbox
 from crm_adapter.errors import MappingError
@@ -27,7 +28,6 @@ from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
 from crm_adapter.sync.linking import is_linkable
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
-from crm_adapter.text.rejections import rejection
 
 CHUNK: Final = 200
 """Rows per transaction."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import StatementError
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import is_lock_timeout, rejects_values
+from crm_adapter.db.rejections import rejection
 from crm_adapter.db.rows import Snapshot, StoredRow, read_row, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
@@ -33,7 +34,6 @@ from crm_adapter.sync.linking import match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.planner import Fetched, needs_presets
 from crm_adapter.text import messages
-from crm_adapter.text.rejections import rejection
 
 _LIST_FROM: Final = 4
 """From this many ids on, listing is cheaper than asking for each."""
