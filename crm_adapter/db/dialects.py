@@ -26,6 +26,7 @@ _POSTGRES_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
 _POSTGRES_LOCKED: Final = "55P03"
 """Lock not available within `lock_timeout`; lock wait timeout, NOWAIT."""
 _MYSQL_LOCKED: Final = frozenset({1205, 3572})
+#: Seconds; from here on the bound that MariaDB and SQLite connections have anyway will do.
 _LONG_PATIENCE: Final = 5.0
 
 
@@ -154,7 +155,7 @@ def wait_at_most(session: Session, seconds: float) -> Iterator[None]:
         case "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
             yield
-        case "sqlite":
+        case "sqlite" if seconds <= _LONG_PATIENCE:
             usual = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
             connection.info["timeweb_busy_timeout"] = True
@@ -163,7 +164,7 @@ def wait_at_most(session: Session, seconds: float) -> Iterator[None]:
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {max(usual, _SQLITE_BUSY_MS)}")
         case _ if seconds > _LONG_PATIENCE:
-            yield
+            yield  # SQLite: `begin_write` sets the bound once for each connection
         case _:
             bound = max(1, int(seconds))
             connection.exec_driver_sql(

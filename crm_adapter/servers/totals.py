@@ -34,9 +34,15 @@ _SUMMED_STATE: Final = ("cost_source", "removed_at")
 
 
 def read_totals(session: Session, columns: Columns, today: date | None = None) -> Totals:
-    """See `crm_adapter.totals`; two statements."""
+    """See `crm_adapter.totals`."""
+    return read_sums(session, columns, today or columns.today())[0]
+
+
+def read_sums(session: Session, columns: Columns, today: date) -> tuple[Totals, int]:
+    """The totals, and how many accounts there are; two statements."""
     rows = read_rows(session, columns, names=_SUMMED, state_names=_SUMMED_STATE)
-    return sum_up(rows, account_money(session), today or columns.today())
+    accounts = account_money(session)
+    return sum_up(rows, accounts, today), len(accounts)
 
 
 def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from crm_adapter.results import EditResult
 from crm_adapter.servers import edit, listing
+from crm_adapter.servers.totals import read_sums
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.bodies import read_form
@@ -16,7 +17,6 @@ from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, sync_error
 from crm_adapter.web.history import who_was_faster
 from crm_adapter.web.responses import Pages, is_htmx
-from crm_adapter.web.summary import read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,19 +131,22 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
 
     @api.post("/servers/{row_id}/edit")
     async def save(request: Request, row_id: int, field: str = "", who: Actor = actor) -> Response:
-        row = await hosting.row(row_id)
-        before, typed = forms.shown(row), forms.typed(await read_form(request))
+        typed = forms.typed(await read_form(request))
         version = typed.pop("edit_version", "")
-        changed = {name: value or None for name, value in typed.items() if name in before and value != before[name]}
+        if field in forms.INLINE and typed.keys() == {field}:
+            # One cell of a human's own: what is as it was is left out where the row is locked.
+            before, changed = typed, {field: typed[field] or None}
+        else:
+            before = forms.shown(await hosting.row(row_id))
+            changed = {name: value or None for name, value in typed.items() if name in before and value != before[name]}
         result = await hosting.edited(
             lambda columns: edit.update_manual(
                 columns, row_id, forms.for_edit(changed), expected_version=forms.number(version), actor=who
             )
         )
         if result.success:
-            after = await hosting.row(row_id)
-            if field in forms.INLINE and is_htmx(request):
-                return await row_reply(hosting, pages, request, after, DONE["saved"], focus=field)
+            if field in forms.INLINE and is_htmx(request) and result.row is not None:
+                return await row_reply(hosting, pages, request, result.row, DONE["saved"], focus=field)
             return pages.done(request, "saved", DONE["saved"])
         now = await hosting.row(row_id)
         kept = {**forms.shown(now), **{name: value for name, value in typed.items() if name in before}}
@@ -188,19 +191,19 @@ async def row_reply(
     hosting: Hosting, pages: Pages, request: Request, row: StoredRow, message: str, *, tone: str = "good", focus: str = ""
 ) -> Response:
     """One row with the sums and a message beside it."""
-    columns, configured = hosting.crm.columns, hosting.is_configured
-    summary, names = await hosting.crm.transact(
-        lambda session: (read_summary(session, configured=configured), listing.projects(session, columns))
+    columns, today = hosting.crm.columns, hosting.today()
+    names, (totals, accounts) = await hosting.crm.transact(
+        lambda session: (listing.projects(session, columns), read_sums(session, columns, today))
     )
     context = {
         "base": hosting.base(request),
         "item": row,
         "focus": focus,
-        "today": hosting.today(),
+        "today": today,
         "projects": names,
-        "many_accounts": len(summary.accounts) > 1,
+        "many_accounts": accounts > 1,
         "message": message,
         "message_tone": tone,
-        **await pages.money(),
+        "totals": totals,
     }
     return pages.fragment("row_reply.html", context)

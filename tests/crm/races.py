@@ -176,7 +176,8 @@ class Contest:
             assert state is not None
             wanted: Json = {} if not self.follows_name(entered) else {"name": self.title}
             found: Json = {"name": row.server_name} if wanted else {}
-            if "set_cost" not in entered:
+            # A row that is taken off keeps its cost as its human's, also when it is tied again.
+            if not {"set_cost", "unlink"}.intersection(entered):
                 wanted |= {"cost": 500 + self.version, "source": "services_cost"}
                 found |= {"cost": row.cost_price, "source": state.cost_source}
         return None if wanted == found else f"{entered}: {found} instead of {wanted}"
