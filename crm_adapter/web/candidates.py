@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from crm_adapter.db.rows import Snapshot, read_snapshot
 from crm_adapter.steps import Api
@@ -106,9 +106,8 @@ async def _everything(crm: Installation, account: str) -> list[Any]:
     async def awalk(client: Any) -> list[Any]:
         return [server async for server in client.servers.list(limit=_PAGE)]
 
-    call: Callable[[Any], Any] = awalk if crm.is_async else walk
-    servers: list[Any] = await Api(account, call)
-    return servers
+    # The async driver awaits what `awalk` returns.
+    return await Api(account, cast("Callable[[Any], list[Any]]", awalk if crm.is_async else walk))
 
 
 def _values(server: Any) -> HostingValues | None:
