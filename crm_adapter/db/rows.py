@@ -274,8 +274,8 @@ def select_rows(
     wanted = dict.fromkeys(("id", "timeweb_id", *names, "created_at"))
     beside = dict.fromkeys(("server_id", "timeweb_id", "sync_base", *state_names))
     state = [_STATE.c[name].label(f"state_{name}") for name in beside]
-    found: Select[Any] = select(*columns.select(*wanted), *state).select_from(joined(columns)).where(*columns.scope)
-    return found
+    found: Any = select(*columns.select(*wanted), *state).select_from(joined(columns)).where(*columns.scope)
+    return found  # type: ignore[no-any-return]
 
 
 def read_rows(

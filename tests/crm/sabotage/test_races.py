@@ -61,7 +61,11 @@ def test_decisions_that_are_not_made_again_are_logged_twice(
 def test_a_claim_without_a_bound_waits_for_ever(contested: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
     clients = {"waiting": client(world(1))}
     sync_all(contested, clients)
-    monkeypatch.setattr(steps, "wait_at_most", lambda session, seconds: nullcontext())
+
+    def no_bound(session: Session, seconds: float) -> nullcontext[None]:
+        return nullcontext()
+
+    monkeypatch.setattr(steps, "wait_at_most", no_bound)
     answers: list[str] = []
     caller = threading.Thread(target=lambda: answers.append(ensure_fresh(contested, clients, max_age=0).status))
     with contested() as session, session.begin():
