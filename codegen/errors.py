@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class Problems:
     found: list[str] = field(default_factory=list[str])
 
     @contextmanager
-    def collected(self) -> Iterator[None]:
+    def collected(self) -> Generator[None]:
         """Note an error instead of letting it end the run."""
         try:
             yield

@@ -166,7 +166,8 @@ class Normaliser:
 
     def _class(self, schema: Json, where: Where, hint: str) -> str:
         place = pointer(*where)
-        if where[:2] != ("components", "schemas") or len(where) > 3:
+        inline = where[:2] != ("components", "schemas") or len(where) > 3
+        if inline and place not in self.names.locked:  # a public class stays one of its own
             twin = self._component_by_shape.get(_shape(schema))
             if twin is not None:
                 where, schema, hint = ("components", "schemas", twin), self.schemas[twin], pascal(twin)

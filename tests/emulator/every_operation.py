@@ -76,7 +76,7 @@ def concrete_path(operation: str, emulator: Emulator) -> str:
         "project_id": 104 if operation == "deleteProject" else 102,
         "ssh_key_id": 501,
         "fqdn": "new.example" if operation == "addDomain" else DOMAIN,
-        "subdomain_fqdn": f"{'mail' if operation == 'addSubdomain' else 'shop'}.{DOMAIN}",
+        "subdomain": f"{'mail' if operation == 'addSubdomain' else 'shop'}.{DOMAIN}",
         "record_id": RECORD,
         "floating_ip_id": emulator.state["ips"][-1 if operation == "bindFloatingIp" else 0]["id"],
         "resource_type": "server",
@@ -95,7 +95,6 @@ def concrete_path(operation: str, emulator: Emulator) -> str:
     if operation == "deleteClusterNode":
         nodes = next(kept for place, kept in emulator.state["children"].items() if place.endswith("/nodes"))
         values["node_id"] = nodes[0]["id"]
-    values["subdomain"] = values["subdomain_fqdn"]
     if "/disks/" in entry.path:
         values["backup_id"] = BACKUP
     path = entry.path

@@ -42,7 +42,9 @@ def arguments(operation: str, method: Any, emulator: Any) -> tuple[list[Any], di
         named["body"] = body
     for parameter in parameters(operation):
         if parameter["in"] == "query" and parameter.get("required"):
-            named[parameter["name"]] = "2026-01-01T00:00:00Z"
+            schema = parameter["schema"]
+            known = {"integer": 2048, "string": "2026-01-01T00:00:00Z"}
+            named[parameter["name"]] = schema["enum"][0] if "enum" in schema else known[schema["type"]]
     return positional, named
 
 

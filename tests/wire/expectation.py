@@ -109,7 +109,7 @@ class Samples:
         if kind == "object":
             values = schema.get("additionalProperties")
             inner = self.value(values, name, mode=mode, depth=depth + 1) if isinstance(values, dict) and values else "free"
-            return {"some key": inner}
+            return {"some field": inner}
         return self._scalar(schema, name, next(self._numbers))
 
     def _object(self, schema: Json, mode: str, depth: int) -> Json:
@@ -220,7 +220,9 @@ def _query(given: Json, parameters: list[Json], *, paged: bool) -> list[tuple[st
     values = dict(given)
     if paged and {"limit", "offset"} <= names:
         values.setdefault("limit", PAGE_SIZE)  # a list asks for whole pages, whatever the default of the endpoint
-    return sorted((name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in values.items())
+    several = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+    pairs = [(name, one) for name, listed in several.items() for one in listed]
+    return sorted((name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in pairs)
 
 
 def _reply(operation: Json) -> tuple[int, str, Json | None]:
@@ -256,5 +258,5 @@ def _answer(samples: Samples, media: str, schema: Json | None, mode: str) -> tup
         payload_schema = {**envelope, "properties": properties} if properties else {"type": "object"}
         if not properties and isinstance(envelope.get("additionalProperties"), dict):
             payload_schema["additionalProperties"] = envelope["additionalProperties"]
-            body = payload = {"some key": samples.value(envelope["additionalProperties"])}
+            body = payload = {"some field": samples.value(envelope["additionalProperties"])}
     return media, json.dumps(body, ensure_ascii=False).encode(), payload, payload_schema

@@ -18,10 +18,11 @@ import httpx
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from tests.wire.expectation import Case, Json, cases, operations, resolve
+from tests.wire.expectation import OPENAPI, Case, Json, cases, operations, resolve
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
 from timeweb_sdk.operations import OPERATIONS
 
+LOCK: dict[str, str] = json.loads((OPENAPI / "names.lock").read_text(encoding="utf-8"))
 ALL = {operation["operationId"]: list(cases(path, method, operation)) for path, method, operation in operations()}
 
 
@@ -50,6 +51,11 @@ def python_name(wire: str) -> str:
     """``startTime`` -> ``start_time``."""
     name = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", wire.removesuffix("[]")).replace("-", "_").lower()
     return name + "_" if keyword.iskeyword(name) else name
+
+
+def argument_name(case: Case, place: str, wire: str) -> str:
+    """The name in the lock if there is one, else the wire's in Python's spelling."""
+    return LOCK.get(f"/paths/{case.path.replace('/', '~1')}/{case.method.lower()}/{place}/{wire}") or python_name(wire)
 
 
 def argument(schema: Json, value: Any) -> Any:
@@ -83,7 +89,11 @@ def call(client: Timeweb | AsyncTimeweb, case: Case, *, models: bool = False) ->
     method: Any = client
     for word in OPERATIONS[case.operation_id].attribute.split("."):
         method = getattr(method, word)
-    named = {python_name(wire): argument(case.schemas[wire], value) for wire, value in {**case.query, **case.fields}.items()}
+    named = {
+        argument_name(case, place, wire): argument(case.schemas[wire], value)
+        for place, values in (("parameters/query", case.query), ("requestBody", case.fields))
+        for wire, value in values.items()
+    }
     if case.body_kind == "multipart":
         named = {name: [b"%d" % number for number, _ in enumerate(value)] for name, value in named.items()}
     if case.whole_body is not None:

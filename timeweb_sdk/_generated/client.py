@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.domains import (
         AsyncDomainsRequestsResource,
         AsyncDomainsResource,
+        AsyncPersonsResource,
         AsyncTldsResource,
         DomainsRequestsResource,
         DomainsResource,
+        PersonsResource,
         TldsResource,
     )
     from timeweb_sdk._generated.resources.firewall import AsyncFirewallResource, FirewallResource
@@ -60,9 +62,11 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.s3 import AsyncStoragesResource, StoragesResource
     from timeweb_sdk._generated.resources.servers import (
         AsyncOsResource,
+        AsyncRestorePointsResource,
         AsyncServersResource,
         AsyncSoftwareResource,
         OsResource,
+        RestorePointsResource,
         ServersResource,
         SoftwareResource,
     )
@@ -243,6 +247,13 @@ class Resources:
         return OsResource(cast("Timeweb", self))
 
     @cached_property
+    def persons(self) -> PersonsResource:
+        """What ``client.persons`` offers."""
+        from timeweb_sdk._generated.resources.domains import PersonsResource
+
+        return PersonsResource(cast("Timeweb", self))
+
+    @cached_property
     def presets(self) -> PresetsResource:
         """What ``client.presets`` offers."""
         from timeweb_sdk._generated.resources.namespaces import PresetsResource
@@ -255,6 +266,13 @@ class Resources:
         from timeweb_sdk._generated.resources.projects import ProjectsResource
 
         return ProjectsResource(cast("Timeweb", self))
+
+    @cached_property
+    def restore_points(self) -> RestorePointsResource:
+        """What ``client.restore_points`` offers."""
+        from timeweb_sdk._generated.resources.servers import RestorePointsResource
+
+        return RestorePointsResource(cast("Timeweb", self))
 
     @cached_property
     def routers(self) -> RoutersResource:
@@ -485,6 +503,13 @@ class AsyncResources:
         return AsyncOsResource(cast("AsyncTimeweb", self))
 
     @cached_property
+    def persons(self) -> AsyncPersonsResource:
+        """What ``client.persons`` offers."""
+        from timeweb_sdk._generated.resources.domains import AsyncPersonsResource
+
+        return AsyncPersonsResource(cast("AsyncTimeweb", self))
+
+    @cached_property
     def presets(self) -> AsyncPresetsResource:
         """What ``client.presets`` offers."""
         from timeweb_sdk._generated.resources.namespaces import AsyncPresetsResource
@@ -497,6 +522,13 @@ class AsyncResources:
         from timeweb_sdk._generated.resources.projects import AsyncProjectsResource
 
         return AsyncProjectsResource(cast("AsyncTimeweb", self))
+
+    @cached_property
+    def restore_points(self) -> AsyncRestorePointsResource:
+        """What ``client.restore_points`` offers."""
+        from timeweb_sdk._generated.resources.servers import AsyncRestorePointsResource
+
+        return AsyncRestorePointsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def routers(self) -> AsyncRoutersResource:

@@ -191,7 +191,17 @@ class Collections:
             return self._collection(key, key, None)
         owner = self._at(path, parts[: variables[-1]])
         prefix = f"{owner.name}/{{}}" if owner else "/".join(_anonymous_parts(parts[:-1]))
-        return self._collection(f"{prefix}/{key}", key, owner)
+        kept_apart = f"-{version}" if self._is_new(version, "/".join(_anonymous_parts(parts)), key) else ""
+        return self._collection(f"{prefix}/{key}{kept_apart}", key, owner)
+
+    def _is_new(self, version: str, anonymous: str, key: str) -> bool:
+        """A list that only a later version has, beside one of the same name elsewhere: copies of clusters in object storage."""
+        elsewhere = (path for path, listed in self._lists.items() if listed == key and path.startswith("v1/"))
+        return (
+            version != "v1"
+            and f"v1/{anonymous}" not in self._lists
+            and any(path.endswith(f"/{{}}/{key}") for path in elsewhere)
+        )
 
     def _key(self, version: str, parts: list[str]) -> str | None:
         anonymous = "/".join(_anonymous_parts(parts))

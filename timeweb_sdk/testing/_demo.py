@@ -14,6 +14,11 @@ from timeweb_sdk.testing._http import Request
 
 _ORDERED = datetime(2025, 3, 3, 9, tzinfo=UTC)
 _COMMIT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_OWNER = {
+    "type": "org", "name": "Studio", "is_resident": True, "contact_name": "A. Example", "inn": "0000000000",
+    "legal_address": "1 Example Street", "postcode": "000000", "mailing_address": "1 Example Street",
+    "phone": "+70000000000", "email": "owner@example.com",
+}  # fmt: skip
 _BALANCER: Item = {
     "name": "studio-balancer", "preset_id": 391, "algo": "roundrobin", "proto": "http", "port": 80, "path": "/", "fall": 3,
     "rise": 2, "inter": 10, "timeout": 5, "is_keepalive": True, "is_ssl": False, "is_sticky": False, "is_use_proxy": False,
@@ -92,6 +97,7 @@ class _Orders:
         self._order(f"v1/databases/{database['id']}/admins", admin)
         self._order(f"v1/databases/{database['id']}/instances", {"name": "shop", "description": ""})
         self._order(f"v1/dbs/{database['id']}/backups", {"comment": "before the move"})
+        self._order(f"v2/databases/{database['id']}/backups", {"comment": "weekly"})
         balancer = self._order("v1/balancers", _BALANCER)
         rule = {"balancer_proto": "http", "balancer_port": 80, "server_proto": "http", "server_port": 8080}
         self._order(f"v1/balancers/{balancer['id']}/rules", rule)
@@ -119,6 +125,7 @@ class _Orders:
         ):
             self._order(f"v2/domains/{name}/dns-records", record)
         self._order("v1/mail/domains/example.com", {"mailbox": "info", "password": "Example-1", "comment": ""})
+        self._order("v1/persons", _OWNER)
         self._order("v1/domains-requests", {"action": "register", "fqdn": "example.org", "person_id": 1})
         bucket = self._order("v1/storages/buckets", {"name": "studio-media", "type": "public", "preset_id": 389})
         self._order(f"v1/storages/buckets/{bucket['id']}/subdomains", {"subdomains": ["media.example.com"]})

@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.ai_agents import AiAgentSettings as AiAgentSettings
     from timeweb_sdk._generated.models.ai_agents import AiAgentSettingsInput as AiAgentSettingsInput
     from timeweb_sdk._generated.models.ai_agents import AiAgentSettingsUpdate as AiAgentSettingsUpdate
+    from timeweb_sdk._generated.models.ai_agents import AiAgentSettingsV2Input as AiAgentSettingsV2Input
     from timeweb_sdk._generated.models.ai_agents import AiAgentWidget as AiAgentWidget
     from timeweb_sdk._generated.models.ai_agents import AiAgentWidgetInput as AiAgentWidgetInput
     from timeweb_sdk._generated.models.ai_agents import AiAgentWidgetUpdate as AiAgentWidgetUpdate
+    from timeweb_sdk._generated.models.ai_agents import AiAgentWidgetV2Input as AiAgentWidgetV2Input
     from timeweb_sdk._generated.models.ai_agents import AiModel as AiModel
     from timeweb_sdk._generated.models.ai_agents import AiModelMaxTokens as AiModelMaxTokens
     from timeweb_sdk._generated.models.ai_agents import AiModelParameters as AiModelParameters
     from timeweb_sdk._generated.models.ai_agents import AiModelReasoningEffort as AiModelReasoningEffort
     from timeweb_sdk._generated.models.ai_agents import AiModelTemperature as AiModelTemperature
+    from timeweb_sdk._generated.models.ai_agents import AiModelV3 as AiModelV3
     from timeweb_sdk._generated.models.ai_agents import TokenPackage as TokenPackage
     from timeweb_sdk._generated.models.apps import App as App
     from timeweb_sdk._generated.models.apps import AppConfiguration as AppConfiguration
@@ -78,15 +81,24 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.cdn import (
         CdnHttpResourceConfigDeliveryPackaging as CdnHttpResourceConfigDeliveryPackaging,
     )
+    from timeweb_sdk._generated.models.cdn import (
+        CdnHttpResourceConfigDeliveryPackagingMp4 as CdnHttpResourceConfigDeliveryPackagingMp4,
+    )
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigDomains as CdnHttpResourceConfigDomains
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigHttpHeaders as CdnHttpResourceConfigHttpHeaders
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigHttpHeadersCors as CdnHttpResourceConfigHttpHeadersCors
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigOrigin as CdnHttpResourceConfigOrigin
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigOriginAws as CdnHttpResourceConfigOriginAws
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigRobots as CdnHttpResourceConfigRobots
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigSecureToken as CdnHttpResourceConfigSecureToken
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceConfigSecurity as CdnHttpResourceConfigSecurity
     from timeweb_sdk._generated.models.cdn import CdnHttpResourcePreset as CdnHttpResourcePreset
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceRequests as CdnHttpResourceRequests
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceStatistics as CdnHttpResourceStatistics
+    from timeweb_sdk._generated.models.cdn import CdnHttpResourceTraffic as CdnHttpResourceTraffic
     from timeweb_sdk._generated.models.cdn import CdnHttpResourceTrafficUsage as CdnHttpResourceTrafficUsage
+    from timeweb_sdk._generated.models.cdn import CdnNode as CdnNode
+    from timeweb_sdk._generated.models.cdn import CdnOriginNode as CdnOriginNode
     from timeweb_sdk._generated.models.cdn import CdnOriginServer as CdnOriginServer
     from timeweb_sdk._generated.models.container_registry import ContainerRegistry as ContainerRegistry
     from timeweb_sdk._generated.models.container_registry import (
@@ -105,18 +117,44 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.databases import DatabaseAdminInstance as DatabaseAdminInstance
     from timeweb_sdk._generated.models.databases import DatabaseAutoBackupInput as DatabaseAutoBackupInput
     from timeweb_sdk._generated.models.databases import DatabaseBackup as DatabaseBackup
+    from timeweb_sdk._generated.models.databases import DatabaseBackupDownload as DatabaseBackupDownload
+    from timeweb_sdk._generated.models.databases import DatabaseBackupScheduleInput as DatabaseBackupScheduleInput
+    from timeweb_sdk._generated.models.databases import DatabaseChildService as DatabaseChildService
     from timeweb_sdk._generated.models.databases import DatabaseCluster as DatabaseCluster
     from timeweb_sdk._generated.models.databases import DatabaseClusterDisk as DatabaseClusterDisk
     from timeweb_sdk._generated.models.databases import DatabaseClusterNetwork as DatabaseClusterNetwork
     from timeweb_sdk._generated.models.databases import DatabaseClusterNetworkIp as DatabaseClusterNetworkIp
+    from timeweb_sdk._generated.models.databases import DatabaseClusterUpdate as DatabaseClusterUpdate
     from timeweb_sdk._generated.models.databases import DatabaseConfig as DatabaseConfig
+    from timeweb_sdk._generated.models.databases import DatabaseConfigurationInput as DatabaseConfigurationInput
+    from timeweb_sdk._generated.models.databases import DatabaseConfigurator as DatabaseConfigurator
+    from timeweb_sdk._generated.models.databases import DatabaseConfiguratorPrices as DatabaseConfiguratorPrices
+    from timeweb_sdk._generated.models.databases import DatabaseConfiguratorRequirements as DatabaseConfiguratorRequirements
+    from timeweb_sdk._generated.models.databases import DatabaseDiskAutoscaling as DatabaseDiskAutoscaling
+    from timeweb_sdk._generated.models.databases import DatabaseDiskAutoscalingInput as DatabaseDiskAutoscalingInput
     from timeweb_sdk._generated.models.databases import DatabaseDiskStats as DatabaseDiskStats
+    from timeweb_sdk._generated.models.databases import DatabaseDomain as DatabaseDomain
+    from timeweb_sdk._generated.models.databases import DatabaseExtensions as DatabaseExtensions
     from timeweb_sdk._generated.models.databases import DatabaseInstance as DatabaseInstance
     from timeweb_sdk._generated.models.databases import DatabaseInstanceInput as DatabaseInstanceInput
+    from timeweb_sdk._generated.models.databases import DatabaseMaintenanceSlot as DatabaseMaintenanceSlot
+    from timeweb_sdk._generated.models.databases import DatabaseParentService as DatabaseParentService
     from timeweb_sdk._generated.models.databases import DatabasePreset as DatabasePreset
+    from timeweb_sdk._generated.models.databases import DatabasePrivilege as DatabasePrivilege
+    from timeweb_sdk._generated.models.databases import DatabaseReplica as DatabaseReplica
+    from timeweb_sdk._generated.models.databases import DatabaseReplicaDisk as DatabaseReplicaDisk
     from timeweb_sdk._generated.models.databases import DatabaseReplication as DatabaseReplication
+    from timeweb_sdk._generated.models.databases import DatabaseS3Backup as DatabaseS3Backup
     from timeweb_sdk._generated.models.databases import DatabaseType as DatabaseType
     from timeweb_sdk._generated.models.databases import DatabaseTypeRequirements as DatabaseTypeRequirements
+    from timeweb_sdk._generated.models.databases import KafkaTopicConfig as KafkaTopicConfig
+    from timeweb_sdk._generated.models.databases import KafkaTopicConfigUpdate as KafkaTopicConfigUpdate
+    from timeweb_sdk._generated.models.databases import MysqlConfig as MysqlConfig
+    from timeweb_sdk._generated.models.databases import PostgresConfig as PostgresConfig
+    from timeweb_sdk._generated.models.databases import (
+        UpdateClusterDatabaseDiskAutoscalingInput as UpdateClusterDatabaseDiskAutoscalingInput,
+    )
+    from timeweb_sdk._generated.models.databases import ValkeyConfig as ValkeyConfig
     from timeweb_sdk._generated.models.dedicated_servers import DedicatedServer as DedicatedServer
     from timeweb_sdk._generated.models.dedicated_servers import (
         DedicatedServerAdditionalService as DedicatedServerAdditionalService,
@@ -132,6 +170,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.domains import DomainDnsRecord as DomainDnsRecord
     from timeweb_sdk._generated.models.domains import DomainDnsRecordData as DomainDnsRecordData
     from timeweb_sdk._generated.models.domains import DomainNameServers as DomainNameServers
+    from timeweb_sdk._generated.models.domains import DomainPerson as DomainPerson
     from timeweb_sdk._generated.models.domains import DomainRequest as DomainRequest
     from timeweb_sdk._generated.models.domains import NameServer as NameServer
     from timeweb_sdk._generated.models.domains import NameServerInput as NameServerInput
@@ -267,6 +306,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.models.servers import LegacyServerTrafficStatistic as LegacyServerTrafficStatistic
     from timeweb_sdk._generated.models.servers import OperatingSystem as OperatingSystem
     from timeweb_sdk._generated.models.servers import OperatingSystemRequirements as OperatingSystemRequirements
+    from timeweb_sdk._generated.models.servers import RestorePoint as RestorePoint
     from timeweb_sdk._generated.models.servers import Server as Server
     from timeweb_sdk._generated.models.servers import ServerConfigurationInput as ServerConfigurationInput
     from timeweb_sdk._generated.models.servers import ServerConfiguratorFamily as ServerConfiguratorFamily
@@ -320,14 +360,17 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "AiAgentSettings",
         "AiAgentSettingsInput",
         "AiAgentSettingsUpdate",
+        "AiAgentSettingsV2Input",
         "AiAgentWidget",
         "AiAgentWidgetInput",
         "AiAgentWidgetUpdate",
+        "AiAgentWidgetV2Input",
         "AiModel",
         "AiModelMaxTokens",
         "AiModelParameters",
         "AiModelReasoningEffort",
         "AiModelTemperature",
+        "AiModelV3",
         "TokenPackage",
     ),
     "apps": (
@@ -376,15 +419,22 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "CdnHttpResourceConfigCacheQueryArgs",
         "CdnHttpResourceConfigDelivery",
         "CdnHttpResourceConfigDeliveryPackaging",
+        "CdnHttpResourceConfigDeliveryPackagingMp4",
         "CdnHttpResourceConfigDomains",
         "CdnHttpResourceConfigHttpHeaders",
         "CdnHttpResourceConfigHttpHeadersCors",
         "CdnHttpResourceConfigOrigin",
         "CdnHttpResourceConfigOriginAws",
         "CdnHttpResourceConfigRobots",
+        "CdnHttpResourceConfigSecureToken",
         "CdnHttpResourceConfigSecurity",
         "CdnHttpResourcePreset",
+        "CdnHttpResourceRequests",
+        "CdnHttpResourceStatistics",
+        "CdnHttpResourceTraffic",
         "CdnHttpResourceTrafficUsage",
+        "CdnNode",
+        "CdnOriginNode",
         "CdnOriginServer",
     ),
     "container_registry": (
@@ -403,18 +453,42 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "DatabaseAdminInstance",
         "DatabaseAutoBackupInput",
         "DatabaseBackup",
+        "DatabaseBackupDownload",
+        "DatabaseBackupScheduleInput",
+        "DatabaseChildService",
         "DatabaseCluster",
         "DatabaseClusterDisk",
         "DatabaseClusterNetwork",
         "DatabaseClusterNetworkIp",
+        "DatabaseClusterUpdate",
         "DatabaseConfig",
+        "DatabaseConfigurationInput",
+        "DatabaseConfigurator",
+        "DatabaseConfiguratorPrices",
+        "DatabaseConfiguratorRequirements",
+        "DatabaseDiskAutoscaling",
+        "DatabaseDiskAutoscalingInput",
         "DatabaseDiskStats",
+        "DatabaseDomain",
+        "DatabaseExtensions",
         "DatabaseInstance",
         "DatabaseInstanceInput",
+        "DatabaseMaintenanceSlot",
+        "DatabaseParentService",
         "DatabasePreset",
+        "DatabasePrivilege",
+        "DatabaseReplica",
+        "DatabaseReplicaDisk",
         "DatabaseReplication",
+        "DatabaseS3Backup",
         "DatabaseType",
         "DatabaseTypeRequirements",
+        "KafkaTopicConfig",
+        "KafkaTopicConfigUpdate",
+        "MysqlConfig",
+        "PostgresConfig",
+        "UpdateClusterDatabaseDiskAutoscalingInput",
+        "ValkeyConfig",
     ),
     "dedicated_servers": (
         "DedicatedServer",
@@ -432,6 +506,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "DomainDnsRecord",
         "DomainDnsRecordData",
         "DomainNameServers",
+        "DomainPerson",
         "DomainRequest",
         "NameServer",
         "NameServerInput",
@@ -587,6 +662,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "LegacyServerTrafficStatistic",
         "OperatingSystem",
         "OperatingSystemRequirements",
+        "RestorePoint",
         "Server",
         "ServerConfigurationInput",
         "ServerConfiguratorFamily",
@@ -641,14 +717,17 @@ __all__ = [
     "AiAgentSettings",
     "AiAgentSettingsInput",
     "AiAgentSettingsUpdate",
+    "AiAgentSettingsV2Input",
     "AiAgentWidget",
     "AiAgentWidgetInput",
     "AiAgentWidgetUpdate",
+    "AiAgentWidgetV2Input",
     "AiModel",
     "AiModelMaxTokens",
     "AiModelParameters",
     "AiModelReasoningEffort",
     "AiModelTemperature",
+    "AiModelV3",
     "App",
     "AppConfiguration",
     "AppCpuStatistic",
@@ -696,15 +775,22 @@ __all__ = [
     "CdnHttpResourceConfigCacheQueryArgs",
     "CdnHttpResourceConfigDelivery",
     "CdnHttpResourceConfigDeliveryPackaging",
+    "CdnHttpResourceConfigDeliveryPackagingMp4",
     "CdnHttpResourceConfigDomains",
     "CdnHttpResourceConfigHttpHeaders",
     "CdnHttpResourceConfigHttpHeadersCors",
     "CdnHttpResourceConfigOrigin",
     "CdnHttpResourceConfigOriginAws",
     "CdnHttpResourceConfigRobots",
+    "CdnHttpResourceConfigSecureToken",
     "CdnHttpResourceConfigSecurity",
     "CdnHttpResourcePreset",
+    "CdnHttpResourceRequests",
+    "CdnHttpResourceStatistics",
+    "CdnHttpResourceTraffic",
     "CdnHttpResourceTrafficUsage",
+    "CdnNode",
+    "CdnOriginNode",
     "CdnOriginServer",
     "ClusterNetworkCidrInput",
     "ContainerRegistry",
@@ -720,16 +806,34 @@ __all__ = [
     "DatabaseAdminInstance",
     "DatabaseAutoBackupInput",
     "DatabaseBackup",
+    "DatabaseBackupDownload",
+    "DatabaseBackupScheduleInput",
+    "DatabaseChildService",
     "DatabaseCluster",
     "DatabaseClusterDisk",
     "DatabaseClusterNetwork",
     "DatabaseClusterNetworkIp",
+    "DatabaseClusterUpdate",
     "DatabaseConfig",
+    "DatabaseConfigurationInput",
+    "DatabaseConfigurator",
+    "DatabaseConfiguratorPrices",
+    "DatabaseConfiguratorRequirements",
+    "DatabaseDiskAutoscaling",
+    "DatabaseDiskAutoscalingInput",
     "DatabaseDiskStats",
+    "DatabaseDomain",
+    "DatabaseExtensions",
     "DatabaseInstance",
     "DatabaseInstanceInput",
+    "DatabaseMaintenanceSlot",
+    "DatabaseParentService",
     "DatabasePreset",
+    "DatabasePrivilege",
+    "DatabaseReplica",
+    "DatabaseReplicaDisk",
     "DatabaseReplication",
+    "DatabaseS3Backup",
     "DatabaseType",
     "DatabaseTypeRequirements",
     "DedicatedServer",
@@ -755,6 +859,7 @@ __all__ = [
     "DomainDnsRecord",
     "DomainDnsRecordData",
     "DomainNameServers",
+    "DomainPerson",
     "DomainRequest",
     "Finances",
     "FirewallGroup",
@@ -770,6 +875,8 @@ __all__ = [
     "ImageDownload",
     "ImageDownloadAuth",
     "ImageUpload",
+    "KafkaTopicConfig",
+    "KafkaTopicConfigUpdate",
     "KnowledgeBase",
     "KnowledgeBaseDocument",
     "KnowledgeBaseSummary",
@@ -808,6 +915,7 @@ __all__ = [
     "MailboxInput",
     "MailboxSettings",
     "MaintenanceSlotInput",
+    "MysqlConfig",
     "NameServer",
     "NameServerInput",
     "NestedServiceCost",
@@ -837,6 +945,7 @@ __all__ = [
     "OutgoingCopyOff",
     "OutgoingCopyOn",
     "PendingDeletion",
+    "PostgresConfig",
     "PresetsApps",
     "PresetsAppsBackendPreset",
     "PresetsAppsFrontendPreset",
@@ -846,6 +955,7 @@ __all__ = [
     "ProjectResources",
     "RemovedCountries",
     "RemovedIps",
+    "RestorePoint",
     "Router",
     "RouterIp",
     "RouterIpInput",
@@ -900,6 +1010,8 @@ __all__ = [
     "TokenStatistic",
     "TopLevelDomain",
     "TopLevelDomainBuyPeriod",
+    "UpdateClusterDatabaseDiskAutoscalingInput",
+    "ValkeyConfig",
     "VcsBranch",
     "VcsCommit",
     "VcsProvider",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from timeweb_sdk._core.model import Model
 
@@ -83,6 +83,17 @@ class AiAgentWidgetUpdate(Model):
     """Domains the widget may be embedded on."""
 
 
+class AiAgentWidgetV2Input(Model):
+    chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
+    font: str
+    icon_url: str | None = None
+    name: str
+    primary_color: str
+    signature: str | None = None
+    welcome_message: str
+    whitelist_domains: list[str]
+
+
 class AiModelMaxTokens(Model):
     default: int | None = None
     description: str | None = None
@@ -104,6 +115,27 @@ class AiModelTemperature(Model):
     max: float | None = None
     min: float | None = None
     type: str | None = None
+
+
+class AiModelV3(Model):
+    """A model for assistants with all that can be compared."""
+
+    id: int
+    created_at: datetime
+    deprecation_date: datetime | None = None
+    is_deprecated: bool
+    is_stopped: bool
+    model_name: str
+    name: str
+    parameter_values: dict[str, Any]
+    """Number, text or yes and no by the code of the characteristic."""
+
+    params_info: dict[str, Any] | None = None
+    provider_id: int
+    public_name: str
+    type: Literal["llm", "hosted-llm", "embedding", "image", "audio", "moderation"] | str
+    updated_at: datetime
+    version: str
 
 
 class TokenPackage(Model):
@@ -169,6 +201,13 @@ class AiAgentSettingsUpdate(Model):
     """Chat widget for web pages."""
 
 
+class AiAgentSettingsV2Input(Model):
+    model: AiAgentModelSettings
+    refine_query: bool
+    system_prompt: str
+    widget: AiAgentWidgetV2Input | None = None
+
+
 class AiModelParameters(Model):
     max_tokens: AiModelMaxTokens | None = None
     """Upper limit of an answer, in tokens."""
@@ -229,12 +268,14 @@ class AiModel(Model):
     """A language or embedding model."""
 
     id: int
+    deprecation_date: datetime | None = None
     is_deprecated: bool
     """Do not choose it for new agents."""
 
     is_reasoning: bool
     """Whether it reasons before it answers."""
 
+    is_stopped: bool
     name: str
     """Technical name."""
 

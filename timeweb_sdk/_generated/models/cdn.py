@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from timeweb_sdk._core.model import Model
 
@@ -16,153 +16,189 @@ class CdnCertificate(Model):
     """A TLS certificate for CDN resources."""
 
     id: int
-    type: Literal["uploaded", "lets_encrypt"] | str
-    """`uploaded`, or `lets_encrypt` if ordered here."""
-
     cn: str
     """Common name."""
 
     domains: list[str]
     """Domain names it is valid for."""
 
+    expires_at: datetime
+    """End of its validity."""
+
     issued_at: datetime
     """Start of its validity."""
 
-    expires_at: datetime
-    """End of its validity."""
+    type: Literal["lets_encrypt", "uploaded"] | str
+    """`uploaded`, or `lets_encrypt` if ordered here."""
 
 
 class CdnCertificateTask(Model):
     """An order of a certificate that is running or has failed."""
 
     id: int
-    status: Literal["in_progress", "failed"] | str
-    """`in_progress`, or `failed`."""
-
     domains: list[str]
     """Domain names the certificate is for."""
 
     resource_id: int
     """CDN resource the certificate is for."""
 
+    status: Literal["in_progress", "success", "failed"] | str
+    """`in_progress`, or `failed`."""
+
 
 class CdnHttpResourceConfigAccess(Model):
-    """Which requests a CDN resource accepts."""
+    """Which HTTP methods a resource lets through; read only."""
 
-    allowed_methods: list[str] | None = None
-    """HTTP methods; null for the default ones."""
+    allowed_methods: (
+        list[
+            Literal["POST", "PUT", "PATCH", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK"] | str
+        ]
+        | None
+    ) = None
 
 
 class CdnHttpResourceConfigCacheAlwaysOnline(Model):
-    """Serving of stale files while the origin fails."""
-
-    stale_conditions: list[str] | None = None
-    """Failures of the origin that allow it."""
+    stale_conditions: list[
+        Literal[
+            "error",
+            "timeout",
+            "invalid_header",
+            "updating",
+            "http_403",
+            "http_404",
+            "http_429",
+            "http_500",
+            "http_502",
+            "http_503",
+            "http_504",
+        ]
+        | str
+    ]
 
 
 class CdnHttpResourceConfigCacheBrowser(Model):
-    """Caching in browsers."""
-
-    ttl: int | None = None
-    """Lifetime in seconds."""
+    ttl: int
+    """Seconds."""
 
 
 class CdnHttpResourceConfigCacheCdn(Model):
-    """Caching in the CDN."""
-
-    ttl: dict[str, int] | None = None
-    """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
+    ttl: dict[str, int]
+    """Seconds by class of statuses; the one that is known is `2xx`."""
 
 
 class CdnHttpResourceConfigCacheQueryArgs(Model):
-    """Treatment of query strings when a file is looked up."""
-
-    mode: str | None = None
-    """How query strings count when a file is looked up."""
+    list_: list[str] | None = Field(None, alias="list")
+    mode: Literal["all", "whitelist", "blacklist"] | str
 
 
-class CdnHttpResourceConfigDeliveryPackaging(Model):
-    """Packaging of video for streaming."""
-
-    mp4: bool | None = None
-    """Whether MP4 files are packaged for streaming."""
+class CdnHttpResourceConfigDeliveryPackagingMp4(Model):
+    output_protocols: list[Literal["HLS", "MPEG-DASH"] | str]
 
 
 class CdnHttpResourceConfigDomains(Model):
-    """Domain names that a CDN resource is served under."""
+    """The domains that a resource answers for."""
 
     aliases: list[str] | None = None
-    """Domain names, that of the provider included."""
+    """The technical domain comes first."""
 
 
 class CdnHttpResourceConfigHttpHeadersCors(Model):
-    """CORS headers that a CDN resource adds to its replies."""
-
-    domains: list[str] | None = None
-    """Origins that are allowed."""
-
-    always: bool | None = None
-    """Whether the headers go out with error replies too."""
+    always: bool
+    domains: list[str]
 
 
 class CdnHttpResourceConfigOriginAws(Model):
-    """Keys for a private S3 origin, secret."""
-
-    access_key: SecretStr | None = None
-    """S3 access key, secret."""
-
-    secret_key: SecretStr | None = None
-    """S3 secret key, secret."""
+    access_key: SecretStr
+    secret_key: SecretStr
 
 
 class CdnHttpResourceConfigRobots(Model):
-    """What a CDN resource serves as robots.txt."""
-
-    type: Literal["deny", "custom"] | str | None = None
-    """`deny` forbids crawling, `custom` serves content."""
+    """What a resource answers to /robots.txt."""
 
     content: str | None = None
-    """Text of robots.txt."""
+    """The file itself; only with type `custom`."""
+
+    type: Literal["deny", "cached", "custom"] | str
+
+
+class CdnHttpResourceConfigSecureToken(Model):
+    restrict_by_ip: bool
+    secret_key: SecretStr
 
 
 class CdnHttpResourceConfigSecurity(Model):
-    """TLS and access protection of a CDN resource."""
-
-    redirect: bool | None = None
-    """Whether HTTP is redirected to HTTPS."""
+    """Certificate, redirection and signed links."""
 
     certificate_id: int | None = None
-    """TLS certificate; null without one."""
+    """Id of the certificate; null takes it off."""
 
-    secure_token: dict[str, Any] | None = None
-    """Signed links, with their secret; null is off."""
+    redirect: bool | None = None
+    secure_token: CdnHttpResourceConfigSecureToken | None = None
+    """Links that need a signature; null turns them off. The key that signs comes back in clear text."""
 
 
 class CdnHttpResourcePreset(Model):
     """A CDN plan."""
 
     id: int
+    cost: Decimal
+    """RUB per month."""
+
+    description: str | None = None
+    description_short: str | None = None
+    request_rate_cost: Decimal | None = None
+    """RUB for a unit of requests."""
+
     service_name: str
     """Code of the plan, e.g. `cdn_1`."""
 
-    cost: Decimal
-    """Price of the plan, RUB per month."""
+    traffic_rate_cost: Decimal | None = None
+    """RUB for a unit of outgoing traffic."""
 
-    rate_cost: Decimal
-    """Price of traffic in RUB; for which amount of it is not documented."""
+    rate_cost: Decimal | None = None
+    """RUB for a unit of outgoing traffic, as plans said in July 2026."""
+
+
+class CdnHttpResourceRequests(Model):
+    logged_at: datetime
+    status_2xx: int
+    status_3xx: int
+    status_4xx: int
+    status_5xx: int
+
+
+class CdnHttpResourceTraffic(Model):
+    logged_at: datetime
+    outgoing_bytes: int
 
 
 class CdnHttpResourceTrafficUsage(Model):
-    """Traffic of a CDN resource in the current period."""
-
-    requests: int
-    """Number of requests."""
-
-    outgoing_traffic: int
-    """Traffic to visitors in bytes."""
+    """What a CDN resource has used since the month began."""
 
     cache_ratio: float
-    """Share of requests answered from the cache; whether 0 to 1 or percent is not documented."""
+    """Share of requests that the cache answered, in percent."""
+
+    outgoing_traffic: int
+    """Outgoing traffic in bytes."""
+
+    requests: int
+    """Requests."""
+
+
+class CdnNode(Model):
+    """A node that serves visitors."""
+
+    ipv4_address: str
+
+
+class CdnOriginNode(Model):
+    """Addresses from which nodes fetch from an origin."""
+
+    ipv4_subnet: str | None = Field(...)
+    """Address or subnet; null if it has IPv6 only."""
+
+    ipv6_subnet: str | None = Field(...)
+    """Address or subnet; null if it has IPv4 only."""
 
 
 class CdnOriginServer(Model):
@@ -181,28 +217,25 @@ class CdnHttpResource(Model):
     id: int
     """Given out again after a deletion."""
 
-    name: str
-    description: str | None = None
-    source: str
-    """Origin as text."""
-
-    traffic_usage: CdnHttpResourceTrafficUsage
-    """Traffic in the current period."""
-
-    status: Literal["created", "processing", "stopped", "failed", "no_paid", "blocked", "traffic_limit_exceeded"] | str
-    """`created` is ready; `processing` after every change, possibly for hours while it serves; `no_paid` is unpaid."""
+    avatar_link: str | None = None
+    """URL of the avatar; null without one."""
 
     cdn_domain: str
     """Domain name of the provider that it is served under."""
 
+    description: str | None = None
+    name: str
     preset_id: int
     """Plan of the resource."""
 
     project_id: int | None = None
     """Project it is in; null without one."""
 
-    avatar_link: str | None = None
-    """URL of the avatar; null without one."""
+    source: str
+    """Origin as text."""
+
+    status: Literal["created", "processing", "stopped", "failed", "no_paid", "blocked", "traffic_limit_exceeded"] | str
+    """`created` is ready; `processing` after every change, possibly for hours while it serves; `no_paid` is unpaid."""
 
     storage_id: int | None = None
     """S3 bucket that is the origin; null for a server."""
@@ -210,66 +243,71 @@ class CdnHttpResource(Model):
     traffic_limit_bytes: int | None = None
     """Traffic in bytes after which it stops; null for no limit."""
 
+    traffic_usage: CdnHttpResourceTrafficUsage
+    """Traffic in the current period."""
+
 
 class CdnHttpResourceConfigCache(Model):
-    """How long a CDN resource caches files, and where."""
-
-    cdn: CdnHttpResourceConfigCacheCdn | None = None
-    """Caching in the CDN; null is off."""
-
-    browser: CdnHttpResourceConfigCacheBrowser | None = None
-    """Caching in browsers; null is off."""
+    """How long nodes and browsers keep what they fetched."""
 
     always_online: CdnHttpResourceConfigCacheAlwaysOnline | None = None
-    """Serving of stale files while the origin fails; null is off."""
+    """When to serve stale content; null for never."""
+
+    browser: CdnHttpResourceConfigCacheBrowser | None = None
+    """Cache of browsers; null turns it off."""
+
+    cdn: CdnHttpResourceConfigCacheCdn | None = None
+    """Cache of the nodes; null turns it off."""
 
     query_args: CdnHttpResourceConfigCacheQueryArgs | None = None
-    """Treatment of query strings; null for the default."""
+    """Which query parameters tell cached answers apart; null for none."""
 
 
-class CdnHttpResourceConfigDelivery(Model):
-    """How a CDN resource transfers files."""
-
-    http3: bool | None = None
-    """Whether HTTP/3 is offered."""
-
-    gzip: bool | None = None
-    """Whether replies are compressed."""
-
-    large_files: bool | None = None
-    """Whether large files are cached in slices."""
-
-    slice_size: int | None = None
-    """Size of a slice; the unit is not documented."""
-
-    image_optimization: bool | None = None
-    """Whether images are converted to smaller formats."""
-
-    packaging: CdnHttpResourceConfigDeliveryPackaging | None = None
-    """Packaging of video; null is off."""
+class CdnHttpResourceConfigDeliveryPackaging(Model):
+    mp4: CdnHttpResourceConfigDeliveryPackagingMp4 | None = None
 
 
 class CdnHttpResourceConfigHttpHeaders(Model):
-    """Headers that a CDN resource adds."""
-
-    request: dict[str, str] | None = None
-    """Headers added to requests to the origin; null for none."""
+    """Headers that the nodes add."""
 
     cors: CdnHttpResourceConfigHttpHeadersCors | None = None
-    """CORS headers; null is off."""
+    """Requests from other sites; null turns them off."""
+
+    request: dict[str, str] | None = None
+    """Headers of requests to the origin, by name."""
 
 
 class CdnHttpResourceConfigOrigin(Model):
-    """Where a CDN resource fetches its files."""
-
-    servers: list[CdnOriginServer] | None = None
-    """Servers that hold the files."""
-
-    use_https: bool | None = None
-    """Whether the origin is asked over HTTPS."""
+    """Where content is fetched from."""
 
     aws: CdnHttpResourceConfigOriginAws | None = None
-    """Keys for a private S3 origin; null without them."""
+    """Keys for an origin that speaks S3; null for none. They come back in clear text."""
+
+    servers: list[CdnOriginServer] | None = None
+    """Setting them takes the resource off a bucket."""
+
+    use_https: bool | None = None
+
+
+class CdnHttpResourceStatistics(Model):
+    """Traffic and requests of a CDN resource, hour by hour."""
+
+    requests: list[CdnHttpResourceRequests]
+    traffic: list[CdnHttpResourceTraffic]
+
+
+class CdnHttpResourceConfigDelivery(Model):
+    """How content is handed out."""
+
+    gzip: bool | None = None
+    http3: bool | None = None
+    image_optimization: bool | None = None
+    large_files: bool | None = None
+    packaging: CdnHttpResourceConfigDeliveryPackaging | None = None
+    """Packaging of video for streaming; null turns it off."""
+
+    slice_size: int | None = None
+    """MB; large files are fetched and cached in parts of this size."""
 
 
 class CdnHttpResourceConfig(Model):

@@ -25,8 +25,8 @@ class DatabaseAdminInput(Model):
         list[
             Literal[
                 "ALTER",
-                "CREATE_VIEW",
                 "CREATE",
+                "CREATE_VIEW",
                 "DELETE",
                 "DROP",
                 "EVENT",
@@ -36,16 +36,57 @@ class DatabaseAdminInput(Model):
                 "REFERENCES",
                 "SELECT",
                 "SHOW_VIEW",
-                "TRUNCATE",
+                "TRIGGER",
                 "UPDATE",
-                "READ",
-                "WRITE",
-                "CONNECTION",
-                "FAST",
-                "readWrite",
                 "ALTER_ROUTINE",
                 "CREATE_ROUTINE",
+                "CREATE_TEMPORARY_TABLES",
+                "CREATE_USER",
+                "PROCESS",
+                "SLOW_LOG",
+                "CREATE_DB",
+                "TRUNCATE",
+                "TEMPORARY",
+                "CREATEDB",
+                "CREATEROLE",
+                "READ",
+                "WRITE",
+                "ADMIN",
+                "BITMAP",
+                "BLOCKING",
+                "CONNECTION",
+                "DANGEROUS",
+                "GEO",
+                "HASH",
+                "HYPERLOGLOG",
+                "FAST",
+                "KEYSPACE",
+                "LIST",
+                "PUBSUB",
+                "SCRIPTING",
+                "SET",
+                "SORTEDSET",
+                "SLOW",
+                "STREAM",
+                "STRING",
                 "TRANSACTION",
+                "dbAdmin",
+                "readWrite",
+                "ALTER_TABLE",
+                "ALTER_VIEW",
+                "CREATE_DICTIONARY",
+                "CREATE_TABLE",
+                "DROP_TABLE",
+                "DROP_VIEW",
+                "DROP_DICTIONARY",
+                "SHOW",
+                "OPTIMIZE",
+                "CREATE_TEMPORARY_TABLE",
+                "dictGet",
+                "DESCRIBE",
+                "CONFIGURE",
+                "READ_DASHBOARD",
+                "WRITE_DASHBOARD",
             ]
             | str
         ]
@@ -61,8 +102,8 @@ class DatabaseAdminInstance(Model):
     privileges: list[
         Literal[
             "ALTER",
-            "CREATE_VIEW",
             "CREATE",
+            "CREATE_VIEW",
             "DELETE",
             "DROP",
             "EVENT",
@@ -72,19 +113,57 @@ class DatabaseAdminInstance(Model):
             "REFERENCES",
             "SELECT",
             "SHOW_VIEW",
-            "TRUNCATE",
+            "TRIGGER",
             "UPDATE",
-            "READ",
-            "WRITE",
-            "CONNECTION",
-            "FAST",
-            "readWrite",
             "ALTER_ROUTINE",
             "CREATE_ROUTINE",
-            "TRANSACTION",
-            "SLOW_LOG",
-            "TRIGGER",
             "CREATE_TEMPORARY_TABLES",
+            "CREATE_USER",
+            "PROCESS",
+            "SLOW_LOG",
+            "CREATE_DB",
+            "TRUNCATE",
+            "TEMPORARY",
+            "CREATEDB",
+            "CREATEROLE",
+            "READ",
+            "WRITE",
+            "ADMIN",
+            "BITMAP",
+            "BLOCKING",
+            "CONNECTION",
+            "DANGEROUS",
+            "GEO",
+            "HASH",
+            "HYPERLOGLOG",
+            "FAST",
+            "KEYSPACE",
+            "LIST",
+            "PUBSUB",
+            "SCRIPTING",
+            "SET",
+            "SORTEDSET",
+            "SLOW",
+            "STREAM",
+            "STRING",
+            "TRANSACTION",
+            "dbAdmin",
+            "readWrite",
+            "ALTER_TABLE",
+            "ALTER_VIEW",
+            "CREATE_DICTIONARY",
+            "CREATE_TABLE",
+            "DROP_TABLE",
+            "DROP_VIEW",
+            "DROP_DICTIONARY",
+            "SHOW",
+            "OPTIMIZE",
+            "CREATE_TEMPORARY_TABLE",
+            "dictGet",
+            "DESCRIBE",
+            "CONFIGURE",
+            "READ_DASHBOARD",
+            "WRITE_DASHBOARD",
         ]
         | str
     ]
@@ -131,6 +210,26 @@ class DatabaseBackup(Model):
     """`manual` or `auto`."""
 
 
+class DatabaseBackupDownload(Model):
+    """A link from which a copy of a database can be downloaded."""
+
+    backup_id: str
+    download_url: SecretStr
+    """Whoever has it has the data."""
+
+
+class DatabaseBackupScheduleInput(Model):
+    copy_count: int | None = None
+    day_of_month: int | None = None
+    day_of_week: int | None = None
+    interval: Literal["day", "week", "month"] | str | None = None
+
+
+class DatabaseChildService(Model):
+    id: str
+    type: Literal["storage-backup"] | str
+
+
 class DatabaseClusterDisk(Model):
     size: int
     """Disk size in KB (presets give MB)."""
@@ -140,9 +239,10 @@ class DatabaseClusterDisk(Model):
 
 
 class DatabaseClusterNetworkIp(Model):
-    ip: str
-    type: Literal["ipv4", "ipv6", "ipv_4"] | str
+    type: Literal["ipv4", "ipv6", "ipv_4", "ipv_6"] | str
     """`ipv4` or `ipv6`; the misspelt `ipv_4` has been seen live."""
+
+    ip: str | None = Field(...)
 
 
 class DatabaseConfig(Model):
@@ -153,6 +253,30 @@ class DatabaseConfig(Model):
 
     auto_increment_offset: str | None = None
     """MySQL: first AUTO_INCREMENT value."""
+
+    innodb_io_capacity: str | None = None
+    """MySQL: I/O operations per second for background work."""
+
+    innodb_purge_threads: str | None = None
+    """MySQL: threads that purge old row versions."""
+
+    innodb_read_io_threads: str | None = None
+    """MySQL: threads for reads."""
+
+    innodb_thread_concurrency: str | None = None
+    """MySQL: greatest number of threads inside InnoDB."""
+
+    innodb_write_io_threads: str | None = None
+    """MySQL: threads for writes."""
+
+    join_buffer_size: str | None = None
+    """MySQL: least buffer for joins without an index, in bytes."""
+
+    max_allowed_packet: str | None = None
+    """MySQL: greatest packet or row, in bytes."""
+
+    max_heap_table_size: str | None = None
+    """MySQL: greatest MEMORY table, in bytes."""
 
     autovacuum_analyze_scale_factor: str | None = None
     """PostgreSQL: share of changed rows (0 to 1) that triggers ANALYZE."""
@@ -175,62 +299,93 @@ class DatabaseConfig(Model):
     idle_session_timeout: str | None = None
     """PostgreSQL: idle time outside a transaction after which the session ends, in ms."""
 
-    innodb_io_capacity: str | None = None
-    """MySQL: I/O operations per second for background work."""
-
-    innodb_purge_threads: str | None = None
-    """MySQL: threads that purge old row versions."""
-
-    innodb_read_io_threads: str | None = None
-    """MySQL: threads for reads."""
-
-    innodb_thread_concurrency: str | None = None
-    """MySQL: greatest number of threads inside InnoDB."""
-
-    innodb_write_io_threads: str | None = None
-    """MySQL: threads for writes."""
-
-    join_buffer_size: str | None = None
-    """MySQL: least buffer for joins without an index, in bytes."""
-
     join_collapse_limit: str | None = None
     """PostgreSQL: number of FROM items up to which the planner reorders explicit joins."""
 
     lock_timeout: str | None = None
     """PostgreSQL: greatest wait for a lock, in ms."""
 
-    max_allowed_packet: str | None = None
-    """MySQL: greatest packet or row, in bytes."""
+    max_prepared_transactions: str | None = None
+    """PostgreSQL: greatest number of prepared transactions at a time."""
 
     max_connections: str | None = None
     """MySQL and PostgreSQL: greatest number of connections."""
 
-    max_heap_table_size: str | None = None
-    """MySQL: greatest MEMORY table, in bytes."""
-
-    max_prepared_transactions: str | None = None
-    """PostgreSQL: greatest number of prepared transactions at a time."""
-
-    query_cache_size: str | None = None
-    """MySQL: size of the query cache, in bytes."""
-
-    query_cache_type: str | None = None
-    """MySQL: turns the query cache on or off."""
-
     shared_buffers: str | None = None
     """PostgreSQL: shared memory buffers, in pages of 8 KB."""
-
-    sql_mode: str | None = None
-    """MySQL: SQL modes, separated by commas."""
-
-    temp_buffers: str | None = None
-    """PostgreSQL: greatest memory for temporary tables of a session, in pages of 8 KB."""
 
     wal_buffers: str | None = None
     """PostgreSQL: shared memory for write-ahead log, in pages of 8 KB."""
 
+    temp_buffers: str | None = None
+    """PostgreSQL: greatest memory for temporary tables of a session, in pages of 8 KB."""
+
     work_mem: str | None = None
     """PostgreSQL: memory of one sort or hash before it goes to disk, in KB."""
+
+    sql_mode: str | None = None
+    """MySQL: SQL modes, separated by commas."""
+
+    query_cache_type: str | None = None
+    """MySQL: turns the query cache on or off."""
+
+    query_cache_size: str | None = None
+    """MySQL: size of the query cache, in bytes."""
+
+
+class DatabaseConfigurationInput(Model):
+    """A free size of a cluster within a configurator."""
+
+    configurator_id: int
+    """Id of the configurator."""
+
+    disk: int
+    """MB, a multiple of 1024."""
+
+    cpu: int
+    """Processor cores."""
+
+    ram: int
+    """MB, a multiple of 1024."""
+
+
+class DatabaseConfiguratorPrices(Model):
+    bandwidth: Decimal | None = Field(...)
+    cpu: Decimal
+    disk: Decimal
+    ram: Decimal
+
+
+class DatabaseConfiguratorRequirements(Model):
+    cpu_max: int
+    cpu_min: int
+    cpu_step: int
+    disk_max: int
+    disk_min: int
+    disk_step: int
+    network_bandwidth_max: int
+    network_bandwidth_min: int
+    network_bandwidth_step: int
+    ram_max: int
+    ram_min: int
+    ram_step: int
+
+
+class DatabaseDiskAutoscaling(Model):
+    is_enabled: bool
+    step_size: int
+    threshold_percent: int
+
+
+class DatabaseDiskAutoscalingInput(Model):
+    """Whether and how the disk of a cluster grows by itself."""
+
+    is_enabled: bool
+    step_size: int | None = None
+    """MB by which it grows, a multiple of 5120."""
+
+    threshold_percent: int | None = None
+    """Share in use at which it grows."""
 
 
 class DatabaseDiskStats(Model):
@@ -243,20 +398,89 @@ class DatabaseDiskStats(Model):
     """Disk used, in KB."""
 
 
-class DatabaseInstance(Model):
-    """A database inside a cluster."""
+class DatabaseDomain(Model):
+    cert_status: Literal["not_issued", "pending", "issued", "failed"] | str
+    fqdn: str
 
-    id: int
-    created_at: datetime
-    """ISO 8601."""
 
-    description: str
-    name: str
+class DatabaseExtensions(Model):
+    """Extensions of a PostgreSQL database."""
+
+    extension_list: list[
+        Literal[
+            "pg_stat_statements",
+            "postgres_fdw",
+            "timescaledb",
+            "postgis",
+            "postgis_topology",
+            "uuid-ossp",
+            "amcheck",
+            "pg_stat_kcache",
+            "pg_trgm",
+            "pgcrypto",
+            "pgvector",
+            "citext",
+            "pgagent",
+            "rabbitmq_amqp1_0",
+            "rabbitmq_auth_backend_cache",
+            "rabbitmq_auth_backend_http",
+            "rabbitmq_auth_backend_ldap",
+            "rabbitmq_auth_backend_oauth2",
+            "rabbitmq_auth_mechanism_ssl",
+            "rabbitmq_consistent_hash_exchange",
+            "rabbitmq_delayed_message_exchange",
+            "rabbitmq_event_exchange",
+            "rabbitmq_federation",
+            "rabbitmq_federation_management",
+            "rabbitmq_federation_prometheus",
+            "rabbitmq_jms_topic_exchange",
+            "rabbitmq_mqtt",
+            "rabbitmq_peer_discovery_aws",
+            "rabbitmq_peer_discovery_common",
+            "rabbitmq_peer_discovery_consul",
+            "rabbitmq_peer_discovery_etcd",
+            "rabbitmq_peer_discovery_k8s",
+            "rabbitmq_prometheus",
+            "rabbitmq_random_exchange",
+            "rabbitmq_recent_history_exchange",
+            "rabbitmq_sharding",
+            "rabbitmq_shovel",
+            "rabbitmq_shovel_management",
+            "rabbitmq_shovel_prometheus",
+            "rabbitmq_stomp",
+            "rabbitmq_stream",
+            "rabbitmq_stream_management",
+            "rabbitmq_top",
+            "rabbitmq_tracing",
+            "rabbitmq_trust_store",
+            "rabbitmq_web_mqtt",
+            "rabbitmq_web_stomp",
+        ]
+        | str
+    ]
+    is_global: bool
+    """Whether they are installed in all databases of the cluster."""
 
 
 class DatabaseInstanceInput(Model):
     description: str | None = None
     name: str | None = None
+
+
+class DatabaseMaintenanceSlot(Model):
+    """When a cluster may be taken down for maintenance."""
+
+    type: Literal["any_time", "fixed_time"] | str
+    from_: str | None = Field(None, alias="from")
+    """Start as HH:mmZ in UTC; with `fixed_time`."""
+
+    to: str | None = None
+    """End as HH:mmZ in UTC; with `fixed_time`."""
+
+
+class DatabaseParentService(Model):
+    id: int
+    type: Literal["k8s", "knowledgebase"] | str
 
 
 class DatabasePreset(Model):
@@ -266,12 +490,13 @@ class DatabasePreset(Model):
     cpu: int | None = None
     """CPU cores."""
 
+    cpu_frequency: str | None = None
     description: str | None = None
     description_short: str | None = None
     disk: int | None = None
     """Disk in MB."""
 
-    location: Literal["ru-1", "pl-1", "kz-1", "ru-2", "ru-3", "nl-1", "de-1", "us-4"] | str | None = None
+    location: Literal["ru-1", "ru-3", "pl-1", "nl-1", "de-1", "us-2", "us-3", "ru-2", "kz-1", "us-4"] | str | None = None
     """Location such as `ru-1`; more values occur than the contract lists."""
 
     price: Decimal | None = None
@@ -280,26 +505,32 @@ class DatabasePreset(Model):
     ram: int | None = None
     """RAM in MB."""
 
+    tags: list[str] | None = None
     type: (
         Literal[
             "mysql",
+            "mysql5",
+            "postgres",
+            "redis",
+            "mongodb",
+            "opensearch",
+            "clickhouse",
+            "kafka",
+            "rabbitmq",
             "mysql8_4",
             "postgres14",
             "postgres15",
             "postgres16",
             "postgres17",
+            "postgres18",
             "redis7",
             "redis8_1",
             "mongodb7",
             "mongodb8_0",
-            "opensearch",
             "opensearch2_19",
-            "clickhouse",
             "clickhouse24",
             "clickhouse25",
-            "kafka",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str
         | None
@@ -307,11 +538,109 @@ class DatabasePreset(Model):
     """Engine the preset is for."""
 
 
+class DatabasePrivilege(Model):
+    """Something that a user of a cluster can be allowed to do."""
+
+    group: Literal["GLOBAL", "DATA", "STRUCTURE", "OTHERS"] | str
+    """What it is about."""
+
+    privilege: (
+        Literal[
+            "ALTER",
+            "CREATE",
+            "CREATE_VIEW",
+            "DELETE",
+            "DROP",
+            "EVENT",
+            "INDEX",
+            "INSERT",
+            "LOCK_TABLES",
+            "REFERENCES",
+            "SELECT",
+            "SHOW_VIEW",
+            "TRIGGER",
+            "UPDATE",
+            "ALTER_ROUTINE",
+            "CREATE_ROUTINE",
+            "CREATE_TEMPORARY_TABLES",
+            "CREATE_USER",
+            "PROCESS",
+            "SLOW_LOG",
+            "CREATE_DB",
+            "TRUNCATE",
+            "TEMPORARY",
+            "CREATEDB",
+            "CREATEROLE",
+            "READ",
+            "WRITE",
+            "ADMIN",
+            "BITMAP",
+            "BLOCKING",
+            "CONNECTION",
+            "DANGEROUS",
+            "GEO",
+            "HASH",
+            "HYPERLOGLOG",
+            "FAST",
+            "KEYSPACE",
+            "LIST",
+            "PUBSUB",
+            "SCRIPTING",
+            "SET",
+            "SORTEDSET",
+            "SLOW",
+            "STREAM",
+            "STRING",
+            "TRANSACTION",
+            "dbAdmin",
+            "readWrite",
+            "ALTER_TABLE",
+            "ALTER_VIEW",
+            "CREATE_DICTIONARY",
+            "CREATE_TABLE",
+            "DROP_TABLE",
+            "DROP_VIEW",
+            "DROP_DICTIONARY",
+            "SHOW",
+            "OPTIMIZE",
+            "CREATE_TEMPORARY_TABLE",
+            "dictGet",
+            "DESCRIBE",
+            "CONFIGURE",
+            "READ_DASHBOARD",
+            "WRITE_DASHBOARD",
+        ]
+        | str
+    )
+
+
+class DatabaseReplicaDisk(Model):
+    size: int
+    used: float
+
+
 class DatabaseReplication(Model):
     """Replication of a new database cluster."""
 
     count: int | None = None
     """Number of replicas; they are charged. Only for engines with `is_available_replication`."""
+
+
+class DatabaseS3Backup(Model):
+    """A copy of a cluster in object storage."""
+
+    id: str
+    comment: str | None = None
+    created_at: datetime
+    name: str
+    progress: int
+    """Percent."""
+
+    size: int
+    """Bytes."""
+
+    status: Literal["running", "success", "failed"] | str
+    type: Literal["manual", "auto"] | str
 
 
 class DatabaseTypeRequirements(Model):
@@ -323,6 +652,276 @@ class DatabaseTypeRequirements(Model):
 
     ram_min: int | None = None
     """RAM in MB."""
+
+
+class KafkaTopicConfig(Model):
+    """Settings of a Kafka topic, all as text."""
+
+    cleanup_policy: Literal["delete", "compact"] | str | None = None
+    compression_type: Literal["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"] | str | None = None
+    delete_retention_ms: str | None = None
+    file_delete_delay_ms: str | None = None
+    flush_messages: str | None = None
+    flush_ms: str | None = None
+    index_interval_bytes: str | None = None
+    max_compaction_lag_ms: str | None = None
+    max_message_bytes: str | None = None
+    message_downconversion_enable: Literal["ON", "OFF"] | str | None = None
+    message_format_version: str | None = None
+    message_timestamp_difference_max_ms: str | None = None
+    message_timestamp_type: Literal["CreateTime", "LogAppendTime"] | str | None = None
+    min_cleanable_dirty_ratio: str | None = None
+    min_compaction_lag_ms: str | None = None
+    min_insync_replicas: str | None = None
+    partitions: str | None = None
+    preallocate: Literal["ON", "OFF"] | str | None = None
+    retention_bytes: str | None = None
+    retention_ms: str | None = None
+    segment_bytes: str | None = None
+    segment_index_bytes: str | None = None
+    segment_jitter_ms: str | None = None
+    segment_ms: str | None = None
+    unclean_leader_election_enable: Literal["ON", "OFF"] | str | None = None
+
+
+class KafkaTopicConfigUpdate(Model):
+    """Settings of a Kafka topic to change."""
+
+    cleanup_policy: Literal["delete", "compact"] | str | None = None
+    compression_type: Literal["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"] | str | None = None
+    delete_retention_ms: int | None = None
+    file_delete_delay_ms: int | None = None
+    flush_messages: int | None = None
+    flush_ms: int | None = None
+    index_interval_bytes: int | None = None
+    max_compaction_lag_ms: int | None = None
+    max_message_bytes: int | None = None
+    message_downconversion_enable: Literal["ON", "OFF"] | str | None = None
+    message_format_version: (
+        Literal[
+            "0.8.0",
+            "0.8.1",
+            "0.8.2",
+            "0.9.0",
+            "0.10.0-IV0",
+            "0.10.0-IV1",
+            "0.10.1-IV0",
+            "0.10.1-IV1",
+            "0.10.1-IV2",
+            "0.10.2-IV0",
+            "0.11.0-IV0",
+            "0.11.0-IV1",
+            "0.11.0-IV2",
+            "1.0-IV0",
+            "1.1-IV0",
+            "2.0-IV0",
+            "2.0-IV1",
+            "2.1-IV0",
+            "2.1-IV1",
+            "2.1-IV2",
+            "2.2-IV0",
+            "2.2-IV1",
+            "2.3-IV0",
+            "2.3-IV1",
+            "2.4-IV0",
+            "2.4-IV1",
+            "2.5-IV0",
+            "2.6-IV0",
+            "2.7-IV0",
+            "2.7-IV1",
+            "2.7-IV2",
+            "2.8-IV0",
+            "2.8-IV1",
+            "3.0-IV0",
+            "3.0-IV1",
+            "3.1-IV0",
+            "3.2-IV0",
+            "3.3-IV0",
+            "3.3-IV1",
+            "3.3-IV2",
+            "3.3-IV3",
+            "3.4-IV0",
+            "3.5-IV0",
+            "3.5-IV1",
+            "3.5-IV2",
+        ]
+        | str
+        | None
+    ) = None
+    message_timestamp_difference_max_ms: int | None = None
+    message_timestamp_type: Literal["CreateTime", "LogAppendTime"] | str | None = None
+    min_cleanable_dirty_ratio: float | None = None
+    min_compaction_lag_ms: int | None = None
+    min_insync_replicas: int | None = None
+    partitions: int | None = None
+    preallocate: Literal["ON", "OFF"] | str | None = None
+    retention_bytes: int | None = None
+    retention_ms: int | None = None
+    segment_bytes: int | None = None
+    segment_index_bytes: int | None = None
+    segment_jitter_ms: int | None = None
+    segment_ms: int | None = None
+    unclean_leader_election_enable: Literal["ON", "OFF"] | str | None = None
+
+
+class MysqlConfig(Model):
+    """Settings of MySQL, all as text."""
+
+    auto_increment_increment: str | None = None
+    auto_increment_offset: str | None = None
+    binlog_cache_size: str | None = None
+    binlog_group_commit_sync_delay: str | None = None
+    binlog_row_image: str | None = None
+    binlog_rows_query_log_events: str | None = None
+    character_set_server: str | None = None
+    default_time_zone: str | None = Field(None, alias="default-time-zone")
+    explicit_defaults_for_timestamp: str | None = None
+    group_concat_max_len: str | None = None
+    innodb_adaptive_hash_index: str | None = None
+    innodb_buffer_pool_size: str | None = None
+    innodb_flush_log_at_trx_commit: str | None = None
+    innodb_flush_method: str | None = None
+    innodb_io_capacity: str | None = None
+    innodb_lock_wait_timeout: str | None = None
+    innodb_log_file_size: str | None = None
+    innodb_numa_interleave: str | None = None
+    innodb_purge_threads: str | None = None
+    innodb_read_io_threads: str | None = None
+    innodb_redo_log_capacity: str | None = None
+    innodb_strict_mode: str | None = None
+    innodb_thread_concurrency: str | None = None
+    innodb_write_io_threads: str | None = None
+    interactive_timeout: str | None = None
+    join_buffer_size: str | None = None
+    log_bin_trust_function_creators: str | None = None
+    long_query_time: str | None = None
+    max_allowed_packet: str | None = None
+    max_connections: str | None = None
+    max_heap_table_size: str | None = None
+    net_read_timeout: str | None = None
+    net_write_timeout: str | None = None
+    pxc_strict_mode: str | None = None
+    query_cache_limit: str | None = None
+    query_cache_size: str | None = None
+    query_cache_type: str | None = None
+    regexp_time_limit: str | None = None
+    skip_name_resolve: str | None = None
+    slow_query_log: str | None = None
+    sort_buffer_size: str | None = None
+    sql_mode: str | None = None
+    sync_binlog: str | None = None
+    table_definition_cache: str | None = None
+    table_open_cache: str | None = None
+    table_open_cache_instances: str | None = None
+    thread_cache_size: str | None = None
+    tmp_table_size: str | None = None
+    transaction_isolation: str | None = None
+    wait_timeout: str | None = None
+
+
+class PostgresConfig(Model):
+    """Settings of PostgreSQL, all as text."""
+
+    array_nulls: str | None = None
+    autovacuum_analyze_scale_factor: str | None = None
+    autovacuum_max_workers: str | None = None
+    autovacuum_naptime: str | None = None
+    autovacuum_vacuum_cost_limit: str | None = None
+    autovacuum_vacuum_insert_scale_factor: str | None = None
+    autovacuum_vacuum_scale_factor: str | None = None
+    autovacuum_work_mem: str | None = None
+    backend_flush_after: str | None = None
+    backslash_quote: str | None = None
+    bgwriter_delay: str | None = None
+    bgwriter_flush_after: str | None = None
+    bgwriter_lru_maxpages: str | None = None
+    bgwriter_lru_multiplier: str | None = None
+    checkpoint_completion_target: str | None = None
+    checkpoint_timeout: str | None = None
+    deadlock_timeout: str | None = None
+    default_transaction_isolation: str | None = None
+    default_transaction_read_only: str | None = None
+    effective_cache_size: str | None = None
+    effective_io_concurrency: str | None = None
+    enable_hashagg: str | None = None
+    enable_hashjoin: str | None = None
+    enable_incremental_sort: str | None = None
+    enable_indexonlyscan: str | None = None
+    enable_indexscan: str | None = None
+    enable_material: str | None = None
+    enable_memoize: str | None = None
+    enable_mergejoin: str | None = None
+    enable_parallel_append: str | None = None
+    enable_parallel_hash: str | None = None
+    enable_partition_pruning: str | None = None
+    enable_partitionwise_aggregate: str | None = None
+    enable_partitionwise_join: str | None = None
+    enable_seqscan: str | None = None
+    enable_sort: str | None = None
+    enable_tidscan: str | None = None
+    exit_on_error: str | None = None
+    from_collapse_limit: str | None = None
+    gin_pending_list_limit: str | None = None
+    idle_in_transaction_session_timeout: str | None = None
+    idle_session_timeout: str | None = None
+    io_method: str | None = None
+    io_workers: str | None = None
+    jit: str | None = None
+    join_collapse_limit: str | None = None
+    lock_timeout: str | None = None
+    log_lock_waits: str | None = None
+    log_min_duration_statement: str | None = None
+    log_temp_files: str | None = None
+    maintenance_work_mem: str | None = None
+    max_connections: str | None = None
+    max_locks_per_transaction: str | None = None
+    max_logical_replication_workers: str | None = None
+    max_parallel_maintenance_workers: str | None = None
+    max_parallel_workers: str | None = None
+    max_parallel_workers_per_gather: str | None = None
+    max_prepared_transactions: str | None = None
+    max_replication_slots: str | None = None
+    max_wal_senders: str | None = None
+    max_wal_size: str | None = None
+    max_worker_processes: str | None = None
+    min_wal_size: str | None = None
+    plan_cache_mode: str | None = None
+    quote_all_identifiers: str | None = None
+    random_page_cost: str | None = None
+    shared_buffers: str | None = None
+    standard_conforming_strings: str | None = None
+    statement_timeout: str | None = None
+    temp_buffers: str | None = None
+    timezone: str | None = None
+    track_io_timing: str | None = None
+    transform_null_equals: str | None = None
+    wal_buffers: str | None = None
+    wal_compression: str | None = None
+    wal_level: str | None = None
+    work_mem: str | None = None
+
+
+class UpdateClusterDatabaseDiskAutoscalingInput(Model):
+    is_enabled: bool
+    step_size: int | None = None
+    threshold_percent: int | None = None
+
+
+class ValkeyConfig(Model):
+    """Settings of Valkey and Redis, all as text."""
+
+    appendfsync: str | None = None
+    appendonly: str | None = None
+    client_output_buffer_limit_normal: str | None = Field(None, alias="client-output-buffer-limit normal")
+    client_output_buffer_limit_pubsub: str | None = Field(None, alias="client-output-buffer-limit pubsub")
+    databases: str | None = None
+    maxmemory_policy: str | None = Field(None, alias="maxmemory-policy")
+    notify_keyspace_events: str | None = Field(None, alias="notify-keyspace-events")
+    save: str | None = None
+    slowlog_log_slower_than: str | None = Field(None, alias="slowlog-log-slower-than")
+    slowlog_max_len: str | None = Field(None, alias="slowlog-max-len")
+    tcp_keepalive: str | None = Field(None, alias="tcp-keepalive")
+    timeout: str | None = None
 
 
 class Database(Model):
@@ -337,7 +936,7 @@ class Database(Model):
     )
     """Zone within the location."""
 
-    config_parameters: DatabaseConfig
+    config_parameters: MysqlConfig | PostgresConfig | ValkeyConfig
     """Settings of the engine that differ by its type."""
 
     created_at: datetime
@@ -388,18 +987,18 @@ class Database(Model):
             "postgres15",
             "postgres16",
             "postgres17",
-            "redis7",
-            "redis8_1",
+            "postgres18",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
             "mongodb7",
             "mongodb8_0",
-            "opensearch",
             "opensearch2_19",
             "clickhouse",
             "clickhouse24",
             "clickhouse25",
             "kafka",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str
     )
@@ -414,23 +1013,86 @@ class DatabaseAdmin(Model):
     """ISO 8601."""
 
     description: str
+    for_all: bool
     host: str | None = Field(...)
     """Host the user may connect from, `%` for any; null where the engine has no such notion."""
 
     instances: list[DatabaseAdminInstance]
     """Databases the user may access."""
 
+    is_reset_password: bool
     login: str
     password: SecretStr
     """Password in clear text, secret."""
 
 
 class DatabaseClusterNetwork(Model):
+    type: Literal["public", "local"] | str
+    """`public` or `local`."""
+
     ips: list[DatabaseClusterNetworkIp] | None = Field(...)
     """Addresses in this network; null while none is assigned."""
 
-    type: Literal["public", "local"] | str
-    """`public` or `local`."""
+
+class DatabaseConfigurator(Model):
+    """The range within which the size of a cluster can be chosen freely."""
+
+    id: int
+    cpu_frequency: str
+    disk_type: Literal["ssd", "nvme", "hdd"] | str
+    is_allowed_local_network: bool
+    location: Literal["ru-1", "ru-3", "pl-1", "nl-1", "de-1", "us-2", "us-3", "ru-2", "kz-1", "us-4"] | str
+    prices: DatabaseConfiguratorPrices | None = None
+    """RUB per month for one unit of each part."""
+
+    requirements: DatabaseConfiguratorRequirements
+    tags: list[str]
+
+
+class DatabaseInstance(Model):
+    """A database inside a cluster."""
+
+    id: int
+    config_parameters: KafkaTopicConfig
+    created_at: datetime
+    """ISO 8601."""
+
+    description: str
+    extensions: DatabaseExtensions
+    name: str
+    owner_id: int | None = Field(...)
+
+
+class DatabaseReplica(Model):
+    """A node of a cluster."""
+
+    id: int
+    db_id: int
+    disk: DatabaseReplicaDisk | None = None
+    """Use of its disk in KB; null if unknown."""
+
+    local_ip: str
+    """Address in the private network; empty if there is none."""
+
+    status: (
+        Literal[
+            "started",
+            "stopped",
+            "starting",
+            "no_paid",
+            "lan_transfer",
+            "error",
+            "blocked",
+            "backup_recovery",
+            "transfer",
+            "rebooting",
+            "turning_off",
+            "turning_on",
+            "read_only",
+            "user_transfer",
+        ]
+        | str
+    )
 
 
 class DatabaseType(Model):
@@ -459,37 +1121,58 @@ class DatabaseCluster(Model):
     """A managed database cluster."""
 
     id: int
+    availability_zone: (
+        Literal["spb-1", "spb-2", "spb-3", "spb-4", "msk-1", "nsk-1", "ams-1", "ala-1", "fra-1", "spb-5", "gdn-1", "us-4"] | str
+    )
     avatar_link: str | None = Field(...)
     """URL of the picture shown in the panel, or null."""
 
-    config_parameters: DatabaseConfig
+    child_services: list[DatabaseChildService]
+    config_parameters: MysqlConfig | PostgresConfig | ValkeyConfig
     """Engine parameters that were set; values may be empty strings."""
 
+    configurator_id: int | None = Field(...)
+    cpu: int | None = Field(...)
+    cpu_frequency: str | None = Field(...)
     created_at: datetime
     """ISO 8601."""
 
-    disk: DatabaseClusterDisk | None = None
+    description: str
+    disk: DatabaseClusterDisk | None = Field(...)
     """Disk usage; null until the cluster has reported it."""
 
+    disk_autoscaling: DatabaseDiskAutoscaling | None = Field(...)
+    domains: list[DatabaseDomain]
+    has_additional_disk: bool
     hash_type: Literal["caching_sha2", "mysql_native"] | str | None = Field(...)
     """MySQL authentication plugin; null for other engines."""
 
+    is_autobackups_enabled: bool
+    is_backup_schedule_enabled: bool
+    is_dedicated_cpu: bool
+    is_enabled_public_ipv6: bool
     is_enabled_public_network: bool
     """Whether the cluster can be reached through a public address."""
 
-    location: Literal["ru-1", "ru-3", "nl-1", "de-1", "ru-2", "kz-1", "us-4", "pl-1"] | str | None = Field(...)
+    is_secure_connection_enabled: bool
+    location: Literal["ru-1", "ru-3", "pl-1", "nl-1", "de-1", "us-2", "us-3", "ru-2", "kz-1", "us-4"] | str | None = Field(...)
     """Location such as `ru-1`, or null."""
 
+    maintenance_slot: DatabaseMaintenanceSlot
     name: str
     networks: list[DatabaseClusterNetwork]
     """Public and private networks of the cluster."""
 
+    parent_services: list[DatabaseParentService]
     port: int | None = Field(...)
     """TCP port for clients; null until assigned."""
 
-    preset_id: int
+    preset_id: int | None = Field(...)
     """ID of the database preset."""
 
+    project_id: int | None = None
+    ram: int | None = Field(...)
+    replica_list: list[DatabaseReplica]
     status: (
         Literal[
             "started",
@@ -500,9 +1183,12 @@ class DatabaseCluster(Model):
             "error",
             "blocked",
             "backup_recovery",
+            "transfer",
             "rebooting",
             "turning_off",
             "turning_on",
+            "read_only",
+            "user_transfer",
         ]
         | str
     )
@@ -511,13 +1197,24 @@ class DatabaseCluster(Model):
     type: (
         Literal[
             "mysql",
+            "mysql5",
             "mysql8_4",
+            "postgres",
             "postgres14",
             "postgres15",
             "postgres16",
             "postgres17",
+            "postgres18",
+            "redis",
             "redis7",
             "redis8_1",
+            "valkey",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
+            "mongodb",
+            "mongodb4",
+            "mongodb6",
             "mongodb7",
             "mongodb8_0",
             "opensearch",
@@ -526,9 +1223,18 @@ class DatabaseCluster(Model):
             "clickhouse24",
             "clickhouse25",
             "kafka",
+            "rabbitmq",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str
-    )
+        | None
+    ) = Field(...)
     """Engine and version, such as `postgres`; the list grows."""
+
+
+class DatabaseClusterUpdate(Model):
+    db: DatabaseCluster
+    """The cluster as it is now."""
+
+    warning: str | None = None
+    """What was not applied; absent if everything was."""

@@ -57,6 +57,38 @@ class DomainDnsRecordData(Model):
     protocol: str | None = None
 
 
+class DomainPerson(Model):
+    """Somebody in whose name domains are registered."""
+
+    id: int
+    birthdate: str | None = None
+    contact_name: str | None = None
+    country_code: str | None = Field(...)
+    email: str
+    inn: str | None = None
+    is_blank: bool
+    """Whether the data are incomplete."""
+
+    is_closed: bool
+    """Whether they can no longer be used for new domains."""
+
+    is_resident: bool
+    kpp: str | None = None
+    legal_address: str | None = None
+    mailing_address: str
+    name: str
+    name_eng: str
+    """The name in Latin letters."""
+
+    passport_date: str | None = None
+    passport_number: str | None = None
+    passport_place: str | None = None
+    passport_series: str | None = None
+    phone: str
+    postcode: str
+    type: Literal["person", "org", "ip"] | str
+
+
 class DomainRequest(Model):
     """A request to register, renew or transfer a domain."""
 

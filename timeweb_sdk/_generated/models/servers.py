@@ -107,6 +107,22 @@ class OperatingSystemRequirements(Model):
     """Least RAM."""
 
 
+class RestorePoint(Model):
+    """A snapshot of a server, to which it can be taken back."""
+
+    id: int
+    account_id: str
+    created_at: datetime
+    expired_at: datetime | None = Field(...)
+    """When it expires; null if never."""
+
+    status: Literal["creating", "created", "committed", "rolled_back", "error", "deleted"] | str
+    """`created` can be rolled back or committed; the last four are over."""
+
+    vds_id: int
+    """Id of the server."""
+
+
 class ServerConfigurationInput(Model):
     """Free size of a server to order within a configurator. Excludes a preset."""
 

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.params.ai_agents import AiAgentModelSettingsParams as AiAgentModelSettingsParams
     from timeweb_sdk._generated.params.ai_agents import AiAgentSettingsInputParams as AiAgentSettingsInputParams
     from timeweb_sdk._generated.params.ai_agents import AiAgentSettingsUpdateParams as AiAgentSettingsUpdateParams
+    from timeweb_sdk._generated.params.ai_agents import AiAgentSettingsV2InputParams as AiAgentSettingsV2InputParams
     from timeweb_sdk._generated.params.ai_agents import AiAgentWidgetInputParams as AiAgentWidgetInputParams
     from timeweb_sdk._generated.params.ai_agents import AiAgentWidgetUpdateParams as AiAgentWidgetUpdateParams
+    from timeweb_sdk._generated.params.ai_agents import AiAgentWidgetV2InputParams as AiAgentWidgetV2InputParams
     from timeweb_sdk._generated.params.balancers import BalancerCertificateInputParams as BalancerCertificateInputParams
     from timeweb_sdk._generated.params.balancers import BalancerCertificateUpdateParams as BalancerCertificateUpdateParams
     from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigAccessParams as CdnHttpResourceConfigAccessParams
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigCacheParams as CdnHttpResourceConfigCacheParams
     from timeweb_sdk._generated.params.cdn import (
         CdnHttpResourceConfigCacheQueryArgsParams as CdnHttpResourceConfigCacheQueryArgsParams,
+    )
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigDeliveryPackagingMp4Params as CdnHttpResourceConfigDeliveryPackagingMp4Params,
     )
     from timeweb_sdk._generated.params.cdn import (
         CdnHttpResourceConfigDeliveryPackagingParams as CdnHttpResourceConfigDeliveryPackagingParams,
@@ -43,6 +48,9 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigOriginParams as CdnHttpResourceConfigOriginParams
     from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams as CdnHttpResourceConfigParams
     from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigRobotsParams as CdnHttpResourceConfigRobotsParams
+    from timeweb_sdk._generated.params.cdn import (
+        CdnHttpResourceConfigSecureTokenParams as CdnHttpResourceConfigSecureTokenParams,
+    )
     from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigSecurityParams as CdnHttpResourceConfigSecurityParams
     from timeweb_sdk._generated.params.cdn import CdnOriginServerParams as CdnOriginServerParams
     from timeweb_sdk._generated.params.container_registry import (
@@ -53,9 +61,21 @@ if TYPE_CHECKING:
     )
     from timeweb_sdk._generated.params.databases import DatabaseAdminInputParams as DatabaseAdminInputParams
     from timeweb_sdk._generated.params.databases import DatabaseAutoBackupInputParams as DatabaseAutoBackupInputParams
+    from timeweb_sdk._generated.params.databases import DatabaseBackupScheduleInputParams as DatabaseBackupScheduleInputParams
     from timeweb_sdk._generated.params.databases import DatabaseConfigParams as DatabaseConfigParams
+    from timeweb_sdk._generated.params.databases import DatabaseConfigurationInputParams as DatabaseConfigurationInputParams
+    from timeweb_sdk._generated.params.databases import DatabaseDiskAutoscalingInputParams as DatabaseDiskAutoscalingInputParams
+    from timeweb_sdk._generated.params.databases import DatabaseExtensionsParams as DatabaseExtensionsParams
     from timeweb_sdk._generated.params.databases import DatabaseInstanceInputParams as DatabaseInstanceInputParams
+    from timeweb_sdk._generated.params.databases import DatabaseMaintenanceSlotParams as DatabaseMaintenanceSlotParams
     from timeweb_sdk._generated.params.databases import DatabaseReplicationParams as DatabaseReplicationParams
+    from timeweb_sdk._generated.params.databases import KafkaTopicConfigUpdateParams as KafkaTopicConfigUpdateParams
+    from timeweb_sdk._generated.params.databases import MysqlConfigParams as MysqlConfigParams
+    from timeweb_sdk._generated.params.databases import PostgresConfigParams as PostgresConfigParams
+    from timeweb_sdk._generated.params.databases import (
+        UpdateClusterDatabaseDiskAutoscalingInputParams as UpdateClusterDatabaseDiskAutoscalingInputParams,
+    )
+    from timeweb_sdk._generated.params.databases import ValkeyConfigParams as ValkeyConfigParams
     from timeweb_sdk._generated.params.domains import NameServerInputParams as NameServerInputParams
     from timeweb_sdk._generated.params.images import ImageDownloadAuthParams as ImageDownloadAuthParams
     from timeweb_sdk._generated.params.kubernetes import ClusterNetworkCidrInputParams as ClusterNetworkCidrInputParams
@@ -111,8 +131,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "AiAgentModelSettingsParams",
         "AiAgentSettingsInputParams",
         "AiAgentSettingsUpdateParams",
+        "AiAgentSettingsV2InputParams",
         "AiAgentWidgetInputParams",
         "AiAgentWidgetUpdateParams",
+        "AiAgentWidgetV2InputParams",
     ),
     "balancers": (
         "BalancerCertificateInputParams",
@@ -125,6 +147,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "CdnHttpResourceConfigCacheCdnParams",
         "CdnHttpResourceConfigCacheParams",
         "CdnHttpResourceConfigCacheQueryArgsParams",
+        "CdnHttpResourceConfigDeliveryPackagingMp4Params",
         "CdnHttpResourceConfigDeliveryPackagingParams",
         "CdnHttpResourceConfigDeliveryParams",
         "CdnHttpResourceConfigDomainsParams",
@@ -134,6 +157,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "CdnHttpResourceConfigOriginParams",
         "CdnHttpResourceConfigParams",
         "CdnHttpResourceConfigRobotsParams",
+        "CdnHttpResourceConfigSecureTokenParams",
         "CdnHttpResourceConfigSecurityParams",
         "CdnOriginServerParams",
     ),
@@ -144,9 +168,19 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "databases": (
         "DatabaseAdminInputParams",
         "DatabaseAutoBackupInputParams",
+        "DatabaseBackupScheduleInputParams",
         "DatabaseConfigParams",
+        "DatabaseConfigurationInputParams",
+        "DatabaseDiskAutoscalingInputParams",
+        "DatabaseExtensionsParams",
         "DatabaseInstanceInputParams",
+        "DatabaseMaintenanceSlotParams",
         "DatabaseReplicationParams",
+        "KafkaTopicConfigUpdateParams",
+        "MysqlConfigParams",
+        "PostgresConfigParams",
+        "UpdateClusterDatabaseDiskAutoscalingInputParams",
+        "ValkeyConfigParams",
     ),
     "domains": ("NameServerInputParams",),
     "images": ("ImageDownloadAuthParams",),
@@ -208,8 +242,10 @@ __all__ = [
     "AiAgentModelSettingsParams",
     "AiAgentSettingsInputParams",
     "AiAgentSettingsUpdateParams",
+    "AiAgentSettingsV2InputParams",
     "AiAgentWidgetInputParams",
     "AiAgentWidgetUpdateParams",
+    "AiAgentWidgetV2InputParams",
     "AutoreplyOffParams",
     "AutoreplyOnParams",
     "BalancerCertificateInputParams",
@@ -222,6 +258,7 @@ __all__ = [
     "CdnHttpResourceConfigCacheCdnParams",
     "CdnHttpResourceConfigCacheParams",
     "CdnHttpResourceConfigCacheQueryArgsParams",
+    "CdnHttpResourceConfigDeliveryPackagingMp4Params",
     "CdnHttpResourceConfigDeliveryPackagingParams",
     "CdnHttpResourceConfigDeliveryParams",
     "CdnHttpResourceConfigDomainsParams",
@@ -231,6 +268,7 @@ __all__ = [
     "CdnHttpResourceConfigOriginParams",
     "CdnHttpResourceConfigParams",
     "CdnHttpResourceConfigRobotsParams",
+    "CdnHttpResourceConfigSecureTokenParams",
     "CdnHttpResourceConfigSecurityParams",
     "CdnOriginServerParams",
     "ClusterNetworkCidrInputParams",
@@ -238,14 +276,20 @@ __all__ = [
     "ContainerRegistryConfigurationUpdateParams",
     "DatabaseAdminInputParams",
     "DatabaseAutoBackupInputParams",
+    "DatabaseBackupScheduleInputParams",
     "DatabaseConfigParams",
+    "DatabaseConfigurationInputParams",
+    "DatabaseDiskAutoscalingInputParams",
+    "DatabaseExtensionsParams",
     "DatabaseInstanceInputParams",
+    "DatabaseMaintenanceSlotParams",
     "DatabaseReplicationParams",
     "DnatLocalInputParams",
     "DnatPublicInputParams",
     "ForwardingOffParams",
     "ForwardingOnParams",
     "ImageDownloadAuthParams",
+    "KafkaTopicConfigUpdateParams",
     "KubernetesMasterConfigurationInputParams",
     "LegacyAutoreplyOffParams",
     "LegacyAutoreplyOnParams",
@@ -258,6 +302,7 @@ __all__ = [
     "LegacySpamFilterOnParams",
     "MailboxInputParams",
     "MaintenanceSlotInputParams",
+    "MysqlConfigParams",
     "NameServerInputParams",
     "NetworkInputParams",
     "NodeGroupAutoscalerInputParams",
@@ -271,6 +316,7 @@ __all__ = [
     "OidcProviderUpdateParams",
     "OutgoingCopyOffParams",
     "OutgoingCopyOnParams",
+    "PostgresConfigParams",
     "RouterIpInputParams",
     "RouterIpNatInputParams",
     "RouterNetworkCreateInputParams",
@@ -281,6 +327,8 @@ __all__ = [
     "ServerNetworkInputParams",
     "SpamProtectionOffParams",
     "SpamProtectionOnParams",
+    "UpdateClusterDatabaseDiskAutoscalingInputParams",
+    "ValkeyConfigParams",
 ]
 
 

@@ -59,6 +59,17 @@ class AiAgentWidgetUpdateParams(TypedDict):
     """Domains the widget may be embedded on."""
 
 
+class AiAgentWidgetV2InputParams(TypedDict):
+    chat_position: Literal["bottom_right", "bottom_left", "top_right", "top_left"] | str
+    font: str
+    icon_url: NotRequired[str]
+    name: str
+    primary_color: str
+    signature: NotRequired[str]
+    welcome_message: str
+    whitelist_domains: list[str]
+
+
 class AiAgentSettingsInputParams(TypedDict):
     model: AiAgentModelSettingsParams
     refine_query: bool
@@ -81,3 +92,10 @@ class AiAgentSettingsUpdateParams(TypedDict):
 
     widget: NotRequired[AiAgentWidgetUpdateParams]
     """Chat widget for web pages."""
+
+
+class AiAgentSettingsV2InputParams(TypedDict):
+    model: AiAgentModelSettingsParams
+    refine_query: bool
+    system_prompt: str
+    widget: NotRequired[AiAgentWidgetV2InputParams]

@@ -3,101 +3,100 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from pydantic import SecretStr
 
 
 class CdnHttpResourceConfigAccessParams(TypedDict):
-    """Which requests a CDN resource accepts."""
+    """Which HTTP methods a resource lets through; read only."""
 
-    allowed_methods: NotRequired[list[str] | None]
-    """HTTP methods; null for the default ones."""
+    allowed_methods: NotRequired[
+        list[
+            Literal["POST", "PUT", "PATCH", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK"] | str
+        ]
+        | None
+    ]
 
 
 class CdnHttpResourceConfigCacheAlwaysOnlineParams(TypedDict):
-    """Serving of stale files while the origin fails."""
-
-    stale_conditions: NotRequired[list[str]]
-    """Failures of the origin that allow it."""
+    stale_conditions: list[
+        Literal[
+            "error",
+            "timeout",
+            "invalid_header",
+            "updating",
+            "http_403",
+            "http_404",
+            "http_429",
+            "http_500",
+            "http_502",
+            "http_503",
+            "http_504",
+        ]
+        | str
+    ]
 
 
 class CdnHttpResourceConfigCacheBrowserParams(TypedDict):
-    """Caching in browsers."""
-
-    ttl: NotRequired[int]
-    """Lifetime in seconds."""
+    ttl: int
+    """Seconds."""
 
 
 class CdnHttpResourceConfigCacheCdnParams(TypedDict):
-    """Caching in the CDN."""
-
-    ttl: NotRequired[dict[str, int]]
-    """Lifetime in seconds by class of HTTP status, e.g. `2xx`."""
+    ttl: dict[str, int]
+    """Seconds by class of statuses; the one that is known is `2xx`."""
 
 
 class CdnHttpResourceConfigCacheQueryArgsParams(TypedDict):
-    """Treatment of query strings when a file is looked up."""
-
-    mode: NotRequired[str]
-    """How query strings count when a file is looked up."""
+    list: NotRequired[list[str]]
+    mode: Literal["all", "whitelist", "blacklist"] | str
 
 
-class CdnHttpResourceConfigDeliveryPackagingParams(TypedDict):
-    """Packaging of video for streaming."""
-
-    mp4: NotRequired[bool | None]
-    """Whether MP4 files are packaged for streaming."""
+class CdnHttpResourceConfigDeliveryPackagingMp4Params(TypedDict):
+    output_protocols: list[Literal["HLS", "MPEG-DASH"] | str]
 
 
 class CdnHttpResourceConfigDomainsParams(TypedDict):
-    """Domain names that a CDN resource is served under."""
+    """The domains that a resource answers for."""
 
-    aliases: NotRequired[list[str]]
-    """Domain names, that of the provider included."""
+    aliases: NotRequired[list[str] | None]
+    """The technical domain comes first."""
 
 
 class CdnHttpResourceConfigHttpHeadersCorsParams(TypedDict):
-    """CORS headers that a CDN resource adds to its replies."""
-
-    domains: NotRequired[list[str]]
-    """Origins that are allowed."""
-
-    always: NotRequired[bool]
-    """Whether the headers go out with error replies too."""
+    always: bool
+    domains: list[str]
 
 
 class CdnHttpResourceConfigOriginAwsParams(TypedDict):
-    """Keys for a private S3 origin, secret."""
-
-    access_key: NotRequired[SecretStr | str]
-    """S3 access key, secret."""
-
-    secret_key: NotRequired[SecretStr | str]
-    """S3 secret key, secret."""
+    access_key: SecretStr | str
+    secret_key: SecretStr | str
 
 
 class CdnHttpResourceConfigRobotsParams(TypedDict):
-    """What a CDN resource serves as robots.txt."""
-
-    type: NotRequired[Literal["deny", "custom"] | str]
-    """`deny` forbids crawling, `custom` serves content."""
+    """What a resource answers to /robots.txt."""
 
     content: NotRequired[str]
-    """Text of robots.txt."""
+    """The file itself; only with type `custom`."""
+
+    type: Literal["deny", "cached", "custom"] | str
+
+
+class CdnHttpResourceConfigSecureTokenParams(TypedDict):
+    restrict_by_ip: bool
+    secret_key: SecretStr | str
 
 
 class CdnHttpResourceConfigSecurityParams(TypedDict):
-    """TLS and access protection of a CDN resource."""
-
-    redirect: NotRequired[bool]
-    """Whether HTTP is redirected to HTTPS."""
+    """Certificate, redirection and signed links."""
 
     certificate_id: NotRequired[int | None]
-    """TLS certificate; null without one."""
+    """Id of the certificate; null takes it off."""
 
-    secure_token: NotRequired[dict[str, Any] | None]
-    """Signed links, with their secret; null is off."""
+    redirect: NotRequired[bool]
+    secure_token: NotRequired[CdnHttpResourceConfigSecureTokenParams | None]
+    """Links that need a signature; null turns them off. The key that signs comes back in clear text."""
 
 
 class CdnOriginServerParams(TypedDict):
@@ -111,64 +110,59 @@ class CdnOriginServerParams(TypedDict):
 
 
 class CdnHttpResourceConfigCacheParams(TypedDict):
-    """How long a CDN resource caches files, and where."""
-
-    cdn: NotRequired[CdnHttpResourceConfigCacheCdnParams | None]
-    """Caching in the CDN; null is off."""
-
-    browser: NotRequired[CdnHttpResourceConfigCacheBrowserParams | None]
-    """Caching in browsers; null is off."""
+    """How long nodes and browsers keep what they fetched."""
 
     always_online: NotRequired[CdnHttpResourceConfigCacheAlwaysOnlineParams | None]
-    """Serving of stale files while the origin fails; null is off."""
+    """When to serve stale content; null for never."""
+
+    browser: NotRequired[CdnHttpResourceConfigCacheBrowserParams | None]
+    """Cache of browsers; null turns it off."""
+
+    cdn: NotRequired[CdnHttpResourceConfigCacheCdnParams | None]
+    """Cache of the nodes; null turns it off."""
 
     query_args: NotRequired[CdnHttpResourceConfigCacheQueryArgsParams | None]
-    """Treatment of query strings; null for the default."""
+    """Which query parameters tell cached answers apart; null for none."""
 
 
-class CdnHttpResourceConfigDeliveryParams(TypedDict):
-    """How a CDN resource transfers files."""
-
-    http3: NotRequired[bool | None]
-    """Whether HTTP/3 is offered."""
-
-    gzip: NotRequired[bool | None]
-    """Whether replies are compressed."""
-
-    large_files: NotRequired[bool | None]
-    """Whether large files are cached in slices."""
-
-    slice_size: NotRequired[int | None]
-    """Size of a slice; the unit is not documented."""
-
-    image_optimization: NotRequired[bool | None]
-    """Whether images are converted to smaller formats."""
-
-    packaging: NotRequired[CdnHttpResourceConfigDeliveryPackagingParams | None]
-    """Packaging of video; null is off."""
+class CdnHttpResourceConfigDeliveryPackagingParams(TypedDict):
+    mp4: NotRequired[CdnHttpResourceConfigDeliveryPackagingMp4Params | None]
 
 
 class CdnHttpResourceConfigHttpHeadersParams(TypedDict):
-    """Headers that a CDN resource adds."""
-
-    request: NotRequired[dict[str, str] | None]
-    """Headers added to requests to the origin; null for none."""
+    """Headers that the nodes add."""
 
     cors: NotRequired[CdnHttpResourceConfigHttpHeadersCorsParams | None]
-    """CORS headers; null is off."""
+    """Requests from other sites; null turns them off."""
+
+    request: NotRequired[dict[str, str] | None]
+    """Headers of requests to the origin, by name."""
 
 
 class CdnHttpResourceConfigOriginParams(TypedDict):
-    """Where a CDN resource fetches its files."""
-
-    servers: NotRequired[list[CdnOriginServerParams]]
-    """Servers that hold the files."""
-
-    use_https: NotRequired[bool]
-    """Whether the origin is asked over HTTPS."""
+    """Where content is fetched from."""
 
     aws: NotRequired[CdnHttpResourceConfigOriginAwsParams | None]
-    """Keys for a private S3 origin; null without them."""
+    """Keys for an origin that speaks S3; null for none. They come back in clear text."""
+
+    servers: NotRequired[list[CdnOriginServerParams] | None]
+    """Setting them takes the resource off a bucket."""
+
+    use_https: NotRequired[bool]
+
+
+class CdnHttpResourceConfigDeliveryParams(TypedDict):
+    """How content is handed out."""
+
+    gzip: NotRequired[bool]
+    http3: NotRequired[bool]
+    image_optimization: NotRequired[bool]
+    large_files: NotRequired[bool]
+    packaging: NotRequired[CdnHttpResourceConfigDeliveryPackagingParams | None]
+    """Packaging of video for streaming; null turns it off."""
+
+    slice_size: NotRequired[int | None]
+    """MB; large files are fetched and cached in parts of this size."""
 
 
 class CdnHttpResourceConfigParams(TypedDict):
@@ -192,7 +186,7 @@ class CdnHttpResourceConfigParams(TypedDict):
     origin: NotRequired[CdnHttpResourceConfigOriginParams]
     """Where files come from."""
 
-    robots: NotRequired[CdnHttpResourceConfigRobotsParams | None]
+    robots: NotRequired[CdnHttpResourceConfigRobotsParams]
     """What robots.txt says; null for that of the origin."""
 
     security: NotRequired[CdnHttpResourceConfigSecurityParams]

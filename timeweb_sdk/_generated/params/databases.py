@@ -22,8 +22,8 @@ class DatabaseAdminInputParams(TypedDict):
         list[
             Literal[
                 "ALTER",
-                "CREATE_VIEW",
                 "CREATE",
+                "CREATE_VIEW",
                 "DELETE",
                 "DROP",
                 "EVENT",
@@ -33,16 +33,57 @@ class DatabaseAdminInputParams(TypedDict):
                 "REFERENCES",
                 "SELECT",
                 "SHOW_VIEW",
-                "TRUNCATE",
+                "TRIGGER",
                 "UPDATE",
-                "READ",
-                "WRITE",
-                "CONNECTION",
-                "FAST",
-                "readWrite",
                 "ALTER_ROUTINE",
                 "CREATE_ROUTINE",
+                "CREATE_TEMPORARY_TABLES",
+                "CREATE_USER",
+                "PROCESS",
+                "SLOW_LOG",
+                "CREATE_DB",
+                "TRUNCATE",
+                "TEMPORARY",
+                "CREATEDB",
+                "CREATEROLE",
+                "READ",
+                "WRITE",
+                "ADMIN",
+                "BITMAP",
+                "BLOCKING",
+                "CONNECTION",
+                "DANGEROUS",
+                "GEO",
+                "HASH",
+                "HYPERLOGLOG",
+                "FAST",
+                "KEYSPACE",
+                "LIST",
+                "PUBSUB",
+                "SCRIPTING",
+                "SET",
+                "SORTEDSET",
+                "SLOW",
+                "STREAM",
+                "STRING",
                 "TRANSACTION",
+                "dbAdmin",
+                "readWrite",
+                "ALTER_TABLE",
+                "ALTER_VIEW",
+                "CREATE_DICTIONARY",
+                "CREATE_TABLE",
+                "DROP_TABLE",
+                "DROP_VIEW",
+                "DROP_DICTIONARY",
+                "SHOW",
+                "OPTIMIZE",
+                "CREATE_TEMPORARY_TABLE",
+                "dictGet",
+                "DESCRIBE",
+                "CONFIGURE",
+                "READ_DASHBOARD",
+                "WRITE_DASHBOARD",
             ]
             | str
         ]
@@ -66,6 +107,13 @@ class DatabaseAutoBackupInputParams(TypedDict):
     """How often a backup is made."""
 
 
+class DatabaseBackupScheduleInputParams(TypedDict):
+    copy_count: NotRequired[int]
+    day_of_month: NotRequired[int]
+    day_of_week: NotRequired[int]
+    interval: NotRequired[Literal["day", "week", "month"] | str]
+
+
 class DatabaseConfigParams(TypedDict):
     """Engine settings of a managed database. All values are text; a number without a suffix has the unit that the engine gives the setting. Settings of other engines are absent; empty text occurs."""
 
@@ -74,6 +122,30 @@ class DatabaseConfigParams(TypedDict):
 
     auto_increment_offset: NotRequired[str]
     """MySQL: first AUTO_INCREMENT value."""
+
+    innodb_io_capacity: NotRequired[str]
+    """MySQL: I/O operations per second for background work."""
+
+    innodb_purge_threads: NotRequired[str]
+    """MySQL: threads that purge old row versions."""
+
+    innodb_read_io_threads: NotRequired[str]
+    """MySQL: threads for reads."""
+
+    innodb_thread_concurrency: NotRequired[str]
+    """MySQL: greatest number of threads inside InnoDB."""
+
+    innodb_write_io_threads: NotRequired[str]
+    """MySQL: threads for writes."""
+
+    join_buffer_size: NotRequired[str]
+    """MySQL: least buffer for joins without an index, in bytes."""
+
+    max_allowed_packet: NotRequired[str]
+    """MySQL: greatest packet or row, in bytes."""
+
+    max_heap_table_size: NotRequired[str]
+    """MySQL: greatest MEMORY table, in bytes."""
 
     autovacuum_analyze_scale_factor: NotRequired[str]
     """PostgreSQL: share of changed rows (0 to 1) that triggers ANALYZE."""
@@ -96,62 +168,124 @@ class DatabaseConfigParams(TypedDict):
     idle_session_timeout: NotRequired[str]
     """PostgreSQL: idle time outside a transaction after which the session ends, in ms."""
 
-    innodb_io_capacity: NotRequired[str]
-    """MySQL: I/O operations per second for background work."""
-
-    innodb_purge_threads: NotRequired[str]
-    """MySQL: threads that purge old row versions."""
-
-    innodb_read_io_threads: NotRequired[str]
-    """MySQL: threads for reads."""
-
-    innodb_thread_concurrency: NotRequired[str]
-    """MySQL: greatest number of threads inside InnoDB."""
-
-    innodb_write_io_threads: NotRequired[str]
-    """MySQL: threads for writes."""
-
-    join_buffer_size: NotRequired[str]
-    """MySQL: least buffer for joins without an index, in bytes."""
-
     join_collapse_limit: NotRequired[str]
     """PostgreSQL: number of FROM items up to which the planner reorders explicit joins."""
 
     lock_timeout: NotRequired[str]
     """PostgreSQL: greatest wait for a lock, in ms."""
 
-    max_allowed_packet: NotRequired[str]
-    """MySQL: greatest packet or row, in bytes."""
+    max_prepared_transactions: NotRequired[str]
+    """PostgreSQL: greatest number of prepared transactions at a time."""
 
     max_connections: NotRequired[str]
     """MySQL and PostgreSQL: greatest number of connections."""
 
-    max_heap_table_size: NotRequired[str]
-    """MySQL: greatest MEMORY table, in bytes."""
-
-    max_prepared_transactions: NotRequired[str]
-    """PostgreSQL: greatest number of prepared transactions at a time."""
-
-    query_cache_size: NotRequired[str]
-    """MySQL: size of the query cache, in bytes."""
-
-    query_cache_type: NotRequired[str]
-    """MySQL: turns the query cache on or off."""
-
     shared_buffers: NotRequired[str]
     """PostgreSQL: shared memory buffers, in pages of 8 KB."""
-
-    sql_mode: NotRequired[str]
-    """MySQL: SQL modes, separated by commas."""
-
-    temp_buffers: NotRequired[str]
-    """PostgreSQL: greatest memory for temporary tables of a session, in pages of 8 KB."""
 
     wal_buffers: NotRequired[str]
     """PostgreSQL: shared memory for write-ahead log, in pages of 8 KB."""
 
+    temp_buffers: NotRequired[str]
+    """PostgreSQL: greatest memory for temporary tables of a session, in pages of 8 KB."""
+
     work_mem: NotRequired[str]
     """PostgreSQL: memory of one sort or hash before it goes to disk, in KB."""
+
+    sql_mode: NotRequired[str]
+    """MySQL: SQL modes, separated by commas."""
+
+    query_cache_type: NotRequired[str]
+    """MySQL: turns the query cache on or off."""
+
+    query_cache_size: NotRequired[str]
+    """MySQL: size of the query cache, in bytes."""
+
+
+class DatabaseConfigurationInputParams(TypedDict):
+    """A free size of a cluster within a configurator."""
+
+    configurator_id: int
+    """Id of the configurator."""
+
+    disk: int
+    """MB, a multiple of 1024."""
+
+    cpu: int
+    """Processor cores."""
+
+    ram: int
+    """MB, a multiple of 1024."""
+
+
+class DatabaseDiskAutoscalingInputParams(TypedDict):
+    """Whether and how the disk of a cluster grows by itself."""
+
+    is_enabled: bool
+    step_size: NotRequired[int]
+    """MB by which it grows, a multiple of 5120."""
+
+    threshold_percent: NotRequired[int]
+    """Share in use at which it grows."""
+
+
+class DatabaseExtensionsParams(TypedDict):
+    """Extensions of a PostgreSQL database."""
+
+    extension_list: list[
+        Literal[
+            "pg_stat_statements",
+            "postgres_fdw",
+            "timescaledb",
+            "postgis",
+            "postgis_topology",
+            "uuid-ossp",
+            "amcheck",
+            "pg_stat_kcache",
+            "pg_trgm",
+            "pgcrypto",
+            "pgvector",
+            "citext",
+            "pgagent",
+            "rabbitmq_amqp1_0",
+            "rabbitmq_auth_backend_cache",
+            "rabbitmq_auth_backend_http",
+            "rabbitmq_auth_backend_ldap",
+            "rabbitmq_auth_backend_oauth2",
+            "rabbitmq_auth_mechanism_ssl",
+            "rabbitmq_consistent_hash_exchange",
+            "rabbitmq_delayed_message_exchange",
+            "rabbitmq_event_exchange",
+            "rabbitmq_federation",
+            "rabbitmq_federation_management",
+            "rabbitmq_federation_prometheus",
+            "rabbitmq_jms_topic_exchange",
+            "rabbitmq_mqtt",
+            "rabbitmq_peer_discovery_aws",
+            "rabbitmq_peer_discovery_common",
+            "rabbitmq_peer_discovery_consul",
+            "rabbitmq_peer_discovery_etcd",
+            "rabbitmq_peer_discovery_k8s",
+            "rabbitmq_prometheus",
+            "rabbitmq_random_exchange",
+            "rabbitmq_recent_history_exchange",
+            "rabbitmq_sharding",
+            "rabbitmq_shovel",
+            "rabbitmq_shovel_management",
+            "rabbitmq_shovel_prometheus",
+            "rabbitmq_stomp",
+            "rabbitmq_stream",
+            "rabbitmq_stream_management",
+            "rabbitmq_top",
+            "rabbitmq_tracing",
+            "rabbitmq_trust_store",
+            "rabbitmq_web_mqtt",
+            "rabbitmq_web_stomp",
+        ]
+        | str
+    ]
+    is_global: bool
+    """Whether they are installed in all databases of the cluster."""
 
 
 class DatabaseInstanceInputParams(TypedDict):
@@ -159,8 +293,261 @@ class DatabaseInstanceInputParams(TypedDict):
     name: NotRequired[str]
 
 
+DatabaseMaintenanceSlotParams = TypedDict(
+    "DatabaseMaintenanceSlotParams",
+    {
+        "type": Literal["any_time", "fixed_time"] | str,
+        "from": NotRequired[str],
+        "to": NotRequired[str],
+    },
+)
+
+
 class DatabaseReplicationParams(TypedDict):
     """Replication of a new database cluster."""
 
     count: NotRequired[int]
     """Number of replicas; they are charged. Only for engines with `is_available_replication`."""
+
+
+class KafkaTopicConfigUpdateParams(TypedDict):
+    """Settings of a Kafka topic to change."""
+
+    cleanup_policy: NotRequired[Literal["delete", "compact"] | str]
+    compression_type: NotRequired[Literal["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"] | str]
+    delete_retention_ms: NotRequired[int]
+    file_delete_delay_ms: NotRequired[int]
+    flush_messages: NotRequired[int]
+    flush_ms: NotRequired[int]
+    index_interval_bytes: NotRequired[int]
+    max_compaction_lag_ms: NotRequired[int]
+    max_message_bytes: NotRequired[int]
+    message_downconversion_enable: NotRequired[Literal["ON", "OFF"] | str]
+    message_format_version: NotRequired[
+        Literal[
+            "0.8.0",
+            "0.8.1",
+            "0.8.2",
+            "0.9.0",
+            "0.10.0-IV0",
+            "0.10.0-IV1",
+            "0.10.1-IV0",
+            "0.10.1-IV1",
+            "0.10.1-IV2",
+            "0.10.2-IV0",
+            "0.11.0-IV0",
+            "0.11.0-IV1",
+            "0.11.0-IV2",
+            "1.0-IV0",
+            "1.1-IV0",
+            "2.0-IV0",
+            "2.0-IV1",
+            "2.1-IV0",
+            "2.1-IV1",
+            "2.1-IV2",
+            "2.2-IV0",
+            "2.2-IV1",
+            "2.3-IV0",
+            "2.3-IV1",
+            "2.4-IV0",
+            "2.4-IV1",
+            "2.5-IV0",
+            "2.6-IV0",
+            "2.7-IV0",
+            "2.7-IV1",
+            "2.7-IV2",
+            "2.8-IV0",
+            "2.8-IV1",
+            "3.0-IV0",
+            "3.0-IV1",
+            "3.1-IV0",
+            "3.2-IV0",
+            "3.3-IV0",
+            "3.3-IV1",
+            "3.3-IV2",
+            "3.3-IV3",
+            "3.4-IV0",
+            "3.5-IV0",
+            "3.5-IV1",
+            "3.5-IV2",
+        ]
+        | str
+    ]
+    message_timestamp_difference_max_ms: NotRequired[int]
+    message_timestamp_type: NotRequired[Literal["CreateTime", "LogAppendTime"] | str]
+    min_cleanable_dirty_ratio: NotRequired[float]
+    min_compaction_lag_ms: NotRequired[int]
+    min_insync_replicas: NotRequired[int]
+    partitions: NotRequired[int]
+    preallocate: NotRequired[Literal["ON", "OFF"] | str]
+    retention_bytes: NotRequired[int]
+    retention_ms: NotRequired[int]
+    segment_bytes: NotRequired[int]
+    segment_index_bytes: NotRequired[int]
+    segment_jitter_ms: NotRequired[int]
+    segment_ms: NotRequired[int]
+    unclean_leader_election_enable: NotRequired[Literal["ON", "OFF"] | str]
+
+
+MysqlConfigParams = TypedDict(
+    "MysqlConfigParams",
+    {
+        "auto_increment_increment": NotRequired[str],
+        "auto_increment_offset": NotRequired[str],
+        "binlog_cache_size": NotRequired[str],
+        "binlog_group_commit_sync_delay": NotRequired[str],
+        "binlog_row_image": NotRequired[str],
+        "binlog_rows_query_log_events": NotRequired[str],
+        "character_set_server": NotRequired[str],
+        "default-time-zone": NotRequired[str],
+        "explicit_defaults_for_timestamp": NotRequired[str],
+        "group_concat_max_len": NotRequired[str],
+        "innodb_adaptive_hash_index": NotRequired[str],
+        "innodb_buffer_pool_size": NotRequired[str],
+        "innodb_flush_log_at_trx_commit": NotRequired[str],
+        "innodb_flush_method": NotRequired[str],
+        "innodb_io_capacity": NotRequired[str],
+        "innodb_lock_wait_timeout": NotRequired[str],
+        "innodb_log_file_size": NotRequired[str],
+        "innodb_numa_interleave": NotRequired[str],
+        "innodb_purge_threads": NotRequired[str],
+        "innodb_read_io_threads": NotRequired[str],
+        "innodb_redo_log_capacity": NotRequired[str],
+        "innodb_strict_mode": NotRequired[str],
+        "innodb_thread_concurrency": NotRequired[str],
+        "innodb_write_io_threads": NotRequired[str],
+        "interactive_timeout": NotRequired[str],
+        "join_buffer_size": NotRequired[str],
+        "log_bin_trust_function_creators": NotRequired[str],
+        "long_query_time": NotRequired[str],
+        "max_allowed_packet": NotRequired[str],
+        "max_connections": NotRequired[str],
+        "max_heap_table_size": NotRequired[str],
+        "net_read_timeout": NotRequired[str],
+        "net_write_timeout": NotRequired[str],
+        "pxc_strict_mode": NotRequired[str],
+        "query_cache_limit": NotRequired[str],
+        "query_cache_size": NotRequired[str],
+        "query_cache_type": NotRequired[str],
+        "regexp_time_limit": NotRequired[str],
+        "skip_name_resolve": NotRequired[str],
+        "slow_query_log": NotRequired[str],
+        "sort_buffer_size": NotRequired[str],
+        "sql_mode": NotRequired[str],
+        "sync_binlog": NotRequired[str],
+        "table_definition_cache": NotRequired[str],
+        "table_open_cache": NotRequired[str],
+        "table_open_cache_instances": NotRequired[str],
+        "thread_cache_size": NotRequired[str],
+        "tmp_table_size": NotRequired[str],
+        "transaction_isolation": NotRequired[str],
+        "wait_timeout": NotRequired[str],
+    },
+)
+
+
+class PostgresConfigParams(TypedDict):
+    """Settings of PostgreSQL, all as text."""
+
+    array_nulls: NotRequired[str]
+    autovacuum_analyze_scale_factor: NotRequired[str]
+    autovacuum_max_workers: NotRequired[str]
+    autovacuum_naptime: NotRequired[str]
+    autovacuum_vacuum_cost_limit: NotRequired[str]
+    autovacuum_vacuum_insert_scale_factor: NotRequired[str]
+    autovacuum_vacuum_scale_factor: NotRequired[str]
+    autovacuum_work_mem: NotRequired[str]
+    backend_flush_after: NotRequired[str]
+    backslash_quote: NotRequired[str]
+    bgwriter_delay: NotRequired[str]
+    bgwriter_flush_after: NotRequired[str]
+    bgwriter_lru_maxpages: NotRequired[str]
+    bgwriter_lru_multiplier: NotRequired[str]
+    checkpoint_completion_target: NotRequired[str]
+    checkpoint_timeout: NotRequired[str]
+    deadlock_timeout: NotRequired[str]
+    default_transaction_isolation: NotRequired[str]
+    default_transaction_read_only: NotRequired[str]
+    effective_cache_size: NotRequired[str]
+    effective_io_concurrency: NotRequired[str]
+    enable_hashagg: NotRequired[str]
+    enable_hashjoin: NotRequired[str]
+    enable_incremental_sort: NotRequired[str]
+    enable_indexonlyscan: NotRequired[str]
+    enable_indexscan: NotRequired[str]
+    enable_material: NotRequired[str]
+    enable_memoize: NotRequired[str]
+    enable_mergejoin: NotRequired[str]
+    enable_parallel_append: NotRequired[str]
+    enable_parallel_hash: NotRequired[str]
+    enable_partition_pruning: NotRequired[str]
+    enable_partitionwise_aggregate: NotRequired[str]
+    enable_partitionwise_join: NotRequired[str]
+    enable_seqscan: NotRequired[str]
+    enable_sort: NotRequired[str]
+    enable_tidscan: NotRequired[str]
+    exit_on_error: NotRequired[str]
+    from_collapse_limit: NotRequired[str]
+    gin_pending_list_limit: NotRequired[str]
+    idle_in_transaction_session_timeout: NotRequired[str]
+    idle_session_timeout: NotRequired[str]
+    io_method: NotRequired[str]
+    io_workers: NotRequired[str]
+    jit: NotRequired[str]
+    join_collapse_limit: NotRequired[str]
+    lock_timeout: NotRequired[str]
+    log_lock_waits: NotRequired[str]
+    log_min_duration_statement: NotRequired[str]
+    log_temp_files: NotRequired[str]
+    maintenance_work_mem: NotRequired[str]
+    max_connections: NotRequired[str]
+    max_locks_per_transaction: NotRequired[str]
+    max_logical_replication_workers: NotRequired[str]
+    max_parallel_maintenance_workers: NotRequired[str]
+    max_parallel_workers: NotRequired[str]
+    max_parallel_workers_per_gather: NotRequired[str]
+    max_prepared_transactions: NotRequired[str]
+    max_replication_slots: NotRequired[str]
+    max_wal_senders: NotRequired[str]
+    max_wal_size: NotRequired[str]
+    max_worker_processes: NotRequired[str]
+    min_wal_size: NotRequired[str]
+    plan_cache_mode: NotRequired[str]
+    quote_all_identifiers: NotRequired[str]
+    random_page_cost: NotRequired[str]
+    shared_buffers: NotRequired[str]
+    standard_conforming_strings: NotRequired[str]
+    statement_timeout: NotRequired[str]
+    temp_buffers: NotRequired[str]
+    timezone: NotRequired[str]
+    track_io_timing: NotRequired[str]
+    transform_null_equals: NotRequired[str]
+    wal_buffers: NotRequired[str]
+    wal_compression: NotRequired[str]
+    wal_level: NotRequired[str]
+    work_mem: NotRequired[str]
+
+
+class UpdateClusterDatabaseDiskAutoscalingInputParams(TypedDict):
+    is_enabled: bool
+    step_size: NotRequired[int]
+    threshold_percent: NotRequired[int]
+
+
+ValkeyConfigParams = TypedDict(
+    "ValkeyConfigParams",
+    {
+        "appendfsync": NotRequired[str],
+        "appendonly": NotRequired[str],
+        "client-output-buffer-limit normal": NotRequired[str],
+        "client-output-buffer-limit pubsub": NotRequired[str],
+        "databases": NotRequired[str],
+        "maxmemory-policy": NotRequired[str],
+        "notify-keyspace-events": NotRequired[str],
+        "save": NotRequired[str],
+        "slowlog-log-slower-than": NotRequired[str],
+        "slowlog-max-len": NotRequired[str],
+        "tcp-keepalive": NotRequired[str],
+        "timeout": NotRequired[str],
+    },
+)

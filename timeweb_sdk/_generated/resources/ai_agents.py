@@ -3,22 +3,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from typing_extensions import deprecated
+
 from timeweb_sdk._core.page import AsyncPage, Page
 from timeweb_sdk._core.resource import AsyncResource, AsyncWaits, Resource, Waits, WithResponse
 from timeweb_sdk._core.types import NOT_GIVEN, NotGiven
-from timeweb_sdk._generated.models.ai_agents import AiAgent, AiAgentSettingsInput, AiAgentSettingsUpdate, AiModel, TokenPackage
+from timeweb_sdk._generated.models.ai_agents import (
+    AiAgent,
+    AiAgentSettingsInput,
+    AiAgentSettingsUpdate,
+    AiAgentSettingsV2Input,
+    AiModel,
+    AiModelV3,
+    TokenPackage,
+)
 from timeweb_sdk._generated.models.shared import TokenStatistic
-from timeweb_sdk._generated.params.ai_agents import AiAgentSettingsInputParams, AiAgentSettingsUpdateParams
+from timeweb_sdk._generated.params.ai_agents import (
+    AiAgentSettingsInputParams,
+    AiAgentSettingsUpdateParams,
+    AiAgentSettingsV2InputParams,
+)
 
 
 class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"]):
     """What ``client.cloud_ai.agents`` offers.
 
-    list, get, create, update, delete, add_additional_token_package, statistic (resource).
+    list, get, create, create_v2, update, delete, add_additional_token_package, statistic (resource).
     """
 
     @cached_property
@@ -47,6 +62,7 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"
         """
         return self._call("getAgent", AiAgent, path={"id": agent_id})
 
+    @deprecated("Deprecated by Timeweb", category=None)
     def create(
         self,
         *,
@@ -86,6 +102,53 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"
                 "token_package_id": token_package_id,
                 "description": description,
                 "project_id": project_id,
+            },
+        )
+
+    def create_v2(
+        self,
+        *,
+        access_type: Literal["public", "private"] | str,
+        model_id: int,
+        name: str,
+        settings: AiAgentSettingsV2Input | AiAgentSettingsV2InputParams,
+        additional_model_ids: Sequence[int] | NotGiven = NOT_GIVEN,
+        description: str | NotGiven = NOT_GIVEN,
+        is_web_search_enabled: bool | NotGiven = NOT_GIVEN,
+        project_id: int | NotGiven = NOT_GIVEN,
+        token_limit: int | NotGiven = NOT_GIVEN,
+    ) -> AiAgent:
+        """Create an assistant whose daily use is limited by tokens, not packages.
+
+        Charged by the tokens that it uses, at the prices of its model. Unlike version 1 it takes a limit per day
+        instead of a package, and further models.
+
+        Args:
+            access_type: `public` answers whoever has the link, `private` only requests with a token.
+            model_id: Id of the model, as in the list of models.
+            name: Name by which people tell it from others; it need not be unique.
+            settings: Instructions, settings of the model and look of the widget.
+            additional_model_ids: Ids of further models that the agent may use.
+            description: Free text for people, without effect.
+            is_web_search_enabled: Whether the agent may search the web.
+            project_id: Id of the project to put the agent into.
+            token_limit: Tokens a day; 0 sets no limit.
+
+        API: ``POST /api/v2/cloud-ai/agents``
+        """
+        return self._call(
+            "createAgentV2",
+            AiAgent,
+            body={
+                "access_type": access_type,
+                "model_id": model_id,
+                "name": name,
+                "settings": settings,
+                "additional_model_ids": additional_model_ids,
+                "description": description,
+                "is_web_search_enabled": is_web_search_enabled,
+                "project_id": project_id,
+                "token_limit": token_limit,
             },
         )
 
@@ -165,7 +228,7 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"
 class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource["AsyncCloudAiAgentsWithResponse"]):
     """What ``client.cloud_ai.agents`` offers.
 
-    list, get, create, update, delete, add_additional_token_package, statistic (resource).
+    list, get, create, create_v2, update, delete, add_additional_token_package, statistic (resource).
     """
 
     @cached_property
@@ -194,6 +257,7 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource["AsyncCloudA
         """
         return await self._call("getAgent", AiAgent, path={"id": agent_id})
 
+    @deprecated("Deprecated by Timeweb", category=None)
     async def create(
         self,
         *,
@@ -233,6 +297,53 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource["AsyncCloudA
                 "token_package_id": token_package_id,
                 "description": description,
                 "project_id": project_id,
+            },
+        )
+
+    async def create_v2(
+        self,
+        *,
+        access_type: Literal["public", "private"] | str,
+        model_id: int,
+        name: str,
+        settings: AiAgentSettingsV2Input | AiAgentSettingsV2InputParams,
+        additional_model_ids: Sequence[int] | NotGiven = NOT_GIVEN,
+        description: str | NotGiven = NOT_GIVEN,
+        is_web_search_enabled: bool | NotGiven = NOT_GIVEN,
+        project_id: int | NotGiven = NOT_GIVEN,
+        token_limit: int | NotGiven = NOT_GIVEN,
+    ) -> AiAgent:
+        """Create an assistant whose daily use is limited by tokens, not packages.
+
+        Charged by the tokens that it uses, at the prices of its model. Unlike version 1 it takes a limit per day
+        instead of a package, and further models.
+
+        Args:
+            access_type: `public` answers whoever has the link, `private` only requests with a token.
+            model_id: Id of the model, as in the list of models.
+            name: Name by which people tell it from others; it need not be unique.
+            settings: Instructions, settings of the model and look of the widget.
+            additional_model_ids: Ids of further models that the agent may use.
+            description: Free text for people, without effect.
+            is_web_search_enabled: Whether the agent may search the web.
+            project_id: Id of the project to put the agent into.
+            token_limit: Tokens a day; 0 sets no limit.
+
+        API: ``POST /api/v2/cloud-ai/agents``
+        """
+        return await self._call(
+            "createAgentV2",
+            AiAgent,
+            body={
+                "access_type": access_type,
+                "model_id": model_id,
+                "name": name,
+                "settings": settings,
+                "additional_model_ids": additional_model_ids,
+                "description": description,
+                "is_web_search_enabled": is_web_search_enabled,
+                "project_id": project_id,
+                "token_limit": token_limit,
             },
         )
 
@@ -380,9 +491,10 @@ class AsyncCloudAiAgentsStatisticResource(AsyncResource["AsyncCloudAiAgentsStati
 class CloudAiModelsResource(Resource["CloudAiModelsWithResponse"]):
     """What ``client.cloud_ai.models`` offers.
 
-    list.
+    list, list_v3.
     """
 
+    @deprecated("Deprecated by Timeweb", category=None)
     def list(self) -> Page[AiModel]:
         """List language and embedding models available to AI agents.
 
@@ -393,13 +505,23 @@ class CloudAiModelsResource(Resource["CloudAiModelsWithResponse"]):
         """
         return self._list("getModels", AiModel)
 
+    def list_v3(self) -> Page[AiModelV3]:
+        """List the models for assistants with prices and limits by characteristic.
+
+        Unlike version 1 all that can be compared stands in `parameter_values`, by the code of the characteristic.
+
+        API: ``GET /api/v3/cloud-ai/models``
+        """
+        return self._list("getModelsV3", AiModelV3)
+
 
 class AsyncCloudAiModelsResource(AsyncResource["AsyncCloudAiModelsWithResponse"]):
     """What ``client.cloud_ai.models`` offers.
 
-    list.
+    list, list_v3.
     """
 
+    @deprecated("Deprecated by Timeweb", category=None)
     def list(self) -> AsyncPage[AiModel]:
         """List language and embedding models available to AI agents.
 
@@ -409,6 +531,15 @@ class AsyncCloudAiModelsResource(AsyncResource["AsyncCloudAiModelsWithResponse"]
         API: ``GET /api/v1/cloud-ai/models``
         """
         return self._list("getModels", AiModel)
+
+    def list_v3(self) -> AsyncPage[AiModelV3]:
+        """List the models for assistants with prices and limits by characteristic.
+
+        Unlike version 1 all that can be compared stands in `parameter_values`, by the code of the characteristic.
+
+        API: ``GET /api/v3/cloud-ai/models``
+        """
+        return self._list("getModelsV3", AiModelV3)
 
 
 class CloudAiTokenPackagesResource(Resource[WithResponse]):
@@ -451,6 +582,7 @@ class CloudAiTokenPackagesAgentsResource(Resource["CloudAiTokenPackagesAgentsWit
     list.
     """
 
+    @deprecated("Deprecated by Timeweb", category=None)
     def list(self) -> Page[TokenPackage]:
         """List token packages that can be bought for AI agents.
 
@@ -468,6 +600,7 @@ class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource["AsyncCloudAiTokenPa
     list.
     """
 
+    @deprecated("Deprecated by Timeweb", category=None)
     def list(self) -> AsyncPage[TokenPackage]:
         """List token packages that can be bought for AI agents.
 
@@ -517,7 +650,8 @@ if TYPE_CHECKING:
     class CloudAiAgentsWithResponse(WithResponse):
         list = responding(CloudAiAgentsResource.list)
         get = responding(CloudAiAgentsResource.get)
-        create = responding(CloudAiAgentsResource.create)
+        create = responding(CloudAiAgentsResource.create)  # pyright: ignore[reportDeprecated]
+        create_v2 = responding(CloudAiAgentsResource.create_v2)
         update = responding(CloudAiAgentsResource.update)
         delete = responding(CloudAiAgentsResource.delete)
         add_additional_token_package = responding(CloudAiAgentsResource.add_additional_token_package)
@@ -527,7 +661,8 @@ if TYPE_CHECKING:
     class AsyncCloudAiAgentsWithResponse(WithResponse):
         list = aresponding(AsyncCloudAiAgentsResource.list)
         get = aresponding(AsyncCloudAiAgentsResource.get)
-        create = aresponding(AsyncCloudAiAgentsResource.create)
+        create = aresponding(AsyncCloudAiAgentsResource.create)  # pyright: ignore[reportDeprecated]
+        create_v2 = aresponding(AsyncCloudAiAgentsResource.create_v2)
         update = aresponding(AsyncCloudAiAgentsResource.update)
         delete = aresponding(AsyncCloudAiAgentsResource.delete)
         add_additional_token_package = aresponding(AsyncCloudAiAgentsResource.add_additional_token_package)
@@ -541,16 +676,18 @@ if TYPE_CHECKING:
         list = aresponding(AsyncCloudAiAgentsStatisticResource.list)
 
     class CloudAiModelsWithResponse(WithResponse):
-        list = responding(CloudAiModelsResource.list)
+        list = responding(CloudAiModelsResource.list)  # pyright: ignore[reportDeprecated]
+        list_v3 = responding(CloudAiModelsResource.list_v3)
 
     class AsyncCloudAiModelsWithResponse(WithResponse):
-        list = aresponding(AsyncCloudAiModelsResource.list)
+        list = aresponding(AsyncCloudAiModelsResource.list)  # pyright: ignore[reportDeprecated]
+        list_v3 = aresponding(AsyncCloudAiModelsResource.list_v3)
 
     class CloudAiTokenPackagesAgentsWithResponse(WithResponse):
-        list = responding(CloudAiTokenPackagesAgentsResource.list)
+        list = responding(CloudAiTokenPackagesAgentsResource.list)  # pyright: ignore[reportDeprecated]
 
     class AsyncCloudAiTokenPackagesAgentsWithResponse(WithResponse):
-        list = aresponding(AsyncCloudAiTokenPackagesAgentsResource.list)
+        list = aresponding(AsyncCloudAiTokenPackagesAgentsResource.list)  # pyright: ignore[reportDeprecated]
 
     class CloudAiTokenPackagesKnowledgeBasesWithResponse(WithResponse):
         list = responding(CloudAiTokenPackagesKnowledgeBasesResource.list)

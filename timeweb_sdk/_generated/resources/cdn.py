@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,9 @@ from timeweb_sdk._generated.models.cdn import (
     CdnHttpResource,
     CdnHttpResourceConfig,
     CdnHttpResourcePreset,
+    CdnHttpResourceStatistics,
+    CdnNode,
+    CdnOriginNode,
     CdnOriginServer,
 )
 from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams, CdnOriginServerParams
@@ -27,8 +31,13 @@ from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams, CdnOr
 class CdnResource(Resource[WithResponse]):
     """What ``client.cdn`` offers.
 
-    http_resources (resource), presets (resource), certificates (resource).
+    certificates (resource), http_resources (resource), origin_nodes (resource), presets (resource).
     """
+
+    @cached_property
+    def certificates(self) -> CdnCertificatesResource:
+        """What ``client.cdn.certificates`` offers."""
+        return CdnCertificatesResource(self._client)
 
     @cached_property
     def http_resources(self) -> CdnHttpResourcesResource:
@@ -36,21 +45,26 @@ class CdnResource(Resource[WithResponse]):
         return CdnHttpResourcesResource(self._client)
 
     @cached_property
+    def origin_nodes(self) -> CdnOriginNodesResource:
+        """What ``client.cdn.origin_nodes`` offers."""
+        return CdnOriginNodesResource(self._client)
+
+    @cached_property
     def presets(self) -> CdnPresetsResource:
         """What ``client.cdn.presets`` offers."""
         return CdnPresetsResource(self._client)
-
-    @cached_property
-    def certificates(self) -> CdnCertificatesResource:
-        """What ``client.cdn.certificates`` offers."""
-        return CdnCertificatesResource(self._client)
 
 
 class AsyncCdnResource(AsyncResource[WithResponse]):
     """What ``client.cdn`` offers.
 
-    http_resources (resource), presets (resource), certificates (resource).
+    certificates (resource), http_resources (resource), origin_nodes (resource), presets (resource).
     """
+
+    @cached_property
+    def certificates(self) -> AsyncCdnCertificatesResource:
+        """What ``client.cdn.certificates`` offers."""
+        return AsyncCdnCertificatesResource(self._client)
 
     @cached_property
     def http_resources(self) -> AsyncCdnHttpResourcesResource:
@@ -58,26 +72,231 @@ class AsyncCdnResource(AsyncResource[WithResponse]):
         return AsyncCdnHttpResourcesResource(self._client)
 
     @cached_property
+    def origin_nodes(self) -> AsyncCdnOriginNodesResource:
+        """What ``client.cdn.origin_nodes`` offers."""
+        return AsyncCdnOriginNodesResource(self._client)
+
+    @cached_property
     def presets(self) -> AsyncCdnPresetsResource:
         """What ``client.cdn.presets`` offers."""
         return AsyncCdnPresetsResource(self._client)
 
+
+class CdnCertificatesResource(Resource["CdnCertificatesWithResponse"]):
+    """What ``client.cdn.certificates`` offers.
+
+    list, create, delete, issue, tasks (resource).
+    """
+
     @cached_property
-    def certificates(self) -> AsyncCdnCertificatesResource:
-        """What ``client.cdn.certificates`` offers."""
-        return AsyncCdnCertificatesResource(self._client)
+    def tasks(self) -> CdnCertificatesTasksResource:
+        """What ``client.cdn.certificates.tasks`` offers."""
+        return CdnCertificatesTasksResource(self._client)
+
+    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificate]:
+        """List the TLS certificates of CDN resources, without private keys.
+
+        Look here for the id of a certificate that was just added or issued.
+
+        Args:
+            resource_id: Only certificates that fit this CDN resource.
+
+        API: ``GET /api/v1/cdn/certificates``
+        """
+        return self._list("getCdnCertificates", CdnCertificate, query={"resource_id": resource_id})
+
+    def create(self, *, certificate: str, private_key: SecretStr | str, comment: str | NotGiven = NOT_GIVEN) -> None:
+        """Upload an own TLS certificate with its private key for CDN resources.
+
+        The reply is empty and gives no id: list the certificates afterwards. The chain must lead to a trusted root (422
+        `cert_add_root_not_trusted`).
+
+        Args:
+            certificate: Certificate and chain, PEM.
+            private_key: Private key, PEM, secret.
+            comment: Free text for people, without effect.
+
+        API: ``POST /api/v1/cdn/certificates``
+        """
+        private_key = hidden(private_key)
+        self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key, "comment": comment})
+
+    def delete(self, certificate_id: int) -> None:
+        """Delete a TLS certificate that no CDN resource uses.
+
+        Irreversible. While a resource uses it the answer is 409 `certificate_in_use`.
+
+        Args:
+            certificate_id: Id of the certificate.
+
+        API: ``DELETE /api/v1/cdn/certificates/{certificate_id}``
+        """
+        self._call("deleteCdnCertificate", None, path={"certificate_id": certificate_id})
+
+    def issue(self, *, resource_id: int) -> None:
+        """Order a free Let's Encrypt certificate for the domains of a CDN resource.
+
+        Asynchronous, with an empty reply: follow `cdn.certificates.tasks.list`. The domains must point to the CDN (422
+        `cert_issue_incorrect_dns`), and one task at a time is allowed (409 `cert_issue_task_already_exists`).
+
+        Args:
+            resource_id: CDN resource whose domains the certificate is for.
+
+        API: ``POST /api/v1/cdn/certificates/issue``
+        """
+        self._call("issueCdnCertificate", None, body={"resource_id": resource_id})
+
+
+class AsyncCdnCertificatesResource(AsyncResource["AsyncCdnCertificatesWithResponse"]):
+    """What ``client.cdn.certificates`` offers.
+
+    list, create, delete, issue, tasks (resource).
+    """
+
+    @cached_property
+    def tasks(self) -> AsyncCdnCertificatesTasksResource:
+        """What ``client.cdn.certificates.tasks`` offers."""
+        return AsyncCdnCertificatesTasksResource(self._client)
+
+    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificate]:
+        """List the TLS certificates of CDN resources, without private keys.
+
+        Look here for the id of a certificate that was just added or issued.
+
+        Args:
+            resource_id: Only certificates that fit this CDN resource.
+
+        API: ``GET /api/v1/cdn/certificates``
+        """
+        return self._list("getCdnCertificates", CdnCertificate, query={"resource_id": resource_id})
+
+    async def create(self, *, certificate: str, private_key: SecretStr | str, comment: str | NotGiven = NOT_GIVEN) -> None:
+        """Upload an own TLS certificate with its private key for CDN resources.
+
+        The reply is empty and gives no id: list the certificates afterwards. The chain must lead to a trusted root (422
+        `cert_add_root_not_trusted`).
+
+        Args:
+            certificate: Certificate and chain, PEM.
+            private_key: Private key, PEM, secret.
+            comment: Free text for people, without effect.
+
+        API: ``POST /api/v1/cdn/certificates``
+        """
+        private_key = hidden(private_key)
+        await self._call(
+            "addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key, "comment": comment}
+        )
+
+    async def delete(self, certificate_id: int) -> None:
+        """Delete a TLS certificate that no CDN resource uses.
+
+        Irreversible. While a resource uses it the answer is 409 `certificate_in_use`.
+
+        Args:
+            certificate_id: Id of the certificate.
+
+        API: ``DELETE /api/v1/cdn/certificates/{certificate_id}``
+        """
+        await self._call("deleteCdnCertificate", None, path={"certificate_id": certificate_id})
+
+    async def issue(self, *, resource_id: int) -> None:
+        """Order a free Let's Encrypt certificate for the domains of a CDN resource.
+
+        Asynchronous, with an empty reply: follow `cdn.certificates.tasks.list`. The domains must point to the CDN (422
+        `cert_issue_incorrect_dns`), and one task at a time is allowed (409 `cert_issue_task_already_exists`).
+
+        Args:
+            resource_id: CDN resource whose domains the certificate is for.
+
+        API: ``POST /api/v1/cdn/certificates/issue``
+        """
+        await self._call("issueCdnCertificate", None, body={"resource_id": resource_id})
+
+
+class CdnCertificatesTasksResource(Resource["CdnCertificatesTasksWithResponse"]):
+    """What ``client.cdn.certificates.tasks`` offers.
+
+    list, archive.
+    """
+
+    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificateTask]:
+        """List the certificate orders that are running or have failed.
+
+        A finished order disappears from here; its certificate is in `cdn.certificates.list`.
+
+        Args:
+            resource_id: Only orders for this CDN resource.
+
+        API: ``GET /api/v1/cdn/certificates/tasks``
+        """
+        return self._list("getCdnCertificateTasks", CdnCertificateTask, query={"resource_id": resource_id})
+
+    def archive(self, task_id: int) -> None:
+        """Take a finished or failed order of a certificate off the list.
+
+        The certificate itself is not touched. Returns nothing.
+
+        Args:
+            task_id: Id of the task, as in the list of tasks.
+
+        API: ``POST /api/v1/cdn/certificates/tasks/{task_id}/archive``
+        """
+        self._call("archiveCdnCertificateTask", None, path={"task_id": task_id})
+
+
+class AsyncCdnCertificatesTasksResource(AsyncResource["AsyncCdnCertificatesTasksWithResponse"]):
+    """What ``client.cdn.certificates.tasks`` offers.
+
+    list, archive.
+    """
+
+    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificateTask]:
+        """List the certificate orders that are running or have failed.
+
+        A finished order disappears from here; its certificate is in `cdn.certificates.list`.
+
+        Args:
+            resource_id: Only orders for this CDN resource.
+
+        API: ``GET /api/v1/cdn/certificates/tasks``
+        """
+        return self._list("getCdnCertificateTasks", CdnCertificateTask, query={"resource_id": resource_id})
+
+    async def archive(self, task_id: int) -> None:
+        """Take a finished or failed order of a certificate off the list.
+
+        The certificate itself is not touched. Returns nothing.
+
+        Args:
+            task_id: Id of the task, as in the list of tasks.
+
+        API: ``POST /api/v1/cdn/certificates/tasks/{task_id}/archive``
+        """
+        await self._call("archiveCdnCertificateTask", None, path={"task_id": task_id})
 
 
 class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResourcesWithResponse"]):
     """What ``client.cdn.http_resources`` offers.
 
-    list, get, create, update, delete, clear_cache, preload_cache, resume, suspend, configuration (resource).
+    list, get, create, update, delete, clear_cache, preload_cache, resume, suspend, configuration (resource), statistics
+    (resource), nodes (resource).
     """
 
     @cached_property
     def configuration(self) -> CdnHttpResourcesConfigurationResource:
         """What ``client.cdn.http_resources.configuration`` offers."""
         return CdnHttpResourcesConfigurationResource(self._client)
+
+    @cached_property
+    def statistics(self) -> CdnHttpResourcesStatisticsResource:
+        """What ``client.cdn.http_resources.statistics`` offers."""
+        return CdnHttpResourcesStatisticsResource(self._client)
+
+    @cached_property
+    def nodes(self) -> CdnHttpResourcesNodesResource:
+        """What ``client.cdn.http_resources.nodes`` offers."""
+        return CdnHttpResourcesNodesResource(self._client)
 
     def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> Page[CdnHttpResource]:
         """List the CDN resources with their state and traffic.
@@ -108,13 +327,13 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
         *,
         name: str,
         preset_id: int,
+        delivery_domain: str | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
-        storage_id: int | NotGiven = NOT_GIVEN,
         server: CdnOriginServer | CdnOriginServerParams | NotGiven = NOT_GIVEN,
-        use_https: bool | NotGiven = NOT_GIVEN,
-        delivery_domain: str | NotGiven = NOT_GIVEN,
+        storage_id: int | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
+        use_https: bool | NotGiven = NOT_GIVEN,
     ) -> CdnHttpResource:
         """Put a CDN in front of a bucket or a server; the plan is charged monthly.
 
@@ -125,13 +344,13 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
         Args:
             name: Name by which people tell it from others; it need not be unique.
             preset_id: Plan from `cdn.presets.list`.
+            delivery_domain: Own domain name to serve under.
             description: Free text for people, without effect.
             project_id: Project to put the resource in.
-            storage_id: S3 bucket to serve; excludes server.
             server: Origin server to serve; excludes storage_id.
-            use_https: Whether the origin is asked over HTTPS.
-            delivery_domain: Own domain name to serve under.
+            storage_id: S3 bucket to serve; excludes server.
             traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
+            use_https: Whether the origin is asked over HTTPS.
 
         API: ``POST /api/v1/cdn/http-resources``
         """
@@ -141,13 +360,13 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
             body={
                 "name": name,
                 "preset_id": preset_id,
+                "delivery_domain": delivery_domain,
                 "description": description,
                 "project_id": project_id,
-                "storage_id": storage_id,
                 "server": server,
-                "use_https": use_https,
-                "delivery_domain": delivery_domain,
+                "storage_id": storage_id,
                 "traffic_limit_bytes": traffic_limit_bytes,
+                "use_https": use_https,
             },
         )
 
@@ -155,12 +374,12 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
         self,
         resource_id: int,
         *,
-        name: str | NotGiven = NOT_GIVEN,
+        config: CdnHttpResourceConfig | CdnHttpResourceConfigParams | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
         storage_id: int | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
-        config: CdnHttpResourceConfig | CdnHttpResourceConfigParams | NotGiven = NOT_GIVEN,
     ) -> CdnHttpResource:
         """Change the plan, origin, limit or settings of a CDN resource.
 
@@ -169,12 +388,12 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
 
         Args:
             resource_id: Id of the CDN resource.
-            name: Name by which people tell it from others; it need not be unique.
+            config: Settings to change.
             description: Free text for people, without effect.
+            name: Name by which people tell it from others; it need not be unique.
             preset_id: Plan from `cdn.presets.list`; changes the charge.
             storage_id: S3 bucket to serve.
             traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
-            config: Settings to change.
 
         API: ``PATCH /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -184,12 +403,12 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
             CdnHttpResource,
             path={"resource_id": resource_id},
             body={
-                "name": name,
+                "config": config,
                 "description": description,
+                "name": name,
                 "preset_id": preset_id,
                 "storage_id": storage_id,
                 "traffic_limit_bytes": traffic_limit_bytes,
-                "config": config,
             },
         )
 
@@ -265,13 +484,24 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
 class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["AsyncCdnHttpResourcesWithResponse"]):
     """What ``client.cdn.http_resources`` offers.
 
-    list, get, create, update, delete, clear_cache, preload_cache, resume, suspend, configuration (resource).
+    list, get, create, update, delete, clear_cache, preload_cache, resume, suspend, configuration (resource), statistics
+    (resource), nodes (resource).
     """
 
     @cached_property
     def configuration(self) -> AsyncCdnHttpResourcesConfigurationResource:
         """What ``client.cdn.http_resources.configuration`` offers."""
         return AsyncCdnHttpResourcesConfigurationResource(self._client)
+
+    @cached_property
+    def statistics(self) -> AsyncCdnHttpResourcesStatisticsResource:
+        """What ``client.cdn.http_resources.statistics`` offers."""
+        return AsyncCdnHttpResourcesStatisticsResource(self._client)
+
+    @cached_property
+    def nodes(self) -> AsyncCdnHttpResourcesNodesResource:
+        """What ``client.cdn.http_resources.nodes`` offers."""
+        return AsyncCdnHttpResourcesNodesResource(self._client)
 
     def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnHttpResource]:
         """List the CDN resources with their state and traffic.
@@ -302,13 +532,13 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
         *,
         name: str,
         preset_id: int,
+        delivery_domain: str | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
-        storage_id: int | NotGiven = NOT_GIVEN,
         server: CdnOriginServer | CdnOriginServerParams | NotGiven = NOT_GIVEN,
-        use_https: bool | NotGiven = NOT_GIVEN,
-        delivery_domain: str | NotGiven = NOT_GIVEN,
+        storage_id: int | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
+        use_https: bool | NotGiven = NOT_GIVEN,
     ) -> CdnHttpResource:
         """Put a CDN in front of a bucket or a server; the plan is charged monthly.
 
@@ -319,13 +549,13 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
         Args:
             name: Name by which people tell it from others; it need not be unique.
             preset_id: Plan from `cdn.presets.list`.
+            delivery_domain: Own domain name to serve under.
             description: Free text for people, without effect.
             project_id: Project to put the resource in.
-            storage_id: S3 bucket to serve; excludes server.
             server: Origin server to serve; excludes storage_id.
-            use_https: Whether the origin is asked over HTTPS.
-            delivery_domain: Own domain name to serve under.
+            storage_id: S3 bucket to serve; excludes server.
             traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
+            use_https: Whether the origin is asked over HTTPS.
 
         API: ``POST /api/v1/cdn/http-resources``
         """
@@ -335,13 +565,13 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
             body={
                 "name": name,
                 "preset_id": preset_id,
+                "delivery_domain": delivery_domain,
                 "description": description,
                 "project_id": project_id,
-                "storage_id": storage_id,
                 "server": server,
-                "use_https": use_https,
-                "delivery_domain": delivery_domain,
+                "storage_id": storage_id,
                 "traffic_limit_bytes": traffic_limit_bytes,
+                "use_https": use_https,
             },
         )
 
@@ -349,12 +579,12 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
         self,
         resource_id: int,
         *,
-        name: str | NotGiven = NOT_GIVEN,
+        config: CdnHttpResourceConfig | CdnHttpResourceConfigParams | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
         storage_id: int | NotGiven = NOT_GIVEN,
         traffic_limit_bytes: int | None | NotGiven = NOT_GIVEN,
-        config: CdnHttpResourceConfig | CdnHttpResourceConfigParams | NotGiven = NOT_GIVEN,
     ) -> CdnHttpResource:
         """Change the plan, origin, limit or settings of a CDN resource.
 
@@ -363,12 +593,12 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
 
         Args:
             resource_id: Id of the CDN resource.
-            name: Name by which people tell it from others; it need not be unique.
+            config: Settings to change.
             description: Free text for people, without effect.
+            name: Name by which people tell it from others; it need not be unique.
             preset_id: Plan from `cdn.presets.list`; changes the charge.
             storage_id: S3 bucket to serve.
             traffic_limit_bytes: Traffic in bytes after which the resource stops; null for no limit.
-            config: Settings to change.
 
         API: ``PATCH /api/v1/cdn/http-resources/{resource_id}``
         """
@@ -378,12 +608,12 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
             CdnHttpResource,
             path={"resource_id": resource_id},
             body={
-                "name": name,
+                "config": config,
                 "description": description,
+                "name": name,
                 "preset_id": preset_id,
                 "storage_id": storage_id,
                 "traffic_limit_bytes": traffic_limit_bytes,
-                "config": config,
             },
         )
 
@@ -494,6 +724,156 @@ class AsyncCdnHttpResourcesConfigurationResource(AsyncResource["AsyncCdnHttpReso
         return await self._call("getCdnResourceConfiguration", CdnHttpResourceConfig, path={"resource_id": resource_id})
 
 
+class CdnHttpResourcesStatisticsResource(Resource["CdnHttpResourcesStatisticsWithResponse"]):
+    """What ``client.cdn.http_resources.statistics`` offers.
+
+    get.
+    """
+
+    def get(
+        self, resource_id: int, *, from_: datetime | str | NotGiven = NOT_GIVEN, to: datetime | str | NotGiven = NOT_GIVEN
+    ) -> CdnHttpResourceStatistics:
+        """Read traffic and requests of a CDN resource hour by hour.
+
+        Without a period: the last six hours.
+
+        Args:
+            resource_id: Id of the CDN resource.
+            from_: Start of the period; six hours ago by default.
+            to: End of the period, not before its start; now by default.
+
+        API: ``GET /api/v1/cdn/http-resources/{resource_id}/statistics``
+        """
+        return self._call(
+            "getCdnResourceStatistics",
+            CdnHttpResourceStatistics,
+            path={"resource_id": resource_id},
+            query={"from": from_, "to": to},
+        )
+
+
+class AsyncCdnHttpResourcesStatisticsResource(AsyncResource["AsyncCdnHttpResourcesStatisticsWithResponse"]):
+    """What ``client.cdn.http_resources.statistics`` offers.
+
+    get.
+    """
+
+    async def get(
+        self, resource_id: int, *, from_: datetime | str | NotGiven = NOT_GIVEN, to: datetime | str | NotGiven = NOT_GIVEN
+    ) -> CdnHttpResourceStatistics:
+        """Read traffic and requests of a CDN resource hour by hour.
+
+        Without a period: the last six hours.
+
+        Args:
+            resource_id: Id of the CDN resource.
+            from_: Start of the period; six hours ago by default.
+            to: End of the period, not before its start; now by default.
+
+        API: ``GET /api/v1/cdn/http-resources/{resource_id}/statistics``
+        """
+        return await self._call(
+            "getCdnResourceStatistics",
+            CdnHttpResourceStatistics,
+            path={"resource_id": resource_id},
+            query={"from": from_, "to": to},
+        )
+
+
+class CdnHttpResourcesNodesResource(Resource["CdnHttpResourcesNodesWithResponse"]):
+    """What ``client.cdn.http_resources.nodes`` offers.
+
+    list.
+    """
+
+    def list(
+        self, resource_id: int, *, with_extra_zones: bool | NotGiven = NOT_GIVEN, country: Sequence[str] | NotGiven = NOT_GIVEN
+    ) -> Page[CdnNode]:
+        """List the addresses from which visitors are served.
+
+        The nodes that answer for the domains of the resource. They change without notice.
+
+        Args:
+            resource_id: Id of the CDN resource.
+            with_extra_zones: Whether to list the nodes of the additional zones too.
+            country: Only nodes of the main zones in these countries, ISO 3166-1 alpha-2 codes.
+
+        API: ``GET /api/v1/cdn/nodes/http-resources/{resource_id}``
+        """
+        return self._list(
+            "getCdnResourceNodes",
+            CdnNode,
+            path={"resource_id": resource_id},
+            query={"with_extra_zones": with_extra_zones, "country": country},
+        )
+
+
+class AsyncCdnHttpResourcesNodesResource(AsyncResource["AsyncCdnHttpResourcesNodesWithResponse"]):
+    """What ``client.cdn.http_resources.nodes`` offers.
+
+    list.
+    """
+
+    def list(
+        self, resource_id: int, *, with_extra_zones: bool | NotGiven = NOT_GIVEN, country: Sequence[str] | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[CdnNode]:
+        """List the addresses from which visitors are served.
+
+        The nodes that answer for the domains of the resource. They change without notice.
+
+        Args:
+            resource_id: Id of the CDN resource.
+            with_extra_zones: Whether to list the nodes of the additional zones too.
+            country: Only nodes of the main zones in these countries, ISO 3166-1 alpha-2 codes.
+
+        API: ``GET /api/v1/cdn/nodes/http-resources/{resource_id}``
+        """
+        return self._list(
+            "getCdnResourceNodes",
+            CdnNode,
+            path={"resource_id": resource_id},
+            query={"with_extra_zones": with_extra_zones, "country": country},
+        )
+
+
+class CdnOriginNodesResource(Resource["CdnOriginNodesWithResponse"]):
+    """What ``client.cdn.origin_nodes`` offers.
+
+    list.
+    """
+
+    def list(self, *, with_extra_zones: bool | NotGiven = NOT_GIVEN) -> Page[CdnOriginNode]:
+        """List the addresses and subnets that fetch from an origin.
+
+        Let these through the firewall of an origin server to close it to everybody else.
+
+        Args:
+            with_extra_zones: Whether to list the nodes of the additional zones too.
+
+        API: ``GET /api/v1/cdn/nodes/origin``
+        """
+        return self._list("getCdnOriginNodes", CdnOriginNode, query={"with_extra_zones": with_extra_zones})
+
+
+class AsyncCdnOriginNodesResource(AsyncResource["AsyncCdnOriginNodesWithResponse"]):
+    """What ``client.cdn.origin_nodes`` offers.
+
+    list.
+    """
+
+    def list(self, *, with_extra_zones: bool | NotGiven = NOT_GIVEN) -> AsyncPage[CdnOriginNode]:
+        """List the addresses and subnets that fetch from an origin.
+
+        Let these through the firewall of an origin server to close it to everybody else.
+
+        Args:
+            with_extra_zones: Whether to list the nodes of the additional zones too.
+
+        API: ``GET /api/v1/cdn/nodes/origin``
+        """
+        return self._list("getCdnOriginNodes", CdnOriginNode, query={"with_extra_zones": with_extra_zones})
+
+
 class CdnPresetsResource(Resource["CdnPresetsWithResponse"]):
     """What ``client.cdn.presets`` offers.
 
@@ -526,174 +906,28 @@ class AsyncCdnPresetsResource(AsyncResource["AsyncCdnPresetsWithResponse"]):
         return self._list("getCdnPresets", CdnHttpResourcePreset)
 
 
-class CdnCertificatesResource(Resource["CdnCertificatesWithResponse"]):
-    """What ``client.cdn.certificates`` offers.
-
-    list, create, delete, issue, tasks (resource).
-    """
-
-    @cached_property
-    def tasks(self) -> CdnCertificatesTasksResource:
-        """What ``client.cdn.certificates.tasks`` offers."""
-        return CdnCertificatesTasksResource(self._client)
-
-    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificate]:
-        """List the TLS certificates of CDN resources, without private keys.
-
-        Look here for the id of a certificate that was just added or issued.
-
-        Args:
-            resource_id: Only certificates that fit this CDN resource.
-
-        API: ``GET /api/v1/cdn/certificates``
-        """
-        return self._list("getCdnCertificates", CdnCertificate, query={"resource_id": resource_id})
-
-    def create(self, *, certificate: str, private_key: SecretStr | str) -> None:
-        """Upload an own TLS certificate with its private key for CDN resources.
-
-        The reply is empty and gives no id: list the certificates afterwards. The chain must lead to a trusted root (422
-        `cert_add_root_not_trusted`).
-
-        Args:
-            certificate: Certificate and chain, PEM.
-            private_key: Private key, PEM, secret.
-
-        API: ``POST /api/v1/cdn/certificates``
-        """
-        private_key = hidden(private_key)
-        self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key})
-
-    def delete(self, certificate_id: int) -> None:
-        """Delete a TLS certificate that no CDN resource uses.
-
-        Irreversible. While a resource uses it the answer is 409 `certificate_in_use`.
-
-        Args:
-            certificate_id: Id of the certificate.
-
-        API: ``DELETE /api/v1/cdn/certificates/{certificate_id}``
-        """
-        self._call("deleteCdnCertificate", None, path={"certificate_id": certificate_id})
-
-    def issue(self, *, resource_id: int) -> None:
-        """Order a free Let's Encrypt certificate for the domains of a CDN resource.
-
-        Asynchronous, with an empty reply: follow `cdn.certificates.tasks.list`. The domains must point to the CDN (422
-        `cert_issue_incorrect_dns`), and one task at a time is allowed (409 `cert_issue_task_already_exists`).
-
-        Args:
-            resource_id: CDN resource whose domains the certificate is for.
-
-        API: ``POST /api/v1/cdn/certificates/issue``
-        """
-        self._call("issueCdnCertificate", None, body={"resource_id": resource_id})
-
-
-class AsyncCdnCertificatesResource(AsyncResource["AsyncCdnCertificatesWithResponse"]):
-    """What ``client.cdn.certificates`` offers.
-
-    list, create, delete, issue, tasks (resource).
-    """
-
-    @cached_property
-    def tasks(self) -> AsyncCdnCertificatesTasksResource:
-        """What ``client.cdn.certificates.tasks`` offers."""
-        return AsyncCdnCertificatesTasksResource(self._client)
-
-    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificate]:
-        """List the TLS certificates of CDN resources, without private keys.
-
-        Look here for the id of a certificate that was just added or issued.
-
-        Args:
-            resource_id: Only certificates that fit this CDN resource.
-
-        API: ``GET /api/v1/cdn/certificates``
-        """
-        return self._list("getCdnCertificates", CdnCertificate, query={"resource_id": resource_id})
-
-    async def create(self, *, certificate: str, private_key: SecretStr | str) -> None:
-        """Upload an own TLS certificate with its private key for CDN resources.
-
-        The reply is empty and gives no id: list the certificates afterwards. The chain must lead to a trusted root (422
-        `cert_add_root_not_trusted`).
-
-        Args:
-            certificate: Certificate and chain, PEM.
-            private_key: Private key, PEM, secret.
-
-        API: ``POST /api/v1/cdn/certificates``
-        """
-        private_key = hidden(private_key)
-        await self._call("addCdnCertificate", None, body={"certificate": certificate, "private_key": private_key})
-
-    async def delete(self, certificate_id: int) -> None:
-        """Delete a TLS certificate that no CDN resource uses.
-
-        Irreversible. While a resource uses it the answer is 409 `certificate_in_use`.
-
-        Args:
-            certificate_id: Id of the certificate.
-
-        API: ``DELETE /api/v1/cdn/certificates/{certificate_id}``
-        """
-        await self._call("deleteCdnCertificate", None, path={"certificate_id": certificate_id})
-
-    async def issue(self, *, resource_id: int) -> None:
-        """Order a free Let's Encrypt certificate for the domains of a CDN resource.
-
-        Asynchronous, with an empty reply: follow `cdn.certificates.tasks.list`. The domains must point to the CDN (422
-        `cert_issue_incorrect_dns`), and one task at a time is allowed (409 `cert_issue_task_already_exists`).
-
-        Args:
-            resource_id: CDN resource whose domains the certificate is for.
-
-        API: ``POST /api/v1/cdn/certificates/issue``
-        """
-        await self._call("issueCdnCertificate", None, body={"resource_id": resource_id})
-
-
-class CdnCertificatesTasksResource(Resource["CdnCertificatesTasksWithResponse"]):
-    """What ``client.cdn.certificates.tasks`` offers.
-
-    list.
-    """
-
-    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificateTask]:
-        """List the certificate orders that are running or have failed.
-
-        A finished order disappears from here; its certificate is in `cdn.certificates.list`.
-
-        Args:
-            resource_id: Only orders for this CDN resource.
-
-        API: ``GET /api/v1/cdn/certificates/tasks``
-        """
-        return self._list("getCdnCertificateTasks", CdnCertificateTask, query={"resource_id": resource_id})
-
-
-class AsyncCdnCertificatesTasksResource(AsyncResource["AsyncCdnCertificatesTasksWithResponse"]):
-    """What ``client.cdn.certificates.tasks`` offers.
-
-    list.
-    """
-
-    def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificateTask]:
-        """List the certificate orders that are running or have failed.
-
-        A finished order disappears from here; its certificate is in `cdn.certificates.list`.
-
-        Args:
-            resource_id: Only orders for this CDN resource.
-
-        API: ``GET /api/v1/cdn/certificates/tasks``
-        """
-        return self._list("getCdnCertificateTasks", CdnCertificateTask, query={"resource_id": resource_id})
-
-
 if TYPE_CHECKING:
     from timeweb_sdk._core.resource import aresponding, responding
+
+    class CdnCertificatesWithResponse(WithResponse):
+        list = responding(CdnCertificatesResource.list)
+        create = responding(CdnCertificatesResource.create)
+        delete = responding(CdnCertificatesResource.delete)
+        issue = responding(CdnCertificatesResource.issue)
+
+    class AsyncCdnCertificatesWithResponse(WithResponse):
+        list = aresponding(AsyncCdnCertificatesResource.list)
+        create = aresponding(AsyncCdnCertificatesResource.create)
+        delete = aresponding(AsyncCdnCertificatesResource.delete)
+        issue = aresponding(AsyncCdnCertificatesResource.issue)
+
+    class CdnCertificatesTasksWithResponse(WithResponse):
+        list = responding(CdnCertificatesTasksResource.list)
+        archive = responding(CdnCertificatesTasksResource.archive)
+
+    class AsyncCdnCertificatesTasksWithResponse(WithResponse):
+        list = aresponding(AsyncCdnCertificatesTasksResource.list)
+        archive = aresponding(AsyncCdnCertificatesTasksResource.archive)
 
     class CdnHttpResourcesWithResponse(WithResponse):
         list = responding(CdnHttpResourcesResource.list)
@@ -727,26 +961,26 @@ if TYPE_CHECKING:
     class AsyncCdnHttpResourcesConfigurationWithResponse(WithResponse):
         get = aresponding(AsyncCdnHttpResourcesConfigurationResource.get)
 
+    class CdnHttpResourcesStatisticsWithResponse(WithResponse):
+        get = responding(CdnHttpResourcesStatisticsResource.get)
+
+    class AsyncCdnHttpResourcesStatisticsWithResponse(WithResponse):
+        get = aresponding(AsyncCdnHttpResourcesStatisticsResource.get)
+
+    class CdnHttpResourcesNodesWithResponse(WithResponse):
+        list = responding(CdnHttpResourcesNodesResource.list)
+
+    class AsyncCdnHttpResourcesNodesWithResponse(WithResponse):
+        list = aresponding(AsyncCdnHttpResourcesNodesResource.list)
+
+    class CdnOriginNodesWithResponse(WithResponse):
+        list = responding(CdnOriginNodesResource.list)
+
+    class AsyncCdnOriginNodesWithResponse(WithResponse):
+        list = aresponding(AsyncCdnOriginNodesResource.list)
+
     class CdnPresetsWithResponse(WithResponse):
         list = responding(CdnPresetsResource.list)
 
     class AsyncCdnPresetsWithResponse(WithResponse):
         list = aresponding(AsyncCdnPresetsResource.list)
-
-    class CdnCertificatesWithResponse(WithResponse):
-        list = responding(CdnCertificatesResource.list)
-        create = responding(CdnCertificatesResource.create)
-        delete = responding(CdnCertificatesResource.delete)
-        issue = responding(CdnCertificatesResource.issue)
-
-    class AsyncCdnCertificatesWithResponse(WithResponse):
-        list = aresponding(AsyncCdnCertificatesResource.list)
-        create = aresponding(AsyncCdnCertificatesResource.create)
-        delete = aresponding(AsyncCdnCertificatesResource.delete)
-        issue = aresponding(AsyncCdnCertificatesResource.issue)
-
-    class CdnCertificatesTasksWithResponse(WithResponse):
-        list = responding(CdnCertificatesTasksResource.list)
-
-    class AsyncCdnCertificatesTasksWithResponse(WithResponse):
-        list = aresponding(AsyncCdnCertificatesTasksResource.list)

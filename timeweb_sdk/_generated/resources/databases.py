@@ -22,23 +22,105 @@ from timeweb_sdk._generated.models.databases import (
     DatabaseAdminInput,
     DatabaseAutoBackupInput,
     DatabaseBackup,
+    DatabaseBackupDownload,
+    DatabaseBackupScheduleInput,
     DatabaseCluster,
+    DatabaseClusterUpdate,
     DatabaseConfig,
+    DatabaseConfigurationInput,
+    DatabaseConfigurator,
+    DatabaseDiskAutoscalingInput,
+    DatabaseExtensions,
     DatabaseInstance,
     DatabaseInstanceInput,
+    DatabaseMaintenanceSlot,
     DatabasePreset,
+    DatabasePrivilege,
+    DatabaseReplica,
     DatabaseReplication,
+    DatabaseS3Backup,
     DatabaseType,
+    KafkaTopicConfigUpdate,
+    MysqlConfig,
+    PostgresConfig,
+    UpdateClusterDatabaseDiskAutoscalingInput,
+    ValkeyConfig,
 )
 from timeweb_sdk._generated.models.shared import AutoBackupSettings, NetworkInput
 from timeweb_sdk._generated.params.databases import (
     DatabaseAdminInputParams,
     DatabaseAutoBackupInputParams,
+    DatabaseBackupScheduleInputParams,
     DatabaseConfigParams,
+    DatabaseConfigurationInputParams,
+    DatabaseDiskAutoscalingInputParams,
+    DatabaseExtensionsParams,
     DatabaseInstanceInputParams,
+    DatabaseMaintenanceSlotParams,
     DatabaseReplicationParams,
+    KafkaTopicConfigUpdateParams,
+    MysqlConfigParams,
+    PostgresConfigParams,
+    UpdateClusterDatabaseDiskAutoscalingInputParams,
+    ValkeyConfigParams,
 )
 from timeweb_sdk._generated.params.shared import NetworkInputParams
+
+
+class ConfiguratorDatabasesResource(Resource["ConfiguratorDatabasesWithResponse"]):
+    """What ``client.configurator.databases`` offers.
+
+    list.
+    """
+
+    def list(
+        self, *, cluster_id: int | NotGiven = NOT_GIVEN, with_unavailable: bool | NotGiven = NOT_GIVEN
+    ) -> Page[DatabaseConfigurator]:
+        """List the limits, steps and unit prices of free-size clusters.
+
+        Pass `configurator_id` and a size within the limits as `configuration` when a cluster is created or changed.
+        Sizes are in MB, unit prices in RUB per month.
+
+        Args:
+            cluster_id: Only configurators to which this cluster can be moved.
+            with_unavailable: Whether to list also what cannot be ordered now for want of free machines. Without effect
+                beside a cluster.
+
+        API: ``GET /api/v1/configurator/databases``
+        """
+        return self._list(
+            "getDatabaseConfigurators",
+            DatabaseConfigurator,
+            query={"cluster_id": cluster_id, "with_unavailable": with_unavailable},
+        )
+
+
+class AsyncConfiguratorDatabasesResource(AsyncResource["AsyncConfiguratorDatabasesWithResponse"]):
+    """What ``client.configurator.databases`` offers.
+
+    list.
+    """
+
+    def list(
+        self, *, cluster_id: int | NotGiven = NOT_GIVEN, with_unavailable: bool | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[DatabaseConfigurator]:
+        """List the limits, steps and unit prices of free-size clusters.
+
+        Pass `configurator_id` and a size within the limits as `configuration` when a cluster is created or changed.
+        Sizes are in MB, unit prices in RUB per month.
+
+        Args:
+            cluster_id: Only configurators to which this cluster can be moved.
+            with_unavailable: Whether to list also what cannot be ordered now for want of free machines. Without effect
+                beside a cluster.
+
+        API: ``GET /api/v1/configurator/databases``
+        """
+        return self._list(
+            "getDatabaseConfigurators",
+            DatabaseConfigurator,
+            query={"cluster_id": cluster_id, "with_unavailable": with_unavailable},
+        )
 
 
 class DatabaseTypesResource(Resource["DatabaseTypesWithResponse"]):
@@ -78,7 +160,8 @@ class AsyncDatabaseTypesResource(AsyncResource["AsyncDatabaseTypesWithResponse"]
 class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"]):
     """What ``client.databases`` offers.
 
-    list, get, create, update, delete, admins (resource), instances (resource).
+    list, get, create, update, update_v2, delete, action, admins (resource), instances (resource), privileges
+    (resource), replicas (resource), backups (resource).
     """
 
     @cached_property
@@ -90,6 +173,21 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
     def instances(self) -> DatabasesInstancesResource:
         """What ``client.databases.instances`` offers."""
         return DatabasesInstancesResource(self._client)
+
+    @cached_property
+    def privileges(self) -> DatabasesPrivilegesResource:
+        """What ``client.databases.privileges`` offers."""
+        return DatabasesPrivilegesResource(self._client)
+
+    @cached_property
+    def replicas(self) -> DatabasesReplicasResource:
+        """What ``client.databases.replicas`` offers."""
+        return DatabasesReplicasResource(self._client)
+
+    @cached_property
+    def backups(self) -> DatabasesBackupsResource:
+        """What ``client.databases.backups`` offers."""
+        return DatabasesBackupsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[DatabaseCluster]:
         """List managed database clusters of the account.
@@ -127,18 +225,18 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
             "postgres15",
             "postgres16",
             "postgres17",
-            "redis7",
-            "redis8_1",
+            "postgres18",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
             "mongodb7",
             "mongodb8_0",
-            "opensearch",
             "opensearch2_19",
             "clickhouse",
             "clickhouse24",
             "clickhouse25",
             "kafka",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str,
         admin: DatabaseAdminInput | DatabaseAdminInputParams | NotGiven = NOT_GIVEN,
@@ -148,11 +246,21 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
         ]
         | str
         | NotGiven = NOT_GIVEN,
-        config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
-        configurator_id: int | NotGiven = NOT_GIVEN,
+        backup_schedule: DatabaseBackupScheduleInput | DatabaseBackupScheduleInputParams | NotGiven = NOT_GIVEN,
+        config_parameters: MysqlConfig
+        | MysqlConfigParams
+        | PostgresConfig
+        | PostgresConfigParams
+        | ValkeyConfig
+        | ValkeyConfigParams
+        | NotGiven = NOT_GIVEN,
+        configuration: DatabaseConfigurationInput | DatabaseConfigurationInputParams | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
+        disk_autoscaling: DatabaseDiskAutoscalingInput | DatabaseDiskAutoscalingInputParams | NotGiven = NOT_GIVEN,
         hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
         instance: DatabaseInstanceInput | DatabaseInstanceInputParams | NotGiven = NOT_GIVEN,
+        is_public_ipv6: bool | NotGiven = NOT_GIVEN,
+        maintenance_slot: DatabaseMaintenanceSlot | DatabaseMaintenanceSlotParams | NotGiven = NOT_GIVEN,
         network: NetworkInput | NetworkInputParams | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
@@ -171,11 +279,16 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
             admin: First user of the cluster.
             auto_backups: Switch on automatic backups; stored copies are charged.
             availability_zone: Must belong to the preset's location.
+            backup_schedule: How often backups are made and how many are kept; the stored copies are charged.
             config_parameters: Engine parameters; names from `dbs.parameters.get`.
-            configurator_id: ID of a database configurator (custom size). Excludes `preset_id`.
+            configuration: A free size within a configurator, instead of `preset_id`; it is charged by its parts.
             description: Free text for people, without effect.
+            disk_autoscaling: Whether the disk grows by itself, by which step and from which share in use; the larger
+                disk is charged.
             hash_type: Authentication plugin, MySQL only.
             instance: First database of the cluster.
+            is_public_ipv6: Whether the cluster gets a public IPv6 address.
+            maintenance_slot: When the provider may do maintenance: at any time, or between two times of day in UTC.
             network: Private network and public address of the cluster.
             preset_id: ID of a database preset. Excludes `configurator_id`.
             project_id: Project to put the cluster into; absent: the default project.
@@ -193,11 +306,15 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
                 "admin": admin,
                 "auto_backups": auto_backups,
                 "availability_zone": availability_zone,
+                "backup_schedule": backup_schedule,
                 "config_parameters": config_parameters,
-                "configurator_id": configurator_id,
+                "configuration": configuration,
                 "description": description,
+                "disk_autoscaling": disk_autoscaling,
                 "hash_type": hash_type,
                 "instance": instance,
+                "is_public_ipv6": is_public_ipv6,
+                "maintenance_slot": maintenance_slot,
                 "network": network,
                 "preset_id": preset_id,
                 "project_id": project_id,
@@ -209,8 +326,23 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
         self,
         db_cluster_id: int,
         *,
+        config_parameters: MysqlConfig
+        | MysqlConfigParams
+        | PostgresConfig
+        | PostgresConfigParams
+        | ValkeyConfig
+        | ValkeyConfigParams
+        | NotGiven = NOT_GIVEN,
+        configuration: DatabaseConfigurationInput | DatabaseConfigurationInputParams | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
+        disk_autoscaling: UpdateClusterDatabaseDiskAutoscalingInput
+        | UpdateClusterDatabaseDiskAutoscalingInputParams
+        | NotGiven = NOT_GIVEN,
+        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        is_enabled_public_ipv6: bool | NotGiven = NOT_GIVEN,
         is_enabled_public_network: bool | NotGiven = NOT_GIVEN,
+        is_secure_connection_enable: bool | NotGiven = NOT_GIVEN,
+        maintenance_slot: DatabaseMaintenanceSlot | DatabaseMaintenanceSlotParams | NotGiven = NOT_GIVEN,
         name: str | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
     ) -> DatabaseCluster:
@@ -222,9 +354,17 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
         Args:
             db_cluster_id: Id of the cluster.
+            config_parameters: Settings of the engine by name; which there are depends on the engine.
+            configuration: A free size within a configurator, instead of `preset_id`; it is charged by its parts.
             description: Free text for people, without effect.
+            disk_autoscaling: Whether the disk grows by itself, by which step and from which share in use; the larger
+                disk is charged.
+            hash_type: How passwords are hashed, MySQL only.
+            is_enabled_public_ipv6: Whether the cluster has a public IPv6 address.
             is_enabled_public_network: Whether the cluster can be reached through a public address; switching it off
                 cuts outside clients.
+            is_secure_connection_enable: Whether connections are encrypted by TLS; turning it on restarts the cluster.
+            maintenance_slot: When the provider may do maintenance: at any time, or between two times of day in UTC.
             name: Name by which people tell it from others; it need not be unique.
             preset_id: New database preset; changes the price.
 
@@ -235,8 +375,81 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
             DatabaseCluster,
             path={"db_cluster_id": db_cluster_id},
             body={
+                "config_parameters": config_parameters,
+                "configuration": configuration,
                 "description": description,
+                "disk_autoscaling": disk_autoscaling,
+                "hash_type": hash_type,
+                "is_enabled_public_ipv6": is_enabled_public_ipv6,
                 "is_enabled_public_network": is_enabled_public_network,
+                "is_secure_connection_enable": is_secure_connection_enable,
+                "maintenance_slot": maintenance_slot,
+                "name": name,
+                "preset_id": preset_id,
+            },
+        )
+
+    def update_v2(
+        self,
+        db_cluster_id: int,
+        *,
+        config_parameters: MysqlConfig
+        | MysqlConfigParams
+        | PostgresConfig
+        | PostgresConfigParams
+        | ValkeyConfig
+        | ValkeyConfigParams
+        | NotGiven = NOT_GIVEN,
+        configuration: DatabaseConfigurationInput | DatabaseConfigurationInputParams | NotGiven = NOT_GIVEN,
+        description: str | NotGiven = NOT_GIVEN,
+        disk_autoscaling: DatabaseDiskAutoscalingInput | DatabaseDiskAutoscalingInputParams | NotGiven = NOT_GIVEN,
+        floating_ip: str | NotGiven = NOT_GIVEN,
+        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        is_enabled_public_ipv6: bool | NotGiven = NOT_GIVEN,
+        is_enabled_public_network: bool | NotGiven = NOT_GIVEN,
+        is_secure_connection_enable: bool | NotGiven = NOT_GIVEN,
+        maintenance_slot: DatabaseMaintenanceSlot | DatabaseMaintenanceSlotParams | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
+        preset_id: int | NotGiven = NOT_GIVEN,
+    ) -> DatabaseClusterUpdate:
+        """Change a cluster as version 1 does, and bind a floating address.
+
+        A new `preset_id` or `configuration` resizes the cluster, changes its charge and restarts it. Fields left out
+        stay as they are. `warning` says which `config_parameters` were not applied.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+            config_parameters: Settings of the engine by name; which there are depends on the engine.
+            configuration: A free size within a configurator, instead of `preset_id`; it is charged by its parts.
+            description: Free text for people, without effect.
+            disk_autoscaling: Whether the disk grows by itself, by which step and from which share in use; the larger
+                disk is charged.
+            floating_ip: Floating IP address to bind.
+            hash_type: How passwords are hashed, MySQL only.
+            is_enabled_public_ipv6: Whether the cluster has a public IPv6 address.
+            is_enabled_public_network: Whether the cluster has a public address.
+            is_secure_connection_enable: Whether connections are encrypted by TLS; turning it on restarts the cluster.
+            maintenance_slot: When the provider may do maintenance: at any time, or between two times of day in UTC.
+            name: Name of the cluster.
+            preset_id: Id of the plan; not together with `configuration`.
+
+        API: ``PATCH /api/v2/databases/{db_cluster_id}``
+        """
+        return self._call(
+            "updateDatabaseClusterV2",
+            DatabaseClusterUpdate,
+            path={"db_cluster_id": db_cluster_id},
+            body={
+                "config_parameters": config_parameters,
+                "configuration": configuration,
+                "description": description,
+                "disk_autoscaling": disk_autoscaling,
+                "floating_ip": floating_ip,
+                "hash_type": hash_type,
+                "is_enabled_public_ipv6": is_enabled_public_ipv6,
+                "is_enabled_public_network": is_enabled_public_network,
+                "is_secure_connection_enable": is_secure_connection_enable,
+                "maintenance_slot": maintenance_slot,
                 "name": name,
                 "preset_id": preset_id,
             },
@@ -261,11 +474,26 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
         code = hidden(code)
         self._call("deleteDatabaseCluster", None, path={"db_cluster_id": db_cluster_id}, query={"hash": hash, "code": code})
 
+    def action(self, db_cluster_id: int, *, action: Literal["reboot", "shutdown", "start"] | str) -> None:
+        """Reboot, power off or power on a whole cluster.
+
+        Interrupts the connections to it. Asynchronous: follow the status of the cluster. A cluster that is off is still
+        charged.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+            action: `reboot` restarts, `shutdown` stops and `start` starts the cluster.
+
+        API: ``POST /api/v1/databases/{db_cluster_id}/action``
+        """
+        self._call("performDatabaseClusterAction", None, path={"db_cluster_id": db_cluster_id}, body={"action": action})
+
 
 class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDatabasesWithResponse"]):
     """What ``client.databases`` offers.
 
-    list, get, create, update, delete, admins (resource), instances (resource).
+    list, get, create, update, update_v2, delete, action, admins (resource), instances (resource), privileges
+    (resource), replicas (resource), backups (resource).
     """
 
     @cached_property
@@ -277,6 +505,21 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
     def instances(self) -> AsyncDatabasesInstancesResource:
         """What ``client.databases.instances`` offers."""
         return AsyncDatabasesInstancesResource(self._client)
+
+    @cached_property
+    def privileges(self) -> AsyncDatabasesPrivilegesResource:
+        """What ``client.databases.privileges`` offers."""
+        return AsyncDatabasesPrivilegesResource(self._client)
+
+    @cached_property
+    def replicas(self) -> AsyncDatabasesReplicasResource:
+        """What ``client.databases.replicas`` offers."""
+        return AsyncDatabasesReplicasResource(self._client)
+
+    @cached_property
+    def backups(self) -> AsyncDatabasesBackupsResource:
+        """What ``client.databases.backups`` offers."""
+        return AsyncDatabasesBackupsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[DatabaseCluster]:
         """List managed database clusters of the account.
@@ -314,18 +557,18 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
             "postgres15",
             "postgres16",
             "postgres17",
-            "redis7",
-            "redis8_1",
+            "postgres18",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
             "mongodb7",
             "mongodb8_0",
-            "opensearch",
             "opensearch2_19",
             "clickhouse",
             "clickhouse24",
             "clickhouse25",
             "kafka",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str,
         admin: DatabaseAdminInput | DatabaseAdminInputParams | NotGiven = NOT_GIVEN,
@@ -335,11 +578,21 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
         ]
         | str
         | NotGiven = NOT_GIVEN,
-        config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
-        configurator_id: int | NotGiven = NOT_GIVEN,
+        backup_schedule: DatabaseBackupScheduleInput | DatabaseBackupScheduleInputParams | NotGiven = NOT_GIVEN,
+        config_parameters: MysqlConfig
+        | MysqlConfigParams
+        | PostgresConfig
+        | PostgresConfigParams
+        | ValkeyConfig
+        | ValkeyConfigParams
+        | NotGiven = NOT_GIVEN,
+        configuration: DatabaseConfigurationInput | DatabaseConfigurationInputParams | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
+        disk_autoscaling: DatabaseDiskAutoscalingInput | DatabaseDiskAutoscalingInputParams | NotGiven = NOT_GIVEN,
         hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
         instance: DatabaseInstanceInput | DatabaseInstanceInputParams | NotGiven = NOT_GIVEN,
+        is_public_ipv6: bool | NotGiven = NOT_GIVEN,
+        maintenance_slot: DatabaseMaintenanceSlot | DatabaseMaintenanceSlotParams | NotGiven = NOT_GIVEN,
         network: NetworkInput | NetworkInputParams | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
         project_id: int | NotGiven = NOT_GIVEN,
@@ -358,11 +611,16 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
             admin: First user of the cluster.
             auto_backups: Switch on automatic backups; stored copies are charged.
             availability_zone: Must belong to the preset's location.
+            backup_schedule: How often backups are made and how many are kept; the stored copies are charged.
             config_parameters: Engine parameters; names from `dbs.parameters.get`.
-            configurator_id: ID of a database configurator (custom size). Excludes `preset_id`.
+            configuration: A free size within a configurator, instead of `preset_id`; it is charged by its parts.
             description: Free text for people, without effect.
+            disk_autoscaling: Whether the disk grows by itself, by which step and from which share in use; the larger
+                disk is charged.
             hash_type: Authentication plugin, MySQL only.
             instance: First database of the cluster.
+            is_public_ipv6: Whether the cluster gets a public IPv6 address.
+            maintenance_slot: When the provider may do maintenance: at any time, or between two times of day in UTC.
             network: Private network and public address of the cluster.
             preset_id: ID of a database preset. Excludes `configurator_id`.
             project_id: Project to put the cluster into; absent: the default project.
@@ -380,11 +638,15 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
                 "admin": admin,
                 "auto_backups": auto_backups,
                 "availability_zone": availability_zone,
+                "backup_schedule": backup_schedule,
                 "config_parameters": config_parameters,
-                "configurator_id": configurator_id,
+                "configuration": configuration,
                 "description": description,
+                "disk_autoscaling": disk_autoscaling,
                 "hash_type": hash_type,
                 "instance": instance,
+                "is_public_ipv6": is_public_ipv6,
+                "maintenance_slot": maintenance_slot,
                 "network": network,
                 "preset_id": preset_id,
                 "project_id": project_id,
@@ -396,8 +658,23 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
         self,
         db_cluster_id: int,
         *,
+        config_parameters: MysqlConfig
+        | MysqlConfigParams
+        | PostgresConfig
+        | PostgresConfigParams
+        | ValkeyConfig
+        | ValkeyConfigParams
+        | NotGiven = NOT_GIVEN,
+        configuration: DatabaseConfigurationInput | DatabaseConfigurationInputParams | NotGiven = NOT_GIVEN,
         description: str | NotGiven = NOT_GIVEN,
+        disk_autoscaling: UpdateClusterDatabaseDiskAutoscalingInput
+        | UpdateClusterDatabaseDiskAutoscalingInputParams
+        | NotGiven = NOT_GIVEN,
+        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        is_enabled_public_ipv6: bool | NotGiven = NOT_GIVEN,
         is_enabled_public_network: bool | NotGiven = NOT_GIVEN,
+        is_secure_connection_enable: bool | NotGiven = NOT_GIVEN,
+        maintenance_slot: DatabaseMaintenanceSlot | DatabaseMaintenanceSlotParams | NotGiven = NOT_GIVEN,
         name: str | NotGiven = NOT_GIVEN,
         preset_id: int | NotGiven = NOT_GIVEN,
     ) -> DatabaseCluster:
@@ -409,9 +686,17 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
         Args:
             db_cluster_id: Id of the cluster.
+            config_parameters: Settings of the engine by name; which there are depends on the engine.
+            configuration: A free size within a configurator, instead of `preset_id`; it is charged by its parts.
             description: Free text for people, without effect.
+            disk_autoscaling: Whether the disk grows by itself, by which step and from which share in use; the larger
+                disk is charged.
+            hash_type: How passwords are hashed, MySQL only.
+            is_enabled_public_ipv6: Whether the cluster has a public IPv6 address.
             is_enabled_public_network: Whether the cluster can be reached through a public address; switching it off
                 cuts outside clients.
+            is_secure_connection_enable: Whether connections are encrypted by TLS; turning it on restarts the cluster.
+            maintenance_slot: When the provider may do maintenance: at any time, or between two times of day in UTC.
             name: Name by which people tell it from others; it need not be unique.
             preset_id: New database preset; changes the price.
 
@@ -422,8 +707,81 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
             DatabaseCluster,
             path={"db_cluster_id": db_cluster_id},
             body={
+                "config_parameters": config_parameters,
+                "configuration": configuration,
                 "description": description,
+                "disk_autoscaling": disk_autoscaling,
+                "hash_type": hash_type,
+                "is_enabled_public_ipv6": is_enabled_public_ipv6,
                 "is_enabled_public_network": is_enabled_public_network,
+                "is_secure_connection_enable": is_secure_connection_enable,
+                "maintenance_slot": maintenance_slot,
+                "name": name,
+                "preset_id": preset_id,
+            },
+        )
+
+    async def update_v2(
+        self,
+        db_cluster_id: int,
+        *,
+        config_parameters: MysqlConfig
+        | MysqlConfigParams
+        | PostgresConfig
+        | PostgresConfigParams
+        | ValkeyConfig
+        | ValkeyConfigParams
+        | NotGiven = NOT_GIVEN,
+        configuration: DatabaseConfigurationInput | DatabaseConfigurationInputParams | NotGiven = NOT_GIVEN,
+        description: str | NotGiven = NOT_GIVEN,
+        disk_autoscaling: DatabaseDiskAutoscalingInput | DatabaseDiskAutoscalingInputParams | NotGiven = NOT_GIVEN,
+        floating_ip: str | NotGiven = NOT_GIVEN,
+        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        is_enabled_public_ipv6: bool | NotGiven = NOT_GIVEN,
+        is_enabled_public_network: bool | NotGiven = NOT_GIVEN,
+        is_secure_connection_enable: bool | NotGiven = NOT_GIVEN,
+        maintenance_slot: DatabaseMaintenanceSlot | DatabaseMaintenanceSlotParams | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
+        preset_id: int | NotGiven = NOT_GIVEN,
+    ) -> DatabaseClusterUpdate:
+        """Change a cluster as version 1 does, and bind a floating address.
+
+        A new `preset_id` or `configuration` resizes the cluster, changes its charge and restarts it. Fields left out
+        stay as they are. `warning` says which `config_parameters` were not applied.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+            config_parameters: Settings of the engine by name; which there are depends on the engine.
+            configuration: A free size within a configurator, instead of `preset_id`; it is charged by its parts.
+            description: Free text for people, without effect.
+            disk_autoscaling: Whether the disk grows by itself, by which step and from which share in use; the larger
+                disk is charged.
+            floating_ip: Floating IP address to bind.
+            hash_type: How passwords are hashed, MySQL only.
+            is_enabled_public_ipv6: Whether the cluster has a public IPv6 address.
+            is_enabled_public_network: Whether the cluster has a public address.
+            is_secure_connection_enable: Whether connections are encrypted by TLS; turning it on restarts the cluster.
+            maintenance_slot: When the provider may do maintenance: at any time, or between two times of day in UTC.
+            name: Name of the cluster.
+            preset_id: Id of the plan; not together with `configuration`.
+
+        API: ``PATCH /api/v2/databases/{db_cluster_id}``
+        """
+        return await self._call(
+            "updateDatabaseClusterV2",
+            DatabaseClusterUpdate,
+            path={"db_cluster_id": db_cluster_id},
+            body={
+                "config_parameters": config_parameters,
+                "configuration": configuration,
+                "description": description,
+                "disk_autoscaling": disk_autoscaling,
+                "floating_ip": floating_ip,
+                "hash_type": hash_type,
+                "is_enabled_public_ipv6": is_enabled_public_ipv6,
+                "is_enabled_public_network": is_enabled_public_network,
+                "is_secure_connection_enable": is_secure_connection_enable,
+                "maintenance_slot": maintenance_slot,
                 "name": name,
                 "preset_id": preset_id,
             },
@@ -449,6 +807,20 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
         await self._call(
             "deleteDatabaseCluster", None, path={"db_cluster_id": db_cluster_id}, query={"hash": hash, "code": code}
         )
+
+    async def action(self, db_cluster_id: int, *, action: Literal["reboot", "shutdown", "start"] | str) -> None:
+        """Reboot, power off or power on a whole cluster.
+
+        Interrupts the connections to it. Asynchronous: follow the status of the cluster. A cluster that is off is still
+        charged.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+            action: `reboot` restarts, `shutdown` stops and `start` starts the cluster.
+
+        API: ``POST /api/v1/databases/{db_cluster_id}/action``
+        """
+        await self._call("performDatabaseClusterAction", None, path={"db_cluster_id": db_cluster_id}, body={"action": action})
 
 
 class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
@@ -488,11 +860,15 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
         *,
         login: str,
         password: SecretStr | str,
+        description: str | NotGiven = NOT_GIVEN,
+        for_all: bool | NotGiven = NOT_GIVEN,
+        host: str | NotGiven = NOT_GIVEN,
+        instance_id: int | NotGiven = NOT_GIVEN,
         privileges: Sequence[
             Literal[
                 "ALTER",
-                "CREATE_VIEW",
                 "CREATE",
+                "CREATE_VIEW",
                 "DELETE",
                 "DROP",
                 "EVENT",
@@ -502,25 +878,61 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
                 "REFERENCES",
                 "SELECT",
                 "SHOW_VIEW",
-                "TRUNCATE",
+                "TRIGGER",
                 "UPDATE",
-                "READ",
-                "WRITE",
-                "CONNECTION",
-                "FAST",
-                "readWrite",
                 "ALTER_ROUTINE",
                 "CREATE_ROUTINE",
-                "TRANSACTION",
-                "SLOW_LOG",
-                "TRIGGER",
                 "CREATE_TEMPORARY_TABLES",
+                "CREATE_USER",
+                "PROCESS",
+                "SLOW_LOG",
+                "CREATE_DB",
+                "TRUNCATE",
+                "TEMPORARY",
+                "CREATEDB",
+                "CREATEROLE",
+                "READ",
+                "WRITE",
+                "ADMIN",
+                "BITMAP",
+                "BLOCKING",
+                "CONNECTION",
+                "DANGEROUS",
+                "GEO",
+                "HASH",
+                "HYPERLOGLOG",
+                "FAST",
+                "KEYSPACE",
+                "LIST",
+                "PUBSUB",
+                "SCRIPTING",
+                "SET",
+                "SORTEDSET",
+                "SLOW",
+                "STREAM",
+                "STRING",
+                "TRANSACTION",
+                "dbAdmin",
+                "readWrite",
+                "ALTER_TABLE",
+                "ALTER_VIEW",
+                "CREATE_DICTIONARY",
+                "CREATE_TABLE",
+                "DROP_TABLE",
+                "DROP_VIEW",
+                "DROP_DICTIONARY",
+                "SHOW",
+                "OPTIMIZE",
+                "CREATE_TEMPORARY_TABLE",
+                "dictGet",
+                "DESCRIBE",
+                "CONFIGURE",
+                "READ_DASHBOARD",
+                "WRITE_DASHBOARD",
             ]
             | str
-        ],
-        description: str | NotGiven = NOT_GIVEN,
-        host: str | NotGiven = NOT_GIVEN,
-        instance_id: int | NotGiven = NOT_GIVEN,
+        ]
+        | NotGiven = NOT_GIVEN,
     ) -> DatabaseAdmin:
         """Create a user of a database cluster and grant privileges.
 
@@ -531,10 +943,11 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
             db_cluster_id: Id of the cluster.
             login: Name that the user signs in with.
             password: Password, secret.
-            privileges: Privileges by engine; an empty list is refused.
             description: Free text for people, without effect.
+            for_all: Whether the privileges hold for all databases of the cluster.
             host: Host the user may connect from, `%` for any. MySQL.
             instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
+            privileges: Privileges by engine; an empty list is refused.
 
         API: ``POST /api/v1/databases/{db_cluster_id}/admins``
         """
@@ -546,10 +959,11 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
             body={
                 "login": login,
                 "password": password,
-                "privileges": privileges,
                 "description": description,
+                "for_all": for_all,
                 "host": host,
                 "instance_id": instance_id,
+                "privileges": privileges,
             },
         )
 
@@ -559,13 +973,15 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
         admin_id: int,
         *,
         description: str | NotGiven = NOT_GIVEN,
+        for_all: bool | NotGiven = NOT_GIVEN,
         instance_id: int | NotGiven = NOT_GIVEN,
+        login: str | NotGiven = NOT_GIVEN,
         password: SecretStr | str | NotGiven = NOT_GIVEN,
         privileges: Sequence[
             Literal[
                 "ALTER",
-                "CREATE_VIEW",
                 "CREATE",
+                "CREATE_VIEW",
                 "DELETE",
                 "DROP",
                 "EVENT",
@@ -575,19 +991,57 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
                 "REFERENCES",
                 "SELECT",
                 "SHOW_VIEW",
-                "TRUNCATE",
+                "TRIGGER",
                 "UPDATE",
-                "READ",
-                "WRITE",
-                "CONNECTION",
-                "FAST",
-                "readWrite",
                 "ALTER_ROUTINE",
                 "CREATE_ROUTINE",
-                "TRANSACTION",
-                "SLOW_LOG",
-                "TRIGGER",
                 "CREATE_TEMPORARY_TABLES",
+                "CREATE_USER",
+                "PROCESS",
+                "SLOW_LOG",
+                "CREATE_DB",
+                "TRUNCATE",
+                "TEMPORARY",
+                "CREATEDB",
+                "CREATEROLE",
+                "READ",
+                "WRITE",
+                "ADMIN",
+                "BITMAP",
+                "BLOCKING",
+                "CONNECTION",
+                "DANGEROUS",
+                "GEO",
+                "HASH",
+                "HYPERLOGLOG",
+                "FAST",
+                "KEYSPACE",
+                "LIST",
+                "PUBSUB",
+                "SCRIPTING",
+                "SET",
+                "SORTEDSET",
+                "SLOW",
+                "STREAM",
+                "STRING",
+                "TRANSACTION",
+                "dbAdmin",
+                "readWrite",
+                "ALTER_TABLE",
+                "ALTER_VIEW",
+                "CREATE_DICTIONARY",
+                "CREATE_TABLE",
+                "DROP_TABLE",
+                "DROP_VIEW",
+                "DROP_DICTIONARY",
+                "SHOW",
+                "OPTIMIZE",
+                "CREATE_TEMPORARY_TABLE",
+                "dictGet",
+                "DESCRIBE",
+                "CONFIGURE",
+                "READ_DASHBOARD",
+                "WRITE_DASHBOARD",
             ]
             | str
         ]
@@ -602,7 +1056,9 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
             db_cluster_id: Id of the cluster.
             admin_id: Id of the user of the cluster.
             description: Free text for people, without effect.
+            for_all: Whether the privileges hold for all databases of the cluster.
             instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
+            login: New name that the user signs in with.
             password: New password, secret; the old one stops working.
             privileges: Replaces the whole list of privileges; must not be empty.
 
@@ -613,7 +1069,14 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
             "updateDatabaseUser",
             DatabaseAdmin,
             path={"db_cluster_id": db_cluster_id, "admin_id": admin_id},
-            body={"description": description, "instance_id": instance_id, "password": password, "privileges": privileges},
+            body={
+                "description": description,
+                "for_all": for_all,
+                "instance_id": instance_id,
+                "login": login,
+                "password": password,
+                "privileges": privileges,
+            },
         )
 
     def delete(self, db_cluster_id: int, admin_id: int) -> None:
@@ -667,11 +1130,15 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
         *,
         login: str,
         password: SecretStr | str,
+        description: str | NotGiven = NOT_GIVEN,
+        for_all: bool | NotGiven = NOT_GIVEN,
+        host: str | NotGiven = NOT_GIVEN,
+        instance_id: int | NotGiven = NOT_GIVEN,
         privileges: Sequence[
             Literal[
                 "ALTER",
-                "CREATE_VIEW",
                 "CREATE",
+                "CREATE_VIEW",
                 "DELETE",
                 "DROP",
                 "EVENT",
@@ -681,25 +1148,61 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
                 "REFERENCES",
                 "SELECT",
                 "SHOW_VIEW",
-                "TRUNCATE",
+                "TRIGGER",
                 "UPDATE",
-                "READ",
-                "WRITE",
-                "CONNECTION",
-                "FAST",
-                "readWrite",
                 "ALTER_ROUTINE",
                 "CREATE_ROUTINE",
-                "TRANSACTION",
-                "SLOW_LOG",
-                "TRIGGER",
                 "CREATE_TEMPORARY_TABLES",
+                "CREATE_USER",
+                "PROCESS",
+                "SLOW_LOG",
+                "CREATE_DB",
+                "TRUNCATE",
+                "TEMPORARY",
+                "CREATEDB",
+                "CREATEROLE",
+                "READ",
+                "WRITE",
+                "ADMIN",
+                "BITMAP",
+                "BLOCKING",
+                "CONNECTION",
+                "DANGEROUS",
+                "GEO",
+                "HASH",
+                "HYPERLOGLOG",
+                "FAST",
+                "KEYSPACE",
+                "LIST",
+                "PUBSUB",
+                "SCRIPTING",
+                "SET",
+                "SORTEDSET",
+                "SLOW",
+                "STREAM",
+                "STRING",
+                "TRANSACTION",
+                "dbAdmin",
+                "readWrite",
+                "ALTER_TABLE",
+                "ALTER_VIEW",
+                "CREATE_DICTIONARY",
+                "CREATE_TABLE",
+                "DROP_TABLE",
+                "DROP_VIEW",
+                "DROP_DICTIONARY",
+                "SHOW",
+                "OPTIMIZE",
+                "CREATE_TEMPORARY_TABLE",
+                "dictGet",
+                "DESCRIBE",
+                "CONFIGURE",
+                "READ_DASHBOARD",
+                "WRITE_DASHBOARD",
             ]
             | str
-        ],
-        description: str | NotGiven = NOT_GIVEN,
-        host: str | NotGiven = NOT_GIVEN,
-        instance_id: int | NotGiven = NOT_GIVEN,
+        ]
+        | NotGiven = NOT_GIVEN,
     ) -> DatabaseAdmin:
         """Create a user of a database cluster and grant privileges.
 
@@ -710,10 +1213,11 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
             db_cluster_id: Id of the cluster.
             login: Name that the user signs in with.
             password: Password, secret.
-            privileges: Privileges by engine; an empty list is refused.
             description: Free text for people, without effect.
+            for_all: Whether the privileges hold for all databases of the cluster.
             host: Host the user may connect from, `%` for any. MySQL.
             instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
+            privileges: Privileges by engine; an empty list is refused.
 
         API: ``POST /api/v1/databases/{db_cluster_id}/admins``
         """
@@ -725,10 +1229,11 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
             body={
                 "login": login,
                 "password": password,
-                "privileges": privileges,
                 "description": description,
+                "for_all": for_all,
                 "host": host,
                 "instance_id": instance_id,
+                "privileges": privileges,
             },
         )
 
@@ -738,13 +1243,15 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
         admin_id: int,
         *,
         description: str | NotGiven = NOT_GIVEN,
+        for_all: bool | NotGiven = NOT_GIVEN,
         instance_id: int | NotGiven = NOT_GIVEN,
+        login: str | NotGiven = NOT_GIVEN,
         password: SecretStr | str | NotGiven = NOT_GIVEN,
         privileges: Sequence[
             Literal[
                 "ALTER",
-                "CREATE_VIEW",
                 "CREATE",
+                "CREATE_VIEW",
                 "DELETE",
                 "DROP",
                 "EVENT",
@@ -754,19 +1261,57 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
                 "REFERENCES",
                 "SELECT",
                 "SHOW_VIEW",
-                "TRUNCATE",
+                "TRIGGER",
                 "UPDATE",
-                "READ",
-                "WRITE",
-                "CONNECTION",
-                "FAST",
-                "readWrite",
                 "ALTER_ROUTINE",
                 "CREATE_ROUTINE",
-                "TRANSACTION",
-                "SLOW_LOG",
-                "TRIGGER",
                 "CREATE_TEMPORARY_TABLES",
+                "CREATE_USER",
+                "PROCESS",
+                "SLOW_LOG",
+                "CREATE_DB",
+                "TRUNCATE",
+                "TEMPORARY",
+                "CREATEDB",
+                "CREATEROLE",
+                "READ",
+                "WRITE",
+                "ADMIN",
+                "BITMAP",
+                "BLOCKING",
+                "CONNECTION",
+                "DANGEROUS",
+                "GEO",
+                "HASH",
+                "HYPERLOGLOG",
+                "FAST",
+                "KEYSPACE",
+                "LIST",
+                "PUBSUB",
+                "SCRIPTING",
+                "SET",
+                "SORTEDSET",
+                "SLOW",
+                "STREAM",
+                "STRING",
+                "TRANSACTION",
+                "dbAdmin",
+                "readWrite",
+                "ALTER_TABLE",
+                "ALTER_VIEW",
+                "CREATE_DICTIONARY",
+                "CREATE_TABLE",
+                "DROP_TABLE",
+                "DROP_VIEW",
+                "DROP_DICTIONARY",
+                "SHOW",
+                "OPTIMIZE",
+                "CREATE_TEMPORARY_TABLE",
+                "dictGet",
+                "DESCRIBE",
+                "CONFIGURE",
+                "READ_DASHBOARD",
+                "WRITE_DASHBOARD",
             ]
             | str
         ]
@@ -781,7 +1326,9 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
             db_cluster_id: Id of the cluster.
             admin_id: Id of the user of the cluster.
             description: Free text for people, without effect.
+            for_all: Whether the privileges hold for all databases of the cluster.
             instance_id: Database the privileges apply to, MySQL only; absent: all databases of the cluster.
+            login: New name that the user signs in with.
             password: New password, secret; the old one stops working.
             privileges: Replaces the whole list of privileges; must not be empty.
 
@@ -792,7 +1339,14 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
             "updateDatabaseUser",
             DatabaseAdmin,
             path={"db_cluster_id": db_cluster_id, "admin_id": admin_id},
-            body={"description": description, "instance_id": instance_id, "password": password, "privileges": privileges},
+            body={
+                "description": description,
+                "for_all": for_all,
+                "instance_id": instance_id,
+                "login": login,
+                "password": password,
+                "privileges": privileges,
+            },
         )
 
     async def delete(self, db_cluster_id: int, admin_id: int) -> None:
@@ -863,7 +1417,15 @@ class DatabasesInstancesResource(Resource["DatabasesInstancesWithResponse"]):
         )
 
     def update(
-        self, db_cluster_id: int, instance_id: int, *, description: str | NotGiven = NOT_GIVEN, name: str | NotGiven = NOT_GIVEN
+        self,
+        db_cluster_id: int,
+        instance_id: int,
+        *,
+        config_parameters: KafkaTopicConfigUpdate | KafkaTopicConfigUpdateParams | NotGiven = NOT_GIVEN,
+        description: str | NotGiven = NOT_GIVEN,
+        extensions: DatabaseExtensions | DatabaseExtensionsParams | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
+        owner_id: int | NotGiven = NOT_GIVEN,
     ) -> DatabaseInstance:
         """Change the name or description of a database in a cluster.
 
@@ -872,8 +1434,11 @@ class DatabasesInstancesResource(Resource["DatabasesInstancesWithResponse"]):
         Args:
             db_cluster_id: Id of the cluster.
             instance_id: ID of the database inside the cluster.
+            config_parameters: Settings of the topic, Kafka only.
             description: Free text for people, without effect.
+            extensions: Extensions to install, PostgreSQL only.
             name: New name; clients must be changed too.
+            owner_id: Id of the user who shall own the database, PostgreSQL only.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
@@ -881,7 +1446,13 @@ class DatabasesInstancesResource(Resource["DatabasesInstancesWithResponse"]):
             "updateDatabaseInstance",
             DatabaseInstance,
             path={"db_cluster_id": db_cluster_id, "instance_id": instance_id},
-            body={"description": description, "name": name},
+            body={
+                "config_parameters": config_parameters,
+                "description": description,
+                "extensions": extensions,
+                "name": name,
+                "owner_id": owner_id,
+            },
         )
 
     def delete(self, db_cluster_id: int, instance_id: int) -> None:
@@ -952,7 +1523,15 @@ class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWith
         )
 
     async def update(
-        self, db_cluster_id: int, instance_id: int, *, description: str | NotGiven = NOT_GIVEN, name: str | NotGiven = NOT_GIVEN
+        self,
+        db_cluster_id: int,
+        instance_id: int,
+        *,
+        config_parameters: KafkaTopicConfigUpdate | KafkaTopicConfigUpdateParams | NotGiven = NOT_GIVEN,
+        description: str | NotGiven = NOT_GIVEN,
+        extensions: DatabaseExtensions | DatabaseExtensionsParams | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
+        owner_id: int | NotGiven = NOT_GIVEN,
     ) -> DatabaseInstance:
         """Change the name or description of a database in a cluster.
 
@@ -961,8 +1540,11 @@ class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWith
         Args:
             db_cluster_id: Id of the cluster.
             instance_id: ID of the database inside the cluster.
+            config_parameters: Settings of the topic, Kafka only.
             description: Free text for people, without effect.
+            extensions: Extensions to install, PostgreSQL only.
             name: New name; clients must be changed too.
+            owner_id: Id of the user who shall own the database, PostgreSQL only.
 
         API: ``PATCH /api/v1/databases/{db_cluster_id}/instances/{instance_id}``
         """
@@ -970,7 +1552,13 @@ class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWith
             "updateDatabaseInstance",
             DatabaseInstance,
             path={"db_cluster_id": db_cluster_id, "instance_id": instance_id},
-            body={"description": description, "name": name},
+            body={
+                "config_parameters": config_parameters,
+                "description": description,
+                "extensions": extensions,
+                "name": name,
+                "owner_id": owner_id,
+            },
         )
 
     async def delete(self, db_cluster_id: int, instance_id: int) -> None:
@@ -987,11 +1575,93 @@ class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWith
         await self._call("deleteDatabaseInstance", None, path={"db_cluster_id": db_cluster_id, "instance_id": instance_id})
 
 
+class DatabasesPrivilegesResource(Resource["DatabasesPrivilegesWithResponse"]):
+    """What ``client.databases.privileges`` offers.
+
+    list.
+    """
+
+    def list(self, db_cluster_id: int) -> Page[DatabasePrivilege]:
+        """List what the users of a cluster can be allowed to do.
+
+        Depends on the engine. Pass the names as `privileges` of a user.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+
+        API: ``GET /api/v1/databases/{db_cluster_id}/privileges``
+        """
+        return self._list("getDatabasePrivileges", DatabasePrivilege, path={"db_cluster_id": db_cluster_id})
+
+
+class AsyncDatabasesPrivilegesResource(AsyncResource["AsyncDatabasesPrivilegesWithResponse"]):
+    """What ``client.databases.privileges`` offers.
+
+    list.
+    """
+
+    def list(self, db_cluster_id: int) -> AsyncPage[DatabasePrivilege]:
+        """List what the users of a cluster can be allowed to do.
+
+        Depends on the engine. Pass the names as `privileges` of a user.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+
+        API: ``GET /api/v1/databases/{db_cluster_id}/privileges``
+        """
+        return self._list("getDatabasePrivileges", DatabasePrivilege, path={"db_cluster_id": db_cluster_id})
+
+
+class DatabasesReplicasResource(Resource["DatabasesReplicasWithResponse"]):
+    """What ``client.databases.replicas`` offers.
+
+    list.
+    """
+
+    def list(self, db_cluster_id: int) -> Page[DatabaseReplica]:
+        """List the nodes of a cluster with their status and disk use.
+
+        Sizes are in KB. `local_ip` is empty where the node is in no private network.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+
+        API: ``GET /api/v1/databases/{db_cluster_id}/replicas``
+        """
+        return self._list("getDatabaseClusterReplicas", DatabaseReplica, path={"db_cluster_id": db_cluster_id})
+
+
+class AsyncDatabasesReplicasResource(AsyncResource["AsyncDatabasesReplicasWithResponse"]):
+    """What ``client.databases.replicas`` offers.
+
+    list.
+    """
+
+    def list(self, db_cluster_id: int) -> AsyncPage[DatabaseReplica]:
+        """List the nodes of a cluster with their status and disk use.
+
+        Sizes are in KB. `local_ip` is empty where the node is in no private network.
+
+        Args:
+            db_cluster_id: Id of the cluster.
+
+        API: ``GET /api/v1/databases/{db_cluster_id}/replicas``
+        """
+        return self._list("getDatabaseClusterReplicas", DatabaseReplica, path={"db_cluster_id": db_cluster_id})
+
+
 class DbsResource(Resource["DbsWithResponse"]):
     """What ``client.dbs`` offers.
 
-    list, get, create, update, delete, parameters (resource), auto_backups (resource), backups (resource).
+    list, get, create, update, delete, default_parameters (resource), parameters (resource), auto_backups (resource),
+    backups (resource).
     """
+
+    @cached_property
+    def default_parameters(self) -> DbsDefaultParametersResource:
+        """What ``client.dbs.default_parameters`` offers."""
+        return DbsDefaultParametersResource(self._client)
 
     @cached_property
     def parameters(self) -> DbsParametersResource:
@@ -1039,9 +1709,8 @@ class DbsResource(Resource["DbsWithResponse"]):
     def create(
         self,
         *,
-        name: str,
         password: SecretStr | str,
-        preset_id: int,
+        name: str,
         type: Literal[
             "mysql",
             "mysql8_4",
@@ -1049,23 +1718,24 @@ class DbsResource(Resource["DbsWithResponse"]):
             "postgres15",
             "postgres16",
             "postgres17",
-            "redis7",
-            "redis8_1",
+            "postgres18",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
             "mongodb7",
             "mongodb8_0",
-            "opensearch",
             "opensearch2_19",
             "clickhouse",
             "clickhouse24",
             "clickhouse25",
             "kafka",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str,
-        config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
-        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        preset_id: int,
         login: str | NotGiven = NOT_GIVEN,
+        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         network: NetworkInput | NetworkInputParams | NotGiven = NOT_GIVEN,
     ) -> Database:
         """Create a database through the old single-instance API and pay for it.
@@ -1074,13 +1744,13 @@ class DbsResource(Resource["DbsWithResponse"]):
         and becomes usable at status `started`.
 
         Args:
-            name: Name by which people tell it from others; it need not be unique.
             password: Password, secret.
-            preset_id: ID of a database preset.
+            name: Name by which people tell it from others; it need not be unique.
             type: Engine and version.
-            config_parameters: Engine parameters.
-            hash_type: Authentication plugin, MySQL only.
+            preset_id: ID of a database preset.
             login: User to connect as.
+            hash_type: Authentication plugin, MySQL only.
+            config_parameters: Engine parameters.
             network: Private network and public address.
 
         API: ``POST /api/v1/dbs``
@@ -1090,13 +1760,13 @@ class DbsResource(Resource["DbsWithResponse"]):
             "createDatabase",
             Database,
             body={
-                "name": name,
                 "password": password,
-                "preset_id": preset_id,
+                "name": name,
                 "type": type,
-                "config_parameters": config_parameters,
-                "hash_type": hash_type,
+                "preset_id": preset_id,
                 "login": login,
+                "hash_type": hash_type,
+                "config_parameters": config_parameters,
                 "network": network,
             },
         )
@@ -1106,11 +1776,11 @@ class DbsResource(Resource["DbsWithResponse"]):
         self,
         db_id: int,
         *,
+        password: SecretStr | str | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
+        preset_id: int | NotGiven = NOT_GIVEN,
         config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         is_external_ip: bool | NotGiven = NOT_GIVEN,
-        name: str | NotGiven = NOT_GIVEN,
-        password: SecretStr | str | NotGiven = NOT_GIVEN,
-        preset_id: int | NotGiven = NOT_GIVEN,
     ) -> Database:
         """Resize, rename or tune a database through the old API.
 
@@ -1119,11 +1789,11 @@ class DbsResource(Resource["DbsWithResponse"]):
 
         Args:
             db_id: ID of the database cluster.
+            password: New password, secret; the old one stops working.
+            name: Name by which people tell it from others; it need not be unique.
+            preset_id: New database preset; changes the price.
             config_parameters: Engine parameters to set.
             is_external_ip: Whether the database has a public address.
-            name: Name by which people tell it from others; it need not be unique.
-            password: New password, secret; the old one stops working.
-            preset_id: New database preset; changes the price.
 
         API: ``PATCH /api/v1/dbs/{db_id}``
         """
@@ -1133,11 +1803,11 @@ class DbsResource(Resource["DbsWithResponse"]):
             Database,
             path={"db_id": db_id},
             body={
+                "password": password,
+                "name": name,
+                "preset_id": preset_id,
                 "config_parameters": config_parameters,
                 "is_external_ip": is_external_ip,
-                "name": name,
-                "password": password,
-                "preset_id": preset_id,
             },
         )
 
@@ -1164,8 +1834,14 @@ class DbsResource(Resource["DbsWithResponse"]):
 class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
     """What ``client.dbs`` offers.
 
-    list, get, create, update, delete, parameters (resource), auto_backups (resource), backups (resource).
+    list, get, create, update, delete, default_parameters (resource), parameters (resource), auto_backups (resource),
+    backups (resource).
     """
+
+    @cached_property
+    def default_parameters(self) -> AsyncDbsDefaultParametersResource:
+        """What ``client.dbs.default_parameters`` offers."""
+        return AsyncDbsDefaultParametersResource(self._client)
 
     @cached_property
     def parameters(self) -> AsyncDbsParametersResource:
@@ -1213,9 +1889,8 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
     async def create(
         self,
         *,
-        name: str,
         password: SecretStr | str,
-        preset_id: int,
+        name: str,
         type: Literal[
             "mysql",
             "mysql8_4",
@@ -1223,23 +1898,24 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
             "postgres15",
             "postgres16",
             "postgres17",
-            "redis7",
-            "redis8_1",
+            "postgres18",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
             "mongodb7",
             "mongodb8_0",
-            "opensearch",
             "opensearch2_19",
             "clickhouse",
             "clickhouse24",
             "clickhouse25",
             "kafka",
             "rabbitmq4_0",
-            "postgres18",
         ]
         | str,
-        config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
-        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        preset_id: int,
         login: str | NotGiven = NOT_GIVEN,
+        hash_type: Literal["caching_sha2", "mysql_native"] | str | NotGiven = NOT_GIVEN,
+        config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         network: NetworkInput | NetworkInputParams | NotGiven = NOT_GIVEN,
     ) -> Database:
         """Create a database through the old single-instance API and pay for it.
@@ -1248,13 +1924,13 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
         and becomes usable at status `started`.
 
         Args:
-            name: Name by which people tell it from others; it need not be unique.
             password: Password, secret.
-            preset_id: ID of a database preset.
+            name: Name by which people tell it from others; it need not be unique.
             type: Engine and version.
-            config_parameters: Engine parameters.
-            hash_type: Authentication plugin, MySQL only.
+            preset_id: ID of a database preset.
             login: User to connect as.
+            hash_type: Authentication plugin, MySQL only.
+            config_parameters: Engine parameters.
             network: Private network and public address.
 
         API: ``POST /api/v1/dbs``
@@ -1264,13 +1940,13 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
             "createDatabase",
             Database,
             body={
-                "name": name,
                 "password": password,
-                "preset_id": preset_id,
+                "name": name,
                 "type": type,
-                "config_parameters": config_parameters,
-                "hash_type": hash_type,
+                "preset_id": preset_id,
                 "login": login,
+                "hash_type": hash_type,
+                "config_parameters": config_parameters,
                 "network": network,
             },
         )
@@ -1280,11 +1956,11 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
         self,
         db_id: int,
         *,
+        password: SecretStr | str | NotGiven = NOT_GIVEN,
+        name: str | NotGiven = NOT_GIVEN,
+        preset_id: int | NotGiven = NOT_GIVEN,
         config_parameters: DatabaseConfig | DatabaseConfigParams | NotGiven = NOT_GIVEN,
         is_external_ip: bool | NotGiven = NOT_GIVEN,
-        name: str | NotGiven = NOT_GIVEN,
-        password: SecretStr | str | NotGiven = NOT_GIVEN,
-        preset_id: int | NotGiven = NOT_GIVEN,
     ) -> Database:
         """Resize, rename or tune a database through the old API.
 
@@ -1293,11 +1969,11 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
 
         Args:
             db_id: ID of the database cluster.
+            password: New password, secret; the old one stops working.
+            name: Name by which people tell it from others; it need not be unique.
+            preset_id: New database preset; changes the price.
             config_parameters: Engine parameters to set.
             is_external_ip: Whether the database has a public address.
-            name: Name by which people tell it from others; it need not be unique.
-            password: New password, secret; the old one stops working.
-            preset_id: New database preset; changes the price.
 
         API: ``PATCH /api/v1/dbs/{db_id}``
         """
@@ -1307,11 +1983,11 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
             Database,
             path={"db_id": db_id},
             body={
+                "password": password,
+                "name": name,
+                "preset_id": preset_id,
                 "config_parameters": config_parameters,
                 "is_external_ip": is_external_ip,
-                "name": name,
-                "password": password,
-                "preset_id": preset_id,
             },
         )
 
@@ -1333,6 +2009,130 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
         hash = hidden(hash)
         code = hidden(code)
         await self._call("deleteDatabase", None, path={"db_id": db_id}, query={"hash": hash, "code": code})
+
+
+class DbsDefaultParametersResource(Resource["DbsDefaultParametersWithResponse"]):
+    """What ``client.dbs.default_parameters`` offers.
+
+    get.
+    """
+
+    def get(
+        self,
+        *,
+        type: Literal[
+            "mysql5",
+            "mysql",
+            "mysql8_4",
+            "postgres",
+            "postgres14",
+            "postgres15",
+            "postgres16",
+            "postgres17",
+            "postgres18",
+            "redis",
+            "redis7",
+            "redis8_1",
+            "valkey",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
+            "mongodb4",
+            "mongodb",
+            "mongodb6",
+            "mongodb7",
+            "mongodb8_0",
+            "opensearch",
+            "opensearch2_19",
+            "clickhouse",
+            "clickhouse24",
+            "clickhouse25",
+            "kafka",
+            "rabbitmq",
+            "rabbitmq4_0",
+        ]
+        | str,
+        ram: int,
+        replica_count: int | NotGiven = NOT_GIVEN,
+    ) -> MysqlConfig | PostgresConfig | ValkeyConfig:
+        """Recommend engine settings for a type, memory size and replica count.
+
+        Pass them, changed or not, as `config_parameters` of a cluster.
+
+        Args:
+            type: Engine and version of the cluster.
+            ram: Memory of the cluster in MB.
+            replica_count: Number of nodes.
+
+        API: ``GET /api/v1/dbs/default-parameters``
+        """
+        return self._call(
+            "getDatabaseDefaultParameters",
+            MysqlConfig | PostgresConfig | ValkeyConfig,
+            query={"type": type, "ram": ram, "replica_count": replica_count},
+        )
+
+
+class AsyncDbsDefaultParametersResource(AsyncResource["AsyncDbsDefaultParametersWithResponse"]):
+    """What ``client.dbs.default_parameters`` offers.
+
+    get.
+    """
+
+    async def get(
+        self,
+        *,
+        type: Literal[
+            "mysql5",
+            "mysql",
+            "mysql8_4",
+            "postgres",
+            "postgres14",
+            "postgres15",
+            "postgres16",
+            "postgres17",
+            "postgres18",
+            "redis",
+            "redis7",
+            "redis8_1",
+            "valkey",
+            "valkey7",
+            "valkey8_1",
+            "valkey9_1",
+            "mongodb4",
+            "mongodb",
+            "mongodb6",
+            "mongodb7",
+            "mongodb8_0",
+            "opensearch",
+            "opensearch2_19",
+            "clickhouse",
+            "clickhouse24",
+            "clickhouse25",
+            "kafka",
+            "rabbitmq",
+            "rabbitmq4_0",
+        ]
+        | str,
+        ram: int,
+        replica_count: int | NotGiven = NOT_GIVEN,
+    ) -> MysqlConfig | PostgresConfig | ValkeyConfig:
+        """Recommend engine settings for a type, memory size and replica count.
+
+        Pass them, changed or not, as `config_parameters` of a cluster.
+
+        Args:
+            type: Engine and version of the cluster.
+            ram: Memory of the cluster in MB.
+            replica_count: Number of nodes.
+
+        API: ``GET /api/v1/dbs/default-parameters``
+        """
+        return await self._call(
+            "getDatabaseDefaultParameters",
+            MysqlConfig | PostgresConfig | ValkeyConfig,
+            query={"type": type, "ram": ram, "replica_count": replica_count},
+        )
 
 
 class DbsParametersResource(Resource["DbsParametersWithResponse"]):
@@ -1372,10 +2172,10 @@ class AsyncDbsParametersResource(AsyncResource["AsyncDbsParametersWithResponse"]
 class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
     """What ``client.dbs.auto_backups`` offers.
 
-    list, update.
+    get, update.
     """
 
-    def list(self, db_id: int) -> Page[AutoBackupSettings]:
+    def get(self, db_id: int) -> AutoBackupSettings:
         """Get the schedule of automatic backups of a database cluster.
 
         The settings come as a list.
@@ -1385,7 +2185,7 @@ class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
 
         API: ``GET /api/v1/dbs/{db_id}/auto-backups``
         """
-        return self._list("getDatabaseAutoBackupsSettings", AutoBackupSettings, path={"db_id": db_id})
+        return self._call("getDatabaseAutoBackupsSettings", AutoBackupSettings, path={"db_id": db_id})
 
     def update(
         self,
@@ -1396,7 +2196,7 @@ class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
         creation_start_at: datetime | str | NotGiven = NOT_GIVEN,
         day_of_week: int | NotGiven = NOT_GIVEN,
         interval: Literal["day", "week", "month"] | str | NotGiven = NOT_GIVEN,
-    ) -> Page[AutoBackupSettings]:
+    ) -> AutoBackupSettings:
         """Turn automatic backups of a database on or off and set their schedule.
 
         Stored copies are charged. Lowering `copy_count` may drop stored copies. The resulting settings are returned as
@@ -1404,15 +2204,15 @@ class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
 
         Args:
             db_id: ID of the database cluster.
-            is_enabled: Whether backups are made.
-            copy_count: Copies to keep, 1 to 99.
-            creation_start_at: Day of the first backup; the time of day is ignored.
-            day_of_week: Day of weekly backups, 1 to 7; only with interval `week`.
-            interval: How often a backup is made.
+            is_enabled: Whether backups are made by themselves.
+            copy_count: How many copies are kept, 1 to 99.
+            creation_start_at: When the first one is made.
+            day_of_week: Day on which weekly backups are made, 1 for Monday to 7.
+            interval: How often: each `day`, `week` or `month`.
 
         API: ``PATCH /api/v1/dbs/{db_id}/auto-backups``
         """
-        return self._list(
+        return self._call(
             "updateDatabaseAutoBackupsSettings",
             AutoBackupSettings,
             path={"db_id": db_id},
@@ -1429,10 +2229,10 @@ class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
 class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse"]):
     """What ``client.dbs.auto_backups`` offers.
 
-    list, update.
+    get, update.
     """
 
-    def list(self, db_id: int) -> AsyncPage[AutoBackupSettings]:
+    async def get(self, db_id: int) -> AutoBackupSettings:
         """Get the schedule of automatic backups of a database cluster.
 
         The settings come as a list.
@@ -1442,9 +2242,9 @@ class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse
 
         API: ``GET /api/v1/dbs/{db_id}/auto-backups``
         """
-        return self._list("getDatabaseAutoBackupsSettings", AutoBackupSettings, path={"db_id": db_id})
+        return await self._call("getDatabaseAutoBackupsSettings", AutoBackupSettings, path={"db_id": db_id})
 
-    def update(
+    async def update(
         self,
         db_id: int,
         *,
@@ -1453,7 +2253,7 @@ class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse
         creation_start_at: datetime | str | NotGiven = NOT_GIVEN,
         day_of_week: int | NotGiven = NOT_GIVEN,
         interval: Literal["day", "week", "month"] | str | NotGiven = NOT_GIVEN,
-    ) -> AsyncPage[AutoBackupSettings]:
+    ) -> AutoBackupSettings:
         """Turn automatic backups of a database on or off and set their schedule.
 
         Stored copies are charged. Lowering `copy_count` may drop stored copies. The resulting settings are returned as
@@ -1461,15 +2261,15 @@ class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse
 
         Args:
             db_id: ID of the database cluster.
-            is_enabled: Whether backups are made.
-            copy_count: Copies to keep, 1 to 99.
-            creation_start_at: Day of the first backup; the time of day is ignored.
-            day_of_week: Day of weekly backups, 1 to 7; only with interval `week`.
-            interval: How often a backup is made.
+            is_enabled: Whether backups are made by themselves.
+            copy_count: How many copies are kept, 1 to 99.
+            creation_start_at: When the first one is made.
+            day_of_week: Day on which weekly backups are made, 1 for Monday to 7.
+            interval: How often: each `day`, `week` or `month`.
 
         API: ``PATCH /api/v1/dbs/{db_id}/auto-backups``
         """
-        return self._list(
+        return await self._call(
             "updateDatabaseAutoBackupsSettings",
             AutoBackupSettings,
             path={"db_id": db_id},
@@ -1486,7 +2286,7 @@ class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse
 class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
     """What ``client.dbs.backups`` offers.
 
-    list, get, create, delete, restore.
+    list, get, create, update, delete, download_url, restore.
     """
 
     def list(
@@ -1518,7 +2318,7 @@ class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
         """
         return self._call("getDatabaseBackup", DatabaseBackup, path={"db_id": db_id, "backup_id": backup_id})
 
-    def create(self, db_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseBackup:
+    def create(self, db_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseBackup | None:
         """Start a backup of a database cluster; the copy is charged.
 
         Asynchronous. The backup is returned at once; poll it until its status is `done` or `fail`. A stored copy is
@@ -1526,11 +2326,27 @@ class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
 
         Args:
             db_id: ID of the database cluster.
-            comment: Free text stored with the backup; sent in the query, not in a body.
+            comment: Free text for people, without effect.
 
         API: ``POST /api/v1/dbs/{db_id}/backups``
         """
-        return self._call("createDatabaseBackup", DatabaseBackup, path={"db_id": db_id}, query={"comment": comment})
+        return self._call("createDatabaseBackup", DatabaseBackup | None, path={"db_id": db_id}, body={"comment": comment})
+
+    def update(self, db_id: int, backup_id: int, *, comment: str) -> DatabaseBackup:
+        """Change the comment on a stored copy of a database.
+
+        The copy itself cannot be changed. Returns the backup.
+
+        Args:
+            db_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+            comment: Free text for people, without effect.
+
+        API: ``PATCH /api/v1/dbs/{db_id}/backups/{backup_id}``
+        """
+        return self._call(
+            "updateDatabaseBackup", DatabaseBackup, path={"db_id": db_id, "backup_id": backup_id}, body={"comment": comment}
+        )
 
     def delete(self, db_id: int, backup_id: int) -> None:
         """Delete a backup; the copy is lost and no longer charged.
@@ -1544,6 +2360,26 @@ class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
         API: ``DELETE /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
         self._call("deleteDatabaseBackup", None, path={"db_id": db_id, "backup_id": backup_id})
+
+    def download_url(self, db_id: int, backup_id: int, *, filename: str) -> DatabaseBackupDownload:
+        """Make a link from which the whole copy can be downloaded.
+
+        Whoever has the link has the data, so it is a secret. Not offered for every cluster: where it is not, the call
+        fails.
+
+        Args:
+            db_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+            filename: Name that the downloaded file gets.
+
+        API: ``POST /api/v1/dbs/{db_id}/backups/{backup_id}/download-url``
+        """
+        return self._call(
+            "createDatabaseBackupDownloadUrl",
+            DatabaseBackupDownload,
+            path={"db_id": db_id, "backup_id": backup_id},
+            body={"filename": filename},
+        )
 
     def restore(self, db_id: int, backup_id: int) -> None:
         """Overwrite a database with the contents of a backup.
@@ -1563,7 +2399,7 @@ class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
 class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
     """What ``client.dbs.backups`` offers.
 
-    list, get, create, delete, restore.
+    list, get, create, update, delete, download_url, restore.
     """
 
     def list(
@@ -1595,7 +2431,7 @@ class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
         """
         return await self._call("getDatabaseBackup", DatabaseBackup, path={"db_id": db_id, "backup_id": backup_id})
 
-    async def create(self, db_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseBackup:
+    async def create(self, db_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseBackup | None:
         """Start a backup of a database cluster; the copy is charged.
 
         Asynchronous. The backup is returned at once; poll it until its status is `done` or `fail`. A stored copy is
@@ -1603,11 +2439,27 @@ class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
 
         Args:
             db_id: ID of the database cluster.
-            comment: Free text stored with the backup; sent in the query, not in a body.
+            comment: Free text for people, without effect.
 
         API: ``POST /api/v1/dbs/{db_id}/backups``
         """
-        return await self._call("createDatabaseBackup", DatabaseBackup, path={"db_id": db_id}, query={"comment": comment})
+        return await self._call("createDatabaseBackup", DatabaseBackup | None, path={"db_id": db_id}, body={"comment": comment})
+
+    async def update(self, db_id: int, backup_id: int, *, comment: str) -> DatabaseBackup:
+        """Change the comment on a stored copy of a database.
+
+        The copy itself cannot be changed. Returns the backup.
+
+        Args:
+            db_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+            comment: Free text for people, without effect.
+
+        API: ``PATCH /api/v1/dbs/{db_id}/backups/{backup_id}``
+        """
+        return await self._call(
+            "updateDatabaseBackup", DatabaseBackup, path={"db_id": db_id, "backup_id": backup_id}, body={"comment": comment}
+        )
 
     async def delete(self, db_id: int, backup_id: int) -> None:
         """Delete a backup; the copy is lost and no longer charged.
@@ -1621,6 +2473,26 @@ class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
         API: ``DELETE /api/v1/dbs/{db_id}/backups/{backup_id}``
         """
         await self._call("deleteDatabaseBackup", None, path={"db_id": db_id, "backup_id": backup_id})
+
+    async def download_url(self, db_id: int, backup_id: int, *, filename: str) -> DatabaseBackupDownload:
+        """Make a link from which the whole copy can be downloaded.
+
+        Whoever has the link has the data, so it is a secret. Not offered for every cluster: where it is not, the call
+        fails.
+
+        Args:
+            db_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+            filename: Name that the downloaded file gets.
+
+        API: ``POST /api/v1/dbs/{db_id}/backups/{backup_id}/download-url``
+        """
+        return await self._call(
+            "createDatabaseBackupDownloadUrl",
+            DatabaseBackupDownload,
+            path={"db_id": db_id, "backup_id": backup_id},
+            body={"filename": filename},
+        )
 
     async def restore(self, db_id: int, backup_id: int) -> None:
         """Overwrite a database with the contents of a backup.
@@ -1637,46 +2509,270 @@ class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
         await self._call("restoreDatabaseFromBackup", None, path={"db_id": db_id, "backup_id": backup_id})
 
 
+class DatabasesBackupsResource(Resource["DatabasesBackupsWithResponse"]):
+    """What ``client.databases.backups`` offers.
+
+    list, get, create, update, delete, restore.
+    """
+
+    def list(self, db_cluster_id: int) -> Page[DatabaseS3Backup]:
+        """List the copies of a cluster in object storage, newest first.
+
+        These are not the copies of `dbs.backups`: their ids are UUIDs. Sizes are in bytes.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+
+        API: ``GET /api/v2/databases/{db_id}/backups``
+        """
+        return self._list("getDatabaseS3Backups", DatabaseS3Backup, path={"db_id": db_cluster_id})
+
+    def get(self, db_cluster_id: int, backup_id: str) -> DatabaseS3Backup:
+        """Fetch one copy of a cluster in object storage.
+
+        Poll it while the copy is being made.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+
+        API: ``GET /api/v2/databases/{db_id}/backups/{backup_id}``
+        """
+        return self._call("getDatabaseS3Backup", DatabaseS3Backup, path={"db_id": db_cluster_id, "backup_id": backup_id})
+
+    def create(self, db_cluster_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseS3Backup:
+        """Copy a cluster into object storage now; the stored copy is charged.
+
+        Asynchronous: follow `status` from `running` to `success` or `failed`, with `progress` in percent.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            comment: Free text for people, without effect.
+
+        API: ``POST /api/v2/databases/{db_id}/backups``
+        """
+        return self._call("createDatabaseS3Backup", DatabaseS3Backup, path={"db_id": db_cluster_id}, body={"comment": comment})
+
+    def update(self, db_cluster_id: int, backup_id: str, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseS3Backup:
+        """Change the comment on a copy in object storage.
+
+        The copy itself cannot be changed. Returns the backup.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+            comment: Free text for people, without effect.
+
+        API: ``PATCH /api/v2/databases/{db_id}/backups/{backup_id}``
+        """
+        return self._call(
+            "updateDatabaseS3Backup",
+            DatabaseS3Backup,
+            path={"db_id": db_cluster_id, "backup_id": backup_id},
+            body={"comment": comment},
+        )
+
+    def delete(self, db_cluster_id: int, backup_id: str) -> None:
+        """Destroy a copy of a cluster in object storage for good.
+
+        Irreversible; ends the charge for the stored copy.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+
+        API: ``DELETE /api/v2/databases/{db_id}/backups/{backup_id}``
+        """
+        self._call("deleteDatabaseS3Backup", None, path={"db_id": db_cluster_id, "backup_id": backup_id})
+
+    def restore(self, db_cluster_id: int, backup_id: str) -> None:
+        """Overwrite a cluster by one of its copies in object storage.
+
+        What was written after the copy is lost and connections are interrupted. Only a copy with status `success` can
+        be restored. Asynchronous, the reply is empty.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+
+        API: ``POST /api/v2/databases/{db_id}/backups/{backup_id}/restore``
+        """
+        self._call("restoreDatabaseFromS3Backup", None, path={"db_id": db_cluster_id, "backup_id": backup_id})
+
+
+class AsyncDatabasesBackupsResource(AsyncResource["AsyncDatabasesBackupsWithResponse"]):
+    """What ``client.databases.backups`` offers.
+
+    list, get, create, update, delete, restore.
+    """
+
+    def list(self, db_cluster_id: int) -> AsyncPage[DatabaseS3Backup]:
+        """List the copies of a cluster in object storage, newest first.
+
+        These are not the copies of `dbs.backups`: their ids are UUIDs. Sizes are in bytes.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+
+        API: ``GET /api/v2/databases/{db_id}/backups``
+        """
+        return self._list("getDatabaseS3Backups", DatabaseS3Backup, path={"db_id": db_cluster_id})
+
+    async def get(self, db_cluster_id: int, backup_id: str) -> DatabaseS3Backup:
+        """Fetch one copy of a cluster in object storage.
+
+        Poll it while the copy is being made.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+
+        API: ``GET /api/v2/databases/{db_id}/backups/{backup_id}``
+        """
+        return await self._call("getDatabaseS3Backup", DatabaseS3Backup, path={"db_id": db_cluster_id, "backup_id": backup_id})
+
+    async def create(self, db_cluster_id: int, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseS3Backup:
+        """Copy a cluster into object storage now; the stored copy is charged.
+
+        Asynchronous: follow `status` from `running` to `success` or `failed`, with `progress` in percent.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            comment: Free text for people, without effect.
+
+        API: ``POST /api/v2/databases/{db_id}/backups``
+        """
+        return await self._call(
+            "createDatabaseS3Backup", DatabaseS3Backup, path={"db_id": db_cluster_id}, body={"comment": comment}
+        )
+
+    async def update(self, db_cluster_id: int, backup_id: str, *, comment: str | NotGiven = NOT_GIVEN) -> DatabaseS3Backup:
+        """Change the comment on a copy in object storage.
+
+        The copy itself cannot be changed. Returns the backup.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+            comment: Free text for people, without effect.
+
+        API: ``PATCH /api/v2/databases/{db_id}/backups/{backup_id}``
+        """
+        return await self._call(
+            "updateDatabaseS3Backup",
+            DatabaseS3Backup,
+            path={"db_id": db_cluster_id, "backup_id": backup_id},
+            body={"comment": comment},
+        )
+
+    async def delete(self, db_cluster_id: int, backup_id: str) -> None:
+        """Destroy a copy of a cluster in object storage for good.
+
+        Irreversible; ends the charge for the stored copy.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+
+        API: ``DELETE /api/v2/databases/{db_id}/backups/{backup_id}``
+        """
+        await self._call("deleteDatabaseS3Backup", None, path={"db_id": db_cluster_id, "backup_id": backup_id})
+
+    async def restore(self, db_cluster_id: int, backup_id: str) -> None:
+        """Overwrite a cluster by one of its copies in object storage.
+
+        What was written after the copy is lost and connections are interrupted. Only a copy with status `success` can
+        be restored. Asynchronous, the reply is empty.
+
+        Args:
+            db_cluster_id: Id of the database, as in the list of clusters.
+            backup_id: Id of the backup.
+
+        API: ``POST /api/v2/databases/{db_id}/backups/{backup_id}/restore``
+        """
+        await self._call("restoreDatabaseFromS3Backup", None, path={"db_id": db_cluster_id, "backup_id": backup_id})
+
+
 class PresetsDbsResource(Resource["PresetsDbsWithResponse"]):
     """What ``client.presets.dbs`` offers.
 
-    list.
+    list, get.
     """
 
-    def list(self, *, db_id: int | NotGiven = NOT_GIVEN) -> Page[DatabasePreset]:
+    def list(self, *, db_id: int | NotGiven = NOT_GIVEN, with_unavailable: bool | NotGiven = NOT_GIVEN) -> Page[DatabasePreset]:
         """List tariffs for managed databases with size and monthly price.
 
         A preset fixes CPU, RAM, disk, engine and location. Prices are RUB per month, without a public IPv4.
 
         Args:
-            db_id: ID of an existing database, to see the presets that apply to it.
+            db_id: Only plans to which this cluster can be moved.
+            with_unavailable: Whether to list also what cannot be ordered now for want of free machines. Without effect
+                beside a cluster.
 
         API: ``GET /api/v2/presets/dbs``
         """
-        return self._list("getDatabasesPresets", DatabasePreset, query={"db_id": db_id})
+        return self._list(
+            "getDatabasesPresets", DatabasePreset, query={"cluster_id": db_id, "with_unavailable": with_unavailable}
+        )
+
+    def get(self, preset_id: int) -> DatabasePreset:
+        """Fetch one plan for clusters with its price.
+
+        The price is RUB per month before discounts.
+
+        Args:
+            preset_id: Id of the plan, as in the list of plans.
+
+        API: ``GET /api/v2/dbs/presets/{preset_id}``
+        """
+        return self._call("getDatabasePreset", DatabasePreset, path={"preset_id": preset_id})
 
 
 class AsyncPresetsDbsResource(AsyncResource["AsyncPresetsDbsWithResponse"]):
     """What ``client.presets.dbs`` offers.
 
-    list.
+    list, get.
     """
 
-    def list(self, *, db_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[DatabasePreset]:
+    def list(
+        self, *, db_id: int | NotGiven = NOT_GIVEN, with_unavailable: bool | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[DatabasePreset]:
         """List tariffs for managed databases with size and monthly price.
 
         A preset fixes CPU, RAM, disk, engine and location. Prices are RUB per month, without a public IPv4.
 
         Args:
-            db_id: ID of an existing database, to see the presets that apply to it.
+            db_id: Only plans to which this cluster can be moved.
+            with_unavailable: Whether to list also what cannot be ordered now for want of free machines. Without effect
+                beside a cluster.
 
         API: ``GET /api/v2/presets/dbs``
         """
-        return self._list("getDatabasesPresets", DatabasePreset, query={"db_id": db_id})
+        return self._list(
+            "getDatabasesPresets", DatabasePreset, query={"cluster_id": db_id, "with_unavailable": with_unavailable}
+        )
+
+    async def get(self, preset_id: int) -> DatabasePreset:
+        """Fetch one plan for clusters with its price.
+
+        The price is RUB per month before discounts.
+
+        Args:
+            preset_id: Id of the plan, as in the list of plans.
+
+        API: ``GET /api/v2/dbs/presets/{preset_id}``
+        """
+        return await self._call("getDatabasePreset", DatabasePreset, path={"preset_id": preset_id})
 
 
 if TYPE_CHECKING:
     from timeweb_sdk._core.resource import aresponding, responding
+
+    class ConfiguratorDatabasesWithResponse(WithResponse):
+        list = responding(ConfiguratorDatabasesResource.list)
+
+    class AsyncConfiguratorDatabasesWithResponse(WithResponse):
+        list = aresponding(AsyncConfiguratorDatabasesResource.list)
 
     class DatabaseTypesWithResponse(WithResponse):
         list = responding(DatabaseTypesResource.list)
@@ -1689,7 +2785,9 @@ if TYPE_CHECKING:
         get = responding(DatabasesResource.get)
         create = responding(DatabasesResource.create)
         update = responding(DatabasesResource.update)
+        update_v2 = responding(DatabasesResource.update_v2)
         delete = responding(DatabasesResource.delete)
+        action = responding(DatabasesResource.action)
         wait_for = responding(DatabasesResource.wait_for)
         wait_for_many = responding(DatabasesResource.wait_for_many)
 
@@ -1698,7 +2796,9 @@ if TYPE_CHECKING:
         get = aresponding(AsyncDatabasesResource.get)
         create = aresponding(AsyncDatabasesResource.create)
         update = aresponding(AsyncDatabasesResource.update)
+        update_v2 = aresponding(AsyncDatabasesResource.update_v2)
         delete = aresponding(AsyncDatabasesResource.delete)
+        action = aresponding(AsyncDatabasesResource.action)
         wait_for = aresponding(AsyncDatabasesResource.wait_for)
         wait_for_many = aresponding(AsyncDatabasesResource.wait_for_many)
 
@@ -1730,6 +2830,18 @@ if TYPE_CHECKING:
         update = aresponding(AsyncDatabasesInstancesResource.update)
         delete = aresponding(AsyncDatabasesInstancesResource.delete)
 
+    class DatabasesPrivilegesWithResponse(WithResponse):
+        list = responding(DatabasesPrivilegesResource.list)
+
+    class AsyncDatabasesPrivilegesWithResponse(WithResponse):
+        list = aresponding(AsyncDatabasesPrivilegesResource.list)
+
+    class DatabasesReplicasWithResponse(WithResponse):
+        list = responding(DatabasesReplicasResource.list)
+
+    class AsyncDatabasesReplicasWithResponse(WithResponse):
+        list = aresponding(AsyncDatabasesReplicasResource.list)
+
     class DbsWithResponse(WithResponse):
         list = responding(DbsResource.list)  # pyright: ignore[reportDeprecated]
         get = responding(DbsResource.get)  # pyright: ignore[reportDeprecated]
@@ -1744,6 +2856,12 @@ if TYPE_CHECKING:
         update = aresponding(AsyncDbsResource.update)  # pyright: ignore[reportDeprecated]
         delete = aresponding(AsyncDbsResource.delete)  # pyright: ignore[reportDeprecated]
 
+    class DbsDefaultParametersWithResponse(WithResponse):
+        get = responding(DbsDefaultParametersResource.get)
+
+    class AsyncDbsDefaultParametersWithResponse(WithResponse):
+        get = aresponding(AsyncDbsDefaultParametersResource.get)
+
     class DbsParametersWithResponse(WithResponse):
         get = responding(DbsParametersResource.get)
 
@@ -1751,29 +2869,51 @@ if TYPE_CHECKING:
         get = aresponding(AsyncDbsParametersResource.get)
 
     class DbsAutoBackupsWithResponse(WithResponse):
-        list = responding(DbsAutoBackupsResource.list)
+        get = responding(DbsAutoBackupsResource.get)
         update = responding(DbsAutoBackupsResource.update)
 
     class AsyncDbsAutoBackupsWithResponse(WithResponse):
-        list = aresponding(AsyncDbsAutoBackupsResource.list)
+        get = aresponding(AsyncDbsAutoBackupsResource.get)
         update = aresponding(AsyncDbsAutoBackupsResource.update)
 
     class DbsBackupsWithResponse(WithResponse):
         list = responding(DbsBackupsResource.list)
         get = responding(DbsBackupsResource.get)
         create = responding(DbsBackupsResource.create)
+        update = responding(DbsBackupsResource.update)
         delete = responding(DbsBackupsResource.delete)
+        download_url = responding(DbsBackupsResource.download_url)
         restore = responding(DbsBackupsResource.restore)
 
     class AsyncDbsBackupsWithResponse(WithResponse):
         list = aresponding(AsyncDbsBackupsResource.list)
         get = aresponding(AsyncDbsBackupsResource.get)
         create = aresponding(AsyncDbsBackupsResource.create)
+        update = aresponding(AsyncDbsBackupsResource.update)
         delete = aresponding(AsyncDbsBackupsResource.delete)
+        download_url = aresponding(AsyncDbsBackupsResource.download_url)
         restore = aresponding(AsyncDbsBackupsResource.restore)
+
+    class DatabasesBackupsWithResponse(WithResponse):
+        list = responding(DatabasesBackupsResource.list)
+        get = responding(DatabasesBackupsResource.get)
+        create = responding(DatabasesBackupsResource.create)
+        update = responding(DatabasesBackupsResource.update)
+        delete = responding(DatabasesBackupsResource.delete)
+        restore = responding(DatabasesBackupsResource.restore)
+
+    class AsyncDatabasesBackupsWithResponse(WithResponse):
+        list = aresponding(AsyncDatabasesBackupsResource.list)
+        get = aresponding(AsyncDatabasesBackupsResource.get)
+        create = aresponding(AsyncDatabasesBackupsResource.create)
+        update = aresponding(AsyncDatabasesBackupsResource.update)
+        delete = aresponding(AsyncDatabasesBackupsResource.delete)
+        restore = aresponding(AsyncDatabasesBackupsResource.restore)
 
     class PresetsDbsWithResponse(WithResponse):
         list = responding(PresetsDbsResource.list)
+        get = responding(PresetsDbsResource.get)
 
     class AsyncPresetsDbsWithResponse(WithResponse):
         list = aresponding(AsyncPresetsDbsResource.list)
+        get = aresponding(AsyncPresetsDbsResource.get)

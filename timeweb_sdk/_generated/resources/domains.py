@@ -19,6 +19,7 @@ from timeweb_sdk._generated.models.domains import (
     Domain,
     DomainDnsRecord,
     DomainNameServers,
+    DomainPerson,
     DomainRequest,
     NameServerInput,
     Subdomain,
@@ -1419,12 +1420,11 @@ class DomainsSubdomainsResource(Resource["DomainsSubdomainsWithResponse"]):
 
         Args:
             fqdn: Full name of the domain, such as `example.com`.
-            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
-                live, the parent being added.
+            subdomain_fqdn: Name of the subdomain without that of the domain: `blog` for blog.example.com.
 
-        API: ``POST /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
+        API: ``POST /api/v1/domains/{fqdn}/subdomains/{subdomain}``
         """
-        return self._call("addSubdomain", Subdomain, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
+        return self._call("addSubdomain", Subdomain, path={"fqdn": fqdn, "subdomain": subdomain_fqdn})
 
     def delete(self, fqdn: str, subdomain_fqdn: str) -> None:
         """Delete a subdomain; its DNS records are lost.
@@ -1433,12 +1433,11 @@ class DomainsSubdomainsResource(Resource["DomainsSubdomainsWithResponse"]):
 
         Args:
             fqdn: Full name of the domain, such as `example.com`.
-            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
-                live, the parent being added.
+            subdomain_fqdn: Name of the subdomain without that of the domain: `blog` for blog.example.com.
 
-        API: ``DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
+        API: ``DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain}``
         """
-        self._call("deleteSubdomain", None, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
+        self._call("deleteSubdomain", None, path={"fqdn": fqdn, "subdomain": subdomain_fqdn})
 
 
 class AsyncDomainsSubdomainsResource(AsyncResource["AsyncDomainsSubdomainsWithResponse"]):
@@ -1455,12 +1454,11 @@ class AsyncDomainsSubdomainsResource(AsyncResource["AsyncDomainsSubdomainsWithRe
 
         Args:
             fqdn: Full name of the domain, such as `example.com`.
-            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
-                live, the parent being added.
+            subdomain_fqdn: Name of the subdomain without that of the domain: `blog` for blog.example.com.
 
-        API: ``POST /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
+        API: ``POST /api/v1/domains/{fqdn}/subdomains/{subdomain}``
         """
-        return await self._call("addSubdomain", Subdomain, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
+        return await self._call("addSubdomain", Subdomain, path={"fqdn": fqdn, "subdomain": subdomain_fqdn})
 
     async def delete(self, fqdn: str, subdomain_fqdn: str) -> None:
         """Delete a subdomain; its DNS records are lost.
@@ -1469,12 +1467,401 @@ class AsyncDomainsSubdomainsResource(AsyncResource["AsyncDomainsSubdomainsWithRe
 
         Args:
             fqdn: Full name of the domain, such as `example.com`.
-            subdomain_fqdn: Full name of the subdomain, such as `sub.example.com`. A bare label has been seen to work
-                live, the parent being added.
+            subdomain_fqdn: Name of the subdomain without that of the domain: `blog` for blog.example.com.
 
-        API: ``DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain_fqdn}``
+        API: ``DELETE /api/v1/domains/{fqdn}/subdomains/{subdomain}``
         """
-        await self._call("deleteSubdomain", None, path={"fqdn": fqdn, "subdomain_fqdn": subdomain_fqdn})
+        await self._call("deleteSubdomain", None, path={"fqdn": fqdn, "subdomain": subdomain_fqdn})
+
+
+class PersonsResource(Resource["PersonsWithResponse"]):
+    """What ``client.persons`` offers.
+
+    list, get, create, update, delete.
+    """
+
+    def list(
+        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, is_closed: bool | NotGiven = NOT_GIVEN
+    ) -> Page[DomainPerson]:
+        """List those in whose name domains are registered.
+
+        People, companies and sole traders; their passport and contact data come back in clear text.
+
+        Args:
+            limit: Items per page.
+            offset: Items to skip.
+            is_closed: True for those that were closed only, false for the active ones only.
+
+        API: ``GET /api/v1/persons``
+        """
+        return self._list("getPersons", DomainPerson, query={"limit": limit, "offset": offset, "is_closed": is_closed})
+
+    def get(self, person_id: int) -> DomainPerson:
+        """Fetch one owner of domains with passport and contact data.
+
+        Fields that do not apply to the kind are absent.
+
+        Args:
+            person_id: Id of the person, as in the list of persons.
+
+        API: ``GET /api/v1/persons/{person_id}``
+        """
+        return self._call("getPerson", DomainPerson, path={"person_id": person_id})
+
+    @overload
+    def create(
+        self,
+        *,
+        birthdate: str,
+        email: str,
+        is_resident: bool,
+        mailing_address: str,
+        name: str,
+        passport_date: str,
+        passport_number: str,
+        passport_place: str,
+        passport_series: str,
+        phone: str,
+        postcode: str,
+        type: Literal["person"],
+        country_code: str | None | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson: ...
+
+    @overload
+    def create(
+        self,
+        *,
+        contact_name: str,
+        email: str,
+        inn: str,
+        is_resident: bool,
+        legal_address: str,
+        mailing_address: str,
+        name: str,
+        phone: str,
+        postcode: str,
+        type: Literal["org"],
+        country_code: str | None | NotGiven = NOT_GIVEN,
+        kpp: str | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson: ...
+
+    @overload
+    def create(
+        self,
+        *,
+        birthdate: str,
+        email: str,
+        inn: str,
+        is_resident: bool,
+        mailing_address: str,
+        name: str,
+        passport_date: str,
+        passport_number: str,
+        passport_place: str,
+        passport_series: str,
+        phone: str,
+        postcode: str,
+        type: Literal["ip"],
+        country_code: str | None | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson: ...
+
+    def create(
+        self,
+        *,
+        email: str,
+        is_resident: bool,
+        mailing_address: str,
+        name: str,
+        phone: str,
+        postcode: str,
+        type: Literal["person", "org", "ip"] | str,
+        birthdate: str | NotGiven = NOT_GIVEN,
+        passport_date: str | NotGiven = NOT_GIVEN,
+        passport_number: str | NotGiven = NOT_GIVEN,
+        passport_place: str | NotGiven = NOT_GIVEN,
+        passport_series: str | NotGiven = NOT_GIVEN,
+        country_code: str | None | NotGiven = NOT_GIVEN,
+        contact_name: str | NotGiven = NOT_GIVEN,
+        inn: str | NotGiven = NOT_GIVEN,
+        legal_address: str | NotGiven = NOT_GIVEN,
+        kpp: str | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson:
+        """Record a person, company or sole trader as an owner for domains.
+
+        Nothing is registered yet and nothing is charged. Which fields are needed depends on `type`.
+
+        Args:
+            email: E-mail address, to which registrars write.
+            is_resident: Whether Russian law counts them as resident.
+            mailing_address: Postal address.
+            name: Full name of the person, or name of the company.
+            phone: Telephone number.
+            postcode: Postal code.
+            type: Kind: `person`, `org` for a company, `ip` for a sole trader; it decides which fields are needed.
+            birthdate: Date of birth.
+            passport_date: Date on which the passport was issued.
+            passport_number: Number of the passport.
+            passport_place: Authority that issued the passport.
+            passport_series: Series of the passport.
+            country_code: Country of those who are not resident, ISO 3166-1 alpha-2 code.
+            contact_name: Person to speak to at the company.
+            inn: Russian tax number.
+            legal_address: Registered address of the company.
+            kpp: Russian registration reason code of a company.
+
+        API: ``POST /api/v1/persons``
+        """
+        return self._call(
+            "createPerson",
+            DomainPerson,
+            body={
+                "email": email,
+                "is_resident": is_resident,
+                "mailing_address": mailing_address,
+                "name": name,
+                "phone": phone,
+                "postcode": postcode,
+                "type": type,
+                "birthdate": birthdate,
+                "passport_date": passport_date,
+                "passport_number": passport_number,
+                "passport_place": passport_place,
+                "passport_series": passport_series,
+                "country_code": country_code,
+                "contact_name": contact_name,
+                "inn": inn,
+                "legal_address": legal_address,
+                "kpp": kpp,
+            },
+        )
+
+    def update(self, person_id: int, *, address: str, email: str, phone: str, postcode: str) -> DomainPerson:
+        """Replace the contact data of an owner of domains.
+
+        All four are needed. Names and passport data cannot be changed here. Returns the person.
+
+        Args:
+            person_id: Id of the person, as in the list of persons.
+            address: Postal address.
+            email: E-mail address, to which registrars write.
+            phone: Telephone number.
+            postcode: Postal code.
+
+        API: ``PUT /api/v1/persons/{person_id}``
+        """
+        return self._call(
+            "updatePerson",
+            DomainPerson,
+            path={"person_id": person_id},
+            body={"address": address, "email": email, "phone": phone, "postcode": postcode},
+        )
+
+    def delete(self, person_id: int) -> None:
+        """Remove an owner of domains from the account.
+
+        Domains that are registered to them keep their registration.
+
+        Args:
+            person_id: Id of the person, as in the list of persons.
+
+        API: ``DELETE /api/v1/persons/{person_id}``
+        """
+        self._call("deletePerson", None, path={"person_id": person_id})
+
+
+class AsyncPersonsResource(AsyncResource["AsyncPersonsWithResponse"]):
+    """What ``client.persons`` offers.
+
+    list, get, create, update, delete.
+    """
+
+    def list(
+        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, is_closed: bool | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[DomainPerson]:
+        """List those in whose name domains are registered.
+
+        People, companies and sole traders; their passport and contact data come back in clear text.
+
+        Args:
+            limit: Items per page.
+            offset: Items to skip.
+            is_closed: True for those that were closed only, false for the active ones only.
+
+        API: ``GET /api/v1/persons``
+        """
+        return self._list("getPersons", DomainPerson, query={"limit": limit, "offset": offset, "is_closed": is_closed})
+
+    async def get(self, person_id: int) -> DomainPerson:
+        """Fetch one owner of domains with passport and contact data.
+
+        Fields that do not apply to the kind are absent.
+
+        Args:
+            person_id: Id of the person, as in the list of persons.
+
+        API: ``GET /api/v1/persons/{person_id}``
+        """
+        return await self._call("getPerson", DomainPerson, path={"person_id": person_id})
+
+    @overload
+    async def create(
+        self,
+        *,
+        birthdate: str,
+        email: str,
+        is_resident: bool,
+        mailing_address: str,
+        name: str,
+        passport_date: str,
+        passport_number: str,
+        passport_place: str,
+        passport_series: str,
+        phone: str,
+        postcode: str,
+        type: Literal["person"],
+        country_code: str | None | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        contact_name: str,
+        email: str,
+        inn: str,
+        is_resident: bool,
+        legal_address: str,
+        mailing_address: str,
+        name: str,
+        phone: str,
+        postcode: str,
+        type: Literal["org"],
+        country_code: str | None | NotGiven = NOT_GIVEN,
+        kpp: str | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        birthdate: str,
+        email: str,
+        inn: str,
+        is_resident: bool,
+        mailing_address: str,
+        name: str,
+        passport_date: str,
+        passport_number: str,
+        passport_place: str,
+        passport_series: str,
+        phone: str,
+        postcode: str,
+        type: Literal["ip"],
+        country_code: str | None | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson: ...
+
+    async def create(
+        self,
+        *,
+        email: str,
+        is_resident: bool,
+        mailing_address: str,
+        name: str,
+        phone: str,
+        postcode: str,
+        type: Literal["person", "org", "ip"] | str,
+        birthdate: str | NotGiven = NOT_GIVEN,
+        passport_date: str | NotGiven = NOT_GIVEN,
+        passport_number: str | NotGiven = NOT_GIVEN,
+        passport_place: str | NotGiven = NOT_GIVEN,
+        passport_series: str | NotGiven = NOT_GIVEN,
+        country_code: str | None | NotGiven = NOT_GIVEN,
+        contact_name: str | NotGiven = NOT_GIVEN,
+        inn: str | NotGiven = NOT_GIVEN,
+        legal_address: str | NotGiven = NOT_GIVEN,
+        kpp: str | NotGiven = NOT_GIVEN,
+    ) -> DomainPerson:
+        """Record a person, company or sole trader as an owner for domains.
+
+        Nothing is registered yet and nothing is charged. Which fields are needed depends on `type`.
+
+        Args:
+            email: E-mail address, to which registrars write.
+            is_resident: Whether Russian law counts them as resident.
+            mailing_address: Postal address.
+            name: Full name of the person, or name of the company.
+            phone: Telephone number.
+            postcode: Postal code.
+            type: Kind: `person`, `org` for a company, `ip` for a sole trader; it decides which fields are needed.
+            birthdate: Date of birth.
+            passport_date: Date on which the passport was issued.
+            passport_number: Number of the passport.
+            passport_place: Authority that issued the passport.
+            passport_series: Series of the passport.
+            country_code: Country of those who are not resident, ISO 3166-1 alpha-2 code.
+            contact_name: Person to speak to at the company.
+            inn: Russian tax number.
+            legal_address: Registered address of the company.
+            kpp: Russian registration reason code of a company.
+
+        API: ``POST /api/v1/persons``
+        """
+        return await self._call(
+            "createPerson",
+            DomainPerson,
+            body={
+                "email": email,
+                "is_resident": is_resident,
+                "mailing_address": mailing_address,
+                "name": name,
+                "phone": phone,
+                "postcode": postcode,
+                "type": type,
+                "birthdate": birthdate,
+                "passport_date": passport_date,
+                "passport_number": passport_number,
+                "passport_place": passport_place,
+                "passport_series": passport_series,
+                "country_code": country_code,
+                "contact_name": contact_name,
+                "inn": inn,
+                "legal_address": legal_address,
+                "kpp": kpp,
+            },
+        )
+
+    async def update(self, person_id: int, *, address: str, email: str, phone: str, postcode: str) -> DomainPerson:
+        """Replace the contact data of an owner of domains.
+
+        All four are needed. Names and passport data cannot be changed here. Returns the person.
+
+        Args:
+            person_id: Id of the person, as in the list of persons.
+            address: Postal address.
+            email: E-mail address, to which registrars write.
+            phone: Telephone number.
+            postcode: Postal code.
+
+        API: ``PUT /api/v1/persons/{person_id}``
+        """
+        return await self._call(
+            "updatePerson",
+            DomainPerson,
+            path={"person_id": person_id},
+            body={"address": address, "email": email, "phone": phone, "postcode": postcode},
+        )
+
+    async def delete(self, person_id: int) -> None:
+        """Remove an owner of domains from the account.
+
+        Domains that are registered to them keep their registration.
+
+        Args:
+            person_id: Id of the person, as in the list of persons.
+
+        API: ``DELETE /api/v1/persons/{person_id}``
+        """
+        await self._call("deletePerson", None, path={"person_id": person_id})
 
 
 class TldsResource(Resource["TldsWithResponse"]):
@@ -1615,6 +2002,20 @@ if TYPE_CHECKING:
     class AsyncDomainsSubdomainsWithResponse(WithResponse):
         create = aresponding(AsyncDomainsSubdomainsResource.create)
         delete = aresponding(AsyncDomainsSubdomainsResource.delete)
+
+    class PersonsWithResponse(WithResponse):
+        list = responding(PersonsResource.list)
+        get = responding(PersonsResource.get)
+        create = responding(PersonsResource.create)
+        update = responding(PersonsResource.update)
+        delete = responding(PersonsResource.delete)
+
+    class AsyncPersonsWithResponse(WithResponse):
+        list = aresponding(AsyncPersonsResource.list)
+        get = aresponding(AsyncPersonsResource.get)
+        create = aresponding(AsyncPersonsResource.create)
+        update = aresponding(AsyncPersonsResource.update)
+        delete = aresponding(AsyncPersonsResource.delete)
 
     class TldsWithResponse(WithResponse):
         list = responding(TldsResource.list)

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     )
     from timeweb_sdk._generated.resources.apps import AsyncPresetsAppsResource, PresetsAppsResource
     from timeweb_sdk._generated.resources.balancers import AsyncPresetsBalancersResource, PresetsBalancersResource
-    from timeweb_sdk._generated.resources.databases import AsyncPresetsDbsResource, PresetsDbsResource
+    from timeweb_sdk._generated.resources.databases import (
+        AsyncConfiguratorDatabasesResource,
+        AsyncPresetsDbsResource,
+        ConfiguratorDatabasesResource,
+        PresetsDbsResource,
+    )
     from timeweb_sdk._generated.resources.dedicated_servers import (
         AsyncPresetsDedicatedServersResource,
         PresetsDedicatedServersResource,
@@ -202,8 +207,15 @@ class AsyncCloudAiResource(AsyncResource[WithResponse]):
 class ConfiguratorResource(Resource[WithResponse]):
     """What ``client.configurator`` offers.
 
-    servers (resource), k8s (resource).
+    databases (resource), servers (resource), k8s (resource).
     """
+
+    @cached_property
+    def databases(self) -> ConfiguratorDatabasesResource:
+        """What ``client.configurator.databases`` offers."""
+        from timeweb_sdk._generated.resources.databases import ConfiguratorDatabasesResource
+
+        return ConfiguratorDatabasesResource(self._client)
 
     @cached_property
     def servers(self) -> ConfiguratorServersResource:
@@ -223,8 +235,15 @@ class ConfiguratorResource(Resource[WithResponse]):
 class AsyncConfiguratorResource(AsyncResource[WithResponse]):
     """What ``client.configurator`` offers.
 
-    servers (resource), k8s (resource).
+    databases (resource), servers (resource), k8s (resource).
     """
+
+    @cached_property
+    def databases(self) -> AsyncConfiguratorDatabasesResource:
+        """What ``client.configurator.databases`` offers."""
+        from timeweb_sdk._generated.resources.databases import AsyncConfiguratorDatabasesResource
+
+        return AsyncConfiguratorDatabasesResource(self._client)
 
     @cached_property
     def servers(self) -> AsyncConfiguratorServersResource:

@@ -20,6 +20,7 @@ from timeweb_sdk._generated.models.servers import (
     DiskBackup,
     LegacyServerStatistics,
     OperatingSystem,
+    RestorePoint,
     Server,
     ServerConfigurationInput,
     ServerConfiguratorFamily,
@@ -167,6 +168,142 @@ class AsyncPresetsServersResource(AsyncResource["AsyncPresetsServersWithResponse
         API: ``GET /api/v1/presets/servers``
         """
         return self._list("getServersPresets", ServerPreset)
+
+
+class RestorePointsResource(Waits[RestorePoint], Resource["RestorePointsWithResponse"]):
+    """What ``client.restore_points`` offers.
+
+    list, get, create, commit, rollback.
+    """
+
+    def list(self) -> Page[RestorePoint]:
+        """List the snapshots of all servers of the account.
+
+        A snapshot is a state of a server to which it can be taken back; a server has one at a time. It is no backup: it
+        lives beside the server and expires.
+
+        API: ``GET /api/v1/restore-points``
+        """
+        return self._list("getRestorePoints", RestorePoint)
+
+    def get(self, server_id: int) -> RestorePoint:
+        """Fetch the snapshot of a server with its status and expiry.
+
+        Poll it after creating one: `created` means that the server can be taken back.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``GET /api/v1/restore-points/{vds_id}``
+        """
+        return self._call("getRestorePoint", RestorePoint, path={"vds_id": server_id})
+
+    def create(self, server_id: int) -> RestorePoint:
+        """Take a snapshot of a server, to which it can be rolled back.
+
+        Asynchronous: the status goes from `creating` to `created`. Changes made afterwards are kept apart until they
+        are committed or rolled back. The contract does not say what it costs.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/restore-points/{vds_id}/create``
+        """
+        return self._call("createRestorePoint", RestorePoint, path={"vds_id": server_id})
+
+    def commit(self, server_id: int) -> None:
+        """Keep the present state of a server and give up its snapshot.
+
+        Asynchronous, the reply is empty. Afterwards the server cannot be taken back; only for a snapshot that is
+        `created`.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/restore-points/{vds_id}/commit``
+        """
+        self._call("commitRestorePoint", None, path={"vds_id": server_id})
+
+    def rollback(self, server_id: int) -> None:
+        """Take a server back to its snapshot, losing what changed since.
+
+        Everything written after the snapshot is lost and the server is interrupted. Asynchronous, the reply is empty;
+        only for a snapshot that is `created`.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/restore-points/{vds_id}/rollback``
+        """
+        self._call("rollbackRestorePoint", None, path={"vds_id": server_id})
+
+
+class AsyncRestorePointsResource(AsyncWaits[RestorePoint], AsyncResource["AsyncRestorePointsWithResponse"]):
+    """What ``client.restore_points`` offers.
+
+    list, get, create, commit, rollback.
+    """
+
+    def list(self) -> AsyncPage[RestorePoint]:
+        """List the snapshots of all servers of the account.
+
+        A snapshot is a state of a server to which it can be taken back; a server has one at a time. It is no backup: it
+        lives beside the server and expires.
+
+        API: ``GET /api/v1/restore-points``
+        """
+        return self._list("getRestorePoints", RestorePoint)
+
+    async def get(self, server_id: int) -> RestorePoint:
+        """Fetch the snapshot of a server with its status and expiry.
+
+        Poll it after creating one: `created` means that the server can be taken back.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``GET /api/v1/restore-points/{vds_id}``
+        """
+        return await self._call("getRestorePoint", RestorePoint, path={"vds_id": server_id})
+
+    async def create(self, server_id: int) -> RestorePoint:
+        """Take a snapshot of a server, to which it can be rolled back.
+
+        Asynchronous: the status goes from `creating` to `created`. Changes made afterwards are kept apart until they
+        are committed or rolled back. The contract does not say what it costs.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/restore-points/{vds_id}/create``
+        """
+        return await self._call("createRestorePoint", RestorePoint, path={"vds_id": server_id})
+
+    async def commit(self, server_id: int) -> None:
+        """Keep the present state of a server and give up its snapshot.
+
+        Asynchronous, the reply is empty. Afterwards the server cannot be taken back; only for a snapshot that is
+        `created`.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/restore-points/{vds_id}/commit``
+        """
+        await self._call("commitRestorePoint", None, path={"vds_id": server_id})
+
+    async def rollback(self, server_id: int) -> None:
+        """Take a server back to its snapshot, losing what changed since.
+
+        Everything written after the snapshot is lost and the server is interrupted. Asynchronous, the reply is empty;
+        only for a snapshot that is `created`.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/restore-points/{vds_id}/rollback``
+        """
+        await self._call("rollbackRestorePoint", None, path={"vds_id": server_id})
 
 
 class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
@@ -1879,6 +2016,24 @@ if TYPE_CHECKING:
 
     class AsyncPresetsServersWithResponse(WithResponse):
         list = aresponding(AsyncPresetsServersResource.list)
+
+    class RestorePointsWithResponse(WithResponse):
+        list = responding(RestorePointsResource.list)
+        get = responding(RestorePointsResource.get)
+        create = responding(RestorePointsResource.create)
+        commit = responding(RestorePointsResource.commit)
+        rollback = responding(RestorePointsResource.rollback)
+        wait_for = responding(RestorePointsResource.wait_for)
+        wait_for_many = responding(RestorePointsResource.wait_for_many)
+
+    class AsyncRestorePointsWithResponse(WithResponse):
+        list = aresponding(AsyncRestorePointsResource.list)
+        get = aresponding(AsyncRestorePointsResource.get)
+        create = aresponding(AsyncRestorePointsResource.create)
+        commit = aresponding(AsyncRestorePointsResource.commit)
+        rollback = aresponding(AsyncRestorePointsResource.rollback)
+        wait_for = aresponding(AsyncRestorePointsResource.wait_for)
+        wait_for_many = aresponding(AsyncRestorePointsResource.wait_for_many)
 
     class ServersWithResponse(WithResponse):
         list = responding(ServersResource.list)
