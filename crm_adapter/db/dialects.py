@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -144,7 +144,7 @@ def begin_write(session: Session) -> None:
 
 
 @contextmanager
-def wait_at_most(session: Session, seconds: float) -> Iterator[None]:
+def wait_at_most(session: Session, seconds: float) -> Generator[None]:
     """Within it no statement of the transaction waits longer for a lock; one that would fails (`is_lock_timeout`).
 
     MariaDB and MySQL count whole seconds, and their own bound (50 seconds for a row) is left alone where patience is long:
