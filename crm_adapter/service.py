@@ -123,13 +123,13 @@ class TimewebService:
         if self._client is not None:
             yield self._client
             return
-        from timeweb_sdk import AsyncTimeweb, RateLimit
+        from crm_adapter.wiring import client_options
+        from timeweb_sdk import AsyncTimeweb
 
         token = self._find_token()
         if token is None:
             raise NotConfigured("no Timeweb token: set TIMEWEB_API_TOKEN in the environment or in .env")
-        base_url = load_settings().timeweb_base_url
-        async with AsyncTimeweb(token, base_url=base_url, rate_limit=RateLimit.gentle(), read_only=True) as timeweb:
+        async with AsyncTimeweb(token, **client_options(load_settings())) as timeweb:
             yield timeweb
 
 

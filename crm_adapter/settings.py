@@ -10,10 +10,10 @@ import json
 import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 from crm_adapter.narrow import is_list
 from crm_adapter.steps import ACCOUNT_LENGTH, DEFAULT_ACCOUNT, account_problem
 from crm_adapter.text.problems import problem
+from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
 try:
@@ -165,15 +166,13 @@ def _notify_urls(value: object) -> object:
     return [part for part in re.split(r"\s*,\s*(?=\w+://)|\s+", text) if part]
 
 
-def _is_http_address(value: str) -> bool:
-    """Scheme, host and perhaps a port and a path; names and passwords have no place in it."""
+def _is_accepted(address: str, *, allow_http: bool) -> bool:
+    """Whether a client can be made for the address: what one may look like is the SDK's rule."""
     try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
+        Timeweb("-", base_url=address, allow_http=allow_http)
+    except ConfigurationError:
         return False
-    odd = parts.username or parts.query or parts.fragment or re.search(r"\s", value)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not odd
+    return True
 
 
 _Kind = TypeVar("_Kind", bound="_Zone")
@@ -210,9 +209,11 @@ class Settings(_Zone):
     """All settings of the adapter; the environment wins over `.env`. An empty variable counts as unset."""
 
     timeweb_api_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
-        None, validation_alias=AliasChoices("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "timeweb_api_token")
+        None, validation_alias=AliasChoices("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "TWC_TOKEN", "timeweb_api_token")
     )
     timeweb_api_tokens: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_tokens)] = Field(default_factory=dict)
+    timeweb_allow_http: bool = False
+    """Whether the token may go unencrypted to another machine than this one."""
     timeweb_base_url: str | None = None
     # Its own repr hides the password, but not what stands in the query part.
     hosting_database_url: Annotated[URL, NoDecode, BeforeValidator(_database_url)] = Field(
@@ -229,14 +230,22 @@ class Settings(_Zone):
 
     @field_validator("timeweb_base_url")
     @classmethod
-    def _check_base_url(cls, value: str | None) -> str | None:
-        if value is not None and not _is_http_address(value):
-            shown = re.sub(r"//.*@", "//", value)
+    def _check_base_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not value:
+            return None
+        scheme, mark, rest = value.rpartition("://")
+        shown = f"{scheme}{mark}{unquote(rest).rpartition('@')[2]}"
+        if not _is_accepted(value, allow_http=True):
             raise _wrong(
                 f"{shown!r} is not an http(s) address; write it as https://api.timeweb.cloud",
                 f"«{shown}» — не адрес http(s); пример: https://api.timeweb.cloud",
             )
-        return value.rstrip("/") if value else None
+        if not _is_accepted(value, allow_http=info.data.get("timeweb_allow_http") is True):
+            raise _wrong(
+                f"{shown!r} would send the token unencrypted; give https, or set TIMEWEB_ALLOW_HTTP=1 where the way is yours",
+                f"«{shown}» — токен ушёл бы без шифрования; нужен https, а если путь туда только ваш — TIMEWEB_ALLOW_HTTP=1",
+            )
+        return value.rstrip("/")
 
     @field_validator("timeweb_redis_url")
     @classmethod
@@ -324,7 +333,7 @@ def _load(kind: type[_Kind], values: Mapping[str, Any], env_file: str | None) ->
         ) from None
 
 
-_TOKENS = ("timeweb_api_token", "timeweb_cloud_token", "timeweb_api_tokens")
+_TOKENS = ("timeweb_api_token", "timeweb_cloud_token", "twc_token", "timeweb_api_tokens")
 
 
 def _check_sources(env_file: str) -> None:

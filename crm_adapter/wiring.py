@@ -26,6 +26,8 @@ from timeweb_sdk.limits import RedisStore
 if TYPE_CHECKING:
     from collections.abc import ItemsView
 
+    from timeweb_sdk.client import ClientOptions
+
 __all__ = ["AccountClients", "build_clients", "open_engine", "rate_limit", "tune_sqlite"]
 
 Client = TypeVar("Client", bound=Timeweb | AsyncTimeweb)
@@ -45,12 +47,22 @@ def rate_limit(settings: Settings, *, gentle: bool = True) -> RateLimit:
     return RateLimit.gentle(store=store) if gentle else RateLimit.documented(store=store)
 
 
+def client_options(settings: Settings, *, account: str | None = None, pace: RateLimit | None = None) -> ClientOptions:
+    """What every client of this installation is made with; it is read-only because the adapter changes nothing at Timeweb."""
+    return {
+        "base_url": settings.timeweb_base_url,
+        "allow_http": settings.timeweb_allow_http,
+        "account": account,
+        "rate_limit": pace or RateLimit.gentle(),
+        "read_only": True,
+    }
+
+
 def build_clients(settings: Settings, factory: type[Client], *, gentle: bool = True) -> dict[str, Client]:
     """Account -> client, read-only because the adapter changes nothing at Timeweb; the caller closes them."""
     pace = rate_limit(settings, gentle=gentle)
     return {
-        name: factory(token, base_url=settings.timeweb_base_url, account=name, rate_limit=pace, read_only=True)
-        for name, token in settings.tokens.items()
+        name: factory(token, **client_options(settings, account=name, pace=pace)) for name, token in settings.tokens.items()
     }
 
 
@@ -87,7 +99,8 @@ class AccountClients(Mapping[str, Client]):
                 return self._clients
             self._settings = settings
             keys = {
-                name: (token, settings.timeweb_base_url, settings.timeweb_redis_url) for name, token in settings.tokens.items()
+                name: (token, settings.timeweb_base_url, settings.timeweb_allow_http, settings.timeweb_redis_url)
+                for name, token in settings.tokens.items()
             }
             if keys != self._keys:
                 fresh = build_clients(settings, self._factory)

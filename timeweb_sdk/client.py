@@ -1,5 +1,6 @@
 """The clients: `Timeweb` and `AsyncTimeweb`."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -8,6 +9,7 @@ from typing_extensions import TypedDict, Unpack
 
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.credentials import NO_TOKEN, find_profile, find_token
 from timeweb_sdk._core.drivers import drive
 from timeweb_sdk._core.engine import Execution, perform
 from timeweb_sdk._core.events import Hook
@@ -15,7 +17,7 @@ from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import gates_of
 from timeweb_sdk._core.raw import RawArguments, raw_call
 from timeweb_sdk._core.response import Response
-from timeweb_sdk._core.settings import find_base_url, find_http_client, find_token
+from timeweb_sdk._core.settings import find_base_url, find_http_client, find_user_agent
 from timeweb_sdk._core.streams import Progress
 from timeweb_sdk._core.transport import AsyncSession, SyncSession, running_loop
 from timeweb_sdk._core.types import NOT_GIVEN, FileContent, FileTarget, NotGiven
@@ -46,6 +48,25 @@ class OptionChanges(TypedDict, total=False):
     progress: Callable[[Progress], object] | None
 
 
+class ClientOptions(TypedDict, total=False):
+    """What a client takes apart from its token; see `Timeweb`."""
+
+    base_url: str | None
+    account: str | None
+    rate_limit: RateLimit
+    max_retries: int
+    timeout: float
+    total_timeout: float
+    read_only: bool
+    strict: bool
+    hooks: Iterable[Hook]
+    max_response_bytes: int
+    application: str | None
+    allow_http: bool | None
+    http_client: Any
+    """A client of httpx or httpx2, or the name of the library."""
+
+
 class _Client:
     """What both clients share: settings, and views with other settings."""
 
@@ -54,6 +75,25 @@ class _Client:
     _token: SecretStr | None
     _token_source: str
     _account: tuple[str, str]
+
+    @classmethod
+    def from_profile(
+        cls, name: str | None = None, *, file: str | os.PathLike[str] | None = None, **options: Unpack[ClientOptions]
+    ) -> Self:
+        """Make a client with the token of a profile that the vendor's command line (`twc config`) keeps.
+
+        Args:
+            name: The profile: a section with a `token`. Else TWC_PROFILE, then `default`.
+            file: Else TWC_CONFIG_FILE, then `~/.twcrc`.
+            options: What else the client takes, see `Timeweb`.
+
+        Raises ConfigurationError, which names the file, where there is no such profile or no token in it.
+        """
+        token, source = find_profile(name, file)
+        make: Any = cls
+        client: Self = make(token, **options)
+        client._token_source = source
+        return client
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a view of this client with other options. It shares the connections: closing one closes both.
@@ -70,9 +110,7 @@ class _Client:
 
     def _execution(self, call: Call, now: clock.Clock) -> Execution:
         if self._token is None:
-            raise ConfigurationError(
-                "no API token: set TIMEWEB_API_TOKEN (or TIMEWEB_CLOUD_TOKEN), or pass token=…", operation=call.operation.id
-            )
+            raise ConfigurationError(NO_TOKEN, operation=call.operation.id)
         gates = gates_of(self._options.rate_limit, self._account, call.operation.method, call.operation.path)
         return Execution(call, self._options, gates, now, self._token, self._token_source)
 
@@ -97,7 +135,8 @@ class Timeweb(_Client, Resources):
     """The synchronous client. Threads may share it.
 
     Args:
-        token: Else TIMEWEB_API_TOKEN, then TIMEWEB_CLOUD_TOKEN. Without one the first call raises ConfigurationError.
+        token: Else TIMEWEB_API_TOKEN, TIMEWEB_CLOUD_TOKEN, TWC_TOKEN, in this order; see also `from_profile`. Without one the
+            first call raises ConfigurationError.
         base_url: Else TIMEWEB_BASE_URL, then the public API.
         account: A name for the account, where several tokens of one account shall share its rate limit.
         rate_limit: The pace; the documented limit unless given. See `RateLimit`.
@@ -108,6 +147,8 @@ class Timeweb(_Client, Resources):
         strict: Raise DecodeError where a reply differs from the contract.
         hooks: Functions that are called with an `Event` for each request, response and retry.
         max_response_bytes: How much of a reply may be held in memory, counted after decompression; more is ResponseTooLarge.
+        application: The name of your program, e.g. `billing/2.1`, which the API sees before ours in `User-Agent`.
+        allow_http: Let the token go unencrypted to another machine than this one (else TIMEWEB_ALLOW_HTTP).
         http_client: A client of httpx or httpx2 to use, which the caller closes; or "httpx2" to have one made
             (else TIMEWEB_HTTP_CLIENT, then "httpx").
     """
@@ -126,6 +167,8 @@ class Timeweb(_Client, Resources):
         strict: bool = False,
         hooks: Iterable[Hook] = (),
         max_response_bytes: int = 256_000_000,
+        application: str | None = None,
+        allow_http: bool | None = None,
         http_client: "SyncHttpClient | None" = None,
     ) -> None:
         self._options = Options(
@@ -139,9 +182,10 @@ class Timeweb(_Client, Resources):
             max_response_bytes=max_response_bytes,
         )
         self._token, self._token_source = find_token(token)
-        url = find_base_url(base_url)
+        url = find_base_url(base_url, allow_http)
         self._account = (url, account or fingerprint(self._token))
-        self._session = SyncSession(url, self._token, *find_http_client(http_client, "Client"))
+        http = find_http_client(http_client, "Client")
+        self._session = SyncSession(url, self._token, find_user_agent(application), *http)
 
     def request(
         self,
@@ -202,6 +246,8 @@ class AsyncTimeweb(_Client, AsyncResources):
         strict: bool = False,
         hooks: Iterable[Hook] = (),
         max_response_bytes: int = 256_000_000,
+        application: str | None = None,
+        allow_http: bool | None = None,
         http_client: "AsyncHttpClient | None" = None,
     ) -> None:
         self._options = Options(
@@ -215,9 +261,11 @@ class AsyncTimeweb(_Client, AsyncResources):
             max_response_bytes=max_response_bytes,
         )
         self._token, self._token_source = find_token(token)
-        url = find_base_url(base_url)
+        url = find_base_url(base_url, allow_http)
         self._account = (url, account or fingerprint(self._token))
-        self._session = AsyncSession(url, self._token, *find_http_client(http_client, "AsyncClient"))
+        self._session = AsyncSession(
+            url, self._token, find_user_agent(application), *find_http_client(http_client, "AsyncClient")
+        )
 
     async def request(
         self,

@@ -22,6 +22,8 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulato
         monkeypatch.setenv("TIMEWEB_BASE_URL", server.url)
         monkeypatch.setenv("TIMEWEB_API_TOKEN", TOKEN)
         monkeypatch.setenv("HOSTING_DATABASE_URL", f"sqlite:///{tmp_path}/hosting.sqlite3")
+        (tmp_path / "twcrc").write_text(f"[default]\ntoken = {TOKEN}\n[shop]\ntoken = {TOKEN}\n", encoding="utf-8")
+        monkeypatch.setenv("TWC_CONFIG_FILE", str(tmp_path / "twcrc"))
         monkeypatch.chdir(tmp_path)
         yield emulator
 

@@ -32,5 +32,12 @@ def world(request: pytest.FixtureRequest) -> World:
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of whoever runs the tests decides nothing."""
-    for name in ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "TIMEWEB_BASE_URL", "TIMEWEB_HTTP_CLIENT"):
+    for name in (
+        "TIMEWEB_API_TOKEN",
+        "TIMEWEB_CLOUD_TOKEN",
+        "TWC_TOKEN",
+        "TIMEWEB_BASE_URL",
+        "TIMEWEB_ALLOW_HTTP",
+        "TIMEWEB_HTTP_CLIENT",
+    ):
         monkeypatch.delenv(name, raising=False)

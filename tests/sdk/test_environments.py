@@ -59,7 +59,7 @@ def address(url: str) -> Cell:
 
 LONG = "a" * 64
 CELLS = {
-    "a proxy of ftp": proxy("HTTP_PROXY", "ftp://127.0.0.1:21", HTTP),
+    "a proxy of ftp": Cell("HTTP_PROXY", {"HTTP_PROXY": "ftp://127.0.0.1:21"}, HTTP, {"allow_http": True}),
     "a proxy of ftp for all": proxy("ALL_PROXY", "ftp://127.0.0.1:21"),
     "a proxy of nothing known": proxy("HTTPS_PROXY", "socks4a://127.0.0.1:1080"),
     "a proxy at port 99999": proxy("HTTPS_PROXY", "http://127.0.0.1:99999"),
@@ -85,6 +85,13 @@ CELLS = {
     "user and password": address("https://me:hidden-word@api.example.com"),
     "a user": address("https://hidden-word@api.example.com"),
     "an empty user": address("https://@api.example.com"),
+    "a user behind a percent": address("https://hidden-word%40api.example.com"),
+    "a user behind a backslash": address("https://hidden-word\\@api.example.com"),
+    "a user without slashes": address("https:hidden-word@api.example.com"),
+    "a way that others can read": Cell("allow_http=True", {}, HTTP),
+    "a way that others can read, by a variable": Cell("TIMEWEB_ALLOW_HTTP=1", {"TIMEWEB_BASE_URL": HTTP}, ""),
+    "an address that only begins like this machine": address("http://127.0.0.1.example.com"),
+    "no yes and no no": Cell("TIMEWEB_ALLOW_HTTP", {"TIMEWEB_ALLOW_HTTP": "perhaps"}, HTTP),
     "no scheme": address("api.example.com"),
     "another scheme": address("ftp://api.example.com"),
     "a query": address("https://api.example.com?a=1"),
@@ -204,7 +211,12 @@ def test_whatever_a_transport_raises_is_a_transport_error(name: str, world: Worl
     library: Any = httpx if world.library == "httpx" else httpx2
     kind = library.AsyncClient if world.asynchronous else library.Client
     with pytest.raises(errors.TransportError) as caught:
-        world.run(lambda tw: tw.request("POST", "/x"), base_url=HTTP, http_client=kind(transport=library.MockTransport(fail)))
+        world.run(
+            lambda tw: tw.request("POST", "/x"),
+            base_url=HTTP,
+            allow_http=True,
+            http_client=kind(transport=library.MockTransport(fail)),
+        )
     assert (caught.value.delivery, caught.value.attempts) == ("unknown", 1)
 
 
@@ -229,7 +241,7 @@ def test_a_hook_that_raises_fails_no_call(world: World, server: StubServer, capl
 
 
 def test_asynchronous_calls_need_asyncio() -> None:
-    tw = AsyncTimeweb(TOKEN, base_url=HTTP)
+    tw = AsyncTimeweb(TOKEN, base_url=HTTP, allow_http=True)
     for coroutine in (tw.servers.get(1), tw.request("GET", "/x"), tw.aclose()):
         with pytest.raises(ConfigurationError, match="asyncio only"):
             coroutine.send(None)
@@ -250,7 +262,7 @@ def test_a_name_that_nobody_knows(world: World, clock: SkippingClock, monkeypatc
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(errors.ConnectError) as caught:
-        world.run(lambda tw: tw.request("POST", "/x"), base_url="http://nowhere.example.com", max_retries=1)
+        world.run(lambda tw: tw.request("POST", "/x"), base_url="http://nowhere.example.com", allow_http=True, max_retries=1)
     assert (caught.value.delivery, caught.value.attempts) == ("not_sent", 2)
 
 
@@ -262,7 +274,11 @@ def test_a_name_server_that_hangs_does_not_outlast_the_deadline(library: str, mo
     try:
         with pytest.raises(errors.DeadlineExceeded) as caught:
             World(False, library).run(
-                lambda tw: tw.request("POST", "/x"), base_url="http://slow.example.com", timeout=0.3, total_timeout=0.5
+                lambda tw: tw.request("POST", "/x"),
+                base_url="http://slow.example.com",
+                allow_http=True,
+                timeout=0.3,
+                total_timeout=0.5,
             )
     finally:
         end.set()
@@ -307,7 +323,11 @@ def test_many_addresses_that_drop_everything_share_the_deadline(
     began = time.monotonic()
     with pytest.raises(errors.TimewebError) as caught:
         world.run(
-            lambda tw: tw.request("GET", "/x"), base_url=f"http://many.example.com:{port}", timeout=0.6, total_timeout=0.9
+            lambda tw: tw.request("GET", "/x"),
+            base_url=f"http://many.example.com:{port}",
+            allow_http=True,
+            timeout=0.6,
+            total_timeout=0.9,
         )
     assert time.monotonic() - began < 3
     assert world.asynchronous or caught.value.delivery == "not_sent"
@@ -330,7 +350,8 @@ def test_one_address_of_many_that_answers_is_found(
 
         threading.Thread(target=serve, daemon=True).start()
         resolve_to([addresses[0], "127.0.0.8"], monkeypatch)
-        found = world.run(lambda tw: tw.request("GET", "/x"), base_url=f"http://many.example.com:{port}", timeout=2)
+        url = f"http://many.example.com:{port}"
+        found = world.run(lambda tw: tw.request("GET", "/x"), base_url=url, allow_http=True, timeout=2)
     assert found == {"fine": True}
 
 

@@ -86,7 +86,7 @@ def test_logs_at_debug_show_no_secret(
     for name in LOGGERS:
         caplog.set_level(logging.DEBUG, name)
     world.run(lambda tw: tw.servers.get(1), base_url=server.url)
-    ours = [record.getMessage() for record in caplog.records if record.name == "timeweb_sdk"]
+    ours = [record.getMessage() for record in caplog.records if record.name == "timeweb_sdk" and record.levelname == "DEBUG"]
     assert [line.rpartition(" in ")[0] for line in ours] == [
         "getServer GET /api/v1/servers/1 attempt 1: 503",
         "getServer GET /api/v1/servers/1 attempt 2: 200",

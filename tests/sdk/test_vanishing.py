@@ -89,7 +89,14 @@ class Stage:
         return tw
 
     def _client(self, kind: Any, client: Any, options: dict[str, Any]) -> Any:
-        made = {"base_url": URL, "rate_limit": self.limit, "total_timeout": DEADLINE, "http_client": client, **options}
+        made = {
+            "base_url": URL,
+            "allow_http": True,
+            "rate_limit": self.limit,
+            "total_timeout": DEADLINE,
+            "http_client": client,
+            **options,
+        }
         return kind(TOKEN, **made)
 
 

@@ -1,63 +1,23 @@
-"""What a client is made of: token, address, HTTP client; from arguments or the environment."""
+"""What a client is made of: address and HTTP client, from arguments or the environment."""
 
+import logging
 import os
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
-
-from pydantic import SecretStr
+from urllib.parse import unquote, urlsplit
 
 from timeweb_sdk._core.environment import fault_of_host
+from timeweb_sdk._core.version import USER_AGENT
 from timeweb_sdk.errors import ConfigurationError
 
+_log = logging.getLogger("timeweb_sdk")
 _HOST = "https://api.timeweb.cloud"
+_TIMEWEB = ("api.timeweb.cloud", "timeweb.cloud")
+"""Hosts that the vendor's own clients send a token to."""
 _LIBRARIES = ("httpx", "httpx2")
 
 
-def find_token(token: str | SecretStr | None) -> tuple[SecretStr | None, str]:
-    """Return the token, or None, and where it came from; that there is none only the first call minds.
-
-    The error never shows it. Whitespace and quotes around it are dropped: files, shells and `docker --env-file` leave them
-    there. A blank token is none.
-    """
-    environment = ("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN")
-    given = {name: os.environ.get(name) for name in environment} if token is None else {"the argument token": token}
-    for source, value in given.items():
-        found = _stripped(value)
-        if found is not None:
-            _check_token(source, found)
-            return found, source
-    return None, ""
-
-
-def _stripped(token: str | SecretStr | None) -> SecretStr | None:
-    text = token.get_secret_value() if isinstance(token, SecretStr) else "" if token is None else token
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers are not all type-checked
-        raise ConfigurationError(f"token is a {type(text).__name__}: give a str or a SecretStr")
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        text = text[1:-1].strip()
-    return SecretStr(text) if text else None
-
-
-def _check_token(source: str, token: SecretStr) -> None:
-    fault = _fault_of(token.get_secret_value())
-    if fault:
-        raise ConfigurationError(f"{source} {fault}: give the token as the control panel shows it")
-
-
-def _fault_of(token: str) -> str | None:
-    if token.lower().startswith("bearer"):
-        return 'begins with "Bearer", which is added here'
-    if {*token} & {'"', "'"}:
-        return "contains quotes"
-    if any(character.isspace() for character in token):
-        return "contains whitespace"
-    if not (token.isascii() and token.isprintable()):
-        return "contains characters that no token has"
-    return None
-
-
-def find_base_url(base_url: str | None) -> str:
+def find_base_url(base_url: str | None, allow_http: bool | None = None) -> str:
     """Return the address with its scheme in small letters: whether certificates are checked is read from it."""
     source = "base_url" if base_url or not os.environ.get("TIMEWEB_BASE_URL") else "TIMEWEB_BASE_URL"
     url = (base_url or os.environ.get("TIMEWEB_BASE_URL") or _HOST).strip()
@@ -66,13 +26,53 @@ def find_base_url(base_url: str | None) -> str:
             f"{source} {_shown(url)!r} {fault}: give scheme and host, e.g. {_HOST} or http://127.0.0.1:8099"
         )
     scheme, _, rest = url.partition("://")
-    return f"{scheme.lower()}://{rest.rstrip('/')}"
+    url = f"{scheme.lower()}://{rest.rstrip('/')}"
+    if scheme.lower() == "http" and not is_loopback(url) and not _allows_http(allow_http):
+        raise ConfigurationError(
+            f"{source} {url!r} would send the token unencrypted: give https, or allow it with allow_http=True or "
+            "TIMEWEB_ALLOW_HTTP=1 where the way there is yours alone"
+        )
+    _name_host(url, from_environment=source == "TIMEWEB_BASE_URL")
+    return url
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is on this machine, which nothing on the way can listen to."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".") == "localhost"
+
+
+def _allows_http(given: bool | None) -> bool:
+    if given is not None:
+        return given
+    value = os.environ.get("TIMEWEB_ALLOW_HTTP", "").strip().lower()
+    if value not in _YES | _NO:
+        raise ConfigurationError(f"TIMEWEB_ALLOW_HTTP={value!r}: give 1 or 0")
+    return value in _YES
+
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"", "0", "false", "no", "off"})
+_named: set[str] = set()
+
+
+def _name_host(url: str, *, from_environment: bool) -> None:
+    """Log, once for each, where calls go if not to Timeweb: nobody sees what a variable of the environment says."""
+    if urlsplit(url).hostname in _TIMEWEB or url in _named:
+        return
+    _named.add(url)
+    level = logging.WARNING if from_environment and not is_loopback(url) else logging.INFO
+    source = "TIMEWEB_BASE_URL" if from_environment else "base_url"
+    _log.log(level, "calls go to %s, which is not Timeweb's own host, because %s says so", url, source)
 
 
 def _shown(url: str) -> str:
     """Return an address without user name and password."""
     scheme, mark, rest = url.rpartition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+    return f"{scheme}{mark}{unquote(rest).rpartition('@')[2]}"
 
 
 def _fault_of_address(url: str) -> str | None:
@@ -83,7 +83,7 @@ def _fault_of_address(url: str) -> str | None:
         return "has an impossible host or port"
     if parts.scheme not in ("http", "https"):
         return "is no address of http or https"
-    if "@" in parts.netloc:
+    if "@" in unquote(parts.netloc) or "\\" in url:
         return "holds a user name or password, which the API does not take"
     if not url.isprintable() or " " in url or parts.query or parts.fragment:
         return "holds more than an address"
@@ -102,3 +102,12 @@ def find_http_client(given: Any, kind: str) -> tuple[Any, str]:
     if not is_client or hasattr(given, "aclose") != (kind == "AsyncClient"):
         raise ConfigurationError(f"http_client is a {type(given).__name__}: give a {kind} of httpx or httpx2")
     return given, "httpx"
+
+
+def find_user_agent(application: str | None) -> str:
+    """Return the name that the API sees: the application's, if it gave one, before ours."""
+    if application is None:
+        return USER_AGENT
+    if not application.strip() or not application.isascii() or not application.isprintable():
+        raise ConfigurationError(f"application={application!r}: give a name in ASCII, e.g. billing/2.1")
+    return f"{application.strip()} {USER_AGENT}"

@@ -25,7 +25,6 @@ from timeweb_sdk._core.pools import Pools
 from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.secrets import forget_frames
 from timeweb_sdk._core.types import Delivery
-from timeweb_sdk._core.version import USER_AGENT
 from timeweb_sdk.errors import ConfigurationError, TimewebError, TransportError
 from timeweb_sdk.secrets import STARS, is_secret_parameter
 
@@ -66,9 +65,10 @@ class Session:
 
     _extensions: Mapping[str, Any] = MappingProxyType({})
 
-    def __init__(self, base_url: str, token: "SecretStr | None", given: Any = None, library: str = "httpx") -> None:
+    def __init__(self, base_url: str, token: "SecretStr | None", user_agent: str, given: Any, library: str) -> None:
         self._base_url = base_url
         self._token = token
+        self._user_agent = user_agent
         self._given = given
         self._library = library
         self._pid = os.getpid()
@@ -135,7 +135,7 @@ class Session:
 
     def _own_headers(self) -> dict[str, str]:
         # Of other kinds of compression the HTTP library cannot say how much they hold before it holds it.
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"}
+        headers = {"User-Agent": self._user_agent, "Accept-Encoding": "gzip, deflate"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         return headers
@@ -252,8 +252,8 @@ def running_loop() -> "AbstractEventLoop":
 class AsyncSession(Session):
     """The connections of an asynchronous client: one pool for each event loop that uses it."""
 
-    def __init__(self, base_url: str, token: "SecretStr | None", given: Any = None, library: str = "httpx") -> None:
-        super().__init__(base_url, token, given, library)
+    def __init__(self, base_url: str, token: "SecretStr | None", user_agent: str, given: Any, library: str) -> None:
+        super().__init__(base_url, token, user_agent, given, library)
         self._clients: weakref.WeakKeyDictionary[AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     async def send(self, request: Request, timeouts: Timeouts, clock: Clock) -> Reply:
