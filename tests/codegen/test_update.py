@@ -1,0 +1,53 @@
+"""Taking a new contract: what is stale drops out by itself, and contracts of other years build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codegen.update import drop_stale
+from tests.codegen.conftest import Import, Run
+from tests.codegen.contracts import STRING, contract, envelope, obj, operation
+
+TEXTS = """overlay: 1.0.0
+actions:
+- target: $.a
+  update:
+    summary: Kept
+- target: $.gone
+  update:
+    summary: |-
+      Of two
+      lines
+- target: $.b
+  update: {summary: Kept too}
+"""
+
+
+def test_texts_that_match_nothing_are_taken_out_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "english.yaml"
+    path.write_text(TEXTS, encoding="utf-8")
+    note = "getServer: x-parameters: 'gone' is not there"
+    stale = "english.yaml: actions[1] ($.gone): matches nothing"
+    assert drop_stale(path, [stale, note]) == [stale]
+    head, _, rest = TEXTS.partition("- target: $.gone")
+    assert path.read_text(encoding="utf-8") == head + rest[rest.index("- target: $.b") :]
+    assert drop_stale(path, [note]) == []
+
+
+def test_a_contract_as_it_was_written_in_2023_builds(run: Run, in_package: Import) -> None:
+    """An enum beside the schema of a parameter, constants, and types called `true` and `null`."""
+    thing = obj(
+        id=STRING,
+        kind={"const": "thing"},
+        is_ready={"type": "true"},
+        owner={"oneOf": [STRING, {"type": "null"}]},
+    )
+    parameters = [{"name": "order", "in": "query", "schema": STRING, "enum": ["asc", "desc"]}]
+    reply = envelope("things", {"type": "array", "items": {"$ref": "#/components/schemas/thing"}})
+    paths = {"/api/v1/things": {"get": operation("getThings", reply=reply, parameters=parameters)}}
+    code = """
+from timeweb_sdk.models import Thing
+thing = Thing.model_validate({"id": "1", "kind": "thing", "is_ready": True, "owner": None})
+print(thing.kind, thing.is_ready, thing.owner)
+"""
+    assert in_package(run(contract(paths, {"thing": thing})), code) == "thing True None"
