@@ -68,6 +68,8 @@ class Node:
     """A resource: what a dot on the client leads to."""
 
     path: str
+    text: str = ""
+    """What the thing is, in one line of ``openapi/english.yaml``."""
     module: str = ""
     operations: list[Operation] = field(default_factory=list)
     children: list[Node] = field(default_factory=list)
@@ -92,7 +94,7 @@ class Node:
         """Docstring of the class; the attribute that leads here gets the first line only."""
         verbs = [operation.verb for operation in self.operations] + [f"{child.name} (resource)" for child in self.children]
         offers = "\n".join(textwrap.wrap(", ".join(verbs) + ".", WIDTH - 8, initial_indent="    ", subsequent_indent="    "))
-        return f"""What ``client.{self.path}`` offers.\n\n{offers}\n    """
+        return f"""{self.text or f"What ``client.{self.path}`` offers."}\n\n{offers}\n    """
 
 
 def _reading_order(operation: Operation) -> tuple[int, str]:
@@ -140,11 +142,18 @@ def empty_module() -> str:
 
 
 def render(
-    operations: list[Operation], classes: dict[str, ModelClass], assigned: dict[str, str], params: set[str], header: str
+    operations: list[Operation],
+    classes: dict[str, ModelClass],
+    assigned: dict[str, str],
+    params: set[str],
+    header: str,
+    texts: dict[str, str],
 ) -> dict[str, str]:
     """Return ``file name -> source`` below ``_generated`` for everything but the models themselves."""
     environment = _environment()
     nodes = build_tree(operations)
+    for path, node in nodes.items():
+        node.text = texts.get(path, "")
     spelled = {
         flavour.prefix + name for node in nodes.values() for name in (node.class_name, node.view_name) for flavour in FLAVOURS
     }

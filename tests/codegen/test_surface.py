@@ -114,3 +114,9 @@ def test_a_resource_lists_what_it_offers() -> None:
     with Timeweb(token="token") as client:
         assert {"list", "get", "create", "update", "delete", "reboot", "disks", "ips"} <= set(dir(client.servers))
         assert client.servers is client.servers
+
+
+def test_every_resource_of_the_client_says_what_the_thing_is() -> None:
+    with Timeweb(token="token") as client:
+        for name in {operation.attribute.partition(".")[0] for operation in OPERATIONS.values()}:
+            assert not (inspect.getdoc(type(getattr(client, name))) or "What").startswith("What ``"), name

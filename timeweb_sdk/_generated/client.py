@@ -80,252 +80,252 @@ class Resources:
 
     @cached_property
     def account(self) -> AccountResource:
-        """What ``client.account`` offers."""
+        """The account itself: balance, running costs, notifications."""
         from timeweb_sdk._generated.resources.namespaces import AccountResource
 
         return AccountResource(cast("Timeweb", self))
 
     @cached_property
     def apps(self) -> AppsResource:
-        """What ``client.apps`` offers."""
+        """Apps that are built from a repository and run without a server of one's own."""
         from timeweb_sdk._generated.resources.apps import AppsResource
 
         return AppsResource(cast("Timeweb", self))
 
     @cached_property
     def auth(self) -> AuthResource:
-        """What ``client.auth`` offers."""
+        """Who may sign in to the account, and from where."""
         from timeweb_sdk._generated.resources.account import AuthResource
 
         return AuthResource(cast("Timeweb", self))
 
     @cached_property
     def balancers(self) -> BalancersResource:
-        """What ``client.balancers`` offers."""
+        """Load balancers in front of servers."""
         from timeweb_sdk._generated.resources.balancers import BalancersResource
 
         return BalancersResource(cast("Timeweb", self))
 
     @cached_property
     def cdn(self) -> CdnResource:
-        """What ``client.cdn`` offers."""
+        """The content delivery network: resources, certificates, plans, addresses of nodes."""
         from timeweb_sdk._generated.resources.cdn import CdnResource
 
         return CdnResource(cast("Timeweb", self))
 
     @cached_property
     def cloud_ai(self) -> CloudAiResource:
-        """What ``client.cloud_ai`` offers."""
+        """Assistants, their knowledge bases, models and packages of tokens."""
         from timeweb_sdk._generated.resources.namespaces import CloudAiResource
 
         return CloudAiResource(cast("Timeweb", self))
 
     @cached_property
     def configurator(self) -> ConfiguratorResource:
-        """What ``client.configurator`` offers."""
+        """Ranges within which a size can be chosen freely; `presets` has the fixed sizes."""
         from timeweb_sdk._generated.resources.namespaces import ConfiguratorResource
 
         return ConfiguratorResource(cast("Timeweb", self))
 
     @cached_property
     def container_registry(self) -> ContainerRegistryResource:
-        """What ``client.container_registry`` offers."""
+        """Registries of container images."""
         from timeweb_sdk._generated.resources.container_registry import ContainerRegistryResource
 
         return ContainerRegistryResource(cast("Timeweb", self))
 
     @cached_property
     def database_types(self) -> DatabaseTypesResource:
-        """What ``client.database_types`` offers."""
+        """Engines and versions that clusters can have."""
         from timeweb_sdk._generated.resources.databases import DatabaseTypesResource
 
         return DatabaseTypesResource(cast("Timeweb", self))
 
     @cached_property
     def databases(self) -> DatabasesResource:
-        """What ``client.databases`` offers."""
+        """Managed database clusters with their users, databases, nodes and copies in object storage."""
         from timeweb_sdk._generated.resources.databases import DatabasesResource
 
         return DatabasesResource(cast("Timeweb", self))
 
     @cached_property
     def dbs(self) -> DbsResource:
-        """What ``client.dbs`` offers."""
+        """The older calls for databases: backups and their schedule; clusters themselves are `databases`."""
         from timeweb_sdk._generated.resources.databases import DbsResource
 
         return DbsResource(cast("Timeweb", self))
 
     @cached_property
     def dedicated_servers(self) -> DedicatedServersResource:
-        """What ``client.dedicated_servers`` offers."""
+        """Whole machines, rented by the month; virtual ones are `servers`."""
         from timeweb_sdk._generated.resources.dedicated_servers import DedicatedServersResource
 
         return DedicatedServersResource(cast("Timeweb", self))
 
     @cached_property
     def deploy_settings(self) -> DeploySettingsResource:
-        """What ``client.deploy_settings`` offers."""
+        """Settings that apps of each framework start with."""
         from timeweb_sdk._generated.resources.apps import DeploySettingsResource
 
         return DeploySettingsResource(cast("Timeweb", self))
 
     @cached_property
     def domains(self) -> DomainsResource:
-        """What ``client.domains`` offers."""
+        """Domains with their DNS records and subdomains."""
         from timeweb_sdk._generated.resources.domains import DomainsResource
 
         return DomainsResource(cast("Timeweb", self))
 
     @cached_property
     def domains_requests(self) -> DomainsRequestsResource:
-        """What ``client.domains_requests`` offers."""
+        """Orders to register, prolong or move a domain."""
         from timeweb_sdk._generated.resources.domains import DomainsRequestsResource
 
         return DomainsRequestsResource(cast("Timeweb", self))
 
     @cached_property
     def firewall(self) -> FirewallResource:
-        """What ``client.firewall`` offers."""
+        """Groups of rules and what they protect."""
         from timeweb_sdk._generated.resources.firewall import FirewallResource
 
         return FirewallResource(cast("Timeweb", self))
 
     @cached_property
     def floating_ips(self) -> FloatingIpsResource:
-        """What ``client.floating_ips`` offers."""
+        """Public addresses that can move from one service to another."""
         from timeweb_sdk._generated.resources.floating_ips import FloatingIpsResource
 
         return FloatingIpsResource(cast("Timeweb", self))
 
     @cached_property
     def frameworks(self) -> FrameworksResource:
-        """What ``client.frameworks`` offers."""
+        """Frameworks that apps can be built with."""
         from timeweb_sdk._generated.resources.apps import FrameworksResource
 
         return FrameworksResource(cast("Timeweb", self))
 
     @cached_property
     def images(self) -> ImagesResource:
-        """What ``client.images`` offers."""
+        """Images of disks to install servers from."""
         from timeweb_sdk._generated.resources.images import ImagesResource
 
         return ImagesResource(cast("Timeweb", self))
 
     @cached_property
     def k8s(self) -> K8sResource:
-        """What ``client.k8s`` offers."""
+        """Managed Kubernetes clusters."""
         from timeweb_sdk._generated.resources.kubernetes import K8sResource
 
         return K8sResource(cast("Timeweb", self))
 
     @cached_property
     def locations(self) -> LocationsResource:
-        """What ``client.locations`` offers."""
+        """Where services can be placed."""
         from timeweb_sdk._generated.resources.locations import LocationsResource
 
         return LocationsResource(cast("Timeweb", self))
 
     @cached_property
     def mail(self) -> MailResource:
-        """What ``client.mail`` offers."""
+        """Mailboxes of the account's domains."""
         from timeweb_sdk._generated.resources.mail import MailResource
 
         return MailResource(cast("Timeweb", self))
 
     @cached_property
     def network_drives(self) -> NetworkDrivesResource:
-        """What ``client.network_drives`` offers."""
+        """Disks over the network, which can move between servers."""
         from timeweb_sdk._generated.resources.network_drives import NetworkDrivesResource
 
         return NetworkDrivesResource(cast("Timeweb", self))
 
     @cached_property
     def os(self) -> OsResource:
-        """What ``client.os`` offers."""
+        """Operating systems that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import OsResource
 
         return OsResource(cast("Timeweb", self))
 
     @cached_property
     def persons(self) -> PersonsResource:
-        """What ``client.persons`` offers."""
+        """Those in whose name domains are registered."""
         from timeweb_sdk._generated.resources.domains import PersonsResource
 
         return PersonsResource(cast("Timeweb", self))
 
     @cached_property
     def presets(self) -> PresetsResource:
-        """What ``client.presets`` offers."""
+        """Fixed sizes on sale with their prices; `configurator` has the free ones."""
         from timeweb_sdk._generated.resources.namespaces import PresetsResource
 
         return PresetsResource(cast("Timeweb", self))
 
     @cached_property
     def projects(self) -> ProjectsResource:
-        """What ``client.projects`` offers."""
+        """Groups of services, for order only."""
         from timeweb_sdk._generated.resources.projects import ProjectsResource
 
         return ProjectsResource(cast("Timeweb", self))
 
     @cached_property
     def restore_points(self) -> RestorePointsResource:
-        """What ``client.restore_points`` offers."""
+        """Snapshots to which a server can be taken back; backups are `servers.disks.backups`."""
         from timeweb_sdk._generated.resources.servers import RestorePointsResource
 
         return RestorePointsResource(cast("Timeweb", self))
 
     @cached_property
     def routers(self) -> RoutersResource:
-        """What ``client.routers`` offers."""
+        """Routers between private networks and the internet."""
         from timeweb_sdk._generated.resources.routers import RoutersResource
 
         return RoutersResource(cast("Timeweb", self))
 
     @cached_property
     def servers(self) -> ServersResource:
-        """What ``client.servers`` offers."""
+        """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`."""
         from timeweb_sdk._generated.resources.servers import ServersResource
 
         return ServersResource(cast("Timeweb", self))
 
     @cached_property
     def software(self) -> SoftwareResource:
-        """What ``client.software`` offers."""
+        """Programs that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import SoftwareResource
 
         return SoftwareResource(cast("Timeweb", self))
 
     @cached_property
     def ssh_keys(self) -> SshKeysResource:
-        """What ``client.ssh_keys`` offers."""
+        """Public keys that servers are given."""
         from timeweb_sdk._generated.resources.ssh import SshKeysResource
 
         return SshKeysResource(cast("Timeweb", self))
 
     @cached_property
     def storages(self) -> StoragesResource:
-        """What ``client.storages`` offers."""
+        """Object storage that speaks S3: buckets and users."""
         from timeweb_sdk._generated.resources.s3 import StoragesResource
 
         return StoragesResource(cast("Timeweb", self))
 
     @cached_property
     def tlds(self) -> TldsResource:
-        """What ``client.tlds`` offers."""
+        """Zones in which domains can be registered, with prices."""
         from timeweb_sdk._generated.resources.domains import TldsResource
 
         return TldsResource(cast("Timeweb", self))
 
     @cached_property
     def vcs_provider(self) -> VcsProviderResource:
-        """What ``client.vcs_provider`` offers."""
+        """Code hostings that apps are built from."""
         from timeweb_sdk._generated.resources.apps import VcsProviderResource
 
         return VcsProviderResource(cast("Timeweb", self))
 
     @cached_property
     def vpcs(self) -> VpcsResource:
-        """What ``client.vpcs`` offers."""
+        """Private networks."""
         from timeweb_sdk._generated.resources.vpc import VpcsResource
 
         return VpcsResource(cast("Timeweb", self))
@@ -336,252 +336,252 @@ class AsyncResources:
 
     @cached_property
     def account(self) -> AsyncAccountResource:
-        """What ``client.account`` offers."""
+        """The account itself: balance, running costs, notifications."""
         from timeweb_sdk._generated.resources.namespaces import AsyncAccountResource
 
         return AsyncAccountResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def apps(self) -> AsyncAppsResource:
-        """What ``client.apps`` offers."""
+        """Apps that are built from a repository and run without a server of one's own."""
         from timeweb_sdk._generated.resources.apps import AsyncAppsResource
 
         return AsyncAppsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def auth(self) -> AsyncAuthResource:
-        """What ``client.auth`` offers."""
+        """Who may sign in to the account, and from where."""
         from timeweb_sdk._generated.resources.account import AsyncAuthResource
 
         return AsyncAuthResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def balancers(self) -> AsyncBalancersResource:
-        """What ``client.balancers`` offers."""
+        """Load balancers in front of servers."""
         from timeweb_sdk._generated.resources.balancers import AsyncBalancersResource
 
         return AsyncBalancersResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def cdn(self) -> AsyncCdnResource:
-        """What ``client.cdn`` offers."""
+        """The content delivery network: resources, certificates, plans, addresses of nodes."""
         from timeweb_sdk._generated.resources.cdn import AsyncCdnResource
 
         return AsyncCdnResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def cloud_ai(self) -> AsyncCloudAiResource:
-        """What ``client.cloud_ai`` offers."""
+        """Assistants, their knowledge bases, models and packages of tokens."""
         from timeweb_sdk._generated.resources.namespaces import AsyncCloudAiResource
 
         return AsyncCloudAiResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def configurator(self) -> AsyncConfiguratorResource:
-        """What ``client.configurator`` offers."""
+        """Ranges within which a size can be chosen freely; `presets` has the fixed sizes."""
         from timeweb_sdk._generated.resources.namespaces import AsyncConfiguratorResource
 
         return AsyncConfiguratorResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def container_registry(self) -> AsyncContainerRegistryResource:
-        """What ``client.container_registry`` offers."""
+        """Registries of container images."""
         from timeweb_sdk._generated.resources.container_registry import AsyncContainerRegistryResource
 
         return AsyncContainerRegistryResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def database_types(self) -> AsyncDatabaseTypesResource:
-        """What ``client.database_types`` offers."""
+        """Engines and versions that clusters can have."""
         from timeweb_sdk._generated.resources.databases import AsyncDatabaseTypesResource
 
         return AsyncDatabaseTypesResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def databases(self) -> AsyncDatabasesResource:
-        """What ``client.databases`` offers."""
+        """Managed database clusters with their users, databases, nodes and copies in object storage."""
         from timeweb_sdk._generated.resources.databases import AsyncDatabasesResource
 
         return AsyncDatabasesResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def dbs(self) -> AsyncDbsResource:
-        """What ``client.dbs`` offers."""
+        """The older calls for databases: backups and their schedule; clusters themselves are `databases`."""
         from timeweb_sdk._generated.resources.databases import AsyncDbsResource
 
         return AsyncDbsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def dedicated_servers(self) -> AsyncDedicatedServersResource:
-        """What ``client.dedicated_servers`` offers."""
+        """Whole machines, rented by the month; virtual ones are `servers`."""
         from timeweb_sdk._generated.resources.dedicated_servers import AsyncDedicatedServersResource
 
         return AsyncDedicatedServersResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def deploy_settings(self) -> AsyncDeploySettingsResource:
-        """What ``client.deploy_settings`` offers."""
+        """Settings that apps of each framework start with."""
         from timeweb_sdk._generated.resources.apps import AsyncDeploySettingsResource
 
         return AsyncDeploySettingsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def domains(self) -> AsyncDomainsResource:
-        """What ``client.domains`` offers."""
+        """Domains with their DNS records and subdomains."""
         from timeweb_sdk._generated.resources.domains import AsyncDomainsResource
 
         return AsyncDomainsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def domains_requests(self) -> AsyncDomainsRequestsResource:
-        """What ``client.domains_requests`` offers."""
+        """Orders to register, prolong or move a domain."""
         from timeweb_sdk._generated.resources.domains import AsyncDomainsRequestsResource
 
         return AsyncDomainsRequestsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def firewall(self) -> AsyncFirewallResource:
-        """What ``client.firewall`` offers."""
+        """Groups of rules and what they protect."""
         from timeweb_sdk._generated.resources.firewall import AsyncFirewallResource
 
         return AsyncFirewallResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def floating_ips(self) -> AsyncFloatingIpsResource:
-        """What ``client.floating_ips`` offers."""
+        """Public addresses that can move from one service to another."""
         from timeweb_sdk._generated.resources.floating_ips import AsyncFloatingIpsResource
 
         return AsyncFloatingIpsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def frameworks(self) -> AsyncFrameworksResource:
-        """What ``client.frameworks`` offers."""
+        """Frameworks that apps can be built with."""
         from timeweb_sdk._generated.resources.apps import AsyncFrameworksResource
 
         return AsyncFrameworksResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def images(self) -> AsyncImagesResource:
-        """What ``client.images`` offers."""
+        """Images of disks to install servers from."""
         from timeweb_sdk._generated.resources.images import AsyncImagesResource
 
         return AsyncImagesResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def k8s(self) -> AsyncK8sResource:
-        """What ``client.k8s`` offers."""
+        """Managed Kubernetes clusters."""
         from timeweb_sdk._generated.resources.kubernetes import AsyncK8sResource
 
         return AsyncK8sResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def locations(self) -> AsyncLocationsResource:
-        """What ``client.locations`` offers."""
+        """Where services can be placed."""
         from timeweb_sdk._generated.resources.locations import AsyncLocationsResource
 
         return AsyncLocationsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def mail(self) -> AsyncMailResource:
-        """What ``client.mail`` offers."""
+        """Mailboxes of the account's domains."""
         from timeweb_sdk._generated.resources.mail import AsyncMailResource
 
         return AsyncMailResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def network_drives(self) -> AsyncNetworkDrivesResource:
-        """What ``client.network_drives`` offers."""
+        """Disks over the network, which can move between servers."""
         from timeweb_sdk._generated.resources.network_drives import AsyncNetworkDrivesResource
 
         return AsyncNetworkDrivesResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def os(self) -> AsyncOsResource:
-        """What ``client.os`` offers."""
+        """Operating systems that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import AsyncOsResource
 
         return AsyncOsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def persons(self) -> AsyncPersonsResource:
-        """What ``client.persons`` offers."""
+        """Those in whose name domains are registered."""
         from timeweb_sdk._generated.resources.domains import AsyncPersonsResource
 
         return AsyncPersonsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def presets(self) -> AsyncPresetsResource:
-        """What ``client.presets`` offers."""
+        """Fixed sizes on sale with their prices; `configurator` has the free ones."""
         from timeweb_sdk._generated.resources.namespaces import AsyncPresetsResource
 
         return AsyncPresetsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def projects(self) -> AsyncProjectsResource:
-        """What ``client.projects`` offers."""
+        """Groups of services, for order only."""
         from timeweb_sdk._generated.resources.projects import AsyncProjectsResource
 
         return AsyncProjectsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def restore_points(self) -> AsyncRestorePointsResource:
-        """What ``client.restore_points`` offers."""
+        """Snapshots to which a server can be taken back; backups are `servers.disks.backups`."""
         from timeweb_sdk._generated.resources.servers import AsyncRestorePointsResource
 
         return AsyncRestorePointsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def routers(self) -> AsyncRoutersResource:
-        """What ``client.routers`` offers."""
+        """Routers between private networks and the internet."""
         from timeweb_sdk._generated.resources.routers import AsyncRoutersResource
 
         return AsyncRoutersResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def servers(self) -> AsyncServersResource:
-        """What ``client.servers`` offers."""
+        """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`."""
         from timeweb_sdk._generated.resources.servers import AsyncServersResource
 
         return AsyncServersResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def software(self) -> AsyncSoftwareResource:
-        """What ``client.software`` offers."""
+        """Programs that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import AsyncSoftwareResource
 
         return AsyncSoftwareResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def ssh_keys(self) -> AsyncSshKeysResource:
-        """What ``client.ssh_keys`` offers."""
+        """Public keys that servers are given."""
         from timeweb_sdk._generated.resources.ssh import AsyncSshKeysResource
 
         return AsyncSshKeysResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def storages(self) -> AsyncStoragesResource:
-        """What ``client.storages`` offers."""
+        """Object storage that speaks S3: buckets and users."""
         from timeweb_sdk._generated.resources.s3 import AsyncStoragesResource
 
         return AsyncStoragesResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def tlds(self) -> AsyncTldsResource:
-        """What ``client.tlds`` offers."""
+        """Zones in which domains can be registered, with prices."""
         from timeweb_sdk._generated.resources.domains import AsyncTldsResource
 
         return AsyncTldsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def vcs_provider(self) -> AsyncVcsProviderResource:
-        """What ``client.vcs_provider`` offers."""
+        """Code hostings that apps are built from."""
         from timeweb_sdk._generated.resources.apps import AsyncVcsProviderResource
 
         return AsyncVcsProviderResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def vpcs(self) -> AsyncVpcsResource:
-        """What ``client.vpcs`` offers."""
+        """Private networks."""
         from timeweb_sdk._generated.resources.vpc import AsyncVpcsResource
 
         return AsyncVpcsResource(cast("AsyncTimeweb", self))

@@ -118,7 +118,7 @@ class AsyncAccountStatusResource(AsyncResource["AsyncAccountStatusWithResponse"]
 
 
 class AuthResource(Resource[WithResponse]):
-    """What ``client.auth`` offers.
+    """Who may sign in to the account, and from where.
 
     access (resource).
     """
@@ -130,7 +130,7 @@ class AuthResource(Resource[WithResponse]):
 
 
 class AsyncAuthResource(AsyncResource[WithResponse]):
-    """What ``client.auth`` offers.
+    """Who may sign in to the account, and from where.
 
     access (resource).
     """

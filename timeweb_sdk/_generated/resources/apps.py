@@ -28,7 +28,7 @@ from timeweb_sdk._generated.models.apps import (
 
 
 class AppsResource(Waits[App], Resource["AppsWithResponse"]):
-    """What ``client.apps`` offers.
+    """Apps that are built from a repository and run without a server of one's own.
 
     list, get, create, update, delete, action, deploy (resource), deploys (resource), logs (resource), statistics
     (resource).
@@ -36,12 +36,12 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 
     @cached_property
     def deploy(self) -> AppsDeployResource:
-        """What ``client.apps.deploy`` offers."""
+        """One deployment: its logs, and stopping it; `deploys` lists them."""
         return AppsDeployResource(self._client)
 
     @cached_property
     def deploys(self) -> AppsDeploysResource:
-        """What ``client.apps.deploys`` offers."""
+        """The deployments of an app, newest first; `deploy` looks into one."""
         return AppsDeploysResource(self._client)
 
     @cached_property
@@ -294,7 +294,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 
 
 class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"]):
-    """What ``client.apps`` offers.
+    """Apps that are built from a repository and run without a server of one's own.
 
     list, get, create, update, delete, action, deploy (resource), deploys (resource), logs (resource), statistics
     (resource).
@@ -302,12 +302,12 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
 
     @cached_property
     def deploy(self) -> AsyncAppsDeployResource:
-        """What ``client.apps.deploy`` offers."""
+        """One deployment: its logs, and stopping it; `deploys` lists them."""
         return AsyncAppsDeployResource(self._client)
 
     @cached_property
     def deploys(self) -> AsyncAppsDeploysResource:
-        """What ``client.apps.deploys`` offers."""
+        """The deployments of an app, newest first; `deploy` looks into one."""
         return AsyncAppsDeploysResource(self._client)
 
     @cached_property
@@ -560,7 +560,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
 
 
 class AppsDeployResource(Resource["AppsDeployWithResponse"]):
-    """What ``client.apps.deploy`` offers.
+    """One deployment: its logs, and stopping it; `deploys` lists them.
 
     create, stop, logs (resource).
     """
@@ -599,7 +599,7 @@ class AppsDeployResource(Resource["AppsDeployWithResponse"]):
 
 
 class AsyncAppsDeployResource(AsyncResource["AsyncAppsDeployWithResponse"]):
-    """What ``client.apps.deploy`` offers.
+    """One deployment: its logs, and stopping it; `deploys` lists them.
 
     create, stop, logs (resource).
     """
@@ -680,7 +680,7 @@ class AsyncAppsDeployLogsResource(AsyncResource["AsyncAppsDeployLogsWithResponse
 
 
 class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
-    """What ``client.apps.deploys`` offers.
+    """The deployments of an app, newest first; `deploy` looks into one.
 
     list.
     """
@@ -701,7 +701,7 @@ class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
 
 
 class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
-    """What ``client.apps.deploys`` offers.
+    """The deployments of an app, newest first; `deploy` looks into one.
 
     list.
     """
@@ -808,7 +808,7 @@ class AsyncAppsStatisticsResource(AsyncResource["AsyncAppsStatisticsWithResponse
 
 
 class DeploySettingsResource(Resource[WithResponse]):
-    """What ``client.deploy_settings`` offers.
+    """Settings that apps of each framework start with.
 
     apps (resource).
     """
@@ -820,7 +820,7 @@ class DeploySettingsResource(Resource[WithResponse]):
 
 
 class AsyncDeploySettingsResource(AsyncResource[WithResponse]):
-    """What ``client.deploy_settings`` offers.
+    """Settings that apps of each framework start with.
 
     apps (resource).
     """
@@ -864,7 +864,7 @@ class AsyncDeploySettingsAppsResource(AsyncResource["AsyncDeploySettingsAppsWith
 
 
 class FrameworksResource(Resource[WithResponse]):
-    """What ``client.frameworks`` offers.
+    """Frameworks that apps can be built with.
 
     apps (resource).
     """
@@ -876,7 +876,7 @@ class FrameworksResource(Resource[WithResponse]):
 
 
 class AsyncFrameworksResource(AsyncResource[WithResponse]):
-    """What ``client.frameworks`` offers.
+    """Frameworks that apps can be built with.
 
     apps (resource).
     """
@@ -952,7 +952,7 @@ class AsyncPresetsAppsResource(AsyncResource["AsyncPresetsAppsWithResponse"]):
 
 
 class VcsProviderResource(Resource["VcsProviderWithResponse"]):
-    """What ``client.vcs_provider`` offers.
+    """Code hostings that apps are built from.
 
     list, create, delete, repositories (resource).
     """
@@ -1044,7 +1044,7 @@ class VcsProviderResource(Resource["VcsProviderWithResponse"]):
 
 
 class AsyncVcsProviderResource(AsyncResource["AsyncVcsProviderWithResponse"]):
-    """What ``client.vcs_provider`` offers.
+    """Code hostings that apps are built from.
 
     list, create, delete, repositories (resource).
     """

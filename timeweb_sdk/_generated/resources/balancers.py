@@ -24,7 +24,7 @@ from timeweb_sdk._generated.params.shared import NetworkInputParams
 
 
 class BalancersResource(Waits[Balancer], Resource["BalancersWithResponse"]):
-    """What ``client.balancers`` offers.
+    """Load balancers in front of servers.
 
     list, get, create, update, delete, ips (resource), rules (resource).
     """
@@ -265,7 +265,7 @@ class BalancersResource(Waits[Balancer], Resource["BalancersWithResponse"]):
 
 
 class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource["AsyncBalancersWithResponse"]):
-    """What ``client.balancers`` offers.
+    """Load balancers in front of servers.
 
     list, get, create, update, delete, ips (resource), rules (resource).
     """

@@ -29,7 +29,7 @@ from timeweb_sdk._generated.params.cdn import CdnHttpResourceConfigParams, CdnOr
 
 
 class CdnResource(Resource[WithResponse]):
-    """What ``client.cdn`` offers.
+    """The content delivery network: resources, certificates, plans, addresses of nodes.
 
     certificates (resource), http_resources (resource), origin_nodes (resource), presets (resource).
     """
@@ -56,7 +56,7 @@ class CdnResource(Resource[WithResponse]):
 
 
 class AsyncCdnResource(AsyncResource[WithResponse]):
-    """What ``client.cdn`` offers.
+    """The content delivery network: resources, certificates, plans, addresses of nodes.
 
     certificates (resource), http_resources (resource), origin_nodes (resource), presets (resource).
     """

@@ -23,7 +23,7 @@ from timeweb_sdk._generated.params.container_registry import (
 
 
 class ContainerRegistryResource(Resource["ContainerRegistryWithResponse"]):
-    """What ``client.container_registry`` offers.
+    """Registries of container images.
 
     list, get, create, update, delete, presets (resource), repositories (resource).
     """
@@ -137,7 +137,7 @@ class ContainerRegistryResource(Resource["ContainerRegistryWithResponse"]):
 
 
 class AsyncContainerRegistryResource(AsyncResource["AsyncContainerRegistryWithResponse"]):
-    """What ``client.container_registry`` offers.
+    """Registries of container images.
 
     list, get, create, update, delete, presets (resource), repositories (resource).
     """

@@ -124,7 +124,7 @@ class AsyncConfiguratorDatabasesResource(AsyncResource["AsyncConfiguratorDatabas
 
 
 class DatabaseTypesResource(Resource["DatabaseTypesWithResponse"]):
-    """What ``client.database_types`` offers.
+    """Engines and versions that clusters can have.
 
     list.
     """
@@ -141,7 +141,7 @@ class DatabaseTypesResource(Resource["DatabaseTypesWithResponse"]):
 
 
 class AsyncDatabaseTypesResource(AsyncResource["AsyncDatabaseTypesWithResponse"]):
-    """What ``client.database_types`` offers.
+    """Engines and versions that clusters can have.
 
     list.
     """
@@ -158,7 +158,7 @@ class AsyncDatabaseTypesResource(AsyncResource["AsyncDatabaseTypesWithResponse"]
 
 
 class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"]):
-    """What ``client.databases`` offers.
+    """Managed database clusters with their users, databases, nodes and copies in object storage.
 
     list, get, create, update, update_v2, delete, action, admins (resource), instances (resource), privileges
     (resource), replicas (resource), backups (resource).
@@ -171,7 +171,7 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
     @cached_property
     def instances(self) -> DatabasesInstancesResource:
-        """What ``client.databases.instances`` offers."""
+        """The databases inside a cluster."""
         return DatabasesInstancesResource(self._client)
 
     @cached_property
@@ -186,7 +186,7 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
     @cached_property
     def backups(self) -> DatabasesBackupsResource:
-        """What ``client.databases.backups`` offers."""
+        """Copies of a cluster in object storage, with UUIDs; those of `dbs.backups` are others."""
         return DatabasesBackupsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[DatabaseCluster]:
@@ -490,7 +490,7 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
 
 class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDatabasesWithResponse"]):
-    """What ``client.databases`` offers.
+    """Managed database clusters with their users, databases, nodes and copies in object storage.
 
     list, get, create, update, update_v2, delete, action, admins (resource), instances (resource), privileges
     (resource), replicas (resource), backups (resource).
@@ -503,7 +503,7 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
     @cached_property
     def instances(self) -> AsyncDatabasesInstancesResource:
-        """What ``client.databases.instances`` offers."""
+        """The databases inside a cluster."""
         return AsyncDatabasesInstancesResource(self._client)
 
     @cached_property
@@ -518,7 +518,7 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
     @cached_property
     def backups(self) -> AsyncDatabasesBackupsResource:
-        """What ``client.databases.backups`` offers."""
+        """Copies of a cluster in object storage, with UUIDs; those of `dbs.backups` are others."""
         return AsyncDatabasesBackupsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[DatabaseCluster]:
@@ -1364,7 +1364,7 @@ class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithRespon
 
 
 class DatabasesInstancesResource(Resource["DatabasesInstancesWithResponse"]):
-    """What ``client.databases.instances`` offers.
+    """The databases inside a cluster.
 
     list, get, create, update, delete.
     """
@@ -1470,7 +1470,7 @@ class DatabasesInstancesResource(Resource["DatabasesInstancesWithResponse"]):
 
 
 class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWithResponse"]):
-    """What ``client.databases.instances`` offers.
+    """The databases inside a cluster.
 
     list, get, create, update, delete.
     """
@@ -1652,7 +1652,7 @@ class AsyncDatabasesReplicasResource(AsyncResource["AsyncDatabasesReplicasWithRe
 
 
 class DbsResource(Resource["DbsWithResponse"]):
-    """What ``client.dbs`` offers.
+    """The older calls for databases: backups and their schedule; clusters themselves are `databases`.
 
     list, get, create, update, delete, default_parameters (resource), parameters (resource), auto_backups (resource),
     backups (resource).
@@ -1675,7 +1675,7 @@ class DbsResource(Resource["DbsWithResponse"]):
 
     @cached_property
     def backups(self) -> DbsBackupsResource:
-        """What ``client.dbs.backups`` offers."""
+        """Backups of a cluster beside it, with numbers as ids; those in object storage are `databases.backups`."""
         return DbsBackupsResource(self._client)
 
     @deprecated("Deprecated by Timeweb; use databases.list", category=None)
@@ -1832,7 +1832,7 @@ class DbsResource(Resource["DbsWithResponse"]):
 
 
 class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
-    """What ``client.dbs`` offers.
+    """The older calls for databases: backups and their schedule; clusters themselves are `databases`.
 
     list, get, create, update, delete, default_parameters (resource), parameters (resource), auto_backups (resource),
     backups (resource).
@@ -1855,7 +1855,7 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
 
     @cached_property
     def backups(self) -> AsyncDbsBackupsResource:
-        """What ``client.dbs.backups`` offers."""
+        """Backups of a cluster beside it, with numbers as ids; those in object storage are `databases.backups`."""
         return AsyncDbsBackupsResource(self._client)
 
     @deprecated("Deprecated by Timeweb; use databases.list", category=None)
@@ -2284,7 +2284,7 @@ class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse
 
 
 class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
-    """What ``client.dbs.backups`` offers.
+    """Backups of a cluster beside it, with numbers as ids; those in object storage are `databases.backups`.
 
     list, get, create, update, delete, download_url, restore.
     """
@@ -2397,7 +2397,7 @@ class DbsBackupsResource(Resource["DbsBackupsWithResponse"]):
 
 
 class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
-    """What ``client.dbs.backups`` offers.
+    """Backups of a cluster beside it, with numbers as ids; those in object storage are `databases.backups`.
 
     list, get, create, update, delete, download_url, restore.
     """
@@ -2510,7 +2510,7 @@ class AsyncDbsBackupsResource(AsyncResource["AsyncDbsBackupsWithResponse"]):
 
 
 class DatabasesBackupsResource(Resource["DatabasesBackupsWithResponse"]):
-    """What ``client.databases.backups`` offers.
+    """Copies of a cluster in object storage, with UUIDs; those of `dbs.backups` are others.
 
     list, get, create, update, delete, restore.
     """
@@ -2601,7 +2601,7 @@ class DatabasesBackupsResource(Resource["DatabasesBackupsWithResponse"]):
 
 
 class AsyncDatabasesBackupsResource(AsyncResource["AsyncDatabasesBackupsWithResponse"]):
-    """What ``client.databases.backups`` offers.
+    """Copies of a cluster in object storage, with UUIDs; those of `dbs.backups` are others.
 
     list, get, create, update, delete, restore.
     """

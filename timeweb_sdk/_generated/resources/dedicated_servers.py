@@ -17,7 +17,7 @@ from timeweb_sdk._generated.models.dedicated_servers import (
 
 
 class DedicatedServersResource(Waits[DedicatedServer], Resource["DedicatedServersWithResponse"]):
-    """What ``client.dedicated_servers`` offers.
+    """Whole machines, rented by the month; virtual ones are `servers`.
 
     list, get, create, update, delete.
     """
@@ -132,7 +132,7 @@ class DedicatedServersResource(Waits[DedicatedServer], Resource["DedicatedServer
 
 
 class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource["AsyncDedicatedServersWithResponse"]):
-    """What ``client.dedicated_servers`` offers.
+    """Whole machines, rented by the month; virtual ones are `servers`.
 
     list, get, create, update, delete.
     """

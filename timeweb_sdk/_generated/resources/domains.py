@@ -29,7 +29,7 @@ from timeweb_sdk._generated.params.domains import NameServerInputParams
 
 
 class DomainsResource(Resource["DomainsWithResponse"]):
-    """What ``client.domains`` offers.
+    """Domains with their DNS records and subdomains.
 
     list, get, update, delete, add, check, default_dns_records (resource), dns_records (resource), name_servers
     (resource), subdomains (resource).
@@ -166,7 +166,7 @@ class DomainsResource(Resource["DomainsWithResponse"]):
 
 
 class AsyncDomainsResource(AsyncResource["AsyncDomainsWithResponse"]):
-    """What ``client.domains`` offers.
+    """Domains with their DNS records and subdomains.
 
     list, get, update, delete, add, check, default_dns_records (resource), dns_records (resource), name_servers
     (resource), subdomains (resource).
@@ -303,7 +303,7 @@ class AsyncDomainsResource(AsyncResource["AsyncDomainsWithResponse"]):
 
 
 class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
-    """What ``client.domains_requests`` offers.
+    """Orders to register, prolong or move a domain.
 
     list, get, create, update.
     """
@@ -493,7 +493,7 @@ class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
 
 
 class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithResponse"]):
-    """What ``client.domains_requests`` offers.
+    """Orders to register, prolong or move a domain.
 
     list, get, create, update.
     """
@@ -1475,7 +1475,7 @@ class AsyncDomainsSubdomainsResource(AsyncResource["AsyncDomainsSubdomainsWithRe
 
 
 class PersonsResource(Resource["PersonsWithResponse"]):
-    """What ``client.persons`` offers.
+    """Those in whose name domains are registered.
 
     list, get, create, update, delete.
     """
@@ -1670,7 +1670,7 @@ class PersonsResource(Resource["PersonsWithResponse"]):
 
 
 class AsyncPersonsResource(AsyncResource["AsyncPersonsWithResponse"]):
-    """What ``client.persons`` offers.
+    """Those in whose name domains are registered.
 
     list, get, create, update, delete.
     """
@@ -1865,7 +1865,7 @@ class AsyncPersonsResource(AsyncResource["AsyncPersonsWithResponse"]):
 
 
 class TldsResource(Resource["TldsWithResponse"]):
-    """What ``client.tlds`` offers.
+    """Zones in which domains can be registered, with prices.
 
     list, get.
     """
@@ -1899,7 +1899,7 @@ class TldsResource(Resource["TldsWithResponse"]):
 
 
 class AsyncTldsResource(AsyncResource["AsyncTldsWithResponse"]):
-    """What ``client.tlds`` offers.
+    """Zones in which domains can be registered, with prices.
 
     list, get.
     """

@@ -13,7 +13,7 @@ from timeweb_sdk._generated.models.firewall import FirewallGroup, FirewallGroupR
 
 
 class FirewallResource(Resource[WithResponse]):
-    """What ``client.firewall`` offers.
+    """Groups of rules and what they protect.
 
     groups (resource), service (resource).
     """
@@ -25,12 +25,12 @@ class FirewallResource(Resource[WithResponse]):
 
     @cached_property
     def service(self) -> FirewallServiceResource:
-        """What ``client.firewall.service`` offers."""
+        """The groups that protect one server, balancer, database or app."""
         return FirewallServiceResource(self._client)
 
 
 class AsyncFirewallResource(AsyncResource[WithResponse]):
-    """What ``client.firewall`` offers.
+    """Groups of rules and what they protect.
 
     groups (resource), service (resource).
     """
@@ -42,7 +42,7 @@ class AsyncFirewallResource(AsyncResource[WithResponse]):
 
     @cached_property
     def service(self) -> AsyncFirewallServiceResource:
-        """What ``client.firewall.service`` offers."""
+        """The groups that protect one server, balancer, database or app."""
         return AsyncFirewallServiceResource(self._client)
 
 
@@ -613,7 +613,7 @@ class AsyncFirewallGroupsRulesResource(AsyncResource["AsyncFirewallGroupsRulesWi
 
 
 class FirewallServiceResource(Resource["FirewallServiceWithResponse"]):
-    """What ``client.firewall.service`` offers.
+    """The groups that protect one server, balancer, database or app.
 
     list.
     """
@@ -647,7 +647,7 @@ class FirewallServiceResource(Resource["FirewallServiceWithResponse"]):
 
 
 class AsyncFirewallServiceResource(AsyncResource["AsyncFirewallServiceWithResponse"]):
-    """What ``client.firewall.service`` offers.
+    """The groups that protect one server, balancer, database or app.
 
     list.
     """

@@ -12,7 +12,7 @@ from timeweb_sdk._generated.models.floating_ips import FloatingIp
 
 
 class FloatingIpsResource(Resource["FloatingIpsWithResponse"]):
-    """What ``client.floating_ips`` offers.
+    """Public addresses that can move from one service to another.
 
     list, get, create, update, delete, bind, unbind.
     """
@@ -135,7 +135,7 @@ class FloatingIpsResource(Resource["FloatingIpsWithResponse"]):
 
 
 class AsyncFloatingIpsResource(AsyncResource["AsyncFloatingIpsWithResponse"]):
-    """What ``client.floating_ips`` offers.
+    """Public addresses that can move from one service to another.
 
     list, get, create, update, delete, bind, unbind.
     """

@@ -15,7 +15,7 @@ from timeweb_sdk._generated.params.images import ImageDownloadAuthParams
 
 
 class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
-    """What ``client.images`` offers.
+    """Images of disks to install servers from.
 
     list, get, create, update, delete, upload, download_url (resource).
     """
@@ -144,7 +144,7 @@ class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
 
 
 class AsyncImagesResource(AsyncWaits[Image], AsyncResource["AsyncImagesWithResponse"]):
-    """What ``client.images`` offers.
+    """Images of disks to install servers from.
 
     list, get, create, update, delete, upload, download_url (resource).
     """

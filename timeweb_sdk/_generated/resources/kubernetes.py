@@ -49,7 +49,7 @@ from timeweb_sdk._generated.params.kubernetes import (
 
 
 class K8sResource(Resource[WithResponse]):
-    """What ``client.k8s`` offers.
+    """Managed Kubernetes clusters.
 
     clusters (resource), k8s_versions (resource), network_drivers (resource).
     """
@@ -71,7 +71,7 @@ class K8sResource(Resource[WithResponse]):
 
 
 class AsyncK8sResource(AsyncResource[WithResponse]):
-    """What ``client.k8s`` offers.
+    """Managed Kubernetes clusters.
 
     clusters (resource), k8s_versions (resource), network_drivers (resource).
     """

@@ -11,7 +11,7 @@ from timeweb_sdk._generated.models.locations import Location
 
 
 class LocationsResource(Resource["LocationsWithResponse"]):
-    """What ``client.locations`` offers.
+    """Where services can be placed.
 
     list.
     """
@@ -27,7 +27,7 @@ class LocationsResource(Resource["LocationsWithResponse"]):
 
 
 class AsyncLocationsResource(AsyncResource["AsyncLocationsWithResponse"]):
-    """What ``client.locations`` offers.
+    """Where services can be placed.
 
     list.
     """

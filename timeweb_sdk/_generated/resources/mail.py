@@ -62,14 +62,14 @@ from timeweb_sdk._generated.params.mail import (
 
 
 class MailResource(Resource["MailWithResponse"]):
-    """What ``client.mail`` offers.
+    """Mailboxes of the account's domains.
 
     list, list_v1, domains (resource).
     """
 
     @cached_property
     def domains(self) -> MailDomainsResource:
-        """What ``client.mail.domains`` offers."""
+        """The mailboxes of one domain."""
         return MailDomainsResource(self._client)
 
     def list(
@@ -107,14 +107,14 @@ class MailResource(Resource["MailWithResponse"]):
 
 
 class AsyncMailResource(AsyncResource["AsyncMailWithResponse"]):
-    """What ``client.mail`` offers.
+    """Mailboxes of the account's domains.
 
     list, list_v1, domains (resource).
     """
 
     @cached_property
     def domains(self) -> AsyncMailDomainsResource:
-        """What ``client.mail.domains`` offers."""
+        """The mailboxes of one domain."""
         return AsyncMailDomainsResource(self._client)
 
     def list(
@@ -152,7 +152,7 @@ class AsyncMailResource(AsyncResource["AsyncMailWithResponse"]):
 
 
 class MailDomainsResource(Resource["MailDomainsWithResponse"]):
-    """What ``client.mail.domains`` offers.
+    """The mailboxes of one domain.
 
     list, create, create_v1, batch, batch_v1, info (resource), mailboxes (resource).
     """
@@ -295,7 +295,7 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
 
 
 class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
-    """What ``client.mail.domains`` offers.
+    """The mailboxes of one domain.
 
     list, create, create_v1, batch, batch_v1, info (resource), mailboxes (resource).
     """

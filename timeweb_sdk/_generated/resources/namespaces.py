@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 
 class AccountResource(Resource[WithResponse]):
-    """What ``client.account`` offers.
+    """The account itself: balance, running costs, notifications.
 
     finances (resource), notification_settings (resource), services (resource), status (resource).
     """
@@ -100,7 +100,7 @@ class AccountResource(Resource[WithResponse]):
 
 
 class AsyncAccountResource(AsyncResource[WithResponse]):
-    """What ``client.account`` offers.
+    """The account itself: balance, running costs, notifications.
 
     finances (resource), notification_settings (resource), services (resource), status (resource).
     """
@@ -135,7 +135,7 @@ class AsyncAccountResource(AsyncResource[WithResponse]):
 
 
 class CloudAiResource(Resource[WithResponse]):
-    """What ``client.cloud_ai`` offers.
+    """Assistants, their knowledge bases, models and packages of tokens.
 
     agents (resource), knowledge_bases (resource), models (resource), token_packages (resource).
     """
@@ -170,7 +170,7 @@ class CloudAiResource(Resource[WithResponse]):
 
 
 class AsyncCloudAiResource(AsyncResource[WithResponse]):
-    """What ``client.cloud_ai`` offers.
+    """Assistants, their knowledge bases, models and packages of tokens.
 
     agents (resource), knowledge_bases (resource), models (resource), token_packages (resource).
     """
@@ -205,7 +205,7 @@ class AsyncCloudAiResource(AsyncResource[WithResponse]):
 
 
 class ConfiguratorResource(Resource[WithResponse]):
-    """What ``client.configurator`` offers.
+    """Ranges within which a size can be chosen freely; `presets` has the fixed sizes.
 
     databases (resource), servers (resource), k8s (resource).
     """
@@ -233,7 +233,7 @@ class ConfiguratorResource(Resource[WithResponse]):
 
 
 class AsyncConfiguratorResource(AsyncResource[WithResponse]):
-    """What ``client.configurator`` offers.
+    """Ranges within which a size can be chosen freely; `presets` has the fixed sizes.
 
     databases (resource), servers (resource), k8s (resource).
     """
@@ -261,7 +261,7 @@ class AsyncConfiguratorResource(AsyncResource[WithResponse]):
 
 
 class PresetsResource(Resource[WithResponse]):
-    """What ``client.presets`` offers.
+    """Fixed sizes on sale with their prices; `configurator` has the free ones.
 
     apps (resource), balancers (resource), dedicated_servers (resource), k8s (resource), network_drives (resource),
     routers (resource), servers (resource), storages (resource), dbs (resource), types (resource).
@@ -339,7 +339,7 @@ class PresetsResource(Resource[WithResponse]):
 
 
 class AsyncPresetsResource(AsyncResource[WithResponse]):
-    """What ``client.presets`` offers.
+    """Fixed sizes on sale with their prices; `configurator` has the free ones.
 
     apps (resource), balancers (resource), dedicated_servers (resource), k8s (resource), network_drives (resource),
     routers (resource), servers (resource), storages (resource), dbs (resource), types (resource).

@@ -13,7 +13,7 @@ from timeweb_sdk._generated.models.network_drives import NetworkDrive, NetworkDr
 
 
 class NetworkDrivesResource(Waits[NetworkDrive], Resource["NetworkDrivesWithResponse"]):
-    """What ``client.network_drives`` offers.
+    """Disks over the network, which can move between servers.
 
     list, get, create, update, delete, mount, unmount, available_resources (resource).
     """
@@ -134,7 +134,7 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource["NetworkDrivesWithResp
 
 
 class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource["AsyncNetworkDrivesWithResponse"]):
-    """What ``client.network_drives`` offers.
+    """Disks over the network, which can move between servers.
 
     list, get, create, update, delete, mount, unmount, available_resources (resource).
     """

@@ -18,7 +18,7 @@ from timeweb_sdk._generated.models.servers import Server
 
 
 class ProjectsResource(Resource["ProjectsWithResponse"]):
-    """What ``client.projects`` offers.
+    """Groups of services, for order only.
 
     list, get, create, update, delete, resources (resource).
     """
@@ -106,7 +106,7 @@ class ProjectsResource(Resource["ProjectsWithResponse"]):
 
 
 class AsyncProjectsResource(AsyncResource["AsyncProjectsWithResponse"]):
-    """What ``client.projects`` offers.
+    """Groups of services, for order only.
 
     list, get, create, update, delete, resources (resource).
     """

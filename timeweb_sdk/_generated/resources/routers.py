@@ -69,7 +69,7 @@ class AsyncPresetsRoutersResource(AsyncResource["AsyncPresetsRoutersWithResponse
 
 
 class RoutersResource(Waits[Router], Resource["RoutersWithResponse"]):
-    """What ``client.routers`` offers.
+    """Routers between private networks and the internet.
 
     list, get, create, update, delete, networks (resource), dnat_rules (resource), static_routes (resource), statistics
     (resource).
@@ -187,7 +187,7 @@ class RoutersResource(Waits[Router], Resource["RoutersWithResponse"]):
 
 
 class AsyncRoutersResource(AsyncWaits[Router], AsyncResource["AsyncRoutersWithResponse"]):
-    """What ``client.routers`` offers.
+    """Routers between private networks and the internet.
 
     list, get, create, update, delete, networks (resource), dnat_rules (resource), static_routes (resource), statistics
     (resource).

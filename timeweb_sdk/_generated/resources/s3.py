@@ -60,7 +60,7 @@ class AsyncPresetsStoragesResource(AsyncResource["AsyncPresetsStoragesWithRespon
 
 
 class StoragesResource(Resource["StoragesWithResponse"]):
-    """What ``client.storages`` offers.
+    """Object storage that speaks S3: buckets and users.
 
     transfer, buckets (resource), certificates (resource), users (resource).
     """
@@ -77,7 +77,7 @@ class StoragesResource(Resource["StoragesWithResponse"]):
 
     @cached_property
     def users(self) -> StoragesUsersResource:
-        """What ``client.storages.users`` offers."""
+        """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own."""
         return StoragesUsersResource(self._client)
 
     def transfer(
@@ -125,7 +125,7 @@ class StoragesResource(Resource["StoragesWithResponse"]):
 
 
 class AsyncStoragesResource(AsyncResource["AsyncStoragesWithResponse"]):
-    """What ``client.storages`` offers.
+    """Object storage that speaks S3: buckets and users.
 
     transfer, buckets (resource), certificates (resource), users (resource).
     """
@@ -142,7 +142,7 @@ class AsyncStoragesResource(AsyncResource["AsyncStoragesWithResponse"]):
 
     @cached_property
     def users(self) -> AsyncStoragesUsersResource:
-        """What ``client.storages.users`` offers."""
+        """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own."""
         return AsyncStoragesUsersResource(self._client)
 
     async def transfer(
@@ -624,7 +624,7 @@ class AsyncStoragesCertificatesResource(AsyncResource["AsyncStoragesCertificates
 
 
 class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithResponse"]):
-    """What ``client.storages.users`` offers.
+    """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own.
 
     list, list_v1, get, create, update, delete.
     """
@@ -700,7 +700,7 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithRe
 
 
 class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource["AsyncStoragesUsersWithResponse"]):
-    """What ``client.storages.users`` offers.
+    """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own.
 
     list, list_v1, get, create, update, delete.
     """

@@ -79,7 +79,7 @@ class AsyncConfiguratorServersResource(AsyncResource["AsyncConfiguratorServersWi
 
 
 class OsResource(Resource[WithResponse]):
-    """What ``client.os`` offers.
+    """Operating systems that servers can be installed with.
 
     servers (resource).
     """
@@ -91,7 +91,7 @@ class OsResource(Resource[WithResponse]):
 
 
 class AsyncOsResource(AsyncResource[WithResponse]):
-    """What ``client.os`` offers.
+    """Operating systems that servers can be installed with.
 
     servers (resource).
     """
@@ -171,7 +171,7 @@ class AsyncPresetsServersResource(AsyncResource["AsyncPresetsServersWithResponse
 
 
 class RestorePointsResource(Waits[RestorePoint], Resource["RestorePointsWithResponse"]):
-    """What ``client.restore_points`` offers.
+    """Snapshots to which a server can be taken back; backups are `servers.disks.backups`.
 
     list, get, create, commit, rollback.
     """
@@ -239,7 +239,7 @@ class RestorePointsResource(Waits[RestorePoint], Resource["RestorePointsWithResp
 
 
 class AsyncRestorePointsResource(AsyncWaits[RestorePoint], AsyncResource["AsyncRestorePointsWithResponse"]):
-    """What ``client.restore_points`` offers.
+    """Snapshots to which a server can be taken back; backups are `servers.disks.backups`.
 
     list, get, create, commit, rollback.
     """
@@ -307,7 +307,7 @@ class AsyncRestorePointsResource(AsyncWaits[RestorePoint], AsyncResource["AsyncR
 
 
 class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
-    """What ``client.servers`` offers.
+    """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`.
 
     list, get, create, update, delete, action, boot_mode, clone, hard_reboot, hard_shutdown, image_unmount, reboot,
     reset_password, shutdown, start, disks (resource), ips (resource), local_networks (resource), logs (resource),
@@ -671,7 +671,7 @@ class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
 
 
 class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithResponse"]):
-    """What ``client.servers`` offers.
+    """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`.
 
     list, get, create, update, delete, action, boot_mode, clone, hard_reboot, hard_shutdown, image_unmount, reboot,
     reset_password, shutdown, start, disks (resource), ips (resource), local_networks (resource), logs (resource),
@@ -1881,7 +1881,7 @@ class AsyncServersStatisticsResource(AsyncResource["AsyncServersStatisticsWithRe
 
 
 class SoftwareResource(Resource[WithResponse]):
-    """What ``client.software`` offers.
+    """Programs that servers can be installed with.
 
     servers (resource).
     """
@@ -1893,7 +1893,7 @@ class SoftwareResource(Resource[WithResponse]):
 
 
 class AsyncSoftwareResource(AsyncResource[WithResponse]):
-    """What ``client.software`` offers.
+    """Programs that servers can be installed with.
 
     servers (resource).
     """

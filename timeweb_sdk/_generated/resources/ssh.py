@@ -79,7 +79,7 @@ class AsyncServersSshKeysResource(AsyncResource["AsyncServersSshKeysWithResponse
 
 
 class SshKeysResource(Resource["SshKeysWithResponse"]):
-    """What ``client.ssh_keys`` offers.
+    """Public keys that servers are given.
 
     list, get, create, update, delete.
     """
@@ -159,7 +159,7 @@ class SshKeysResource(Resource["SshKeysWithResponse"]):
 
 
 class AsyncSshKeysResource(AsyncResource["AsyncSshKeysWithResponse"]):
-    """What ``client.ssh_keys`` offers.
+    """Public keys that servers are given.
 
     list, get, create, update, delete.
     """

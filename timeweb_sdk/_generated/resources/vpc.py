@@ -13,7 +13,7 @@ from timeweb_sdk._generated.models.vpc import Vpc, VpcPort, VpcService
 
 
 class VpcsResource(Resource["VpcsWithResponse"]):
-    """What ``client.vpcs`` offers.
+    """Private networks.
 
     list, get, create, update, delete, ports (resource), services (resource).
     """
@@ -117,7 +117,7 @@ class VpcsResource(Resource["VpcsWithResponse"]):
 
 
 class AsyncVpcsResource(AsyncResource["AsyncVpcsWithResponse"]):
-    """What ``client.vpcs`` offers.
+    """Private networks.
 
     list, get, create, update, delete, ports (resource), services (resource).
     """
