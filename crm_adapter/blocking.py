@@ -60,7 +60,7 @@ def sync_all(
 
     `only_auto` leaves rows with `auto_sync` off alone; `import_new` creates rows for unknown servers. `leases`
     (account -> owner) are those that `ensure_fresh` claimed and handed over; without it this call claims them.
-    `on_progress(done, total)` is called after each chunk of at most 200 rows.
+    `on_progress(done, total)` is called after each chunk of at most 250 rows.
 
     Raises `MappingError`, or SQLAlchemy's errors when the database is lost. What happens
     to one server or one account is data in the report.

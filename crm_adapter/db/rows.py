@@ -22,7 +22,7 @@ from sqlalchemy import FromClause, Select, Table, and_, or_, select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import begin_write, upsert
+from crm_adapter.db.dialects import upsert
 from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import known_cost, margin, money_or_none, monthly_income, percent, to_money
 from crm_adapter.payload import as_dict, as_text
@@ -320,9 +320,9 @@ def lock(
 ) -> dict[int, StoredRow]:
     """Rows by id as they are now; until the transaction ends nobody else can write them, nor their states.
 
-    The rows are locked in the order of their ids, so that two who lock several do not wait for each other.
+    On SQLite `begin_write` comes before. The rows are locked in the order of their ids, so that two who lock several do
+    not wait for each other.
     """
-    begin_write(session)
     key = columns["id"]
     mine = key.in_([row_id for row_id in row_ids if columns.holds("id", row_id)])
     statement = select_rows(columns, names).where(mine)

@@ -214,6 +214,7 @@ async def _edit(
     """Lock the row, check the version, write what `edit` says, log it; all in one transaction."""
 
     def write(session: Session) -> EditResult:
+        begin_write(session)
         row = lock(session, columns, [crm_id]).get(crm_id)
         if row is None:
             raise _Refused("not_found", messages.failure_text("row_not_found"))

@@ -29,7 +29,7 @@ from crm_adapter.sync.linking import is_linkable
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
 
-CHUNK: Final = 200
+CHUNK: Final = 250
 """Rows per transaction."""
 _HELD_ENOUGH: Final = 3
 """After so many rows in a row that somebody holds, the rest of a chunk is not tried."""
