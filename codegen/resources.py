@@ -58,6 +58,8 @@ class Method:
     deprecated: str | None
     hidden: list[str]
     """Parameters that are a secret or may hold one."""
+    is_twin: bool = False
+    """Spelled like a deprecated method of the module, for which basedpyright takes it under ``with_response``."""
 
     def annotation(self, flavour: Flavour) -> str:
         return f"{flavour.page}[{self.returns}]" if self.listing else self.returns
@@ -173,6 +175,10 @@ def render(
         for node in members:
             node.methods = [_method(operation, types, by_id, classes) for operation in node.operations]
             node.waits = _waits(node, classes)
+        methods = [method for node in members for method in node.methods]
+        old = {(method.name, method.signature, method.returns) for method in methods if method.deprecated}
+        for method in methods:
+            method.is_twin = method.listing and (method.name, method.signature, method.returns) in old
         foreign: dict[str, set[str]] = defaultdict(set)
         for child in [child for node in members for child in node.children if child.module != module]:
             foreign[child.module] |= {flavour.prefix + child.class_name for flavour in FLAVOURS}

@@ -693,4 +693,4 @@ if TYPE_CHECKING:
         list = responding(CloudAiTokenPackagesKnowledgeBasesResource.list)
 
     class AsyncCloudAiTokenPackagesKnowledgeBasesWithResponse(WithResponse):
-        list = aresponding(AsyncCloudAiTokenPackagesKnowledgeBasesResource.list)
+        list = aresponding(AsyncCloudAiTokenPackagesKnowledgeBasesResource.list)  # pyright: ignore[reportDeprecated]
