@@ -225,6 +225,8 @@ class Settings(_Zone):
     timeweb_link_policy: Literal["ip", "suggest", "off"] = "ip"
     hosting_notify_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_notify_urls)] = ()
     timeweb_redis_url: SecretStr | None = None
+    timeweb_address_rate: Annotated[float, Field(ge=0.1, le=20)] = 2
+    """Requests a second that all accounts together send from one address: Timeweb's protection bans addresses."""
     hosting_keep_days: Annotated[int, Field(ge=31, le=36_500)] = 400
     """Days that finished runs and sent events are kept. Keys of reminders name a day: a month bars it from coming again."""
 

@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from crm_adapter.settings import PREPARE_THRESHOLD, Settings, SettingsError, load_settings
-from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
+from timeweb_sdk import AsyncTimeweb, Rate, RateLimit, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 from timeweb_sdk.limits import RedisStore
 
@@ -40,11 +40,19 @@ logger = logging.getLogger(__name__)
 def rate_limit(settings: Settings, *, gentle: bool = True) -> RateLimit:
     """The pace of this installation, shared through `TIMEWEB_REDIS_URL` by all its processes when that is set.
 
-    `gentle` is a pace that Timeweb never punishes; False is for a handful of calls that a person waits for.
+    `gentle` is a pace for one account that Timeweb never punishes; False is for a handful of calls that a person waits
+    for. Neither goes beyond what all accounts may do together, `TIMEWEB_ADDRESS_RATE`.
     """
     url = settings.timeweb_redis_url
     store = RedisStore(url.get_secret_value()) if url else None
-    return RateLimit.gentle(store=store) if gentle else RateLimit.documented(store=store)
+    pace = RateLimit.gentle(store=store) if gentle else RateLimit.documented(store=store)
+    return pace.with_address(address_rate(settings))
+
+
+def address_rate(settings: Settings) -> Rate:
+    """What all accounts keep together: `TIMEWEB_ADDRESS_RATE` a second, one and a half seconds' worth at once, at least 3."""
+    burst = max(3, round(settings.timeweb_address_rate * 1.5))
+    return Rate(burst, burst / settings.timeweb_address_rate)
 
 
 def client_options(settings: Settings, *, account: str | None = None, pace: RateLimit | None = None) -> ClientOptions:
@@ -53,7 +61,7 @@ def client_options(settings: Settings, *, account: str | None = None, pace: Rate
         "base_url": settings.timeweb_base_url,
         "allow_http": settings.timeweb_allow_http,
         "account": account,
-        "rate_limit": pace or RateLimit.gentle(),
+        "rate_limit": pace or rate_limit(settings),
         "read_only": True,
     }
 
@@ -98,10 +106,13 @@ class AccountClients(Mapping[str, Client]):
                 logger.warning("the settings became unusable, the previous ones stay in force: %s", error)
                 return self._clients
             self._settings = settings
-            keys = {
-                name: (token, settings.timeweb_base_url, settings.timeweb_allow_http, settings.timeweb_redis_url)
-                for name, token in settings.tokens.items()
-            }
+            shared = (
+                settings.timeweb_base_url,
+                settings.timeweb_allow_http,
+                settings.timeweb_redis_url,
+                settings.timeweb_address_rate,
+            )
+            keys = {name: (token, *shared) for name, token in settings.tokens.items()}
             if keys != self._keys:
                 fresh = build_clients(settings, self._factory)
                 kept = {name: self._clients[name] for name in fresh if self._keys.get(name) == keys[name]}

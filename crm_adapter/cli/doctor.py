@@ -227,7 +227,13 @@ def _last_run(engine: sa.Engine, settings: Settings) -> Check:
 
 def _redis(settings: Settings) -> Iterator[Check]:
     if settings.timeweb_redis_url is None:
-        yield Check("redis", "Redis", "off", "не используется: лимит запросов у каждого процесса свой")
+        several = len(settings.tokens) > 1
+        words = "не используется: лимит запросов у каждого процесса свой"
+        hint = (
+            "Аккаунтов несколько, а блокируют адрес: если процессов больше одного, задайте TIMEWEB_REDIS_URL, "
+            "и все они будут держать один темп (TIMEWEB_ADDRESS_RATE)"
+        )
+        yield Check("redis", "Redis", "warn" if several else "off", words, hint if several else "")
         return
     try:
         import redis

@@ -202,6 +202,17 @@ def test_doctor_examines_everything(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("configured")
+def test_doctor_warns_of_several_accounts_without_redis(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMEWEB_API_TOKENS", '{"second": "another-token"}')
+    _, document = run_json(capfd, "doctor")
+    (redis,) = [check for check in document["checks"] if check["name"] == "redis"]
+    assert redis["state"] == "warn"
+    assert "TIMEWEB_REDIS_URL" in redis["hint"]
+
+
+@pytest.mark.usefixtures("configured")
 def test_doctor_names_a_host_that_is_not_timeweb(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     _, out, _ = run(capfd, "doctor")
     assert "токен отправляется на 127.0.0.1, это не Timeweb" in out

@@ -14,11 +14,14 @@ import pytest
 
 from crm_adapter.settings import SettingsError, load_settings
 from crm_adapter.steps import clients_of
-from crm_adapter.wiring import AccountClients, build_clients, open_engine
+from crm_adapter.wiring import AccountClients, address_rate, build_clients, open_engine
+from tests.crm.celery.workers import Accounts
 from tests.crm.jobs.conftest import TOKEN
-from timeweb_sdk import Timeweb
+from timeweb_sdk import Rate, Timeweb
 from timeweb_sdk.errors import ConfigurationError, ReadOnlyError
 from timeweb_sdk.testing import Emulator, EmulatorServer
+
+OTHER = "token-of-a-client"
 
 
 def write(directory: Path, **tokens: str) -> None:
@@ -79,26 +82,79 @@ def test_a_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 _CALLS = """
+import sys
 from crm_adapter.wiring import AccountClients
 from timeweb_sdk import Timeweb
-client = AccountClients(Timeweb)["main"]
-for _ in range(3):
-    client.account.finances.get()
+clients = AccountClients(Timeweb)
+for account in sys.argv[1:]:
+    clients[account].account.finances.get()
 """
 
 
-def test_processes_keep_one_pace_through_redis(redis_url: str) -> None:
-    """Two processes at once: in any window of 1.5 s the account sees 3 requests, as with one process."""
-    emulator = Emulator(token=TOKEN)
+def _keeps_the_pace(arrivals: list[float]) -> bool:
+    return all(arrivals[place + 3] - arrivals[place] >= 1.5 for place in range(len(arrivals) - 3))
+
+
+def test_processes_keep_one_pace_for_all_accounts_through_redis(redis_url: str) -> None:
+    """Two processes at once: in any window of 1.5 s the address sees 3 requests, as with one process and one account."""
+    emulator = _of_two()
     with EmulatorServer(emulator) as server:
         environment: dict[str, Any] = {
             **os.environ,
-            "TIMEWEB_API_TOKENS": json.dumps({"main": TOKEN}),
+            "TIMEWEB_API_TOKENS": json.dumps({"main": TOKEN, "second": OTHER}),
             "TIMEWEB_BASE_URL": server.url,
             "TIMEWEB_REDIS_URL": redis_url,
         }
-        processes = [subprocess.Popen([sys.executable, "-c", _CALLS], env=environment) for _ in range(2)]
+        calls = [sys.executable, "-c", _CALLS]
+        orders = (["main", "second", "main"], ["second", "main", "second"])
+        processes = [subprocess.Popen([*calls, *order], env=environment) for order in orders]
         assert [process.wait(60) for process in processes] == [0, 0]
-    arrivals = [request["at"] for request in emulator.requests]
+    arrivals = _arrivals(emulator)
     assert len(arrivals) == 6
-    assert all(arrivals[place + 3] - arrivals[place] >= 1.5 for place in range(len(arrivals) - 3))
+    assert _keeps_the_pace(arrivals)
+
+
+@pytest.mark.usefixtures("installation")
+@pytest.mark.parametrize("gentle", [True, False])
+def test_accounts_of_one_process_keep_one_pace_without_redis(gentle: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = _of_two()
+    with EmulatorServer(emulator) as server:
+        monkeypatch.setenv("TIMEWEB_BASE_URL", server.url)
+        monkeypatch.setenv("TIMEWEB_API_TOKENS", json.dumps({"main": TOKEN, "second": OTHER}))
+        clients = build_clients(load_settings(), Timeweb, gentle=gentle)
+        with clients["main"] as main, clients["second"] as second:
+            for client in (main, second, main, second):
+                client.account.finances.get()
+    arrivals = _arrivals(emulator)
+    assert len(arrivals) == 4
+    assert _keeps_the_pace(arrivals)
+
+
+def test_the_pace_of_an_address_is_a_setting() -> None:
+    def rate(**values: object) -> Rate:
+        return address_rate(load_settings(values, env_file=None))
+
+    assert rate() == Rate(3, 1.5)
+    assert rate(timeweb_address_rate="0.5") == Rate(3, 6)
+    assert rate(timeweb_address_rate=10) == Rate(15, 1.5)
+    for wrong in (0, 0.09, 20.5):
+        with pytest.raises(SettingsError, match="TIMEWEB_ADDRESS_RATE"):
+            rate(timeweb_address_rate=wrong)
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_new_pace_is_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = AccountClients(Timeweb)
+    before = clients["default"]
+    monkeypatch.setenv("TIMEWEB_ADDRESS_RATE", "1")
+    assert clients["default"] is not before
+    for client in clients.drain():
+        client.close()
+
+
+def _of_two() -> Accounts:
+    return Accounts({token: Emulator(token=token) for token in (TOKEN, OTHER)})
+
+
+def _arrivals(accounts: Accounts) -> list[float]:
+    return sorted(request["at"] for emulator in accounts.by_token.values() for request in emulator.requests)
