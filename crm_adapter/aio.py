@@ -202,6 +202,23 @@ async def update_manual(
     )
 
 
+async def remove_manual(
+    db: async_sessionmaker[AsyncSession],
+    crm_id: int,
+    *,
+    actor: str | None = None,
+    model: type[Any] = HostingServer,
+    fields: FieldMap | None = None,
+) -> EditResult:
+    """Remove a row that is tied to no server of Timeweb; the change log keeps that it was there.
+
+    A refusal is data: `EditResult.code` is `not_found`, `linked` (close such a row, or untie it first) or `conflict` (a table
+    of the host still refers to it), or call `raise_for_failure()`.
+    """
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: edit.remove_manual(crm.columns, crm_id, actor=actor))
+
+
 async def add_manual(
     db: async_sessionmaker[AsyncSession],
     values: Mapping[str, Any],

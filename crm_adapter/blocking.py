@@ -215,6 +215,23 @@ def add_manual(
     return crm.run(lambda crm: edit.add_manual(crm.columns, values, actor=actor))
 
 
+def remove_manual(
+    db: sessionmaker[Session],
+    crm_id: int,
+    *,
+    actor: str | None = None,
+    model: type[Any] = HostingServer,
+    fields: FieldMap | None = None,
+) -> EditResult:
+    """Remove a row that is tied to no server of Timeweb; the change log keeps that it was there.
+
+    A refusal is data: `EditResult.code` is `not_found`, `linked` (close such a row, or untie it first) or `conflict` (a table
+    of the host still refers to it), or call `raise_for_failure()`.
+    """
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.remove_manual(crm.columns, crm_id, actor=actor))
+
+
 def mark_paid(
     db: sessionmaker[Session],
     crm_id: int,

@@ -12,11 +12,15 @@ from crm_adapter.errors import OperationFailed
 from crm_adapter.narrow import is_mapping, is_series
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from crm_adapter.db.rows import StoredRow
 
 __all__ = [
     "AccountReport",
+    "AllTimeProfit",
     "Change",
+    "ChangeKind",
     "DispatchReport",
     "EditCode",
     "EditResult",
@@ -26,11 +30,15 @@ __all__ = [
     "ImportedServer",
     "ItemError",
     "LinkPolicy",
+    "Numbers",
+    "OnChange",
     "OutboxEvent",
+    "Payments",
     "PlannedServer",
     "ReminderReport",
     "ReportWarning",
     "Result",
+    "RowChange",
     "RunInfo",
     "RunStatus",
     "Runner",
@@ -44,7 +52,15 @@ __all__ = [
 ]
 
 RunStatus = Literal["success", "partial", "failed", "skipped", "running"]
-EditCode = Literal["not_found", "version_conflict", "conflict", "not_linked", "validation", "row_busy"]
+EditCode = Literal["not_found", "version_conflict", "conflict", "linked", "not_linked", "validation", "row_busy"]
+Numbers = Literal["null", "zero"]
+"""What an unknown number is in the API's rows and sums."""
+Payments = Callable[["Connection", int], Sequence[Mapping[str, Any]]]
+"""The host's own: the payments of a row, by its id, as the host tells them."""
+AllTimeProfit = Callable[["Connection"], "Decimal | float"]
+"""The host's own: what was earned in all time, RUB."""
+ChangeKind = Literal["added", "edited", "paid", "priced", "linked", "unlinked", "deleted", "imported", "synchronised"]
+"""What was done to a row, and so by whom: a person, an import, or a run."""
 LinkPolicy = Literal["ip", "suggest", "off"]
 """What becomes of a hand-typed row with the address of a new server: linked, told, or left alone."""
 Runner = Callable[[Mapping[str, str]], object]
@@ -299,6 +315,27 @@ class Freshness(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class RowChange(Result):
+    """One row's change, as `FieldMap.on_change` is told of it inside the transaction."""
+
+    kind: ChangeKind
+    server_id: int
+    timeweb_id: int | None
+    at: datetime
+    """UTC."""
+    actor: str | None
+    account: str | None
+    """Of the run; None for what a person did."""
+    run_id: int | None
+    changes: Mapping[str, tuple[Any, Any]]
+    """Column (or `created`, `deleted`, `removed`, `restored`, `account`) -> (before, after); money is Decimal, RUB."""
+
+
+OnChange = Callable[["Connection", RowChange], None]
+"""The host's own bookkeeping; see `FieldMap.on_change`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EditResult(Result):
     """The outcome of a person's edit.
 
@@ -311,6 +348,7 @@ class EditResult(Result):
     | `not_found` | no such row, or one that the `where` of the `FieldMap` leaves out |
     | `version_conflict` | another person was faster: `expected_version` or `expected_date` is not what is there |
     | `conflict` | the number at Timeweb belongs to another row, or the row to another server |
+    | `linked` | `remove_manual` of a row that is tied to a server: close it, or untie it first |
     | `not_linked` | `unlink` of a row that is tied to no server |
     """
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from crm_adapter.money import local_today
+from crm_adapter.results import OnChange
 
 try:
     from sqlalchemy import BigInteger, Column, Integer, SmallInteger, Table, TypeDecorator, type_coerce
@@ -98,9 +99,13 @@ class FieldMap:
     """
     zone: str | None = None
     """IANA name of the zone in which calendar dates are meant and "today" begins; None: `HOSTING_TZ`."""
+    on_change: OnChange | None = None
+    """Called inside the transaction of every change of a row, with its connection: what the host writes by it is committed
+    or rolled back together with the change. What it raises rolls both back and reaches whoever asked for the change.
+    """
 
 
-COLUMN_FIELDS: Final = tuple(name for name in FieldMap.__dataclass_fields__ if name not in {"where", "zone"})
+COLUMN_FIELDS: Final = tuple(name for name in FieldMap.__dataclass_fields__ if name not in {"where", "zone", "on_change"})
 """Names of the attributes of a `FieldMap` that stand for columns."""
 
 
@@ -140,6 +145,8 @@ class Columns:
     """Conditions that every row satisfies that exists for us; each SELECT and UPDATE of the table has them."""
     given: tuple[tuple[str, Callable[[], Any]], ...] = ()
     """Columns of the host's mapper (kind, version) -> what an INSERT puts there."""
+    on_change: OnChange | None = None
+    """The host's own bookkeeping, told of every change inside its transaction."""
     version: Column[Any] | None = None
     """Counts the writes of people, where the host's mapper locks optimistically by a counter."""
 

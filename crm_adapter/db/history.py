@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,9 +11,10 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
+from crm_adapter.db.columns import Columns
 from crm_adapter.db.tables import ChangeLog
 from crm_adapter.money import money_or_none
-from crm_adapter.results import Change
+from crm_adapter.results import Change, ChangeKind, RowChange
 
 _LOG: Final[Table] = cast(Table, ChangeLog.__table__)
 
@@ -29,16 +30,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes rows: a run for an account, a person, or both."""
+    """Who changes rows, and by doing what: a run for an account, a person, or both."""
 
+    kind: ChangeKind
     at: datetime
     actor: str | None = None
     account: str | None = None
     run_id: int | None = field(default=None)
 
 
-def write_changes(session: Session, author: Author, entries: Iterable[Entry]) -> None:
-    """Append what changed."""
+def write_changes(session: Session, columns: Columns, author: Author, entries: Sequence[Entry]) -> None:
+    """Append what changed, and tell the host, which writes its own in the same transaction."""
     records = [
         {
             "at": author.at,
@@ -56,6 +58,23 @@ def write_changes(session: Session, author: Author, entries: Iterable[Entry]) ->
     ]
     if records:
         session.execute(_LOG.insert(), records)
+    if columns.on_change is not None:
+        for entry in entries:
+            if entry.changes:
+                columns.on_change(session.connection(), _told(author, entry))
+
+
+def _told(author: Author, entry: Entry) -> RowChange:
+    return RowChange(
+        author.kind,
+        entry.server_id,
+        entry.timeweb_id,
+        author.at,
+        author.actor,
+        author.account,
+        author.run_id,
+        dict(entry.changes),
+    )
 
 
 def read_changes(session: Session, crm_id: int | None = None, *, run_id: int | None = None, limit: int) -> list[Change]:

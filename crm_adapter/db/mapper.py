@@ -106,7 +106,7 @@ def read_mapper(model: type[Any], fields: FieldMap) -> Columns:
         problems.append(f"FieldMap.zone: {fields.zone!r} is not an IANA time zone such as Europe/Moscow")
     if problems:
         raise MappingError(tuple(problems))
-    return Columns(table, by_name, zone, tuple(scope), tuple(given.values), version)
+    return Columns(table, by_name, zone, tuple(scope), tuple(given.values), fields.on_change, version)
 
 
 def _spread(name: str, parent: str, child: str) -> str:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -29,9 +29,9 @@ from crm_adapter.db.rows import (
     with_values,
     write_states,
 )
-from crm_adapter.db.tables import UNKNOWN_CLIENT, utcnow
+from crm_adapter.db.tables import UNKNOWN_CLIENT, TimewebServerState, utcnow
 from crm_adapter.money import add_months, as_midnight, next_payment
-from crm_adapter.results import EditCode, EditResult
+from crm_adapter.results import ChangeKind, EditCode, EditResult
 from crm_adapter.servers.conditions import payment_day
 from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
@@ -74,7 +74,8 @@ async def update_manual(
     def edit(row: StoredRow, state: State) -> _Edit:
         back = {name for name, value in values.items() if value is None and name in SHARED}
         checked = check_values(columns, {name: value for name, value in values.items() if name not in back})
-        if row.timeweb_id is not None and (managed := _UNLINKED_ONLY.intersection(checked)):
+        managed = {name for name in _UNLINKED_ONLY.intersection(checked) if _differs(row, name, checked[name])}
+        if row.timeweb_id is not None and managed:
             raise _Refused("validation", f"{', '.join(sorted(managed))}: ведёт Timeweb")
         for name in back:
             state = _hand_back(row, state, name)
@@ -84,7 +85,7 @@ async def update_manual(
             state = replace(state, payment_anchor_day=checked["next_payment_date"].day)
         return _Edit(checked, state)
 
-    return await _edit(columns, crm_id, edit, expected_version=expected_version, actor=actor)
+    return await _edit(columns, crm_id, "edited", edit, expected_version=expected_version, actor=actor)
 
 
 async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | None, *, actor: str | None) -> EditResult:
@@ -97,7 +98,7 @@ async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | 
         checked = check_values(columns, {"cost_price": amount})
         return _Edit(checked, _keep_from_sync(state, "cost_price"))
 
-    return await _edit(columns, crm_id, edit, actor=actor)
+    return await _edit(columns, crm_id, "priced", edit, actor=actor)
 
 
 async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None, actor: str | None) -> EditResult:
@@ -122,7 +123,7 @@ async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None
             host["status"] = "active"
         return _Edit(host, replace(state, payment_anchor_day=anchor))
 
-    return await _edit(columns, crm_id, edit, actor=actor)
+    return await _edit(columns, crm_id, "paid", edit, actor=actor)
 
 
 async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
@@ -137,7 +138,7 @@ async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str |
             raise _Refused("conflict", "Запись уже связана с другим сервером")
         return _Edit({"timeweb_id": timeweb_id}, replace(state, timeweb_id=timeweb_id, account=account, unlinked_from=None))
 
-    return await _edit(columns, crm_id, edit, actor=actor)
+    return await _edit(columns, crm_id, "linked", edit, actor=actor)
 
 
 async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditResult:
@@ -155,7 +156,7 @@ async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditRes
         )
         return _Edit(cleared, kept)
 
-    return await _edit(columns, crm_id, edit, actor=actor)
+    return await _edit(columns, crm_id, "unlinked", edit, actor=actor)
 
 
 async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
@@ -192,7 +193,8 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
         state = State(cost_source=source, payment_anchor_day=checked["next_payment_date"].day)
         row = with_state(stored, _born(stored, state))
         write_states(session, [row])
-        write_changes(session, Author(now, actor), [Entry(crm_id, None, {"created": (None, row.server_name)})])
+        created = {"created": (None, row.server_name)}
+        write_changes(session, columns, Author("added", now, actor), [Entry(crm_id, None, created)])
         return EditResult(True, crm_id, changes=("created",), edit_version=0, server=row.values(), row=row)
 
     try:
@@ -203,9 +205,28 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
         return EditResult(False, None, "validation", rejection(error, columns)[1])
 
 
+async def remove_manual(columns: Columns, crm_id: int, *, actor: str | None) -> EditResult:
+    """See :func:`crm_adapter.remove_manual`."""
+
+    def remove(session: Session) -> EditResult:
+        row = lock(session, columns, [crm_id]).get(crm_id)
+        if row is None:
+            raise _Refused("not_found", messages.failure_text("row_not_found"))
+        if row.timeweb_id is not None:
+            raise _Refused("linked")
+        deleted = {"deleted": (row.server_name, None)}
+        write_changes(session, columns, Author("deleted", utcnow(), actor), [Entry(crm_id, None, deleted)])
+        session.execute(delete(TimewebServerState).where(TimewebServerState.server_id == crm_id))
+        session.execute(delete(columns.table).where(columns["id"] == crm_id, *columns.scope))
+        return EditResult(True, crm_id, changes=("deleted",), server=row.values(), row=row)
+
+    return await _told(crm_id, remove)
+
+
 async def _edit(
     columns: Columns,
     crm_id: int,
+    kind: ChangeKind,
     edit: Callable[[StoredRow, State], _Edit],
     *,
     actor: str | None,
@@ -233,11 +254,16 @@ async def _edit(
         after = with_state(after, _born(after, state) if after.timeweb_id is None else state)
         write_states(session, [after])
         shown = {name: (getattr(row, name), value) for name, value in host.items() if name != "timeweb_data"}
-        write_changes(session, Author(now, actor), [Entry(crm_id, after.timeweb_id, shown)])
+        write_changes(session, columns, Author(kind, now, actor), [Entry(crm_id, after.timeweb_id, shown)])
         return EditResult(True, crm_id, changes=tuple(shown), edit_version=after.edit_version, server=after.values(), row=after)
 
+    return await _told(crm_id, write)
+
+
+async def _told(crm_id: int, work: Callable[[Session], EditResult]) -> EditResult:
+    """Run an edit in a transaction of its own; what a person can do something about is data."""
     try:
-        return await transaction(write)
+        return await transaction(work)
     except _Refused as refused:
         return EditResult(False, crm_id, refused.code, refused.text)
     except Invalid as error:

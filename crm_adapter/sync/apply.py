@@ -21,7 +21,7 @@ from crm_adapter.db.rows import DECISIVE, StoredRow, lock, write_states
 from crm_adapter.db.tables import EventOutbox
 from crm_adapter.errors import MappingError
 from crm_adapter.payload import plain
-from crm_adapter.results import ServerProblem, to_plain
+from crm_adapter.results import ChangeKind, ServerProblem, to_plain
 from crm_adapter.steps import HASTE, PATIENCE, transaction
 from crm_adapter.sync import leases
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
@@ -121,6 +121,7 @@ class Writer:
     actor: str | None = None
     owner: str | None = None
     """The lease's owner: the fence. None: a single-row action, which row locks protect."""
+    kind: ChangeKind = "synchronised"
 
     def apply(self, session: Session, chunk: Sequence[Decision], *, progress: int = 0, total: int = 0) -> list[Decision]:
         """Write a chunk in the caller's transaction; returns what was done, decided anew where a row had changed."""
@@ -203,9 +204,9 @@ class Writer:
         """Our states and the change log."""
         changed = [(decision, decision.row) for decision in decisions if decision.row is not None]
         write_states(session, [replace(row, state=decision.state) for decision, row in changed if decision.state is not None])
-        author = Author(self.context.now, self.actor, self.context.account, self.run_id)
+        author = Author(self.kind, self.context.now, self.actor, self.context.account, self.run_id)
         entries = [Entry(row.id, decision.timeweb_id or None, decision.changes) for decision, row in changed]
-        write_changes(session, author, entries)
+        write_changes(session, self.columns, author, entries)
 
     def _pinned(self) -> dict[Any, Any]:
         """Columns that an UPDATE would move by itself (`onupdate`) set to what they are."""

@@ -220,7 +220,7 @@ async def _import_one(
     decision = create(observed, prices.context) if target is None else decide(target, observed, prices.context, linking=True)
     if dry_run:
         return ImportedServer(timeweb_id, target.id if target else None, decision.name, linked=target is not None)
-    writer = Writer(columns, prices.context, actor=actor)
+    writer = Writer(columns, prices.context, actor=actor, kind="imported")
     try:
         done = await _write(writer, decision)
     except StatementError as error:

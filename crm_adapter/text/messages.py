@@ -53,6 +53,7 @@ _FAILURES: Final = {
     "already_imported": ALREADY_IMPORTED,
     "conflict": "Подходят несколько записей CRM; свяжите сервер вручную",
     "hidden": "Запись этого сервера в CRM удалена или скрыта",
+    "linked": "Запись связана с сервером Timeweb: закройте её или сначала отвяжите",
     "not_linked": "Запись не связана с сервером Timeweb",
     "row_not_found": "Запись не найдена",
     "server_missing": "Timeweb не знает сервера с таким номером",

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
 from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows
 from crm_adapter.servers.totals import read_totals
-from crm_adapter.text.messages import failure_text
 from crm_adapter.web.bodies import documented, json_body
+from crm_adapter.web.charts import margin_of_all_months
 from crm_adapter.web.context import Actor, Hosting
-from crm_adapter.web.errors import HostingError, HostingRoute, edit_error, sync_error
+from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
 from crm_adapter.web.export import to_csv
-from crm_adapter.web.schemas import NewServer, ServerEdit
+from crm_adapter.web.schemas import NewServer, ProjectLink, ServerEdit
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 def filters_of(
@@ -44,6 +47,20 @@ def filters_of(
     )
 
 
+_PARAMETERS = ("q", "status", "project", "account", "view", "sort", "desc", "page")
+
+
+def _refuse_unknown(*known: str) -> Any:
+    """A dependency: a program that narrows a list by a misspelt name would take all rows for the ones it asked for."""
+
+    def check(request: Request) -> None:
+        if unknown := sorted(request.query_params.keys() - set(known)):
+            text = f"неизвестный параметр {', '.join(unknown)[:200]}; есть: {', '.join(known)}"
+            raise HostingError(422, "validation", text)
+
+    return Depends(check)
+
+
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
@@ -57,33 +74,61 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         columns, today, narrowed = hosting.crm.columns, hosting.today(), replace(filters, size=size)
         return await hosting.crm.transact(lambda session: list_rows(session, columns, narrowed, today=today))
 
-    @api.get("/api/servers")
-    async def servers(filters: Filters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, Any]:
-        """Rows with their sums; `limit` 0 gives all of them."""
-        found = await listed(filters, limit)
+    @api.get("/api/servers", dependencies=[_refuse_unknown(*_PARAMETERS, "project_id", "limit")])
+    async def servers(
+        filters: Filters = wanted, project_id: str = "", limit: Annotated[int, Query(ge=0, le=10_000)] = 0
+    ) -> dict[str, Any]:
+        """Rows with their sums; `limit` 0 gives all of them, `project_id` is another name of `project`."""
+        found = await listed(replace(filters, project=filters.project or _number(project_id)), limit)
         return {
             "success": True,
-            "servers": [row.to_dict() for row in found.rows],
+            "servers": [hosting.shown(row) for row in found.rows],
             "total": found.total,
             "page": found.filters.page,
             "pages": found.pages,
+            **hosting.documents.note(),
         }
 
     @api.get("/api/server/{row_id}")
     async def server(row_id: int) -> dict[str, Any]:
-        """One row."""
-        return {"success": True, "server": (await hosting.row(row_id)).to_dict()}
+        """One row, and its payments where the host keeps any."""
+        row, read = await hosting.row(row_id), hosting.payments
+        paid = await hosting.crm.transact(lambda session: list(read(session.connection(), row_id))) if read else []
+        return {"success": True, "server": hosting.shown(row), "payments": to_plain(paid)}
 
+    @api.put("/api/server/{row_id}", openapi_extra=documented(ServerEdit))
     @api.patch("/api/server/{row_id}", openapi_extra=documented(ServerEdit))
     async def update(row_id: int, body: ServerEdit = json_body(ServerEdit), who: Actor = actor) -> dict[str, Any]:
-        """Change what people own; 409 when another human was faster."""
+        """Change what people own: what is sent and differs, by PATCH as by PUT; 409 when another human was faster."""
+        row = await hosting.row(row_id)
+        values = hosting.documents.changed(row, body.values())
         result = await hosting.edited(
-            lambda columns: edit.update_manual(columns, row_id, body.values(), expected_version=body.edit_version, actor=who)
+            lambda columns: edit.update_manual(columns, row_id, values, expected_version=body.edit_version, actor=who)
         )
         if not result.success:
             raise edit_error(result)
         row = await hosting.row(row_id)
-        return {"success": True, "server": row.to_dict(), "changes": list(result.changes), "message": "Сохранено"}
+        return {"success": True, "server": hosting.shown(row), "changes": list(result.changes), "message": "Сохранено"}
+
+    @api.patch("/api/server/{row_id}/link-project", openapi_extra=documented(ProjectLink))
+    async def link_project(row_id: int, body: ProjectLink = json_body(ProjectLink), who: Actor = actor) -> dict[str, Any]:
+        """Let a row belong to a project, or to none."""
+        values = {"project_id": body.project_id}
+        result = await hosting.edited(
+            lambda columns: edit.update_manual(columns, row_id, values, expected_version=None, actor=who)
+        )
+        if not result.success:
+            raise edit_error(result)
+        message = "Сервер отвязан от проекта" if body.project_id is None else "Сервер привязан к проекту"
+        return {"success": True, "server": hosting.shown(await hosting.row(row_id)), "message": message}
+
+    @api.delete("/api/server/{row_id}")
+    async def remove(row_id: int, who: Actor = actor) -> dict[str, Any]:
+        """Remove a row that no server of Timeweb stands behind; 409 for one that is linked."""
+        result = await hosting.edited(lambda columns: edit.remove_manual(columns, row_id, actor=who))
+        if not result.success:
+            raise edit_error(result)
+        return {"success": True, "message": "Сервер удалён"}
 
     @api.post("/api/server", openapi_extra=documented(NewServer))
     async def add(body: NewServer = json_body(NewServer), who: Actor = actor) -> dict[str, Any]:
@@ -91,30 +136,19 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         result = await hosting.edited(lambda columns: edit.add_manual(columns, body.values(), actor=who))
         if not result.success or result.crm_id is None:
             raise edit_error(result)
-        return {"success": True, "server": (await hosting.row(result.crm_id)).to_dict(), "message": "Сервер добавлен"}
-
-    @api.post("/api/server/{row_id}/sync")
-    async def sync(row_id: int, who: Actor = actor) -> dict[str, Any]:
-        """Synchronise one row, whatever its `auto_sync` says."""
-        row = await hosting.row(row_id)
-        if row.timeweb_id is None:
-            raise HostingError(409, "not_linked", failure_text("not_linked"))
-        hosting.require_timeweb()
-        result = await hosting.sync_server(row_id, actor=who)
-        if not result.success:
-            raise sync_error(result)
-        return {
-            "success": True,
-            "server": (await hosting.row(row_id)).to_dict(),
-            "message": result.message or "Синхронизировано",
-        }
+        return {"success": True, "server": hosting.shown(await hosting.row(result.crm_id)), "message": "Сервер добавлен"}
 
     @api.get("/api/stats")
     async def stats() -> dict[str, Any]:
         """Sums of the section, RUB per month; null where nothing is known."""
         columns, today = hosting.crm.columns, hosting.today()
-        totals = await hosting.crm.transact(lambda session: read_totals(session, columns, today))
-        return {"success": True, **to_plain(totals)}
+        own = hosting.all_time_profit
+
+        def read(session: Session) -> dict[str, Any]:
+            earned = own(session.connection()) if own else margin_of_all_months(session, columns, today, hosting.zone_info)
+            return hosting.documents.stats(read_totals(session, columns, today), earned)
+
+        return {"success": True, **await hosting.crm.transact(read)}
 
     @api.get("/export.csv")
     async def export(filters: Filters = wanted) -> Response:

@@ -1,4 +1,4 @@
-"""`/api/timeweb/*`: the calls that the CRM's own front end makes. Can be mounted alone beside the CRM's router."""
+"""`/api/timeweb/*` and the sync of one row: all calls of the integration, to be mounted alone beside the CRM's own router."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from crm_adapter.text.messages import NOT_CONFIGURED, failure_text, run_outcome
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.candidates import list_live
 from crm_adapter.web.context import Actor, Hosting
-from crm_adapter.web.errors import HostingError, HostingRoute
+from crm_adapter.web.errors import HostingError, HostingRoute, run_error, sync_error
 from crm_adapter.web.schemas import ImportBody
 from crm_adapter.web.security import own_site
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The Timeweb part."""
-    api = APIRouter(prefix=f"{prefix}/api/timeweb", tags=["timeweb"], dependencies=guards, route_class=HostingRoute)
+    api = APIRouter(prefix=f"{prefix}/api", tags=["timeweb"], dependencies=guards, route_class=HostingRoute)
 
-    @api.get("/status", name="timeweb_status")
+    @api.get("/timeweb/status", name="timeweb_status")
     async def status() -> dict[str, Any]:
         """Whether a token is set; asks nobody."""
         configured = hosting.is_configured
@@ -32,7 +32,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             "message": "Timeweb API token configured" if configured else NOT_CONFIGURED,
         }
 
-    @api.get("/servers", dependencies=[Depends(own_site)])
+    @api.get("/timeweb/servers", dependencies=[Depends(own_site)])
     async def servers() -> dict[str, Any]:
         """Ask Timeweb for its servers and tell which have a row; `errors` names the accounts that did not answer."""
         live = await list_live(hosting.crm)
@@ -43,7 +43,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         ]
         return {"success": True, "servers": found, "total": len(found), "imported_count": imported, "errors": errors}
 
-    @api.post("/import", openapi_extra=documented(ImportBody))
+    @api.post("/timeweb/import", openapi_extra=documented(ImportBody))
     async def import_servers(body: ImportBody = json_body(ImportBody), who: Actor = actor) -> dict[str, Any]:
         """Create rows for servers, or link them to rows typed by hand."""
         hosting.require_timeweb()
@@ -51,7 +51,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         result = await hosting.import_servers(body.server_ids, link=link, actor=who)
         return result.to_dict()
 
-    @api.post("/sync-all")
+    @api.post("/timeweb/sync-all")
     async def sync_all(who: Actor = actor) -> dict[str, Any]:
         """Synchronise all rows; after 25 s the reply gives the run to watch instead of its outcome."""
         report = await hosting.sync_all(who)
@@ -60,17 +60,32 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             run_id = latest[0].run_id if latest else None
             return _reply(SyncReport(run_id, "running"), "Синхронизация продолжается", success=True)
         if report.status == "running":
-            code = "already_running"
-            return _reply(report, failure_text(code), success=False) | {"code": code, "error": failure_text(code)}
-        return _reply(report, run_outcome(report.to_dict()), success=report.status in {"success", "partial"})
+            raise _failed(report, "already_running", failure_text("already_running"))
+        message = run_outcome(report.to_dict())
+        if report.status not in {"success", "partial"}:
+            raise _failed(report, report.error_code or "failed", message)
+        return _reply(report, message, success=True)
 
-    @api.get("/runs/{run_id}")
+    @api.get("/timeweb/runs/{run_id}")
     async def run(run_id: int) -> dict[str, Any]:
         """How a run is getting on."""
         found = await hosting.crm.transact(lambda session: read_runs(session, run_id, limit=1)) if 0 < run_id < 2**63 else []
         if not found:
             raise HostingError(404, "not_found", "Такого запуска нет")
         return {"success": True, **found[0].to_dict()}
+
+    @api.post("/server/{row_id}/sync")
+    async def sync(row_id: int, who: Actor = actor) -> dict[str, Any]:
+        """Synchronise one row, whatever its `auto_sync` says."""
+        row = await hosting.row(row_id)
+        if row.timeweb_id is None:
+            raise HostingError(409, "not_linked", failure_text("not_linked"))
+        hosting.require_timeweb()
+        result = await hosting.sync_server(row_id, actor=who)
+        if not result.success:
+            raise sync_error(result)
+        row = await hosting.row(row_id)
+        return {"success": True, "server": hosting.shown(row), "message": result.message or "Синхронизировано"}
 
     return api
 
@@ -81,5 +96,10 @@ def _reply(report: SyncReport, message: str, *, success: bool) -> dict[str, Any]
         key: [{"timeweb_id": item["timeweb_id"], "crm_id": item["crm_id"], "name": item["name"]} for item in plain[key]]
         for key in ("created", "updated")
     }
-    failure = {} if success else {"code": report.error_code or "failed", "error": message}
-    return {**plain, **rows, "success": success, "message": message, **failure}
+    return {**plain, **rows, "success": success, "message": message}
+
+
+def _failed(report: SyncReport, code: str, text: str) -> HostingError:
+    return run_error(
+        code, text, **{key: value for key, value in _reply(report, text, success=False).items() if key != "success"}
+    )

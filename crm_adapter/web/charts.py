@@ -47,11 +47,20 @@ class Month:
     margin: Decimal | None
 
 
-def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
+def margin_of_all_months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> Decimal | None:
+    """What was earned in the months that the change log knows, RUB; None where nothing is known of any."""
+    begin = session.scalar(sa.select(sa.func.min(ChangeLog.at)))
+    if begin is None:
+        return None
+    known = (today.year - begin.year) * 12 + today.month - begin.month + 1
+    return add_up(month.margin for month in months(session, columns, today, zone, count=known))
+
+
+def months(session: Session, columns: Columns, today: date, zone: ZoneInfo, *, count: int = _MONTHS) -> list[Month]:
     """The last twelve months, oldest first, without those in which there was no server."""
     rows = {row.id: row for row in read_rows(session, columns, names=_FIELDS)}
     first = date(today.year, today.month, 1)
-    starts = [add_months(first, -back) for back in range(_MONTHS)]
+    starts = [add_months(first, -back) for back in range(count)]
     log = _changes(session, datetime.combine(starts[-1], time(), zone))
     found: list[Month] = []
     for start in starts:

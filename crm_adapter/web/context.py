@@ -7,12 +7,13 @@ import secrets
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crm_adapter.db.rows import StoredRow, read_row
 from crm_adapter.jobs.background import TaskRunner, ThreadRunner, aensure_fresh, ensure_fresh
 from crm_adapter.sync.single import import_servers, sync_server
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
+from crm_adapter.web.documents import Documents
 from crm_adapter.web.errors import HostingError
 
 if TYPE_CHECKING:
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 
     from crm_adapter.db.columns import Columns
     from crm_adapter.installation import Installation
-    from crm_adapter.results import EditResult, Freshness, ImportResult, LinkPolicy, Runner, ServerSyncResult, SyncReport
+    from crm_adapter.results import (
+        AllTimeProfit,
+        EditResult,
+        Freshness,
+        ImportResult,
+        LinkPolicy,
+        Payments,
+        Runner,
+        ServerSyncResult,
+        SyncReport,
+    )
     from crm_adapter.steps import Flow
 
 Actor = str | None
@@ -41,6 +52,9 @@ class Hosting:
     starter: Runner | None = None
     """The host's own way to start background runs; None: `runner`."""
     trusted_origins: Collection[str] = ()
+    documents: Documents = field(default_factory=Documents)
+    payments: Payments | None = None
+    all_time_profit: AllTimeProfit | None = None
     home: str = field(default_factory=lambda: f"hosting_{secrets.token_hex(4)}")
     """Name of the route of the page, unique because a host may mount several routers."""
     runner: TaskRunner | ThreadRunner = field(init=False)
@@ -72,6 +86,10 @@ class Hosting:
         """Refuse what needs Timeweb while no token is set."""
         if not self.is_configured:
             raise HostingError(503, "not_configured", NOT_CONFIGURED)
+
+    def shown(self, row: StoredRow) -> dict[str, Any]:
+        """A row as the API tells it."""
+        return self.documents.server(row, self.today())
 
     async def row(self, row_id: int) -> StoredRow:
         """One row; raises `HostingError` 404."""

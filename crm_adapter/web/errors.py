@@ -27,6 +27,7 @@ _EDIT_STATUSES = {
     "not_found": 404,
     "version_conflict": 409,
     "conflict": 409,
+    "linked": 409,
     "not_linked": 409,
     "validation": 422,
     "row_busy": 503,
@@ -36,7 +37,7 @@ _EDIT_STATUSES = {
 class HostingError(Exception):
     """Ends a request with an error reply; `details` are added to its body."""
 
-    def __init__(self, status: int, code: str, error: str, **details: Any) -> None:
+    def __init__(self, status: int, code: str, error: str, /, **details: Any) -> None:
         self.status = status
         self.code = code
         self.error = error
@@ -44,8 +45,9 @@ class HostingError(Exception):
         super().__init__(error)
 
     def reply(self) -> JSONResponse:
-        """The reply for programs."""
-        return JSONResponse({"success": False, "code": self.code, "error": self.error, **self.details}, self.status)
+        """The reply for programs; `detail` repeats `error` under the name that front ends of FastAPI read."""
+        told = {"code": self.code, "error": self.error, "detail": self.error}
+        return JSONResponse({"success": False, **told, **self.details}, self.status)
 
 
 def edit_error(result: EditResult) -> HostingError:
@@ -62,6 +64,14 @@ def sync_error(result: ServerSyncResult) -> HostingError:
         code, 502
     )
     return HostingError(status, code, result.message or failure_text(code))
+
+
+_RUN_STATUSES = {"already_running": 409, "not_configured": 503, "database_unavailable": 503}
+
+
+def run_error(code: str, text: str, **details: Any) -> HostingError:
+    """The error reply for a run that did nothing: what the report holds stands beside it."""
+    return HostingError(_RUN_STATUSES.get(code, 502), code, text, **details)
 
 
 def upstream_error(error: TimewebError) -> HostingError:

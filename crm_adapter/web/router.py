@@ -12,10 +12,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.installation import Installation
-from crm_adapter.results import LinkPolicy, Runner
+from crm_adapter.results import AllTimeProfit, LinkPolicy, Numbers, Payments, Runner
 from crm_adapter.web import api_crm, api_timeweb, page
 from crm_adapter.web.context import Hosting
+from crm_adapter.web.documents import Documents
 from crm_adapter.web.security import same_origin
+from crm_adapter.web.shadows import refuse_shadows
 from crm_adapter.web.templating import Renderer
 from timeweb_sdk.errors import ConfigurationError
 
@@ -42,20 +44,28 @@ def create_hosting_router(
     stale_after: int = 300,
     import_new: bool = True,
     link_policy: LinkPolicy = "ip",
+    numbers: Numbers = "null",
+    payments: Payments | None = None,
+    all_time_profit: AllTimeProfit | None = None,
 ) -> APIRouter:
     """Build the «Хостинг» section for `app.include_router(...)`.
 
     `db` is a `sessionmaker` or an `async_sessionmaker`; `timeweb` a client of the same kind, a mapping
     account -> client, or None while no token is set. `dependencies` are the host's own (`[Depends(require_admin)]`):
     they guard every route, static files included, and must be given. `actor` is a dependency that returns the name of
-    the person at work for the change log. `parts` chooses among `timeweb` (`/api/timeweb/*`), `crm`
-    (`/api/server*`, stats, CSV) and `page`. `base_template` is the host's template with a `content` block, as a
-    path or as a `jinja2.Template`. `runner` starts background runs (Celery: `task.delay`). `trusted_origins`
-    may change things from other hosts. `stale_after` is in seconds. `zone` (IANA; None: that of `fields`, else
-    `HOSTING_TZ`) is where people read times and days begin, on the page and in the syncs that it starts.
+    the person at work for the change log. `parts` chooses among `timeweb` (`/api/timeweb/*` and
+    `POST /api/server/{id}/sync`), `crm` (the rest of `/api/server*`, stats, CSV) and `page`. `base_template` is the
+    host's template with a `content` block, as a path or as a `jinja2.Template`. `runner` starts background runs
+    (Celery: `task.delay`). `trusted_origins` may change things from other hosts. `stale_after` is in seconds. `zone`
+    (IANA; None: that of `fields`, else `HOSTING_TZ`) is where people read times and days begin, on the page and in the
+    syncs that it starts.
+
+    For a front end that is there already: `numbers="zero"` tells an unknown number as 0 (null by default);
+    `payments(connection, row_id)` and `all_time_profit(connection)` are the host's own, for what only the host keeps.
 
     Raises `ConfigurationError` for a router without authentication or of unknown parts, and
-    `MappingError` when `model` and `fields` do not fit.
+    `MappingError` when `model` and `fields` do not fit. An application in which another route answers in place of one of
+    ours does not start: `ConfigurationError` names both.
     """
     if not dependencies:
         raise ConfigurationError(
@@ -77,10 +87,13 @@ def create_hosting_router(
         link_policy=link_policy,
         stale_after=stale_after,
     )
-    hosting = Hosting(crm, runner, trusted_origins)
+    if numbers not in ("null", "zero"):
+        raise ConfigurationError(f"numbers={numbers!r} must be 'null' or 'zero'")
+    hosting = Hosting(crm, runner, trusted_origins, Documents(numbers), payments, all_time_profit)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        refuse_shadows(app.routes, {getattr(route, "endpoint", None) for route in router.routes})
         yield
         await hosting.close()
 

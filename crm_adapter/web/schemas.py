@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Money = Decimal | str
 """RUB: a number, or text as people write it (`1 234,50`)."""
@@ -18,6 +18,12 @@ class ImportBody(BaseModel):
 
     server_ids: Annotated[list[int], Field(max_length=10_000)]
     links: dict[int, int] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_bare_list(cls, body: object) -> object:
+        """The CRM's first router took the ids without a name around them."""
+        return {"server_ids": body} if isinstance(body, list) else body
 
 
 class ServerEdit(BaseModel):
@@ -48,6 +54,14 @@ class ServerEdit(BaseModel):
     def values(self) -> dict[str, Any]:
         """Only what was sent."""
         return {name: getattr(self, name) for name in self.model_fields_set if name != "edit_version"}
+
+
+class ProjectLink(BaseModel):
+    """The project that a row belongs to; null belongs to none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project_id: int | None
 
 
 class NewServer(ServerEdit):

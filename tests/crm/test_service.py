@@ -123,7 +123,7 @@ def test_sync_and_async_functions_have_the_same_signatures() -> None:
     import inspect
 
     names = [name for name, home in crm_adapter._HOMES.items() if home == "blocking"]
-    assert len(names) == 16
+    assert len(names) == 17
     for name in names:
         plain, awaited = getattr(blocking, name), getattr(aio, name)
         assert not inspect.iscoroutinefunction(plain) and inspect.iscoroutinefunction(awaited)

@@ -90,7 +90,7 @@ def test_sync_all_takes_rows_without_auto_sync_too(synced: Section, open_client:
 
 def test_a_second_sync_is_told_that_one_runs(synced: Section, open_client: Open) -> None:
     synced.execute("UPDATE timeweb_sync_lease SET owner = 'other', expires_ms = 99999999999999")
-    body = post(open_client(synced.app()), f"{API}/timeweb/sync-all")
+    body = post(open_client(synced.app()), f"{API}/timeweb/sync-all", status=409)
     assert (body["success"], body["code"], body["total_processed"]) == (False, "already_running", 0)
 
 
@@ -110,7 +110,7 @@ def test_an_outage_is_502_on_a_live_listing_and_data_in_a_sync(synced: Section, 
     synced.emulator.add_fault({"operation": "getServers", "times": 99, "status": 502, "body": "<html>bad gateway</html>"})
     client = open_client(synced.app())
     assert get(client, f"{API}/timeweb/servers", 502)["code"] == "upstream_unavailable"
-    body = post(client, f"{API}/timeweb/sync-all")
+    body = post(client, f"{API}/timeweb/sync-all", status=502)
     assert (body["success"], body["error_code"]) == (False, "upstream_unavailable")
     assert synced.query("SELECT COUNT(*) FROM hosting_servers") == [(23,)]
 
