@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._core.types import NOT_GIVEN as NOT_GIVEN, NotGiven as NotGiven
     from timeweb_sdk.client import AsyncTimeweb as AsyncTimeweb, Timeweb as Timeweb
     from timeweb_sdk.errors import (
+        AmbiguousOrder as AmbiguousOrder,
         APIError as APIError,
         BadRequestError as BadRequestError,
         ConfigurationError as ConfigurationError,
@@ -62,7 +63,7 @@ _NAMES = {
     "timeweb_sdk._core.types": "NOT_GIVEN NotGiven",
     "timeweb_sdk.client": "AsyncTimeweb Timeweb",
     "timeweb_sdk.errors": (
-        "APIError BadRequestError ConfigurationError ConfirmationRequired ConflictError ConnectError "
+        "AmbiguousOrder APIError BadRequestError ConfigurationError ConfirmationRequired ConflictError ConnectError "
         "ConnectTimeout DeadlineExceeded DecodeError EdgeError FileError ForbiddenError LockedError NotFoundError "
         "PoolTimeout ProtocolError ProxyError RateLimitError ReadError ReadOnlyError ReadTimeout ResponseTooLarge ServerError "
         "TimewebError TransportError UnauthorizedError WaitFailed WaitTimeout WriteError WriteTimeout"

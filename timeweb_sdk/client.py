@@ -1,8 +1,8 @@
 """The clients: `Timeweb` and `AsyncTimeweb`."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from pydantic import SecretStr
 from typing_extensions import TypedDict, Unpack
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncTimeweb", "Timeweb"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _DOCUMENTED = RateLimit.documented()
 
 
@@ -214,6 +216,21 @@ class Timeweb(_Client, Resources):
         del query, json, content  # a traceback with locals would show them
         return self._execute(raw_call(method, path, given)).data
 
+    def create_once(self, create: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make what costs money, and make it once: `tw.create_once(tw.servers.create, name="web-2", …)`.
+
+        It writes down what is there, calls `create` with the arguments, and if the call may have been carried out although
+        it failed (`error.may_be_done`) it looks for up to `total_timeout` seconds, after waits that double. What was not
+        there before and has the name that was asked for (or, where things have no names, all that was asked for) is returned
+        as `get` shows it; what only the reply to `create` tells, such as the secret key of a user, that does not have.
+
+        Raises the error of `create` if nothing came: then look again later, before you repeat it. Raises AmbiguousOrder if
+        several came, TimewebError if what is there could not be listed, and then nothing was ordered.
+        """
+        from timeweb_sdk._core.ordering import create_once
+
+        return create_once(create, args, kwargs)
+
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
         self._session.close()
@@ -281,6 +298,12 @@ class AsyncTimeweb(_Client, AsyncResources):
         given = RawArguments(query or {}, json, content, to)
         del query, json, content  # a traceback with locals would show them
         return (await self._execute(raw_call(method, path, given))).data
+
+    async def create_once(self, create: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make what costs money, and make it once, as `Timeweb.create_once` does."""
+        from timeweb_sdk._core.ordering import acreate_once
+
+        return await acreate_once(create, args, kwargs)
 
     async def aclose(self) -> None:
         """Close the connections; calling it again does nothing."""

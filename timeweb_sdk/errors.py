@@ -11,6 +11,7 @@ from timeweb_sdk._core.types import Delivery
 
 __all__ = [
     "APIError",
+    "AmbiguousOrder",
     "BadRequestError",
     "ConfigurationError",
     "ConfirmationRequired",
@@ -123,6 +124,13 @@ class WaitFailed(_Wait):
     """The status from which the wished one cannot come; of an object that is gone, its last one."""
     failed_id: Any = None
     """The id of the object; for `wait_for_many` the first that failed."""
+
+
+class AmbiguousOrder(TimewebError):
+    """After an order in doubt several new things were there that may be what `create_once` ordered."""
+
+    candidates: tuple[Any, ...] = ()
+    """Their ids."""
 
 
 class ResponseTooLarge(TimewebError):

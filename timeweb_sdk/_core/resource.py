@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from typing_extensions import TypeForm
@@ -20,7 +21,7 @@ from timeweb_sdk._core.waiters import AsyncWaits, Waits
 if TYPE_CHECKING:
     from timeweb_sdk.client import AsyncTimeweb, Timeweb
 
-__all__ = ["AsyncResource", "AsyncWaits", "Resource", "Waits", "WithResponse"]
+__all__ = ["Arguments", "AsyncResource", "AsyncWaits", "Resource", "Waits", "WithResponse"]
 T = TypeVar("T")
 P = ParamSpec("P")
 View = TypeVar("View")
@@ -29,7 +30,7 @@ _PAGE_SIZE = 100
 
 
 @dataclass(slots=True)
-class _Arguments:
+class Arguments:
     """Arguments that may hold passwords and therefore do not show in a traceback with locals."""
 
     args: tuple[Any, ...] = field(repr=False)
@@ -37,6 +38,10 @@ class _Arguments:
 
     def pass_to(self, method: Callable[..., Any]) -> Any:
         return method(*self.args, **self.kwargs)
+
+    def names_of(self, method: Callable[..., Any]) -> dict[str, Any]:
+        """Return the arguments by the names that the method gives them; raises TypeError as calling it would."""
+        return signature(method).bind(*self.args, **self.kwargs).arguments
 
 
 class WithResponse:
@@ -118,7 +123,7 @@ class Resource(_Node[View]):
 
     def _wrapped(self, name: str) -> Callable[..., Response[Any]]:
         def call(*args: Any, **kwargs: Any) -> Response[Any]:
-            given = _Arguments(args, kwargs)
+            given = Arguments(args, kwargs)
             del args, kwargs
             node = self._recording()
             return node._recorded(given.pass_to(getattr(node, name)))
@@ -174,7 +179,7 @@ class AsyncResource(_Node[View]):
 
     def _wrapped(self, name: str) -> Callable[..., Awaitable[Response[Any]]]:
         async def call(*args: Any, **kwargs: Any) -> Response[Any]:
-            given = _Arguments(args, kwargs)
+            given = Arguments(args, kwargs)
             del args, kwargs
             node = self._recording()
             return node._recorded(await given.pass_to(getattr(node, name)))
