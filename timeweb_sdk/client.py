@@ -13,6 +13,7 @@ from timeweb_sdk._core.credentials import NO_TOKEN, find_profile, find_token
 from timeweb_sdk._core.drivers import drive
 from timeweb_sdk._core.engine import Execution, perform
 from timeweb_sdk._core.events import Hook
+from timeweb_sdk._core.logs import obey_environment
 from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import gates_of
 from timeweb_sdk._core.raw import RawArguments, raw_call
@@ -122,6 +123,16 @@ class _Client:
         return self._options.total_timeout
 
     @property
+    def base_url(self) -> str:
+        """The address that calls go to."""
+        return self._account[0]
+
+    @property
+    def token_source(self) -> str:
+        """Where the token came from: an argument, the name of a variable, a profile; empty without a token."""
+        return self._token_source
+
+    @property
     def token_fingerprint(self) -> str:
         """What tells this token from another without revealing either; empty without a token."""
         return fingerprint(self._token)
@@ -183,6 +194,7 @@ class Timeweb(_Client, Resources):
             hooks=tuple(hooks),
             max_response_bytes=max_response_bytes,
         )
+        obey_environment()
         self._token, self._token_source = find_token(token)
         url = find_base_url(base_url, allow_http)
         self._account = (url, account or fingerprint(self._token))
@@ -277,6 +289,7 @@ class AsyncTimeweb(_Client, AsyncResources):
             hooks=tuple(hooks),
             max_response_bytes=max_response_bytes,
         )
+        obey_environment()
         self._token, self._token_source = find_token(token)
         url = find_base_url(base_url, allow_http)
         self._account = (url, account or fingerprint(self._token))

@@ -39,5 +39,6 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         "TIMEWEB_BASE_URL",
         "TIMEWEB_ALLOW_HTTP",
         "TIMEWEB_HTTP_CLIENT",
+        "TIMEWEB_LOG",
     ):
         monkeypatch.delenv(name, raising=False)

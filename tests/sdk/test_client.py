@@ -247,7 +247,7 @@ def test_a_call_without_faults_logs_one_debug_line(
     with caplog.at_level(logging.DEBUG, "timeweb_sdk"):
         SYNC.run(lambda tw: tw.request("GET", "/x"), base_url=server.url)
     told = [record.levelname for record in caplog.records if record.name == "timeweb_sdk"]
-    assert told == ["INFO", "DEBUG"]  # the first names the host, which is not Timeweb's
+    assert told == ["INFO", "DEBUG", "INFO"]  # the host, which is not Timeweb's; the attempt; the call
 
 
 def test_closing_twice_is_fine_and_a_closed_client_says_so(world: World, server: StubServer, clock: SkippingClock) -> None:

@@ -53,6 +53,8 @@ class Execution:
     is_gone: Callable[[], bool] | None = None
     """Whether whoever makes the call can never go on."""
     attempt: int = 0
+    elapsed: float = 0.0
+    """Seconds that the last attempt took."""
     delivery: Delivery = "not_sent"
     """Of all attempts so far, that of the one in the strongest doubt."""
     may_be_done: bool = False
@@ -63,18 +65,22 @@ class Execution:
 
 async def perform(run: Execution) -> Response[Any]:
     """Carry out a call; raises the errors of timeweb_sdk.errors, each knowing its operation, attempts and delivery."""
+    pace: Pace | None = None
     try:
         _check_allowed(run)
         request = build(run.call)
         request.transfer.operation = run.call.operation.id
         request.transfer.max_bytes = run.options.max_response_bytes
         request.transfer.progress = run.options.progress
-        return await _repeat(run, request, Pace(run.clock, run.options.total_timeout))
+        pace = Pace(run.clock, run.options.total_timeout)
+        return await _repeat(run, request, pace)
     except TimewebError as error:
         error.operation, error.call = run.call.operation.id, run.call.written()
         if isinstance(error, UnauthorizedError):
             error.args = (f"{error.message}; it came from {run.token_source}",)
         error.attempts = run.attempt
+        if pace is not None:
+            _log_call(run, type(error).__name__, getattr(error, "response_id", None), pace)
         _add_up(run, error)
         error.delivery, error.may_be_done = run.delivery, run.may_be_done
         raise
@@ -105,7 +111,7 @@ async def _repeat(run: Execution, request: Request, pace: Pace) -> Response[Any]
         failure: TransportError | APIError
         try:
             reply = await _send(run, request, pace)
-            decoded = interpret(run.call, reply, strict=run.options.strict, token=run.token, now=run.clock.time())
+            decoded = _interpret(run, request, reply)
         except (TransportError, APIError) as error:
             failure = error
         else:
@@ -114,6 +120,16 @@ async def _repeat(run: Execution, request: Request, pace: Pace) -> Response[Any]
             return _response(run, failure.status_code, {}, Decoded(None, response_id=failure.response_id), pace)
         _add_up(run, failure)
         await _wait_to_repeat(run, request, failure, pace)
+
+
+def _interpret(run: Execution, request: Request, reply: Reply) -> Decoded:
+    try:
+        decoded = interpret(run.call, reply, strict=run.options.strict, token=run.token, now=run.clock.time())
+    except TimewebError as error:
+        _log_attempt(run, request, reply.status, getattr(error, "response_id", None))
+        raise
+    _log_attempt(run, request, reply.status, decoded.response_id)
+    return decoded
 
 
 async def _send(run: Execution, request: Request, pace: Pace) -> Reply:
@@ -136,12 +152,11 @@ async def _send(run: Execution, request: Request, pace: Pace) -> Reply:
             if request.transfer.is_streamed:
                 # A file takes as long as it takes: what bounds it is the time without progress.
                 pace.stand_still(run.clock.monotonic() - began)
-    elapsed = run.clock.monotonic() - began
+    elapsed = run.elapsed = run.clock.monotonic() - began
     if isinstance(result, TransportError):
-        _log_attempt(run, request, type(result).__name__, elapsed)
+        _log_attempt(run, request, type(result).__name__, None)
         _tell(run, request, "response", error=type(result).__name__, elapsed=elapsed)
         raise result
-    _log_attempt(run, request, result.status, elapsed)
     _tell(run, request, "response", status_code=result.status, elapsed=elapsed)
     return result
 
@@ -183,21 +198,32 @@ async def _wait_to_repeat(run: Execution, request: Request, failure: TransportEr
 
 
 def _response(run: Execution, status: int, headers: Any, decoded: Decoded, pace: Pace) -> Response[Any]:
+    _log_call(run, status, decoded.response_id, pace)
     told = (decoded.total, decoded.issues, decoded.body)
     return Response(decoded.data, headers, status, decoded.response_id, run.attempt, pace.waited, *told)
 
 
-def _log_attempt(run: Execution, request: Request, result: object, elapsed: float) -> None:
+def _log_attempt(run: Execution, request: Request, result: object, response_id: str | None) -> None:
     if _log.isEnabledFor(logging.DEBUG):
+        known = f", response_id {response_id}" if response_id else ""
         _log.debug(
-            "%s %s %s attempt %d: %s in %.3f s",
+            "%s %s %s attempt %d: %s in %.3f s%s",
             run.call.operation.id,
             request.method,
             request.path,
             run.attempt,
             result,
-            elapsed,
+            run.elapsed,
+            known,
         )
+
+
+def _log_call(run: Execution, result: object, response_id: str | None, pace: Pace) -> None:
+    if _log.isEnabledFor(logging.INFO):
+        attempts = f"{run.attempt} attempt{'' if run.attempt == 1 else 's'}"
+        known = f", response_id {response_id}" if response_id else ""
+        elapsed = run.clock.monotonic() - pace.started
+        _log.info("%s: %s after %s in %.3f s%s", run.call.written(), result, attempts, elapsed, known)
 
 
 def _tell(

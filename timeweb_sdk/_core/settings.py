@@ -36,6 +36,11 @@ def find_base_url(base_url: str | None, allow_http: bool | None = None) -> str:
     return url
 
 
+def is_timeweb(url: str) -> bool:
+    """Tell whether an address is one of Timeweb's own."""
+    return urlsplit(url).hostname in _TIMEWEB
+
+
 def is_loopback(url: str) -> bool:
     """Tell whether an address is on this machine, which nothing on the way can listen to."""
     host = urlsplit(url).hostname or ""
@@ -61,7 +66,7 @@ _named: set[str] = set()
 
 def _name_host(url: str, *, from_environment: bool) -> None:
     """Log, once for each, where calls go if not to Timeweb: nobody sees what a variable of the environment says."""
-    if urlsplit(url).hostname in _TIMEWEB or url in _named:
+    if is_timeweb(url) or url in _named:
         return
     _named.add(url)
     level = logging.WARNING if from_environment and not is_loopback(url) else logging.INFO

@@ -21,6 +21,7 @@ from timeweb_sdk._core.bodies import Reply, Timeouts, aread, asending, in_pieces
 from timeweb_sdk._core.bounded_reads import bound_pool, current, trace
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.environment import find_proxy, ssl_context
+from timeweb_sdk._core.logs import log_as_curl
 from timeweb_sdk._core.pools import Pools
 from timeweb_sdk._core.request import Request
 from timeweb_sdk._core.secrets import forget_frames
@@ -78,6 +79,7 @@ class Session:
     def _build(
         self, client: Any, request: Request, timeouts: Timeouts, stream: "Callable[[Iterable[bytes], int | None], Any]"
     ) -> "httpx.Request":
+        log_as_curl(self._base_url, request)
         transfer = request.transfer
         if not transfer.sources:
             return self._build_from(client, request, timeouts, request.content)
