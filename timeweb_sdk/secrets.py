@@ -32,6 +32,8 @@ _SECRET_NAME = re.compile(
     # Words that name one at the end, or before a word that says what of it is meant: `root_auth`, `session_id`, `otp_code`.
     r"|_(auth|cookies?|otp|totp|pin|pincode|session|sessionid)_"
     r"((codes?|cookie|data|header|id|seed|string|uri|url|value)_)?$"
+    # Addresses that are signed: whoever has one has what it leads to.
+    r"|_(download|presigned|signed)_ur[il]_"
 )
 _HARMLESS_NAME = re.compile(
     r"^_(is|has|can|use|needs?|should|require)_"

@@ -61,8 +61,8 @@ class Network:
     arrivals: list[float] = field(default_factory=list)
     refused: int = 0
     """Callers that did not get a slot before their deadline."""
-    served: list[str] = field(default_factory=list)
-    """The accounts, in the order in which they went."""
+    served: list[tuple[float, str]] = field(default_factory=list)
+    """When who went; who goes at one moment goes in no order."""
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -128,9 +128,11 @@ class Visit:
         if not network.bucket.begin(self.ticket, network.now):
             network.refused += 1
             return self.end()
-        network.served.append(caller.account)
+        network.served.append((network.now, caller.account))
         # What is not there when its connection is cut does not arrive; what nobody waits for is given a window less.
         cut = self.deadline if caller.fate in (Fate.REPLY, Fate.NO_REPLY) else self.deadline - network.bucket.window
+        if caller.fate is Fate.CANCELLED:  # closes its connection at once
+            cut = caller.begins + min(caller.after, caller.patience)
         if network.now + caller.there <= cut:
             network.arrivals.append(network.now + caller.there)
         replied = network.now + caller.there + caller.back
@@ -348,12 +350,16 @@ def test_many_accounts_keep_one_pace_and_take_turns(
 
     # All want to go from the beginning. The first take what is free; from then on they take turns.
     left = Counter(account for account, *_ in calls[requests:])
-    served = network.served[requests:]
-    while served:
-        turn = [account for account in left if left[account] > 0]
-        assert sorted(served[: len(turn)]) == sorted(turn)
-        served = served[len(turn) :]
-        left.subtract(turn)
+    turn: set[str] = set()
+    for _, moment in itertools.groupby(network.served[requests:], key=lambda one: one[0]):
+        went = Counter(account for _, account in moment)
+        while went:
+            turn = turn or {account for account in left if left[account] > 0}
+            now = turn & went.keys()
+            assert now, f"{set(went)} went although it was the turn of {turn}"
+            turn -= now
+            went -= Counter(now)
+            left -= Counter(now)
 
 
 def test_who_gives_up_does_not_put_the_others_of_its_account_back() -> None:
