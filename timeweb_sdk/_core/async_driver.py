@@ -34,8 +34,9 @@ async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
         try:
             timeouts = command.timeouts
             async with asyncio.timeout(timeouts.deadline - clock.monotonic()) as limit:
-                loop = asyncio.get_running_loop()
-                timeouts.put_off = lambda: limit.reschedule(loop.time() + timeouts.read)
+                if command.request.transfer.is_streamed:
+                    loop = asyncio.get_running_loop()
+                    timeouts.put_off = lambda: limit.reschedule(loop.time() + timeouts.read)
                 return await session.send(command.request, timeouts, clock)
         except TimeoutError as error:
             raise overdue(error, command.timeouts) from forget_frames(error)

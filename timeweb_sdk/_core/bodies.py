@@ -44,55 +44,80 @@ class Reply:
 class Body:
     """A reply as it comes: decompressed in pieces of bounded size, so that little cannot become much unnoticed."""
 
-    def __init__(self, encoding: str, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._encoding = encoding.strip().lower()
+    def __init__(self, response: Any, transfer: Transfer) -> None:
+        self._response = response
+        self._transfer = transfer
+        # A transport without a network, or a hook, has read and decompressed it already.
+        encoding = "" if response.is_stream_consumed else response.headers.get("Content-Encoding", "").strip().lower()
         self._inflate: Any = None
         self._came = False
-        self._held = bytearray()
-        self.readable = self._encoding in ("", "identity", "gzip", "x-gzip", "deflate")
+        self._is_bare = encoding == "deflate"
+        """Some servers take "deflate" to be without a header."""
+        self._readable = encoding in ("", "identity", "gzip", "x-gzip", "deflate")
         """False when the body is not compressed as was asked for, or breaks off."""
-        if self.readable and self._encoding not in ("", "identity"):
+        if self._readable and encoding not in ("", "identity"):
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._held = bytearray()
+        self._done = 0
+        self._total: int | None = None
+        self.target: Target | None = None
+        """The file that it goes into; what tells of an error does not."""
+        if transfer.target is not None and response.is_success and "html" not in response.headers.get("Content-Type", ""):
+            self.target = transfer.target
+            length = response.headers.get("Content-Length", "")
+            self._total = int(length) if length.isascii() and length.isdigit() else None
 
     def pieces(self, raw: bytes) -> Iterator[bytes]:
         """Decompress what came."""
-        if self._inflate is None and self.readable:
+        if self._inflate is None and self._readable:
             yield raw
         while raw and self._inflate is not None:
             try:
                 piece = self._inflate.decompress(raw, PIECE)
             except zlib.error:
-                # Some servers take "deflate" to be without a header.
-                is_bare = self._encoding == "deflate" and not self._came
-                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if is_bare else None
-                self.readable = self._came = is_bare
+                again = self._is_bare and not self._came
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if again else None
+                self._readable = self._came = again
                 continue
             self._came = True
             raw = self._inflate.unconsumed_tail
             yield piece
 
-    def rest(self) -> bytes:
-        """Return what was still inside at the end."""
-        if self._inflate is None or not self._came:
-            return b""
-        rest: bytes = self._inflate.flush()
-        self.readable = self._inflate.eof
-        return rest
-
-    def hold(self, piece: bytes) -> None:
-        if len(self._held) + len(piece) > self._max_bytes:
+    def take(self, piece: bytes) -> None:
+        if self.target is not None:
+            self.target.write(piece)
+            return
+        limit = self._transfer.max_bytes
+        if len(self._held) + len(piece) > limit:
             raise ResponseTooLarge(
-                f"the reply has more than {self._max_bytes:,} bytes (decompressed): raise max_response_bytes, "
+                f"the reply has more than {limit:,} bytes (decompressed): raise max_response_bytes, "
                 "ask for less at once, or write it to a file with to=…",
                 delivery="answered",
-                limit=self._max_bytes,
+                limit=limit,
             )
         self._held += piece
 
-    @property
-    def content(self) -> bytearray:
-        return self._held if self.readable else bytearray()
+    def moved(self, raw: bytes) -> None:
+        """Tell whoever watches the file that so much of it has come."""
+        if self.target is not None:
+            self._done += len(raw)
+            self._transfer.moved("download", self._done, self._total)
+
+    def whole(self, content: bytes) -> Reply:
+        """Return what was there from the beginning."""
+        self._total = len(content)
+        self.take(content)
+        self.moved(content)
+        return self.reply()
+
+    def reply(self) -> Reply:
+        """Return what came, with what was still inside at the end."""
+        if self._inflate is not None and self._came:
+            self.take(self._inflate.flush())
+            self._readable = self._inflate.eof
+        content = Content(self._held if self._readable else b"")
+        response = self._response
+        return Reply(response.status_code, response.headers, content, self._readable, self.target is not None and self._readable)
 
 
 def in_pieces(form: Iterable[bytes]) -> Iterator[bytes]:
@@ -127,78 +152,32 @@ async def asending(transfer: Transfer, body: Iterable[bytes], total: int | None)
 
 def read(response: Any, transfer: Transfer, timeouts: Timeouts, clock: Clock) -> Reply:
     """Read the body, into a file if it shall go there. A body that trickles ends with the deadline."""
-    if response.is_stream_consumed:  # by a transport without a network, or a hook
-        return _whole(response, transfer, response.read())
-    body, target = _body(response, transfer), _target(response, transfer)
-    done, total = 0, _length(response)
-
-    def take(piece: bytes) -> None:
-        if target is None:
-            body.hold(piece)
-        else:
-            target.write(piece)
-
+    body = Body(response, transfer)
+    if response.is_stream_consumed:
+        return body.whole(response.read())
     for raw in response.iter_raw():
         for piece in body.pieces(raw):
-            take(piece)
+            body.take(piece)
         if clock.monotonic() > timeouts.deadline:
             raise ReadTimeout("the reply was still coming when the deadline passed", delivery="unknown")
-        if target is not None:
-            done += len(raw)
-            transfer.moved("download", done, total)
-    take(body.rest())
-    return _reply(response, body, target)
+        body.moved(raw)
+    return body.reply()
 
 
 async def aread(response: Any, transfer: Transfer) -> Reply:
     """As `read`; the file is written by threads, and other tasks get their turn while much is decompressed."""
     import asyncio  # which a synchronous client does not need
 
+    body = Body(response, transfer)
     if response.is_stream_consumed:
-        return _whole(response, transfer, await response.aread())
-    body, target = _body(response, transfer), _target(response, transfer)
-    done, total = 0, _length(response)
+        return body.whole(await response.aread())
     async for raw in response.aiter_raw():
         for number, piece in enumerate(body.pieces(raw)):
-            if target is not None:
-                await asyncio.to_thread(target.write, piece)
+            if body.target is not None:
+                await asyncio.to_thread(body.take, piece)
                 continue
             if number:
                 await asyncio.sleep(0)
-            body.hold(piece)
-        if target is not None:
-            done += len(raw)
-            transfer.moved("download", done, total)
-    rest = body.rest()
-    body.hold(rest) if target is None else target.write(rest)
-    return _reply(response, body, target)
-
-
-def _body(response: Any, transfer: Transfer) -> Body:
-    return Body(response.headers.get("Content-Encoding", ""), transfer.max_bytes)
-
-
-def _target(response: Any, transfer: Transfer) -> Target | None:
-    """Return the file that this reply goes into; what tells of an error does not."""
-    is_page = "html" in response.headers.get("Content-Type", "")
-    return transfer.target if 200 <= response.status_code < 300 and not is_page else None
-
-
-def _length(response: Any) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _whole(response: Any, transfer: Transfer, content: bytes) -> Reply:
-    body, target = Body("", transfer.max_bytes), _target(response, transfer)
-    if target is None:
-        body.hold(content)
-    else:
-        target.write(content)
-        transfer.moved("download", len(content), len(content))
-    return _reply(response, body, target)
-
-
-def _reply(response: Any, body: Body, target: Target | None) -> Reply:
-    is_saved = target is not None and body.readable
-    return Reply(response.status_code, response.headers, Content(body.content), body.readable, is_saved)
+            body.take(piece)
+        body.moved(raw)
+    return body.reply()

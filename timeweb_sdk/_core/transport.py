@@ -118,13 +118,20 @@ class Session:
                 raise
             fault = ConfigurationError(f"the request cannot be sent: {error}")
         else:
-            # The library's client keeps cookies, and one that was passed in may serve several accounts.
-            built.headers.pop("cookie", None)
-            if any(is_secret_parameter(name) for name, _ in request.params):
+            if self._given is not None:
+                # It keeps cookies, and may serve several accounts.
+                built.headers.pop("cookie", None)
+            if request.params and any(is_secret_parameter(name) for name, _ in request.params):
                 kind: Any = type(built.url)
                 built.url = _discreet(kind)(built.url)
             return built
         raise fault
+
+    def _forget_cookies(self, response: Any) -> None:
+        if self._given is not None and "set-cookie" in response.headers:
+            for cookie in response.cookies.jar:
+                with suppress(KeyError):
+                    self._given.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
 
     def _headers(self, content_type: str | None, length: int | None) -> dict[str, str] | None:
         """Return what the HTTP client does not send by itself; a client that was passed in knows none of ours."""
@@ -146,6 +153,8 @@ class Session:
         """Make a client of our own, unless one was passed in."""
         if self._given is not None:
             return self._given
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         library = _library(self._library)
         options: dict[str, Any] = {"verify": ssl_context(library) if self._base_url.startswith("https:") else False}
         if proxy := find_proxy(self._base_url):
@@ -155,7 +164,9 @@ class Session:
         except Exception as error:
             fault = ConfigurationError(f"the HTTP client cannot be made ({type(error).__name__}): look at the proxy variables")
         else:
-            return getattr(library, kind)(transport=transport, headers=self._own_headers(), trust_env=False)
+            # A token is all that the API needs; a cookie would tell it of one account in the calls of another.
+            jar = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+            return getattr(library, kind)(transport=transport, headers=self._own_headers(), cookies=jar, trust_env=False)
         raise fault
 
     def _transport(self, library: Any, options: dict[str, Any]) -> Any:
@@ -196,7 +207,7 @@ class SyncSession(Session):
                 built = self._build(client, request, timeouts, partial(sending, transfer))
                 response = client.send(built, auth=None, follow_redirects=False, stream=True)
                 try:
-                    _forget_cookies(client, response)
+                    self._forget_cookies(response)
                     reply = read(response, transfer, timeouts, clock)
                     is_saved = reply.is_saved
                 finally:
@@ -242,10 +253,10 @@ class SyncSession(Session):
 
 def running_loop() -> "AbstractEventLoop":
     """Return the event loop of the task; raises ConfigurationError under another library than asyncio."""
-    from asyncio import get_running_loop  # which a synchronous client does not need
+    import asyncio  # which a synchronous client does not need
 
     try:
-        return get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         fault = ConfigurationError("AsyncTimeweb works in asyncio only: elsewhere, trio for one, call Timeweb in a thread")
     raise fault
@@ -267,7 +278,7 @@ class AsyncSession(Session):
                 built = self._build(client, request, timeouts, partial(asending, transfer))
                 response = await client.send(built, auth=None, follow_redirects=False, stream=True)
                 try:
-                    _forget_cookies(client, response)
+                    self._forget_cookies(response)
                     reply = await aread(response, transfer)
                     is_saved = reply.is_saved
                 finally:
@@ -312,14 +323,6 @@ class AsyncSession(Session):
                 del self._clients[other]
             client = self._clients[loop] = self._make("AsyncClient")
         return client
-
-
-def _forget_cookies(client: Any, response: Any) -> None:
-    """A token is all that the API needs; a cookie would tell it of one account in the calls of another."""
-    if "set-cookie" in response.headers:
-        for cookie in response.cookies.jar:
-            with suppress(KeyError):
-                client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
 
 
 @lru_cache(maxsize=2)
