@@ -28,7 +28,7 @@ from timeweb_sdk.limits import RateLimit
 from timeweb_sdk.secrets import fingerprint
 
 if TYPE_CHECKING:
-    from timeweb_sdk._core.transport import AsyncHttpClient, SyncHttpClient
+    from timeweb_sdk._core.transport import HttpClient
 
 __all__ = ["AsyncTimeweb", "Timeweb"]
 
@@ -73,11 +73,43 @@ class ClientOptions(TypedDict, total=False):
 class _Client:
     """What both clients share: settings, and views with other settings."""
 
+    _sessions: type[SyncSession] | type[AsyncSession]
     _session: Any
-    _options: Options
-    _token: SecretStr | None
-    _token_source: str
-    _account: tuple[str, str]
+
+    def __init__(
+        self,
+        token: str | SecretStr | None = None,
+        *,
+        base_url: str | None = None,
+        account: str | None = None,
+        rate_limit: RateLimit = _DOCUMENTED,
+        max_retries: int = 4,
+        timeout: float = 60,
+        total_timeout: float = 180,
+        read_only: bool = False,
+        strict: bool = False,
+        hooks: Iterable[Hook] = (),
+        max_response_bytes: int = 256_000_000,
+        application: str | None = None,
+        allow_http: bool | None = None,
+        http_client: "HttpClient | None" = None,
+    ) -> None:
+        self._options = Options(
+            rate_limit=rate_limit,
+            max_retries=max_retries,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            read_only=read_only,
+            strict=strict,
+            hooks=hooks,
+            max_response_bytes=max_response_bytes,
+        )
+        obey_environment()
+        self._token, self._token_source = find_token(token)
+        url = find_base_url(base_url, allow_http)
+        self._account = (url, account or fingerprint(self._token))
+        http = find_http_client(http_client, self._sessions.kind)
+        self._session = self._sessions(url, self._token, find_user_agent(application), *http)
 
     @classmethod
     def from_profile(
@@ -166,40 +198,7 @@ class Timeweb(_Client, Resources):
             (else TIMEWEB_HTTP_CLIENT, then "httpx").
     """
 
-    def __init__(
-        self,
-        token: str | SecretStr | None = None,
-        *,
-        base_url: str | None = None,
-        account: str | None = None,
-        rate_limit: RateLimit = _DOCUMENTED,
-        max_retries: int = 4,
-        timeout: float = 60,
-        total_timeout: float = 180,
-        read_only: bool = False,
-        strict: bool = False,
-        hooks: Iterable[Hook] = (),
-        max_response_bytes: int = 256_000_000,
-        application: str | None = None,
-        allow_http: bool | None = None,
-        http_client: "SyncHttpClient | None" = None,
-    ) -> None:
-        self._options = Options(
-            rate_limit=rate_limit,
-            max_retries=max_retries,
-            timeout=timeout,
-            total_timeout=total_timeout,
-            read_only=read_only,
-            strict=strict,
-            hooks=tuple(hooks),
-            max_response_bytes=max_response_bytes,
-        )
-        obey_environment()
-        self._token, self._token_source = find_token(token)
-        url = find_base_url(base_url, allow_http)
-        self._account = (url, account or fingerprint(self._token))
-        http = find_http_client(http_client, "Client")
-        self._session = SyncSession(url, self._token, find_user_agent(application), *http)
+    _sessions = SyncSession
 
     def request(
         self,
@@ -261,41 +260,7 @@ class Timeweb(_Client, Resources):
 class AsyncTimeweb(_Client, AsyncResources):
     """The asynchronous client, for asyncio. Takes what `Timeweb` takes; `total_timeout` is exact."""
 
-    def __init__(
-        self,
-        token: str | SecretStr | None = None,
-        *,
-        base_url: str | None = None,
-        account: str | None = None,
-        rate_limit: RateLimit = _DOCUMENTED,
-        max_retries: int = 4,
-        timeout: float = 60,
-        total_timeout: float = 180,
-        read_only: bool = False,
-        strict: bool = False,
-        hooks: Iterable[Hook] = (),
-        max_response_bytes: int = 256_000_000,
-        application: str | None = None,
-        allow_http: bool | None = None,
-        http_client: "AsyncHttpClient | None" = None,
-    ) -> None:
-        self._options = Options(
-            rate_limit=rate_limit,
-            max_retries=max_retries,
-            timeout=timeout,
-            total_timeout=total_timeout,
-            read_only=read_only,
-            strict=strict,
-            hooks=tuple(hooks),
-            max_response_bytes=max_response_bytes,
-        )
-        obey_environment()
-        self._token, self._token_source = find_token(token)
-        url = find_base_url(base_url, allow_http)
-        self._account = (url, account or fingerprint(self._token))
-        self._session = AsyncSession(
-            url, self._token, find_user_agent(application), *find_http_client(http_client, "AsyncClient")
-        )
+    _sessions = AsyncSession
 
     async def request(
         self,

@@ -148,6 +148,7 @@ def reply_with_a_server(request: httpx.Request) -> httpx.Response:
 IMPOSSIBLE: list[dict[str, Any]] = [
     {"max_retries": -1}, {"max_retries": None}, {"timeout": 0}, {"timeout": None}, {"timeout": float("inf")},
     {"total_timeout": -5}, {"total_timeout": "60"}, {"rate_limit": None}, {"http_client": "aiohttp"}, {"token": b"sesame"},
+    {"hooks": 5}, {"hooks": [print, "print"]},
 ]  # fmt: skip
 
 

@@ -372,6 +372,16 @@ def test_a_body_nested_without_end_is_kept_or_refused(depth: int) -> None:
     assert kept if depth <= 300 else depth == 900 or not kept
 
 
+@pytest.mark.parametrize(
+    ("wanted", "sent"), [(list[int], [1, True]), (list[int | None], [None, True]), (dict[str, int], {"a": True}), (int, True)]
+)
+def test_nor_is_it_one_outside_a_model(wanted: Any, sent: Any) -> None:
+    got = decode(ONE, wanted, json.dumps({"machine": sent}).encode())
+    assert got.data == sent
+    assert type(got.data) is type(sent)
+    assert [issue.kind for issue in got.issues] == ["int_type"]
+
+
 @pytest.mark.parametrize("value", [True, False])
 def test_a_truth_is_no_number(value: bool) -> None:
     got = one(machine(id=value))

@@ -344,17 +344,19 @@ def test_who_waits_is_served_when_a_slot_ends_by_itself() -> None:
         stage = Stage(RateLimit(Rate(1, 0.05), Rate(1, 0.05)))
         loop = asyncio.new_event_loop()
         stage.on_send_async = hang
-        stage.kept += [loop, loop.create_task(acall(stage.asynchronous(total_timeout=0.4)))]
-        loop.run_until_complete(asyncio.sleep(0.01))
-
         began = time.monotonic()
+        stage.kept += [loop, loop.create_task(acall(stage.asynchronous(total_timeout=0.4)))]
+        while stage.on_send_async is not None:
+            loop.run_until_complete(asyncio.sleep(0))
+
         waiting = [threading.Thread(target=call, args=(stage.sync(),)) for _ in range(2)]
         for thread in waiting:
             thread.start()
         asyncio.run(acall(stage.asynchronous()))
         for thread in waiting:
             thread.join()
-        assert 0.2 < time.monotonic() - began < 10
+        # Not before the slot has ended; were it not served then, each of them would fail at its deadline.
+        assert time.monotonic() - began > 0.4
         stage.tidy_up()
 
 

@@ -116,8 +116,8 @@ class Body:
             self.take(self._inflate.flush())
             self._readable = self._inflate.eof
         content = Content(self._held if self._readable else b"")
-        response = self._response
-        return Reply(response.status_code, response.headers, content, self._readable, self.target is not None and self._readable)
+        is_saved = self.target is not None and self._readable
+        return Reply(self._response.status_code, self._response.headers, content, self._readable, is_saved)
 
 
 def in_pieces(form: Iterable[bytes]) -> Iterator[bytes]:

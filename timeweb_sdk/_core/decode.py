@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from timeweb_sdk._core.guards import is_object
-from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, plain, replaced
+from timeweb_sdk._core.lenient import Leniency, adapter_of, fits, honest, plain, replaced
 from timeweb_sdk._core.model import DecodeIssue, Model
 from timeweb_sdk._core.operation import Operation
 
@@ -142,7 +142,7 @@ def _envelope(data_key: str, returns: Any) -> TypeAdapter[dict[str, Any]]:
     """Build the adapter of `{data_key: payload, meta, response_id}`; live keys differ from documented ones by - and _."""
     keys = AliasChoices(data_key, *({data_key.replace("-", "_"), data_key.replace("_", "-")} - {data_key}))
     fields = {
-        "data": Annotated[returns, Field(validation_alias=keys)],
+        "data": Annotated[honest(returns), Field(validation_alias=keys)],
         "meta": NotRequired[Any],
         "response_id": NotRequired[Any],
     }

@@ -5,12 +5,12 @@ from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from timeweb_sdk._core.guards import is_array, is_object
-from timeweb_sdk._core.model import DecodeIssue, Model, set_decode_issues
+from timeweb_sdk._core.model import DecodeIssue, Model, no_bool, set_decode_issues
 from timeweb_sdk._core.secrets import mask
 
 
@@ -21,7 +21,20 @@ def plain(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def adapter_of(wanted: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(wanted)
+    return TypeAdapter(honest(wanted))
+
+
+def honest(wanted: Any) -> Any:
+    """Return the type without what pydantic takes to be the same: `true` is no whole number. Models see to theirs."""
+    if wanted is int:
+        return Annotated[int, BeforeValidator(no_bool)]
+    if get_origin(wanted) is Annotated:
+        inner, *rest = get_args(wanted)
+        return Annotated[(honest(inner), *rest)]
+    arguments = tuple(honest(each) for each in get_args(wanted))
+    if get_origin(wanted) in (Union, UnionType):
+        return Union[arguments]  # noqa: UP007 (of arms that are only known here)
+    return get_origin(wanted)[arguments] if get_origin(wanted) in (list, dict) else wanted
 
 
 def fits(wanted: Any, value: Any) -> bool:
@@ -59,9 +72,6 @@ class Leniency:
 
     def decode(self, wanted: Any, value: Any, path: str, name: str = "") -> Any:
         """Decode `value`, which came in the field `name`, as well as it can be done."""
-        if isinstance(value, bool) and _is_number(wanted):
-            self.note(path, "int_type")
-            return value
         try:
             return adapter_of(wanted).validate_python(value)
         except ValidationError as error:
@@ -141,12 +151,6 @@ def _bare(wanted: Any) -> Any:
     while get_origin(wanted) is Annotated:
         wanted = get_args(wanted)[0]
     return wanted
-
-
-def _is_number(wanted: Any) -> bool:
-    """Tell whether a whole number is wanted, which to pydantic true and false are as well."""
-    arms = {_bare(arm) for arm in (get_args(_bare(wanted)) or [wanted])}
-    return int in arms and bool not in arms
 
 
 def _is_model(wanted: Any) -> bool:

@@ -112,7 +112,7 @@ def _seal(model: Any, write: Callable[[Any], Any]) -> Any:
 _WRAPPERS = frozenset({"nullable", "default", "function-before", "function-after", "function-wrap"})
 
 
-def _no_bool(value: Any) -> Any:
+def no_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticKnownError("int_type")
     return value
@@ -124,7 +124,7 @@ def _masking(name: str, schema: Any) -> Any:
     if inner is not None and inner in schema:
         return {**schema, inner: _masking(name, schema[inner])}
     if schema["type"] == "int":  # whole numbers are taken as they are, at once; to pydantic, true would be one of them too
-        lax = core_schema.no_info_before_validator_function(_no_bool, schema)
+        lax = core_schema.no_info_before_validator_function(no_bool, schema)
         strict: Any = {**schema, "strict": True}
         return core_schema.union_schema([strict, lax], mode="left_to_right")
     is_open = schema["type"] == "any" or (schema["type"] == "dict" and schema.get("values_schema", {}).get("type") == "any")

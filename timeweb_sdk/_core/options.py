@@ -1,6 +1,6 @@
 """What can be set for a client, and changed for a view of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
@@ -21,7 +21,8 @@ class Options:
     total_timeout: float = 180.0
     read_only: bool = False
     strict: bool = False
-    hooks: tuple[Hook, ...] = ()
+    hooks: Iterable[Hook] = ()
+    """Kept as a tuple."""
     max_response_bytes: int = 256_000_000
     progress: Callable[[Progress], object] | None = None
 
@@ -36,6 +37,11 @@ class Options:
             given = getattr(self, name)
             if not isinstance(given, (int, float)) or not 0 < given < inf:
                 raise ConfigurationError(f"{name}={given!r}: give a positive number of seconds")
+        given = self.hooks
+        hooks: tuple[Any, ...] = tuple(given) if isinstance(given, Iterable) else (None,)
+        if not all(map(callable, hooks)):
+            raise ConfigurationError(f"hooks={given!r}: give a list of functions, each of which takes an Event")
+        object.__setattr__(self, "hooks", hooks)
         given = self.rate_limit
         if not isinstance(given, RateLimit):
             raise ConfigurationError(f"rate_limit={given!r}: give a RateLimit; RateLimit.off() is none")
@@ -45,6 +51,4 @@ class Options:
         if unknown:
             names = ", ".join(field.name for field in fields(self))
             raise ConfigurationError(f"with_options does not know {', '.join(sorted(unknown))}; it takes {names}")
-        if "hooks" in changes:
-            changes = {**changes, "hooks": tuple(changes["hooks"])}
         return replace(self, **changes)

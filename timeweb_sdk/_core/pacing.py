@@ -147,14 +147,17 @@ class Permit:
                 self._leases.append(_Lease(gate.shared))
                 await self._obtain(self._leases[-1])
         # Leases are short, and the way through the other gates may have been long.
-        while stale := [lease for lease in self._leases if self.pace.clock.monotonic() > lease.ready_at + FRESH_FOR]:
+        while self._leases and (
+            stale := [lease for lease in self._leases if self.pace.clock.monotonic() > lease.ready_at + FRESH_FOR]
+        ):
             for lease in stale:
                 await self._obtain(lease)
 
     def begin(self, now: float) -> None:
         """The request is sent now. Raises DeadlineExceeded if a slot has ended before, as its holder slept for too long."""
-        if not all(limit.begin(ticket, now) for limit, ticket in self._held):
-            raise self.pace.used_up()
+        for limit, ticket in self._held:
+            if not limit.begin(ticket, now):
+                raise self.pace.used_up()
         self._sent = True
 
     async def __aenter__(self) -> Self:

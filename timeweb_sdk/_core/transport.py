@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from importlib import import_module
 from traceback import walk_tb
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 from timeweb_sdk import errors
 from timeweb_sdk._core.bodies import Reply, Timeouts, aread, asending, in_pieces, read, sending
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     # A client of httpx2 has the same interface and another type; naming it would make every user's type checker load it.
-    SyncHttpClient: TypeAlias = httpx.Client | Any
-    AsyncHttpClient: TypeAlias = httpx.AsyncClient | Any
+    HttpClient: TypeAlias = httpx.Client | httpx.AsyncClient | Any
 
 CONNECT_TIMEOUT = 10.0
 
@@ -64,6 +63,8 @@ _BAN = (
 class Session:
     """What both sessions share: how a request of theirs is built, and whether they may still be used."""
 
+    kind: ClassVar[str]
+    """The class of the HTTP library's clients."""
     _extensions: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, base_url: str, token: "SecretStr | None", user_agent: str, given: Any, library: str) -> None:
@@ -149,7 +150,7 @@ class Session:
             headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         return headers
 
-    def _make(self, kind: str) -> Any:
+    def _make(self) -> Any:
         """Make a client of our own, unless one was passed in."""
         if self._given is not None:
             return self._given
@@ -166,7 +167,7 @@ class Session:
         else:
             # A token is all that the API needs; a cookie would tell it of one account in the calls of another.
             jar = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-            return getattr(library, kind)(transport=transport, headers=self._own_headers(), cookies=jar, trust_env=False)
+            return getattr(library, self.kind)(transport=transport, headers=self._own_headers(), cookies=jar, trust_env=False)
         raise fault
 
     def _transport(self, library: Any, options: dict[str, Any]) -> Any:
@@ -194,6 +195,7 @@ class Session:
 class SyncSession(Session):
     """The connections of a synchronous client, made when they are first needed."""
 
+    kind = "Client"
     _extensions: Mapping[str, Any] = MappingProxyType({"trace": trace})
     _client: Any = None
 
@@ -247,7 +249,7 @@ class SyncSession(Session):
     def _new(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = self._make("Client")
+                self._client = self._make()
             return self._client
 
 
@@ -264,6 +266,8 @@ def running_loop() -> "AbstractEventLoop":
 
 class AsyncSession(Session):
     """The connections of an asynchronous client: one pool for each event loop that uses it."""
+
+    kind = "AsyncClient"
 
     def __init__(self, base_url: str, token: "SecretStr | None", user_agent: str, given: Any, library: str) -> None:
         super().__init__(base_url, token, user_agent, given, library)
@@ -321,7 +325,7 @@ class AsyncSession(Session):
         with self._lock:
             for other in [other for other in self._clients if other.is_closed()]:
                 del self._clients[other]
-            client = self._clients[loop] = self._make("AsyncClient")
+            client = self._clients[loop] = self._make()
         return client
 
 
@@ -385,6 +389,8 @@ def overdue(error: TimeoutError, timeouts: Timeouts) -> TransportError:
 def _describe(error: Exception, kind: type[TransportError]) -> str:
     summary = (kind.__doc__ or kind.__name__).partition("\n")[0].rstrip(".")
     text = _QUOTATION.sub("", str(error))
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        text += "; if a proxy answers with certificates of its own, name the file of their authority in SSL_CERT_FILE"
     return f"{summary}: {text}" if text else summary
 
 

@@ -133,7 +133,8 @@ class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
         """Send the file of an image that was created without a source.
 
         Create the image first, with `location` and `os` but neither `disk_id` nor `upload_url`; its `id` goes into the
-        path. Large files need a long timeout.
+        path. Large files need a long timeout. The contract promises a receipt, and its own example shows the image; if
+        that is what comes, the call returns None with a decode issue, and `with_response` has it in `body`.
 
         Args:
             image_id: UUID of the image.
@@ -266,7 +267,8 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource["AsyncImagesWithRespo
         """Send the file of an image that was created without a source.
 
         Create the image first, with `location` and `os` but neither `disk_id` nor `upload_url`; its `id` goes into the
-        path. Large files need a long timeout.
+        path. Large files need a long timeout. The contract promises a receipt, and its own example shows the image; if
+        that is what comes, the call returns None with a decode issue, and `with_response` has it in `body`.
 
         Args:
             image_id: UUID of the image.
