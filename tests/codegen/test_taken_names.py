@@ -16,7 +16,10 @@ from tests.codegen.contracts import STRING, contract, envelope, obj, operation
 
 CLASSES = ["Model", "Any", "Literal", "Decimal", "SecretStr", "Resource", "Waits", "AsyncPage", "NotGiven", "ValueError"]
 ARGUMENTS = ["self", "str", "bytes", "dict", "builtins", "hidden"]
-ATTRIBUTES = ["close", "request", "with_options", "wait_for", "with_response", "wait_for_many", "aclose"]
+ATTRIBUTES = [
+    *("close", "request", "with_options", "wait_for", "with_response", "wait_for_many", "aclose"),
+    *("create_once", "from_profile", "token_fingerprint", "total_timeout"),
+]
 
 
 def test_the_names_are_found_in_the_modules_themselves() -> None:

@@ -17,11 +17,12 @@ from dotenv import dotenv_values
 
 from crm_adapter.settings import load_settings
 from tests.docs.examples import PAGES, ROOT
+from timeweb_sdk import Timeweb
 from timeweb_sdk.testing.__main__ import _parser as emulator_parser
 
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 PROGRAMS = {"cd", "celery", "export", "git", "nox", "pip", "python", "python3", "timeweb-crm", "uvicorn"}
-CODEGEN = {"fetch", "build", "check", "diff"}
+CODEGEN = {"fetch", "build", "check", "diff", "update", "verify"}
 #: Read by the HTTP library.
 FOREIGN = {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
 SOURCES = "".join(
@@ -69,7 +70,7 @@ def test_crontab(text: str) -> None:
         check_commands(command)
 
 
-@pytest.mark.parametrize("text", of("ini"))
+@pytest.mark.parametrize("text", [text for text in of("ini") if not text.startswith("[")])
 def test_settings_are_accepted(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text(text.replace("…", "x"), encoding="utf-8")
     for name in dotenv_values(tmp_path / ".env"):
@@ -77,6 +78,15 @@ def test_settings_are_accepted(text: str, tmp_path: Path, monkeypatch: pytest.Mo
         assert name in SOURCES
     monkeypatch.chdir(tmp_path)
     assert load_settings().tokens
+
+
+@pytest.mark.parametrize("text", [text for text in of("ini") if text.startswith("[")])
+def test_profiles_are_accepted(text: str, tmp_path: Path) -> None:
+    file = tmp_path / ".twcrc"
+    file.write_text(text.replace("…", "token-of-a-profile"), encoding="utf-8")
+    for name in re.findall(r"^\[(.+)\]$", text, re.MULTILINE):
+        with Timeweb("token-of-a-profile") as expected, Timeweb.from_profile(name, file=file) as timeweb:
+            assert timeweb.token_fingerprint == expected.token_fingerprint
 
 
 @pytest.mark.parametrize("text", of("yaml"))
