@@ -103,6 +103,8 @@ CONTRADICTIONS = {
     ("updateDomainRequest", "payment_type"): "a number, where the enum beside it has eleven words",
     ("updateNotificationSettings", "telegram"): "the status of a server, where the enum beside it has on and off",
     ("updateNotificationSettings", "sms"): "the status of a server, where the enum beside it has on and off",
+    ("createPerson", "phone"): "a number, where the schema has a text",
+    ("updatePerson", "phone"): "a number, where the schema has a text",
     ("updateNotificationSettings", "email"): "the status of a server, where the enum beside it has on and off",
 }
 """Examples that contradict the type or enum they stand beside, with what is odd about them."""
