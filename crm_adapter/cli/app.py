@@ -10,7 +10,7 @@ import typer
 
 from crm_adapter import blocking, migrations
 from crm_adapter.cli import demo as demo_command, doctor as doctor_command, tables
-from crm_adapter.cli.output import BUSY, DONE, FAILED, USAGE, CommandError, Output
+from crm_adapter.cli.output import BUSY, DONE, FAILED, USAGE, CommandError, Output, tolerate_encodings
 from crm_adapter.cli.runtime import clients, database as open_database, engine_of, explained, read_settings, settings_of
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
@@ -49,6 +49,7 @@ NoImport = Annotated[bool, typer.Option("--no-import", help="Не создава
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; nothing but a defect of ours leaves as a traceback."""
+    tolerate_encodings()
     output = Output(as_json="--json" in arguments)
     try:
         with signals(), explained():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import logging
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -20,6 +23,47 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, BUSY = 0, 1, 2, 3
 
 _UNBOUNDED = 240
+_PLAIN: Final = {
+    "₽": "руб.",
+    "\u00a0": " ",
+    "\u202f": " ",
+    "\u2212": "-",
+    "—": "-",
+    "–": "-",
+    "…": "...",
+    "→": "->",
+    "«": '"',
+    "»": '"',
+    "“": '"',
+    "”": '"',
+    "≈": "~",
+    "●": "*",
+    "▲": "!",
+    "■": "#",
+    "○": "o",
+    "◌": ".",
+    "✕": "x",
+    "✓": "+",
+    "⚠": "!",
+}
+"""What stands for a sign that an encoding lacks."""
+
+
+def tolerate_encodings() -> None:
+    """Let no character end a command: a redirect on a Russian Windows is cp1251, a bare container is ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            name = f"hosting_plain_{stream.encoding}"
+            codecs.register_error(name, partial(_plainly, stream.encoding))
+            stream.reconfigure(errors=name)
+
+
+def _plainly(encoding: str, error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    plain = "".join(_PLAIN.get(sign, "?") for sign in error.object[error.start : error.end])
+    # The substitute may be unknown as well: ASCII has no Cyrillic.
+    return plain.encode(encoding, "replace").decode(encoding), error.end
 
 
 class CommandError(Exception):
@@ -47,7 +91,9 @@ class Output:
     def result(self, document: Mapping[str, Any], *lines: RenderableType) -> None:
         """Print `document` with `--json`, else `lines`; texts in them are data, not markup."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+            # JSON has a spelling of its own for what the encoding lacks, so programs lose nothing.
+            escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
+            sys.stdout.write(json.dumps(document, ensure_ascii=escaped, indent=2, default=str) + "\n")
             sys.stdout.flush()
             return
         for line in lines:

@@ -22,6 +22,9 @@ _SILENT = frozenset({"timeweb_data"})
 
 
 _SHOWN: Final = 200
+SYNC: Final = "синхронизация"
+UNNAMED: Final = "не указан"
+"""A person of whom the host told no name."""
 
 
 async def read_history(hosting: Hosting, row_id: int) -> list[dict[str, str]]:
@@ -48,11 +51,18 @@ def present(change: Change, zone: ZoneInfo) -> dict[str, str]:
     """One change."""
     return {
         "at": instant(change.at, zone),
-        "actor": "синхронизация" if change.actor is None or change.actor == ACTOR else change.actor,
+        "actor": _who(change),
         "field": labels.COLUMNS.get(change.field, change.field),
         "old": _shown(change.field, change.old),
         "new": _shown(change.field, change.new),
     }
+
+
+def _who(change: Change) -> str:
+    """A run writes as the synchronisation, whoever started it; a person without a name is not one."""
+    if change.run_id is None:
+        return change.actor or UNNAMED
+    return SYNC if change.actor in {None, ACTOR} else f"{SYNC} ({change.actor})"
 
 
 def _shown(field: str, text: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import ipaddress
 import secrets
@@ -34,8 +35,9 @@ def create_app(
 ) -> FastAPI:
     """The page under `/hosting`, for browsers on this machine only.
 
-    `link` is the secret of the address that `serve` prints: other users of the machine do not know it. None asks nobody, for
-    pages behind a login of somebody else. `close` is awaited when the server stops.
+    `link` is the secret of the address that `serve` prints: other users of the machine do not know it, so the change log names
+    the login of the operating system. None asks nobody, for pages behind a login of somebody else, and names nobody. `close` is
+    awaited when the server stops.
     """
 
     @asynccontextmanager
@@ -45,6 +47,8 @@ def create_app(
             await close()
 
     app = FastAPI(title="Хостинг", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    if link is not None:
+        options = {"actor": _login, **options}
     guards = [Depends(_only_here)] if link is None else [Depends(_only_here), Depends(_holds(link))]
     app.include_router(create_hosting_router(db, timeweb, dependencies=guards, prefix=PREFIX, **options))
 
@@ -61,6 +65,14 @@ def create_app(
         return response
 
     return app
+
+
+def _login() -> str | None:
+    """The login of the operating system; None where it has none, as in a container of an unnamed user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
 
 
 def _cookie_of(link: str) -> str:

@@ -81,22 +81,81 @@
       field.options ? [...field.options].some((option) => option.selected !== option.defaultSelected) : field.value !== field.defaultValue
     );
   const shown = new WeakMap();
-  let refreshLater = false;
 
-  const isBusy = () => editor() !== null || root.querySelector("details.menu[open]") !== null;
+  // A region with live controls is not swapped under somebody's hand: what comes while a button is held down, a menu or a cell
+  // is open, or a row waits for its answer, is asked for again when the hand is free.
+  const filters = document.getElementById("hosting-filters");
+  const search = document.getElementById("hosting-q");
+  const isTable = (element) => element?.id === "hosting-main";
+  const working = new Set();
+  const leading = new Set();
+  let pressed = false;
+  let later = null;
+  let asked = search?.value;
+
+  const isBusy = () =>
+    pressed || working.size > 0 || editor() !== null || root.querySelector("details.menu[open]") !== null;
+  const isTyping = () => filters.contains(document.activeElement) && !pressed && working.size === 0;
+  const postpone = (elt) => {
+    // A search brings fresh rows as well, so it is never put back by a refresh.
+    if (later !== "search") later = elt === filters ? "search" : "refresh";
+  };
   const catchUp = () => {
-    if (!refreshLater || isBusy()) return;
-    refreshLater = false;
-    htmx.trigger(document.body, "hosting:refresh");
+    if (later === null || isBusy() || leading.size > 0) return;
+    const wanted = later;
+    later = null;
+    if (wanted === "search") htmx.trigger(filters, "submit");
+    else htmx.trigger(document.body, "hosting:refresh");
   };
 
-  document.body.addEventListener("htmx:beforeRequest", (event) => {
+  root.addEventListener("pointerdown", () => (pressed = true));
+  for (const name of ["pointerup", "pointercancel", "dragend"]) {
+    // The click comes after the release, and it goes first.
+    document.addEventListener(name, () => setTimeout(() => ((pressed = false), catchUp()), 0), true);
+  }
+  search?.addEventListener("input", () => closeMenus());
+
+  // Links lead from the list as it is typed now, not as it was drawn: a click may be faster than the search.
+  document.body.addEventListener("htmx:configRequest", (event) => {
     const { elt, target } = event.detail;
+    if (filters === null || !isTable(target)) return;
+    if (elt === filters) {
+      asked = search.value;
+    } else if (elt.id === "hosting-reload") {
+      event.detail.path = window.location.pathname + window.location.search;
+    } else if (elt.matches("a")) {
+      const url = new URL(event.detail.path, window.location.href);
+      const before = url.search;
+      for (const field of filters.querySelectorAll(fields)) {
+        if ((url.searchParams.get(field.name) ?? "") === field.value.trim()) continue;
+        if (field.value.trim()) url.searchParams.set(field.name, field.value);
+        else url.searchParams.delete(field.name);
+      }
+      if (url.search !== before) url.searchParams.delete("page");
+      event.detail.path = url.pathname + url.search;
+      asked = search.value;
+      later = null;
+    }
+  });
+
+  // Asked before anything under way is given up for it.
+  document.body.addEventListener("htmx:confirm", (event) => {
+    const { elt, triggeringEvent } = event.detail;
+    const isBackground = isTable(elt) || (elt === filters && !isTyping());
+    const isKnown = elt === filters && triggeringEvent?.type === "input" && search.value === asked;
+    if (!isKnown && !(isBackground && (isBusy() || (isTable(elt) && leading.size > 0)))) return;
+    event.preventDefault();
+    if (!isKnown) postpone(elt);
+  });
+
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    const { elt, target, xhr } = event.detail;
     const form = editor();
-    if (elt.id === "hosting-main" && isBusy()) {
-      event.preventDefault();
-      refreshLater = true;
-      return;
+    const isOfRow = !isTable(elt) && elt.closest("#hosting-main") !== null && !isTable(target);
+    const busy = isOfRow ? working : isTable(target) && !isTable(elt) ? leading : null;
+    if (busy !== null) {
+      busy.add(xhr);
+      xhr.addEventListener("loadend", () => setTimeout(() => (busy.delete(xhr), catchUp()), 0));
     }
     if (form === null || form.contains(elt)) return;
     const opensAnother = elt.matches("a.edit");
@@ -119,6 +178,8 @@
   root.addEventListener("focusin", (event) => {
     focused = event.target;
     focusedRow = focused.closest("tbody tr")?.id ?? null;
+    // A browser is content when half of a heading shows at the edge of the line that it scrolls.
+    if (focused.closest("thead")) focused.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
   const keepFocus = () => {
     if (focused === null || document.activeElement !== document.body || dialog.open) return;
@@ -134,7 +195,13 @@
   }
 
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.requestConfig.elt.matches("a.edit")) shown.set(event.detail.target, [...event.detail.target.childNodes]);
+    const { elt } = event.detail.requestConfig;
+    if (event.detail.shouldSwap && ((isTable(elt) && isBusy()) || (elt === filters && isBusy() && !isTyping()))) {
+      event.detail.shouldSwap = false;
+      postpone(elt);
+      return;
+    }
+    if (elt.matches("a.edit")) shown.set(event.detail.target, [...event.detail.target.childNodes]);
     // A page that is not ours is the host's login after the session has ended.
     if (event.detail.shouldSwap && event.detail.xhr.getResponseHeader("X-Hosting") === null) {
       event.detail.shouldSwap = false;

@@ -44,6 +44,21 @@ def test_only_this_machine_by_its_own_name(synced: Section, peer: str, host: str
         assert reply.headers["content-security-policy"].startswith("default-src 'self'")
 
 
+@pytest.mark.parametrize(("link", "named"), [("secret", True), (None, False)])
+def test_the_history_names_the_login_of_the_one_who_has_the_link(
+    synced: Section, monkeypatch: pytest.MonkeyPatch, link: str | None, named: bool
+) -> None:
+    monkeypatch.setenv("LOGNAME", "irina")
+    engine = create_async_engine(synced.url)
+    app = create_app(async_sessionmaker(engine), None, link=link, close=engine.dispose)
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
+        headers = {"Authorization": "Bearer secret"}
+        reply = client.patch("/hosting/api/server/3", json={"notes": "checked"}, headers=headers)
+        assert reply.status_code == 200, reply.text
+        page = client.get("/hosting/servers/3/history", headers=headers).text
+    assert ("irina" in page, "не указан" in page) == (named, not named)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "203.0.113.5", "example.com"])
 def test_an_address_that_others_reach_is_refused(
     host: str, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

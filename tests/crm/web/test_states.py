@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -263,3 +264,24 @@ def test_the_sums_are_those_of_the_adapter(synced: Section) -> None:
             ours = read_totals(session, validate_mapping(HostingServer), today)
         assert ours == blocking.totals(sessionmaker(engine), today=today)
     assert ours.overdue_count == 1
+
+
+def test_the_history_names_whoever_it_was(synced: Section, open_client: Open) -> None:
+    """A name that nobody told is not the synchronisation's; a run is, whoever started it."""
+    number = synced.id_of("gitlab")
+    synced.execute("DELETE FROM timeweb_change_log")
+    change = (
+        "INSERT INTO timeweb_change_log (at, server_id, field, old, new, actor, run_id)"
+        " VALUES ('2026-02-10 12:00:00.000000', :id, 'notes', NULL, :new, :actor, :run)"
+    )
+    for new, actor, run in (
+        ("one", None, None),
+        ("two", "Ирина", None),
+        ("three", "auto", 1),
+        ("four", None, 1),
+        ("five", "Олег", 1),
+    ):
+        synced.execute(change, id=number, new=new, actor=actor, run=run)
+    page = open_client(synced.app()).get(f"{PREFIX}/servers/{number}/history").text
+    cells = re.findall(r"<tr><td>[^<]+</td><td>([^<]+)</td><td>Заметки", page)
+    assert cells == ["синхронизация (Олег)", "синхронизация", "синхронизация", "Ирина", "не указан"]
