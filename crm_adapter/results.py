@@ -434,6 +434,13 @@ class Totals(Result):
     balance: Decimal | None
     hours_left: int | None
     """The smallest over the accounts."""
+    result_month: Decimal | None = None
+    """Income minus all costs that are known: of servers with and without a price, and `other_costs`. None while no income is.
+
+    It is `profit_month` + `uncosted_income` - `unpriced_cost` - `other_costs`.
+    """
+    uncosted_income: Decimal | None = None
+    """Income of the servers whose cost nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,16 @@ from crm_adapter.interruption import exit_code, signals
 from crm_adapter.money import local_today
 from crm_adapter.results import SyncReport
 from crm_adapter.servers.listing import Filters, list_rows
+from crm_adapter.servers.totals import read_totals
 from crm_adapter.text.formats import count
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from sqlalchemy.orm import Session, sessionmaker
 
+    from crm_adapter.db.rows import StoredRow
+    from crm_adapter.results import Totals
     from crm_adapter.settings import Settings
     from timeweb_sdk import Timeweb
 
@@ -205,10 +208,10 @@ def servers(
 ) -> int:
     """Показать серверы из базы данных."""
     settings = settings_of(database)
-    rows, total = _rows(settings, search)
-    documents = [row.to_dict() for row in rows]
-    output = Output(as_json=as_json)
-    output.result({"servers": documents, "total": total}, tables.servers_table(rows), count(total, "server"))
+    rows, sums = _rows(settings, search)
+    document = {"servers": [row.to_dict() for row in rows], "total": len(rows), "totals": sums.to_dict()}
+    lines = [tables.servers_table(rows), count(len(rows), "server"), tables.totals_line(sums)]
+    Output(as_json=as_json).result(document, *lines)
     return DONE
 
 
@@ -294,12 +297,11 @@ def _open(settings: Settings) -> Generator[tuple[sessionmaker[Session], dict[str
         yield db, timeweb
 
 
-def _rows(settings: Settings, search: str) -> tuple[Any, int]:
+def _rows(settings: Settings, search: str) -> tuple[Sequence[StoredRow], Totals]:
+    columns, filters, today = validate_mapping(HostingServer), Filters(search=search, size=0), local_today(settings.hosting_tz)
     with open_database(settings) as db, db() as session:
-        found = list_rows(
-            session, validate_mapping(HostingServer), Filters(search=search, size=0), today=local_today(settings.hosting_tz)
-        )
-    return found.rows, found.total
+        found = list_rows(session, columns, filters, today=today)
+        return found.rows, read_totals(session, columns, today, filters)
 
 
 def _import_new(settings: Settings, no_import: bool) -> bool:

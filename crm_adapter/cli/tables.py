@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from crm_adapter.db.rows import StoredRow
-    from crm_adapter.results import PlannedServer, RunInfo
+    from crm_adapter.results import PlannedServer, RunInfo, Totals
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_black"}
 
@@ -31,6 +31,16 @@ def servers_table(rows: Sequence[StoredRow]) -> Table:
         name, text = Text(visible(row.server_name)), Text(visible(row.configuration or UNKNOWN))
         table.add_row(str(row.id), name, _status(row), text, row.ip_address or UNKNOWN, cost_text(row))
     return table
+
+
+def totals_line(totals: Totals) -> str:
+    """What the rows earn: the same sums as on the page."""
+    other = f" - прочие расходы {money(totals.other_costs)}" if totals.other_costs else ""
+    margin = f"маржа {money(totals.profit_month)} по {count(totals.priced_count, 'server_dative')} с ценой"
+    return (
+        f"Доход {money(totals.income_month)} - себестоимость {money(totals.cost_month)}{other}"
+        f" = результат {money(totals.result_month)} в месяц, в том числе {margin}"
+    )
 
 
 def cost_text(row: StoredRow) -> str:

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.db.columns import Columns
+from crm_adapter.db.dialects import exact_text
 from crm_adapter.db.rows import StoredRow, joined, row_of, select_rows
 from crm_adapter.db.tables import TimewebServerState
-from crm_adapter.money import MONTHS
-from crm_adapter.servers.conditions import due, overdue, priced, problem, unpriced
+from crm_adapter.money import LEAST_AMOUNT, MONTHS
+from crm_adapter.servers.conditions import due, live, overdue, priced, problem, unpriced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ VIEWS: Final = {
     "overdue": "Просрочены",
     "week": "На этой неделе",
     "unpriced": "Без цены",
+    "loss": "В минус",
     "removed": "Удалены",
 }
 """The quick filters of the page: key -> caption."""
@@ -47,6 +49,8 @@ class Filters:
     status: str = ""
     project: int | None = None
     account: str = ""
+    client: str = ""
+    """The exact name of a client."""
     view: str = ""
     sort: str = "attention"
     descending: bool = False
@@ -56,7 +60,7 @@ class Filters:
     @property
     def is_narrowed(self) -> bool:
         """Whether rows may be hidden."""
-        return bool(self.search or self.status or self.project is not None or self.account or self.view)
+        return bool(self.search or self.status or self.project is not None or self.account or self.client or self.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,7 @@ class Listing:
 
 def list_rows(session: Session, columns: Columns, filters: Filters, *, today: date) -> Listing:
     """One page of rows in the wished order, in two statements."""
-    query, dialect = select_rows(columns), session.get_bind().dialect.name
-    if dialect == "sqlite" and filters.search.strip():
-        _teach_to_fold(session)
-    conditions = _conditions(columns, filters, today, dialect)
+    query, conditions = select_rows(columns), conditions_of(session, columns, filters, today)
     matching = sa.select(sa.func.count()).select_from(joined(columns)).where(*columns.scope, *conditions)
     total = session.scalar(matching) or 0
     if not total:
@@ -121,6 +122,11 @@ def _resolves(key: sa.ForeignKey) -> bool:
     return True
 
 
+def losing(columns: Columns) -> sa.ColumnElement[bool]:
+    """Whether a live row costs more than its client pays, from half a kopeck on."""
+    return sa.and_(live(columns), _income(columns) - _cost(columns) <= -float(LEAST_AMOUNT))
+
+
 def _months(columns: Columns) -> sa.ColumnElement[Any]:
     return sa.case(MONTHS, value=columns["payment_period"], else_=None)
 
@@ -136,7 +142,11 @@ def _cost(columns: Columns) -> sa.ColumnElement[Any]:
     return sa.case((sa.or_(cost != 0, _STATE.cost_source != "unknown"), cost), else_=None)
 
 
-def _conditions(columns: Columns, filters: Filters, today: date, dialect: str) -> list[sa.ColumnElement[bool]]:
+def conditions_of(session: Session, columns: Columns, filters: Filters, today: date) -> list[sa.ColumnElement[bool]]:
+    """What a row must be to be shown; empty when every row is."""
+    dialect = session.get_bind().dialect.name
+    if dialect == "sqlite" and filters.search.strip():
+        _teach_to_fold(session)
     found: list[sa.ColumnElement[bool]] = []
     if filters.search.strip():
         found.append(_matches(columns, filters.search.strip(), dialect))
@@ -146,6 +156,8 @@ def _conditions(columns: Columns, filters: Filters, today: date, dialect: str) -
         found.append(columns["project_id"] == filters.project)
     if filters.account:
         found.append(_STATE.account == filters.account)
+    if filters.client:
+        found.append(exact_text(columns["client_name"]) == filters.client)
     match filters.view:
         case "problems":
             found.append(problem(columns))
@@ -155,6 +167,8 @@ def _conditions(columns: Columns, filters: Filters, today: date, dialect: str) -
             found.append(due(columns, today))
         case "unpriced":
             found.append(unpriced(columns))
+        case "loss":
+            found.append(losing(columns))
         case "removed":
             found.append(_STATE.removed_at.is_not(None))
         case _:

@@ -18,6 +18,7 @@ from crm_adapter.money import percent
 from crm_adapter.payload import as_dict
 from crm_adapter.results import RunInfo, Totals
 from crm_adapter.servers.conditions import is_live, is_overdue, is_unpriced
+from crm_adapter.servers.listing import Filters, conditions_of
 
 _SUMMED: Final = (
     "status",
@@ -33,16 +34,18 @@ _SUMMED: Final = (
 _SUMMED_STATE: Final = ("cost_source", "removed_at")
 
 
-def read_totals(session: Session, columns: Columns, today: date | None = None) -> Totals:
-    """See `crm_adapter.totals`."""
-    return read_sums(session, columns, today or columns.today())[0]
+def read_totals(session: Session, columns: Columns, today: date | None = None, filters: Filters | None = None) -> Totals:
+    """See `crm_adapter.totals`; with `filters` of what they show, without the costs that belong to no server."""
+    return read_sums(session, columns, today or columns.today(), filters)[0]
 
 
-def read_sums(session: Session, columns: Columns, today: date) -> tuple[Totals, int]:
-    """The totals, and how many accounts there are; two statements."""
-    rows = read_rows(session, columns, names=_SUMMED, state_names=_SUMMED_STATE)
+def read_sums(session: Session, columns: Columns, today: date, filters: Filters | None = None) -> tuple[Totals, int]:
+    """The totals of what `filters` show, and how many accounts there are; two statements."""
+    wanted = conditions_of(session, columns, filters, today) if filters is not None else []
+    rows = read_rows(session, columns, *wanted, names=_SUMMED, state_names=_SUMMED_STATE)
     accounts = account_money(session)
-    return sum_up(rows, accounts, today), len(accounts)
+    summed = [(None, balance, hours) for _, balance, hours in accounts] if wanted else accounts
+    return sum_up(rows, summed, today), len(accounts)
 
 
 def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:
@@ -61,12 +64,14 @@ def sum_up(
     late = [row for row in live if is_overdue(row, today)]
     without_price = [row for row in live if is_unpriced(row)]
     accounts = list(accounts)
+    income, cost = add_up(row.income_month for row in live), add_up(row.cost_price for row in live)
+    other = add_up(other for other, _, _ in accounts)
     hours = [hours_left for _, _, hours_left in accounts if hours_left is not None]
     return Totals(
         servers=len(live),
         active_servers=sum(row.status == "active" for row in live),
-        income_month=add_up(row.income_month for row in live),
-        cost_month=add_up(row.cost_price for row in live),
+        income_month=income,
+        cost_month=cost,
         profit_month=profit,
         profit_percent=percent(profit, add_up(row.income_month for row in live if row.profit_amount is not None)),
         priced_count=sum(row.profit_amount is not None for row in live),
@@ -75,10 +80,17 @@ def sum_up(
         unknown_cost_count=sum(row.cost_price is None for row in live),
         overdue_count=len(late),
         overdue_sum=add_up(row.total_price for row in late) or Decimal("0.00"),
-        other_costs=add_up(other for other, _, _ in accounts),
+        other_costs=other,
         balance=add_up(balance for _, balance, _ in accounts),
         hours_left=min(hours, default=None),
+        result_month=result(income, cost, other),
+        uncosted_income=add_up(row.income_month for row in live if row.cost_price is None),
     )
+
+
+def result(income: Decimal | None, *costs: Decimal | None) -> Decimal | None:
+    """What is left of the income after all costs that are known; None while nothing is earned that is known."""
+    return None if income is None else income - (add_up(costs) or Decimal("0.00"))
 
 
 def add_up(values: Iterable[Decimal | None]) -> Decimal | None:

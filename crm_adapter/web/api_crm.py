@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -29,6 +30,7 @@ def filters_of(
     status: str = "",
     project: str = "",
     account: str = "",
+    client: str = "",
     view: str = "",
     sort: str = "attention",
     desc: str = "",
@@ -40,6 +42,7 @@ def filters_of(
         status=status[:20].replace("\x00", ""),
         project=_number(project),
         account=account[:100].replace("\x00", ""),
+        client=client[:255].replace("\x00", ""),
         view=view if view in VIEWS else "",
         sort=sort if sort in SORTS else "attention",
         descending=desc.lower() in {"1", "true"},
@@ -47,7 +50,7 @@ def filters_of(
     )
 
 
-_PARAMETERS = ("q", "status", "project", "account", "view", "sort", "desc", "page")
+_PARAMETERS = ("q", "status", "project", "account", "client", "view", "sort", "desc", "page")
 
 
 def _refuse_unknown(*known: str) -> Any:
@@ -59,6 +62,15 @@ def _refuse_unknown(*known: str) -> Any:
             raise HostingError(422, "validation", text)
 
     return Depends(check)
+
+
+def filters_behind(request: Request) -> Filters:
+    """The filters of the page on which somebody works; none where the browser does not tell its address."""
+    try:
+        query = parse_qs(urlsplit(request.headers.get("hx-current-url", "")).query)
+    except ValueError:
+        query = {}
+    return filters_of(**{name: values[0] for name, values in query.items() if name in _PARAMETERS})
 
 
 def _number(text: str) -> int | None:
@@ -139,14 +151,14 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         return {"success": True, "server": hosting.shown(await hosting.row(result.crm_id)), "message": "Сервер добавлен"}
 
     @api.get("/api/stats")
-    async def stats() -> dict[str, Any]:
-        """Sums of the section, RUB per month; null where nothing is known."""
+    async def stats(filters: Filters = wanted) -> dict[str, Any]:
+        """Sums of the rows that match, RUB per month; null where nothing is known."""
         columns, today = hosting.crm.columns, hosting.today()
         own = hosting.all_time_profit
 
         def read(session: Session) -> dict[str, Any]:
             earned = own(session.connection()) if own else margin_of_all_months(session, columns, today, hosting.zone_info)
-            return hosting.documents.stats(read_totals(session, columns, today), earned)
+            return hosting.documents.stats(read_totals(session, columns, today, filters), earned)
 
         return {"success": True, **await hosting.crm.transact(read)}
 

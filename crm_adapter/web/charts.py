@@ -15,7 +15,7 @@ from crm_adapter.db.rows import State, StoredRow, read_rows
 from crm_adapter.db.tables import ChangeLog
 from crm_adapter.money import add_months, money_or_none
 from crm_adapter.servers.conditions import is_live
-from crm_adapter.servers.totals import add_up
+from crm_adapter.servers.totals import add_up, result
 from crm_adapter.text.formats import money, number
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
 
 _MONTHS = 12
-_SERIES: Final = {"Доход": "#2f7fe0", "Себестоимость": "#d08a1d", "Маржа": "#2f9d57"}
+_SERIES: Final = {"Доход": "#2f7fe0", "Себестоимость": "#d08a1d", "Результат": "#2f9d57"}
 _WIDTH: Final = 860
 _HEIGHT: Final = 380
 _LEFT: Final = 90
@@ -45,6 +45,12 @@ class Month:
     income: Decimal | None
     cost: Decimal | None
     margin: Decimal | None
+    """Of the servers with a price and a known cost."""
+
+    @property
+    def result(self) -> Decimal | None:
+        """What the servers leave; the log does not keep what else an account cost."""
+        return result(self.income, self.cost)
 
 
 def margin_of_all_months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> Decimal | None:
@@ -176,7 +182,7 @@ class Chart:
 
 def lay_out(series: Sequence[Month]) -> Chart:
     """Place three bars for each month, between guides at round amounts."""
-    groups = [[("Доход", month.income), ("Себестоимость", month.cost), ("Маржа", month.margin)] for month in series]
+    groups = [[("Доход", month.income), ("Себестоимость", month.cost), ("Результат", month.result)] for month in series]
     amounts = [float(amount) for group in groups for _, amount in group if amount is not None]
     step = _round_step(max(amounts, default=0) - min(amounts, default=0))
     lowest = math.floor(min(0, *amounts, 0) / step) * step

@@ -12,6 +12,7 @@ from crm_adapter.servers import edit, listing
 from crm_adapter.servers.totals import read_sums
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
+from crm_adapter.web.api_crm import filters_behind
 from crm_adapter.web.bodies import read_form
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, sync_error
@@ -191,9 +192,9 @@ async def row_reply(
     hosting: Hosting, pages: Pages, request: Request, row: StoredRow, message: str, *, tone: str = "good", focus: str = ""
 ) -> Response:
     """One row with the sums and a message beside it."""
-    columns, today = hosting.crm.columns, hosting.today()
+    columns, today, filters = hosting.crm.columns, hosting.today(), filters_behind(request)
     names, (totals, accounts) = await hosting.crm.transact(
-        lambda session: (listing.projects(session, columns), read_sums(session, columns, today))
+        lambda session: (listing.projects(session, columns), read_sums(session, columns, today, filters))
     )
     context = {
         "base": hosting.base(request),
@@ -205,5 +206,6 @@ async def row_reply(
         "message": message,
         "message_tone": tone,
         "totals": totals,
+        "filters": filters,
     }
     return pages.fragment("row_reply.html", context)

@@ -132,7 +132,7 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
             list_rows(session, columns, filters, today=today),
             projects(session, columns),
             read_summary(session, configured=configured),
-            read_totals(session, columns, today),
+            read_totals(session, columns, today, filters),
             latest_run(session),
         )
     )

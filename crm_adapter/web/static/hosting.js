@@ -134,7 +134,6 @@
       if (url.search !== before) url.searchParams.delete("page");
       event.detail.path = url.pathname + url.search;
       asked = search.value;
-      later = null;
     }
   });
 
@@ -151,23 +150,26 @@
   document.body.addEventListener("htmx:beforeRequest", (event) => {
     const { elt, target, xhr } = event.detail;
     const form = editor();
-    const isOfRow = !isTable(elt) && elt.closest("#hosting-main") !== null && !isTable(target);
-    const busy = isOfRow ? working : isTable(target) && !isTable(elt) ? leading : null;
-    if (busy !== null) {
-      busy.add(xhr);
-      xhr.addEventListener("loadend", () => setTimeout(() => (busy.delete(xhr), catchUp()), 0));
+    if (form !== null && !form.contains(elt)) {
+      const opensAnother = elt.matches("a.edit");
+      if (isDirty(form) && (opensAnother || target.contains(form))) {
+        event.preventDefault();
+        asked = null;
+        say("Сначала сохраните или отмените изменение", "bad");
+        form.querySelector(fields).focus();
+        return;
+      }
+      if (opensAnother) {
+        const cell = form.closest("td");
+        cell.replaceChildren(...(shown.get(cell) ?? []));
+        htmx.process(cell);
+      }
     }
-    if (form === null || form.contains(elt)) return;
-    const opensAnother = elt.matches("a.edit");
-    if (isDirty(form) && (opensAnother || target.contains(form))) {
-      event.preventDefault();
-      say("Сначала сохраните или отмените изменение", "bad");
-      form.querySelector(fields).focus();
-    } else if (opensAnother) {
-      const cell = form.closest("td");
-      cell.replaceChildren(...(shown.get(cell) ?? []));
-      htmx.process(cell);
-    }
+    if (isTable(elt) || (!isTable(target) && elt.closest("#hosting-main") === null)) return;
+    const busy = isTable(target) ? leading : working;
+    if (busy === leading) later = null;
+    busy.add(xhr);
+    xhr.addEventListener("loadend", () => setTimeout(() => (busy.delete(xhr), catchUp()), 0));
   });
 
   document.addEventListener("toggle", catchUp, true);

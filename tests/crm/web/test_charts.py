@@ -38,7 +38,7 @@ def test_the_drawing_is_well_formed_and_says_each_amount() -> None:
     drawn = Renderer(None).fragment("dynamics.svg", {"chart": lay_out([month(1000, 400, 600)])})
     root = ElementTree.fromstring(drawn.encode())
     said = [title.text for title in root.iter(f"{SVG}title")]
-    amounts = {"доход": "1\u00a0000", "себестоимость": "400", "маржа": "600"}
+    amounts = {"доход": "1\u00a0000", "себестоимость": "400", "результат": "600"}
     assert said[1:] == [f"янв. 26, {name}: {amount},00\u00a0₽" for name, amount in amounts.items()]
     empty = Renderer(None).fragment("dynamics.svg", {"chart": lay_out([])})
     assert "Данных пока нет" in empty
