@@ -210,8 +210,8 @@ def servers(
     settings = settings_of(database)
     rows, sums = _rows(settings, search)
     document = {"servers": [row.to_dict() for row in rows], "total": len(rows), "totals": sums.to_dict()}
-    lines = [tables.servers_table(rows), count(len(rows), "server"), tables.totals_line(sums)]
-    Output(as_json=as_json).result(document, *lines)
+    output = Output(as_json=as_json)
+    output.result(document, tables.servers_table(rows), count(len(rows), "server"), tables.totals_line(sums))
     return DONE
 
 
