@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from timeweb_sdk._core.events import Event as Event
     from timeweb_sdk._core.model import DecodeIssue as DecodeIssue, Model as Model
     from timeweb_sdk._core.page import AsyncPage as AsyncPage, Page as Page
+    from timeweb_sdk._core.quoting import Quote as Quote, QuotePart as QuotePart
     from timeweb_sdk._core.response import Response as Response
     from timeweb_sdk._core.streams import Progress as Progress
     from timeweb_sdk._core.types import NOT_GIVEN as NOT_GIVEN, NotGiven as NotGiven
@@ -58,6 +59,7 @@ _NAMES = {
     "timeweb_sdk._core.events": "Event",
     "timeweb_sdk._core.model": "DecodeIssue Model",
     "timeweb_sdk._core.page": "AsyncPage Page",
+    "timeweb_sdk._core.quoting": "Quote QuotePart",
     "timeweb_sdk._core.response": "Response",
     "timeweb_sdk._core.streams": "Progress",
     "timeweb_sdk._core.types": "NOT_GIVEN NotGiven",

@@ -28,6 +28,7 @@ from timeweb_sdk.limits import RateLimit
 from timeweb_sdk.secrets import fingerprint
 
 if TYPE_CHECKING:
+    from timeweb_sdk._core.quoting import Quote
     from timeweb_sdk._core.transport import HttpClient
 
 __all__ = ["AsyncTimeweb", "Timeweb"]
@@ -242,6 +243,19 @@ class Timeweb(_Client, Resources):
 
         return create_once(create, args, kwargs)
 
+    def quote(self, create: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "Quote":
+        """Tell what an order would cost per month, before it is sent: `tw.quote(tw.servers.create, name="web-2", …)`.
+
+        It sends GET only. `quote.monthly` is the sum of what has a price (a preset, a public IPv4 if the account has one
+        already), in RUB before the discount of the account; `quote.unknown` says what else the order asks for.
+        """
+        from timeweb_sdk._core.quoting import quote
+        from timeweb_sdk._core.resource import Arguments
+
+        given = Arguments(args, kwargs)
+        del args, kwargs  # a traceback with locals would show them
+        return quote(self, create, given)
+
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
         self._session.close()
@@ -282,6 +296,15 @@ class AsyncTimeweb(_Client, AsyncResources):
         from timeweb_sdk._core.ordering import acreate_once
 
         return await acreate_once(create, args, kwargs)
+
+    async def quote(self, create: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "Quote":
+        """Tell what an order would cost per month, before it is sent, as `Timeweb.quote` does."""
+        from timeweb_sdk._core.quoting import aquote
+        from timeweb_sdk._core.resource import Arguments
+
+        given = Arguments(args, kwargs)
+        del args, kwargs
+        return await aquote(self, create, given)
 
     async def aclose(self) -> None:
         """Close the connections; calling it again does nothing."""
