@@ -68,6 +68,12 @@ class Operation:
         return self.listing and {"limit", "offset"} <= {argument.wire for argument in self.query_arguments}
 
     @property
+    def payload(self) -> Json | None:
+        """Plain schema of what the method returns; None for a deletion that may ask to be confirmed, which it raises."""
+        confirmed = self.method == "DELETE" and any(argument.wire == "hash" for argument in self.query_arguments)
+        return None if confirmed else self.returns
+
+    @property
     def all_arguments(self) -> list[Argument]:
         bodies = [argument for body in self.bodies for argument in body]
         return [*self.path_arguments, *self.query_arguments, *bodies]

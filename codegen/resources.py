@@ -225,9 +225,7 @@ def _sorted(groups: dict[str, set[str]]) -> list[tuple[str, list[str]]]:
 
 def _method(operation: Operation, types: Types, by_id: dict[str, Operation], classes: dict[str, ModelClass]) -> Method:
     body = merged_body(operation.bodies)
-    payload = operation.returns
-    if operation.method == "DELETE" and any(argument.wire == "hash" for argument in operation.query_arguments):
-        payload = None  # the only body of such a deletion is the request for a confirmation, which is raised
+    payload = operation.payload
     listing = operation.listing and payload is not None
     returns = types.returned(payload["items"] if listing and payload else payload)
     deprecated = None

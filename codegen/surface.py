@@ -81,7 +81,7 @@ def _method(operation: Operation) -> Method:
     arguments = {argument.name: _argument(argument) for argument in operation.path_arguments + operation.query_arguments + body}
     if operation.whole_body is not None:
         arguments["body"] = _value(operation.whole_body)
-    returns = _value(operation.returns) if operation.returns else Value(frozenset({"None"}))
+    returns = _value(operation.payload) if operation.payload else Value(frozenset({"None"}))
     taken = signature(operation, Types(), body)
     return Method(
         operation.attribute,
@@ -90,7 +90,7 @@ def _method(operation: Operation) -> Method:
         operation.deprecated,
         arguments,
         returns,
-        _short(f"({taken}) -> {Types().returned(operation.returns)}"),
+        _short(f"({taken}) -> {Types().returned(operation.payload)}"),
     )
 
 
