@@ -38,9 +38,7 @@ T = TypeVar("T")
 _DOCUMENTED = RateLimit.documented()
 
 
-class OptionChanges(TypedDict, total=False):
-    """What `with_options` takes; see `Timeweb`."""
-
+class _CommonOptions(TypedDict, total=False):
     rate_limit: RateLimit
     max_retries: int
     timeout: float
@@ -49,22 +47,19 @@ class OptionChanges(TypedDict, total=False):
     strict: bool
     hooks: Iterable[Hook]
     max_response_bytes: int
+
+
+class OptionChanges(_CommonOptions, total=False):
+    """What `with_options` takes; see `Timeweb`."""
+
     progress: Callable[[Progress], object] | None
 
 
-class ClientOptions(TypedDict, total=False):
+class ClientOptions(_CommonOptions, total=False):
     """What a client takes apart from its token; see `Timeweb`."""
 
     base_url: str | None
     account: str | None
-    rate_limit: RateLimit
-    max_retries: int
-    timeout: float
-    total_timeout: float
-    read_only: bool
-    strict: bool
-    hooks: Iterable[Hook]
-    max_response_bytes: int
     application: str | None
     allow_http: bool | None
     http_client: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,7 +23,7 @@ class ImportBody(BaseModel):
     @classmethod
     def _take_a_bare_list(cls, body: object) -> object:
         """The CRM's first router took the ids without a name around them."""
-        return {"server_ids": body} if isinstance(body, list) else body
+        return {"server_ids": cast("list[object]", body)} if isinstance(body, list) else body
 
 
 class ServerEdit(BaseModel):

@@ -48,9 +48,9 @@ class Body:
         self._response = response
         self._transfer = transfer
         # A transport without a network, or a hook, has read and decompressed it already.
-        encoding = "" if response.is_stream_consumed else response.headers.get("Content-Encoding", "").strip().lower()
+        encoding: str = "" if response.is_stream_consumed else response.headers.get("Content-Encoding", "").strip().lower()
         self._inflate: Any = None
-        self._came = False
+        self._came: bool = False
         self._is_bare = encoding == "deflate"
         """Some servers take "deflate" to be without a header."""
         self._readable = encoding in ("", "identity", "gzip", "x-gzip", "deflate")

@@ -37,10 +37,9 @@ class Options:
             given = getattr(self, name)
             if not isinstance(given, (int, float)) or not 0 < given < inf:
                 raise ConfigurationError(f"{name}={given!r}: give a positive number of seconds")
-        given = self.hooks
-        hooks: tuple[Any, ...] = tuple(given) if isinstance(given, Iterable) else (None,)
+        hooks = tuple(self.hooks) if hasattr(self.hooks, "__iter__") else (None,)
         if not all(map(callable, hooks)):
-            raise ConfigurationError(f"hooks={given!r}: give a list of functions, each of which takes an Event")
+            raise ConfigurationError(f"hooks={self.hooks!r}: give a list of functions, each of which takes an Event")
         object.__setattr__(self, "hooks", hooks)
         given = self.rate_limit
         if not isinstance(given, RateLimit):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, cast
 
 from timeweb_sdk._core.types import Delivery
 from timeweb_sdk.errors import ConfigurationError, FileError, TimewebError
@@ -40,11 +40,7 @@ def _faults(kind: type[TimewebError], what: str, delivery: Delivery = "not_sent"
 
 
 def _path_of(file: Any) -> Path | None:
-    return Path(file) if _is_path(file) else None
-
-
-def _is_path(file: Any) -> TypeGuard[os.PathLike[str]]:
-    return isinstance(file, os.PathLike)
+    return Path(cast("os.PathLike[str]", file)) if isinstance(file, os.PathLike) else None
 
 
 class Source:
