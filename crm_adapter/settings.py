@@ -10,7 +10,7 @@ import json
 import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -281,6 +281,12 @@ class Settings(_Zone):
     def shown_database_url(self) -> str:
         """The database for people's eyes: without the password, and without the query part, where another may stand."""
         return self.database_url.set(query={}).render_as_string(hide_password=True)
+
+    @property
+    def foreign_host(self) -> str | None:
+        """The host that gets the tokens where it is not Timeweb's: an emulator, a gateway of one's own, or somebody's trick."""
+        host = urlsplit(self.timeweb_base_url).hostname if self.timeweb_base_url else None
+        return host if host != "api.timeweb.cloud" else None
 
     @property
     def async_database_url(self) -> URL:

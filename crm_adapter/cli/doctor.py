@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from rich.text import Text
@@ -22,7 +21,7 @@ from crm_adapter.db.dialects import is_read_only
 from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
 from crm_adapter.text import labels
 from crm_adapter.text.formats import ago, count, instant
-from crm_adapter.text.messages import NOT_CONFIGURED
+from crm_adapter.text.messages import NOT_CONFIGURED, foreign_host
 from crm_adapter.wiring import build_clients
 from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ForbiddenError, TimewebError, UnauthorizedError
@@ -73,9 +72,10 @@ def _timeweb(settings: Settings) -> Iterator[Check]:
     if not settings.is_configured:
         yield Check("token", "Токен", "bad", NOT_CONFIGURED, HOW_TO_SET_TOKEN)
         return
-    if settings.timeweb_base_url and (host := urlsplit(settings.timeweb_base_url).hostname) != "api.timeweb.cloud":
-        words = f"токен отправляется на {host}, это не Timeweb"
-        yield Check("address", "Адрес API", "warn", words, "Так и задумано для эмулятора; иначе уберите TIMEWEB_BASE_URL")
+    if (host := settings.foreign_host) is not None:
+        yield Check(
+            "address", "Адрес API", "warn", foreign_host(host), "Так и задумано для эмулятора; иначе уберите TIMEWEB_BASE_URL"
+        )
     for name, client in build_clients(settings, Timeweb, gentle=False).items():
         with client:
             yield from _account(name, client)

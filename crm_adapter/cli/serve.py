@@ -17,6 +17,7 @@ from crm_adapter.cli.output import DONE, CommandError, Output
 from crm_adapter.cli.runtime import engine_of, missing_schema
 from crm_adapter.jobs.jobs import Jobs
 from crm_adapter.jobs.scheduler import Scheduler
+from crm_adapter.text.messages import foreign_host
 from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
 from crm_adapter.wiring import AccountClients, open_async_engine
 from timeweb_sdk import AsyncTimeweb
@@ -61,7 +62,8 @@ def run(
     shown = f"[{host}]" if ":" in host else host
     secret = secrets.token_urlsafe(24) if link else None
     url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}" + (f"?link={secret}" if secret else "")
-    output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", "Остановить: Ctrl+C")
+    where = [f"Внимание: {foreign_host(host)}" for host in [settings.foreign_host] if host is not None]
+    output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", *where, "Остановить: Ctrl+C")
     app = build_app(settings, reload, link=secret)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
     with Scheduler(Jobs(reload or (lambda: settings))) if jobs else nullcontext():

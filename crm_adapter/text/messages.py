@@ -106,3 +106,8 @@ def run_outcome(report: Mapping[str, Any]) -> str:
     if errors:
         parts.append(count(errors, "error"))
     return f"Синхронизация завершена: {', '.join(parts)}"
+
+
+def foreign_host(host: str) -> str:
+    """Where the token goes, for people who may not know."""
+    return f"токен отправляется на {host}, это не Timeweb"
