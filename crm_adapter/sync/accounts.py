@@ -257,11 +257,14 @@ def _other(fetched: Fetched, snapshot: Snapshot) -> Decimal:
 
 
 def close_run(session: Session, run_id: int, report: SyncReport) -> None:
-    """Finish the run's row with its report; the counts are whole, long lists are cut."""
+    """Finish the run's row with its report; the counts are whole, long lists are cut.
+
+    Also the row of a run that slept past its leases and was taken for dead: its report tells what it has written.
+    """
     told = {name: value[:_SHOWN] if is_list(value) else value for name, value in report.to_dict().items()}
     session.execute(
         update(SyncRun)
-        .where(SyncRun.id == run_id, SyncRun.status == "running")
+        .where(SyncRun.id == run_id, SyncRun.status.in_(("running", "crashed")), SyncRun.report.is_(None))
         .values(
             status=report.status,
             error_code=report.error_code,
@@ -280,8 +283,4 @@ def let_go(session: Session, held: Iterable[tuple[str, str]], *, interrupted: bo
     for account, owner in held:
         run_id = leases.holder(session, account)
         if leases.release(session, account, owner) and run_id is not None:
-            session.execute(
-                update(SyncRun)
-                .where(SyncRun.id == run_id, SyncRun.status == "running")
-                .values(status=status, error_code=status, finished_at=utcnow())
-            )
+            leases.end_run(session, run_id, status)

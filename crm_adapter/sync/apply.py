@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -22,7 +22,7 @@ from crm_adapter.db.tables import EventOutbox
 from crm_adapter.errors import MappingError
 from crm_adapter.payload import plain
 from crm_adapter.results import ChangeKind, ServerProblem, to_plain
-from crm_adapter.steps import HASTE, PATIENCE, transaction
+from crm_adapter.steps import HASTE, PATIENCE, Flow, transaction
 from crm_adapter.sync import leases
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
 from crm_adapter.sync.linking import is_linkable
@@ -38,57 +38,67 @@ _STATE_ONLY: Final = frozenset({"missing", "note"})
 _OUTBOX: Final[Table] = cast(Table, EventOutbox.__table__)
 
 
+@dataclass(slots=True)
+class Applied:
+    """What has been committed, and what was refused."""
+
+    done: list[Decision] = field(default_factory=list[Decision])
+    errors: list[ServerProblem] = field(default_factory=list[ServerProblem])
+
+
 async def apply_decisions(
-    writer: Writer, decisions: Sequence[Decision], on_progress: Callable[[int, int], object] | None = None
-) -> tuple[list[Decision], list[ServerProblem]]:
-    """Apply in chunks, one transaction each; a chunk that the database rejects is applied row by row."""
+    writer: Writer,
+    decisions: Sequence[Decision],
+    on_progress: Callable[[int, int], object] | None = None,
+    *,
+    before: Callable[[], Flow[None]] | None = None,
+    applied: Applied | None = None,
+) -> Applied:
+    """Apply in chunks, one transaction each; a chunk that the database rejects is applied row by row.
+
+    `before` comes before each chunk. `applied` is filled as chunks commit, so that it tells the truth however this ends.
+    """
+    applied = applied or Applied()
     # Rows with the same columns to write share one statement; what changes nothing comes last.
     ordered = sorted(decisions, key=lambda d: (d.row is not None, not d.host, d.action, tuple(sorted(d.host))))
     total, progress = len(ordered), 0
-    done: list[Decision] = []
-    errors: list[ServerProblem] = []
     for start in range(0, total, CHUNK):
         chunk = ordered[start : start + CHUNK]
         progress += len(chunk)
+        if before is not None:
+            await before()
         try:
-            done += await _apply_chunk(writer, chunk, progress, total, patience=PATIENCE)
+            applied.done += await _apply_chunk(writer, chunk, progress, total, patience=PATIENCE)
         except StatementError as error:
             if not (rejects_values(error) or is_lock_timeout(error)):
                 raise
-            one_by_one = await _apply_singly(writer, chunk, progress, total)
-            done += one_by_one[0]
-            errors += one_by_one[1]
+            await _apply_singly(writer, chunk, progress, total, applied)
         if on_progress is not None:
             on_progress(progress, total)
     listed = {decision.timeweb_id: position for position, decision in enumerate(decisions)}
-    done.sort(key=lambda decision: listed[decision.timeweb_id])
-    return done, errors
+    applied.done.sort(key=lambda decision: listed[decision.timeweb_id])
+    return applied
 
 
-async def _apply_singly(
-    writer: Writer, chunk: Sequence[Decision], progress: int, total: int
-) -> tuple[list[Decision], list[ServerProblem]]:
+async def _apply_singly(writer: Writer, chunk: Sequence[Decision], progress: int, total: int, applied: Applied) -> None:
     """Row by row; what the database rejects, or somebody holds, is an error and stays for the next run."""
-    done: list[Decision] = []
-    errors: list[ServerProblem] = []
     held = 0
     for decision in chunk:
         if held == _HELD_ENOUGH:
             # The whole table is held, it seems: a wait for each row would outlast the lease.
-            errors.append(_problem(decision, "row_busy"))
+            applied.errors.append(_problem(decision, "row_busy"))
             continue
         try:
-            done += await _apply_chunk(writer, [decision], progress, total, patience=HASTE)
+            applied.done += await _apply_chunk(writer, [decision], progress, total, patience=HASTE)
             held = 0
         except StatementError as error:
             if is_lock_timeout(error):
                 held += 1
-                errors.append(_problem(decision, "row_busy"))
+                applied.errors.append(_problem(decision, "row_busy"))
             elif rejects_values(error):
-                errors.append(await _rejected(writer, decision, error))
+                applied.errors.append(await _rejected(writer, decision, error))
             else:
                 raise
-    return done, errors
 
 
 async def _apply_chunk(

@@ -60,12 +60,22 @@ def claim(
     if taken != 1:
         return Claim(None, before)
     if before is not None:
+        end_run(session, before, "crashed")
+    return Claim(owner)
+
+
+def end_run(session: Session, run_id: int, status: str) -> None:
+    """Mark a run that will not end by itself, unless a lease of it lives: it is at work on another account then."""
+    # A plain read: as part of the UPDATE, MariaDB would lock the leases of everybody.
+    alive = select(SyncLease.account).where(
+        SyncLease.run_id == run_id, SyncLease.owner.is_not(None), SyncLease.expires_ms >= db_now_ms()
+    )
+    if session.scalars(alive.limit(1)).first() is None:
         session.execute(
             update(SyncRun)
-            .where(SyncRun.id == before, SyncRun.status == "running")
-            .values(status="crashed", error_code="crashed", finished_at=utcnow())
+            .where(SyncRun.id == run_id, SyncRun.status == "running")
+            .values(status=status, error_code=status, finished_at=utcnow())
         )
-    return Claim(owner)
 
 
 def attach_run(session: Session, account: str, owner: str, run_id: int) -> None:

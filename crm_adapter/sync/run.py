@@ -21,7 +21,7 @@ from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncRepo
 from crm_adapter.steps import HASTE, Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
-from crm_adapter.sync.apply import Writer, apply_decisions
+from crm_adapter.sync.apply import Applied, Writer, apply_decisions
 from crm_adapter.sync.collect import Collected, Scope, collect, confirm, whereabouts
 from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
@@ -132,7 +132,7 @@ class _Listings:
 
     async def add(self, account: str) -> None:
         """Ask for one account; a lost lease is told when the account's turn to write has come."""
-        before = partial(self.fence.before_call, account) if self.fence is not None else None
+        before = partial(self.fence.keep, account) if self.fence is not None else None
         caller = Caller(account, before, self.token(account))
         with suppress(leases.LeaseLost):
             self.collected[account] = await collect(caller, self.work.scope, self.seen_ids)
@@ -177,14 +177,14 @@ async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
 
 
 class _Fence:
-    """Renews the leases of a run before calls, at most every half minute."""
+    """Renews the leases of a run before calls and chunks, at most every half minute."""
 
     def __init__(self, owners: Mapping[str, str], ttl: float) -> None:
         self.held, self.ttl = dict(owners), ttl
         self._renewed = float("-inf")
 
-    async def before_call(self, account: str) -> None:
-        """Keep all leases alive while one of the accounts is asked; raises `LeaseLost` when that one's is another's."""
+    async def keep(self, account: str) -> None:
+        """Keep all leases alive while one of the accounts is asked or written; `LeaseLost`: that one's is another's."""
         if time.monotonic() - self._renewed >= _RENEW_EVERY:
             for lost in await transaction(self._renew):
                 del self.held[lost]
@@ -232,15 +232,17 @@ async def _run_account(
     *,
     last: bool,
 ) -> Outcome:
-    token = listings.token(account)
+    token, applied = listings.token(account), Applied()
     try:
+        await fence.keep(account)
         collected = await listings.settle(account)
         made = await Cpu(partial(_plan_account, collected, work, await listings.whereabouts()))
         owner = fence.owner(account)
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)
-        outcome.done, rejected = await apply_decisions(writer, made.decisions, work.on_progress)
-        outcome.errors += rejected
+        await apply_decisions(writer, made.decisions, work.on_progress, before=partial(fence.keep, account), applied=applied)
+        outcome.done = applied.done
+        outcome.errors += applied.errors
         outcome.report = account_report(collected.fetched, made, outcome.errors)
 
         def close(session: Any) -> None:
@@ -261,7 +263,8 @@ async def _run_account(
 
         await transaction(close)
     except leases.LeaseLost:
-        lost = Outcome(AccountReport(account, "failed", "lease_lost", messages.failure_text("lease_lost")))
+        failed = AccountReport(account, "failed", "lease_lost", messages.failure_text("lease_lost"))
+        lost = Outcome(failed, applied.done, applied.errors)
         if last:
             await transaction(lambda s: accounts.close_run(s, run_id, report(run_id, [*before, lost])))
         return lost

@@ -102,7 +102,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing_more(real_db: sessio
     report = sync_all(real_db, client(fake))
     assert (report.status, report.error_code, report.created_count) == ("failed", "lease_lost", 0)
     assert [row["timeweb_id"] for row in rows(real_db)] == [1001, 1002]
-    assert [run.status for run in runs(real_db)] == ["success", "crashed"]
+    assert [run.status for run in runs(real_db)] == ["success", "failed"]
 
 
 def test_a_lease_outlives_the_longest_call_of_its_client() -> None:
