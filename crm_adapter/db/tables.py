@@ -7,7 +7,7 @@ beside any host: nothing in it refers to a host table by foreign key, because th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ try:
     from sqlalchemy import (
         BigInteger,
         Boolean,
+        Date,
         DateTime,
         Double,
         Float,
@@ -25,6 +26,7 @@ try:
         String,
         Text,
         TypeDecorator,
+        and_,
     )
     from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT, VARCHAR
     from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -204,6 +206,11 @@ class AccountState(AdapterBase):
     balance_alerted: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
+def _index_where(name: str, where: Any, *columns: Any) -> None:
+    """An index of few rows; a whole one on MariaDB, which has no partial indexes."""
+    Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
+
 class SyncLease(AdapterBase):
     """Who syncs an account now; the instants are the database's own clock in milliseconds."""
 
@@ -215,6 +222,7 @@ class SyncLease(AdapterBase):
     expires_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     progress: Mapped[int] = mapped_column(Integer, default=0, doc="rows applied so far; rides on the renewal")
     total: Mapped[int] = mapped_column(Integer, default=0, doc="rows to apply")
+    queued_ms: Mapped[int | None] = mapped_column(BigInteger, doc="until then a message that asks for a sync is on its way")
 
 
 class SyncRun(AdapterBase):
@@ -230,6 +238,9 @@ class SyncRun(AdapterBase):
     started_at: Mapped[datetime] = mapped_column(Instant, index=True)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
     report: Mapped[str | None] = mapped_column(LongText, doc="JSON of SyncReport.to_dict() when finished")
+
+
+_index_where("ix_timeweb_sync_run_open", SyncRun.finished_at.is_(None), SyncRun.finished_at, SyncRun.id)
 
 
 class ChangeLog(AdapterBase):
@@ -269,6 +280,29 @@ class EventOutbox(AdapterBase):
     dead_at: Mapped[datetime | None] = mapped_column(Instant, doc="given up after 8 tries; shown on the page")
     last_error: Mapped[str | None] = mapped_column(String(255), doc="class of the exception, never its text")
     taken_by: Mapped[str | None] = mapped_column(LongText, doc="JSON list: sinks that a retry leaves out")
+
+
+_index_where(
+    "ix_timeweb_event_outbox_waiting",
+    and_(EventOutbox.sent_at.is_(None), EventOutbox.dead_at.is_(None)),
+    EventOutbox.sent_at,
+    EventOutbox.dead_at,
+    EventOutbox.id,
+)
+_index_where("ix_timeweb_event_outbox_dead", EventOutbox.dead_at.is_not(None), EventOutbox.dead_at, EventOutbox.id)
+_index_where("ix_timeweb_event_outbox_claimed", EventOutbox.claimed_by.is_not(None), EventOutbox.claimed_by)
+
+
+class MonthEnd(AdapterBase):
+    """What was earned and spent at the end of a month that is over: the chart needs no older changes than these."""
+
+    __tablename__ = "timeweb_month_end"
+
+    month: Mapped[date] = mapped_column(Date, primary_key=True, doc="its first day")
+    zone: Mapped[str] = mapped_column(String(64), doc="where the month ended")
+    income: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month, as the other two")
+    cost: Mapped[Decimal | None] = mapped_column(Money)
+    margin: Mapped[Decimal | None] = mapped_column(Money)
 
 
 def create_all(connection: Any, *, host: bool = True) -> None:

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn
 
-from crm_adapter.migrations import baseline, kinds
+from crm_adapter.migrations import additions, baseline, kinds
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _LEDGER = sa.Table(
 )
 """What the adapter created in a database that was there before it, so that a downgrade takes away that and no more."""
 
+_FIRST: Final = "0001"
 _COMMITS_EACH_CHANGE: Final = frozenset({"mysql", "mariadb"})
 """Dialects whose schema changes are in no transaction."""
 _ACCEPTED: dict[str, Any] = {
@@ -83,9 +84,11 @@ class DuplicateTimewebIds(MigrationError):
         return type(self), (self.table, self.duplicates)
 
 
-def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
+def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision: str = "head") -> None:
     """Add the six columns and the unique index to `table` and create the adapter's own tables.
 
+    A later version of the package may need more: call it again from a new migration of the host, it adds what is missing.
+    `revision` "0001" stops at the first of the adapter's own revisions.
     `table` may name a schema (`crm.hosting_servers`); the adapter's own tables are in the default one.
     Creates `table` too where there is none. Raises `MigrationError` with nothing changed: before the first change where
     the kind of the table says so, else after taking back what was begun.
@@ -98,6 +101,9 @@ def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
         begun.create(_LEDGER)
         for own in baseline.own_tables():
             begun.create(own)
+        if revision != _FIRST:
+            begun.create(additions.month_table())
+            additions.upgrade(op, bind)
         if sa.inspect(bind).has_table(name, schema):
             _alter(op, bind, table)
         else:
@@ -109,12 +115,17 @@ def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
             op.create_index(baseline.unique_index_name(name), name, ["timeweb_id"], unique=True, schema=schema)
 
 
-def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> None:
+def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision: str = "base") -> None:
     """Drop the adapter's tables and what `upgrade` added to `table`: its column list is as it was.
 
+    `revision` "0001" takes away what came after it only.
     A table that `upgrade` created goes only when it is empty; a row that people filled in is never dropped.
     """
     bind = _bind(op)
+    if revision == _FIRST:
+        with explained(table):
+            additions.downgrade(op, bind)
+        return
     added = _recorded(bind)
     inspector = sa.inspect(bind)
     name, schema = split(table)
@@ -125,7 +136,7 @@ def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE) -> Non
                 op.drop_table(name, schema=schema)
             else:
                 _drop_added(op, bind, table, added)
-        for own in reversed(baseline.own_tables()):
+        for own in (additions.month_table(), *reversed(baseline.own_tables())):
             if inspector.has_table(own.name):
                 op.drop_table(own.name)
         if inspector.has_table(_LEDGER.name):
@@ -183,7 +194,8 @@ def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
     name, schema = split(table)
     if schema is not None and schema not in inspector.get_schema_names():
         raise MigrationError(f"{table}: there is no schema {schema!r}; create it first; nothing was changed.")
-    if (own := kinds.without_transactions(bind, (own.name for own in baseline.own_tables()))) is not None:
+    own_tables = (*baseline.own_tables(), additions.month_table())
+    if (own := kinds.without_transactions(bind, (own.name for own in own_tables))) is not None:
         raise MigrationError(
             f"{own} must be of the engine InnoDB; convert it (ALTER TABLE ... ENGINE=InnoDB); nothing was changed."
         )
