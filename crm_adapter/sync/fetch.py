@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -110,7 +110,7 @@ class ServerListing:
     servers: tuple[HostingValues, ...] = ()
     errors: tuple[ServerProblem, ...] = ()
     complete: bool = False
-    """Unique ids equal the total, and every page told the same total."""
+    """Unique ids equal the total, and no page told a smaller total than the one before it."""
     total: int | None = None
     failure: Failure | None = None
 
@@ -149,15 +149,15 @@ async def _walk(caller: Caller) -> ServerListing:
     servers: dict[int, HostingValues] = {}
     errors: dict[int | None, ServerProblem] = {}
     unreadable = offset = 0
-    totals: set[int | None] = set()
+    totals: list[int | None] = []
     while True:
         with span("page", account=caller.account, offset=offset):
             reply, failure = await try_call(caller, _page(offset))
         if reply is None:
-            return ServerListing(tuple(servers.values()), tuple(errors.values()), total=_one(totals), failure=failure)
+            return ServerListing(tuple(servers.values()), tuple(errors.values()), total=_grown(totals), failure=failure)
         items = _items(reply)
         latest = as_int(getattr(reply, "total", None))
-        totals.add(latest)
+        totals.append(latest)
         before = len(servers) + len(errors)
         for item in items:
             try:
@@ -173,7 +173,8 @@ async def _walk(caller: Caller) -> ServerListing:
         # The newest total tells whether there is another page, also where it is not the first one's.
         if not items or len(servers) + len(errors) == before or (latest is not None and offset >= latest):
             break
-    total = _one(totals)
+    # A server that was born meanwhile is one more, and its id is among them; one that went may have moved another out of sight.
+    total = _grown(totals)
     unique = len(servers) + len([error for error in errors if error is not None and error not in servers])
     # "No servers" in a reply that held no list at all is no news.
     hollow = not unique and getattr(reply, "complete", None) is False
@@ -188,8 +189,10 @@ def _page(offset: int) -> Callable[[Any], Any]:
     return request
 
 
-def _one(totals: set[int | None]) -> int | None:
-    return next(iter(totals)) if len(totals) == 1 else None
+def _grown(totals: Sequence[int | None]) -> int | None:
+    """The newest total if the pages told one each and none told a smaller one than before."""
+    told = [total for total in totals if total is not None]
+    return told[-1] if told and len(told) == len(totals) and told == sorted(told) else None
 
 
 def _unreadable(item: object) -> ServerProblem:

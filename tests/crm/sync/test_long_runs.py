@@ -87,3 +87,20 @@ def test_a_run_whose_process_died_crashes_with_its_last_lease(real_db: Db) -> No
     expire(real_db, "second")
     sync_all(real_db, {"second": client(of(2, 1))})
     assert (runs(real_db)[-1].run_id, runs(real_db)[-1].status) == (dead.run_id, "crashed")
+
+
+@pytest.mark.parametrize(("born", "calls"), [(True, 2), (False, 4)])
+def test_a_server_that_is_born_during_a_listing_does_not_make_it_start_again(db: Db, born: bool, calls: int) -> None:
+    """One that goes does: it may have moved another one out of sight."""
+    fake = of(1, 150)
+
+    def change() -> None:
+        if born:
+            fake.servers_.append(server(900, networks=[]))
+        else:
+            fake.servers_.pop(0)
+
+    fake.faults = {"servers.list": [None, change]}
+    report = sync_all(db, client(fake))
+    assert (report.status, fake.names.count("servers.list")) == ("success", calls)
+    assert report.created_count == (151 if born else 149)
