@@ -303,7 +303,8 @@ def dispatch_events(
 ) -> DispatchReport:
     """Send waiting events: one digest per run, at least once each, retried with backoff, given up after 8 tries.
 
-    A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later.
+    A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later. Of a digest of more
+    than 500 events, the text counts all and `events` holds the 500 gravest.
     """
     return Installation(db=db).run(lambda _: outbox.dispatch_events(sink, limit=limit, now=now))
 

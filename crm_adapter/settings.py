@@ -229,6 +229,8 @@ class Settings(_Zone):
     """Requests a second that all accounts together send from one address: Timeweb's protection bans addresses."""
     hosting_keep_days: Annotated[int, Field(ge=31, le=36_500)] = 400
     """Days that finished runs and sent events are kept. Keys of reminders name a day: a month bars it from coming again."""
+    hosting_keep_changes_days: Annotated[int, Field(ge=31, le=36_500)] | None = None
+    """Days that the change log is kept; None: for ever."""
 
     @field_validator("timeweb_base_url")
     @classmethod

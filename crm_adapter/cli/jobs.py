@@ -45,7 +45,8 @@ def prune(settings: Settings, output: Output) -> int:
     """Delete what is older than `HOSTING_KEEP_DAYS`, once."""
     with database(settings) as db:
         pruned = Jobs(lambda: settings, db=db).prune()
-    output.result({"success": True, **pruned}, f"Удалено запусков: {pruned['runs']}, отправленных событий: {pruned['events']}")
+    line = f"Удалено запусков: {pruned['runs']}, событий: {pruned['events']}, изменений: {pruned['changes']}"
+    output.result({"success": True, **pruned}, line)
     return DONE
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import BigInteger, Date, Enum, Float, String, Table, type_coerce
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -28,6 +29,19 @@ _POSTGRES_LOCKED: Final = "55P03"
 _MYSQL_LOCKED: Final = frozenset({1205, 3572})
 #: Seconds; from here on the bound that MariaDB and SQLite connections have anyway will do.
 _LONG_PATIENCE: Final = 5.0
+
+
+_MOST_VALUES: Final = 10_000
+"""Values of one IN list: PostgreSQL takes 65,535 parameters in a statement, SQLite 32,766."""
+
+Value = TypeVar("Value")
+
+
+def in_pieces(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """Values in lists that one statement of any database takes."""
+    rest = iter(values)
+    while piece := list(islice(rest, _MOST_VALUES)):
+        yield piece
 
 
 class db_now_ms(FunctionElement[int]):

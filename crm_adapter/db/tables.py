@@ -299,7 +299,6 @@ class MonthEnd(AdapterBase):
     __tablename__ = "timeweb_month_end"
 
     month: Mapped[date] = mapped_column(Date, primary_key=True, doc="its first day")
-    zone: Mapped[str] = mapped_column(String(64), doc="where the month ended")
     income: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month, as the other two")
     cost: Mapped[Decimal | None] = mapped_column(Money)
     margin: Mapped[Decimal | None] = mapped_column(Money)

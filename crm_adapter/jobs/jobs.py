@@ -24,9 +24,11 @@ from crm_adapter.jobs import background, retention
 from crm_adapter.notify import Sink, apprise_sinks, outbox
 from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import SyncReport
+from crm_adapter.servers.months import store_month_ends
 from crm_adapter.settings import Settings, load_settings
 from crm_adapter.steps import transaction
-from crm_adapter.sync.freshness import ACTOR
+from crm_adapter.sync import leases
+from crm_adapter.sync.freshness import ACTOR, mark_due
 from crm_adapter.sync.run import sync_all
 from crm_adapter.wiring import AccountClients, open_engine
 from timeweb_sdk import Timeweb
@@ -89,19 +91,37 @@ class Jobs:
         if client is None:
             return {"account": account, "status": "not_configured"}
         crm, reports = self._crm({account: client}), list[SyncReport]()
+        crm.run(lambda _: transaction(lambda session: leases.forget_queued(session, [account])))
         freshness = background.ensure_fresh(
-            crm, max_age=crm.stale_after, runner=lambda leases: reports.append(_sync(crm, leases))
+            crm, max_age=crm.stale_after, runner=lambda handed: reports.append(_sync(crm, handed))
         )
         if not reports:
             return {"account": account, "status": freshness.status, "run_id": freshness.run_id}
         return {"account": account, **_summary(reports[0])}
 
-    def sync_handed(self, leases: Mapping[str, str]) -> dict[str, Any]:
+    def queue_accounts(self, send: Callable[[str], object]) -> list[str]:
+        """Send the names of the accounts that are due and not on their way yet; returns them.
+
+        The mark is in the database, by its clock: ticks that were missed find it, and nothing piles up.
+        """
+        crm = self._crm(dict(self._clients.items()))
+        names = crm.run(lambda crm: mark_due(crm.clients, max_age=crm.stale_after))
+        waiting = list(names)
+        try:
+            while waiting:
+                send(waiting[0])
+                waiting.pop(0)
+        finally:
+            if waiting:
+                crm.run(lambda _: transaction(lambda session: leases.forget_queued(session, waiting)))
+        return names
+
+    def sync_handed(self, handed: Mapping[str, str]) -> dict[str, Any]:
         """Do the run that a request started: its leases (account -> owner) come along and are the whole job."""
-        clients = {name: client for name, client in self._clients.items() if name in leases}
+        clients = {name: client for name, client in self._clients.items() if name in handed}
         if not clients:
             return {"status": "not_configured"}
-        return _summary(_sync(self._crm(clients), leases))
+        return _summary(_sync(self._crm(clients), handed))
 
     def dispatch_events(self) -> dict[str, Any]:
         """Send waiting events to `HOSTING_NOTIFY_URLS` (or the host's sinks); without any they stay where they are."""
@@ -125,10 +145,13 @@ class Jobs:
         return report.to_dict()
 
     def prune(self) -> dict[str, Any]:
-        """Delete runs and sent events that are older than `HOSTING_KEEP_DAYS`."""
-        keep = timedelta(days=self._settings().hosting_keep_days)
-        report = self._crm().run(lambda _: retention.prune(keep))
-        if report.runs or report.events:
+        """Store the ends of months that are over, then delete what is older than `HOSTING_KEEP_DAYS` and its like allow."""
+        settings, crm = self._settings(), self._crm()
+        keep, days = timedelta(days=settings.hosting_keep_days), settings.hosting_keep_changes_days
+        keep_changes = None if days is None else timedelta(days=days)
+        crm.run(lambda crm: transaction(lambda s: store_month_ends(s, crm.columns, crm.today(), crm.zone_info)))
+        report = crm.run(lambda _: retention.prune(keep, keep_changes=keep_changes))
+        if report.runs or report.events or report.changes:
             telemetry.log(logger, "old rows deleted", **report.to_dict())
         return report.to_dict()
 
@@ -169,8 +192,8 @@ class Jobs:
             return sessionmaker(self._engine)
 
 
-def _sync(crm: Installation, leases: Mapping[str, str]) -> SyncReport:
-    return crm.run(lambda crm: sync_all(crm, actor=ACTOR, claimed=leases), ends_early=True)
+def _sync(crm: Installation, handed: Mapping[str, str]) -> SyncReport:
+    return crm.run(lambda crm: sync_all(crm, actor=ACTOR, claimed=handed), ends_early=True)
 
 
 def _summary(report: SyncReport) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`prune`: old runs and sent events go, in short transactions; what could be told twice stays."""
+"""`prune`: old runs, events and, if wished, changes go, in short transactions; what could be told twice stays."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.dialects import begin_write
-from crm_adapter.db.tables import EventOutbox, SyncRun, utcnow
+from crm_adapter.db.tables import ChangeLog, EventOutbox, SyncRun, utcnow
 from crm_adapter.results import Result
 from crm_adapter.steps import transaction
 
 BATCH: Final = 500
 """Rows per transaction, so that nobody waits long for a lock."""
+_MONTH: Final = timedelta(days=31)
+"""The current month is worked out from the log, whatever is stored."""
 _ONCE: Final = ("discovered",)
 """Told once for ever, so the key must stay. The keys of all other kinds name a run or a day, which do not come again."""
 
@@ -26,15 +28,18 @@ class PruneReport(Result):
 
     runs: int = 0
     events: int = 0
+    changes: int = 0
 
 
-async def prune(keep: timedelta, *, now: datetime | None = None) -> PruneReport:
-    """Delete finished runs and sent events older than `keep`; `now` is naive UTC.
+async def prune(keep: timedelta, *, keep_changes: timedelta | None = None, now: datetime | None = None) -> PruneReport:
+    """Delete finished runs and events older than `keep`; `now` is naive UTC.
 
-    The change log stays: it is append-only, tells who changed what, and the chart is worked out from it. So do events
-    that nobody was told of, dead letters included.
+    Of events, those that were sent, and those that nobody has ever tried to send, because there is no notifier; dead
+    letters stay. The change log stays too, unless `keep_changes` (a month at least) says otherwise: whoever sets that
+    calls `store_month_ends` first, so that the chart can do without.
     """
-    before = (now or utcnow()) - keep
+    now = now or utcnow()
+    before = now - keep
     # The newest run stays whatever its age: SQLite gives the highest id out again when its row is gone, and run ids are
     # part of dedupe keys and of the change log.
     newest = select(func.max(SyncRun.id)).scalar_subquery()
@@ -43,7 +48,20 @@ async def prune(keep: timedelta, *, now: datetime | None = None) -> PruneReport:
     events = await _delete(
         EventOutbox, EventOutbox.next_try_at < before, EventOutbox.sent_at < before, EventOutbox.kind.not_in(_ONCE)
     )
-    return PruneReport(runs, events)
+    events += await _delete(
+        EventOutbox,
+        EventOutbox.next_try_at < before,
+        EventOutbox.sent_at.is_(None),
+        EventOutbox.dead_at.is_(None),
+        EventOutbox.tries == 0,
+        EventOutbox.kind.not_in(_ONCE),
+    )
+    changes = 0
+    if keep_changes is not None:
+        # As with runs: no id of the log may come twice.
+        latest = select(func.max(ChangeLog.id)).scalar_subquery()
+        changes = await _delete(ChangeLog, ChangeLog.at < now - max(keep_changes, _MONTH), ChangeLog.id < latest)
+    return PruneReport(runs, events, changes)
 
 
 async def _delete(model: Any, *conditions: Any) -> int:

@@ -23,7 +23,6 @@ def month_table() -> sa.Table:
         "timeweb_month_end",
         sa.MetaData(),
         sa.Column("month", sa.Date, primary_key=True),
-        sa.Column("zone", sa.String(64), nullable=False),
         sa.Column("income", sa.Numeric(12, 2)),
         sa.Column("cost", sa.Numeric(12, 2)),
         sa.Column("margin", sa.Numeric(12, 2)),

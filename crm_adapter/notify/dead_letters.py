@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
+from crm_adapter.db.dialects import in_pieces
 from crm_adapter.db.tables import EventOutbox
 from crm_adapter.notify.digest import line
 from crm_adapter.payload import as_dict
@@ -47,12 +48,10 @@ def dead_letters(session: Session, *, limit: int = 100) -> list[DeadLetter]:
 
 def retry_dead_letters(session: Session, ids: Sequence[int] | None = None) -> int:
     """Put dead letters (all, or some by id) back into the queue with 8 new tries; returns how many. The caller commits."""
-    chosen = [EventOutbox.dead_at.is_not(None)]
-    if ids is not None:
-        chosen.append(EventOutbox.id.in_(ids))
-    statement = update(EventOutbox).where(*chosen).values(dead_at=None, tries=0, claimed_by=None)
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    return cast("CursorResult[Any]", result).rowcount
+    wake = update(EventOutbox).where(EventOutbox.dead_at.is_not(None)).values(dead_at=None, tries=0, claimed_by=None)
+    statements = [wake] if ids is None else [wake.where(EventOutbox.id.in_(piece)) for piece in in_pieces(ids)]
+    results = [session.execute(each, execution_options={"synchronize_session": False}) for each in statements]
+    return sum(cast("CursorResult[Any]", result).rowcount for result in results)
 
 
 def _letter(row: EventOutbox) -> DeadLetter:

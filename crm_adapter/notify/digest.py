@@ -14,7 +14,7 @@ MAX_CHARACTERS: Final = 4096
 """Telegram's limit for one message, in UTF-16 units."""
 _MAX_LINE: Final = 300
 
-_ORDER: Final = {kind: position for position, kind in enumerate(LINES)}
+ORDER: Final = {kind: position for position, kind in enumerate(LINES)}
 
 
 def line(event: OutboxEvent) -> str:
@@ -25,15 +25,16 @@ def line(event: OutboxEvent) -> str:
     return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE - 1]}…"
 
 
-def digest(events: Sequence[OutboxEvent]) -> tuple[str, str]:
-    """Title and text; what does not fit is counted: «и ещё 3»."""
-    ordered = sorted(events, key=lambda event: (_ORDER.get(event.kind, len(_ORDER)), event.id))
-    title = f"Хостинг: {count(len(ordered), 'event')}"
+def digest(events: Sequence[OutboxEvent], total: int | None = None) -> tuple[str, str]:
+    """Title and text; what does not fit is counted: «и ещё 3». `total` counts those too that are not among `events`."""
+    total = len(events) if total is None else total
+    ordered = sorted(events, key=lambda event: (ORDER.get(event.kind, len(ORDER)), event.id))
+    title = f"Хостинг: {count(total, 'event')}"
     lines = [line(event) for event in ordered[:MAXLINES]]
     # Telegram counts UTF-16 units, and the title stands above the text.
-    while len(lines) > 1 and _length(title, lines, len(ordered)) > MAX_CHARACTERS:
+    while len(lines) > 1 and _length(title, lines, total) > MAX_CHARACTERS:
         lines.pop()
-    return title, _text(lines, len(ordered))
+    return title, _text(lines, total)
 
 
 def _text(lines: Sequence[str], total: int) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any, Final, cast
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.dialects import begin_write, db_now_ms
 from crm_adapter.db.tables import EventOutbox, SyncRun
-from crm_adapter.notify.digest import digest
+from crm_adapter.notify.digest import ORDER, digest
 from crm_adapter.payload import as_dict
 from crm_adapter.results import DispatchReport, OutboxEvent, Sink
 from crm_adapter.steps import Effect, transaction
@@ -33,6 +32,9 @@ _BACKLOG: Final = timedelta(days=1)
 """Older news goes out in one digest, whatever runs it is from: a notifier configured after a month sends one message."""
 
 
+_AT_ONCE: Final = 500
+"""Events of one digest that are read and given to a sink; the others are counted."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -44,10 +46,10 @@ async def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datet
         claim = await transaction(lambda s: _claim(s, now))
         if claim is None:
             break
-        if not claim.events:
+        if not claim.total:
             continue  # another dispatcher took them between our two statements
-        handled += len(claim.events)
-        title, text = digest(claim.events)
+        handled += claim.total
+        title, text = digest(claim.events, claim.total)
         error: Exception | None = None
         taken = set(claim.taken_by)
         for name, target in sinks.items():
@@ -62,14 +64,12 @@ async def dispatch_events(sink: Sink | Sequence[Sink], *, limit: int, now: datet
                 messages += 1
         given_up = await transaction(_settle(claim, taken, error))
         if error is None:
-            sent += len(claim.events)
+            sent += claim.total
         else:
-            failed += len(claim.events)
+            failed += claim.total
             dead += given_up
             # The class alone: the text of a notifier's error may hold its URL with a bot token.
-            logger.warning(
-                "notification not sent: %s, events %d, given up %d", type(error).__name__, len(claim.events), given_up
-            )
+            logger.warning("notification not sent: %s, events %d, given up %d", type(error).__name__, claim.total, given_up)
     return DispatchReport(sent, failed, dead, messages)
 
 
@@ -89,16 +89,25 @@ class _Claim:
 
     owner: str
     events: tuple[OutboxEvent, ...]
+    """Those that a sink is given, the gravest of them where there are many."""
     tries: dict[int, int]
+    """Number of tries -> how many events have had so many."""
     taken_by: frozenset[str]
     at: datetime
+
+    @property
+    def total(self) -> int:
+        """How many events the digest stands for."""
+        return sum(self.tries.values())
 
 
 def _claim(session: Session, now: datetime | None) -> _Claim | None:
     """Take the oldest due digest whole, by the database's clock; None: nothing is due."""
     begin_write(session)
     moment = now or _database_time(session)
-    running = select(SyncRun.id).where(SyncRun.status == "running", SyncRun.started_at > moment - _LONGEST_RUN)
+    running = select(SyncRun.id).where(
+        SyncRun.finished_at.is_(None), SyncRun.status == "running", SyncRun.started_at > moment - _LONGEST_RUN
+    )
     due = (
         EventOutbox.sent_at.is_(None),
         EventOutbox.dead_at.is_(None),
@@ -120,12 +129,17 @@ def _claim(session: Session, now: datetime | None) -> _Claim | None:
         .values(claimed_by=owner, tries=EventOutbox.tries + 1, next_try_at=moment + timedelta(seconds=_CLAIM_SECONDS)),
         execution_options={"synchronize_session": False},
     )
-    rows = list(session.scalars(select(EventOutbox).where(EventOutbox.claimed_by == owner).order_by(EventOutbox.id)))
-    taken_by = [frozenset(cast("list[str]", json.loads(row.taken_by or "[]"))) for row in rows]
+    mine = EventOutbox.claimed_by == owner
+    counted = select(EventOutbox.tries, func.count()).where(mine).group_by(EventOutbox.tries)
+    reached = session.scalars(select(EventOutbox.taken_by).where(mine).distinct())
+    taken_by = [frozenset(cast("list[str]", json.loads(names or "[]"))) for names in reached]
+    gravest = case(ORDER, value=EventOutbox.kind, else_=len(ORDER))
+    rows = session.scalars(select(EventOutbox).where(mine).order_by(gravest, EventOutbox.id).limit(_AT_ONCE)).all()
+    number_of = {tries: number for tries, number in session.execute(counted)}  # noqa: C416 - rows are no pairs to dict()
     return _Claim(
         owner,
-        tuple(_event(row) for row in rows),
-        {row.id: row.tries for row in rows},
+        tuple(_event(row) for row in sorted(rows, key=lambda row: row.id)),
+        number_of,
         reduce(frozenset[str].__and__, taken_by) if taken_by else frozenset(),
         moment,
     )
@@ -147,7 +161,7 @@ def _settle(claim: _Claim, taken: set[str], error: Exception | None) -> Callable
 
     def write(session: Session) -> int:
         given_up = 0
-        for tries, count in Counter(claim.tries.values()).items():
+        for tries, count in claim.tries.items():
             values: dict[str, Any] = {"claimed_by": None, "taken_by": reached}
             if error is None:
                 values |= {"sent_at": claim.at, "last_error": None}

@@ -11,7 +11,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.dialects import begin_write, in_pieces, insert_ignore
 from crm_adapter.db.rows import StoredRow, read_rows
 from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.payload import plain
@@ -42,8 +42,9 @@ def write_reminders(session: Session, columns: Columns, today: date | None = Non
     """See `crm_adapter.payment_reminders`."""
     begin_write(session)
     records = list(_records(read_rows(session, columns, names=_TOLD), today or columns.today()))
-    keys = [record["dedupe_key"] for record in records]
-    known = set(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))
+    known: set[str] = set()
+    for keys in in_pieces(record["dedupe_key"] for record in records):
+        known.update(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))
     fresh = [record for record in records if record["dedupe_key"] not in known]
     if fresh:
         # Another worker may have claimed the same key since: the unique index decides.

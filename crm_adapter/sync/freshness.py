@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from crm_adapter.db.dialects import db_now_ms, is_lock_timeout
+from crm_adapter.db.dialects import begin_write, db_now_ms, is_lock_timeout
 from crm_adapter.db.tables import AccountState, SyncLease, utcnow
 from crm_adapter.results import Freshness
 from crm_adapter.steps import HASTE, transaction
@@ -50,6 +50,21 @@ async def ensure_fresh(clients: Mapping[str, Any], *, max_age: float) -> Start:
         # Torn away after the commit: nobody would ever be given these leases.
         await transaction(lambda s: give_back(s, owners), patience=HASTE)
         raise
+
+
+async def mark_due(clients: Mapping[str, Any], *, max_age: float) -> list[str]:
+    """Accounts that a sync is due for and that nobody has queued; they count as queued from now on."""
+    if not clients:
+        return []
+    seen = await transaction(lambda s: _look(s, clients, max_age), patience=HASTE)
+    if not seen.leases:
+        return []
+    return await transaction(lambda s: _mark(s, seen.leases))
+
+
+def _mark(session: Session, due: Mapping[str, str]) -> list[str]:
+    begin_write(session)
+    return leases.mark_queued(session, due)
 
 
 def give_back(session: Session, claimed: Mapping[str, str]) -> None:

@@ -7,10 +7,11 @@ a renewal that finds another owner rolls that transaction back, so a worker that
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.dialects import db_now_ms, insert_ignore
@@ -18,6 +19,8 @@ from crm_adapter.db.tables import SyncLease, SyncRun, utcnow
 
 TTL_SECONDS: Final = 300.0
 """Longer than a call may take (the client's total_timeout is 180 s by default), or the lease would lapse during one."""
+QUEUED_MS: Final = 1_800_000
+"""Milliseconds after which a message that never arrived is sent again."""
 
 
 class LeaseLost(Exception):
@@ -108,6 +111,24 @@ def release(session: Session, account: str, owner: str) -> bool:
 def holder(session: Session, account: str) -> int | None:
     """The run that holds the account's lease now."""
     return session.scalar(select(SyncLease.run_id).where(SyncLease.account == account))
+
+
+def mark_queued(session: Session, accounts: Iterable[str]) -> list[str]:
+    """Note that a message asks for these accounts; returns those for which none is on its way."""
+    marked: list[str] = []
+    for account in accounts:
+        session.execute(insert_ignore(session, _table()), {"account": account, "expires_ms": 0, "progress": 0, "total": 0})
+        free = or_(SyncLease.queued_ms.is_(None), SyncLease.queued_ms < db_now_ms())
+        mark = update(SyncLease).where(SyncLease.account == account, free).values(queued_ms=db_now_ms() + QUEUED_MS)
+        if _execute(session, mark) == 1:
+            marked.append(account)
+    return marked
+
+
+def forget_queued(session: Session, accounts: Iterable[str]) -> None:
+    """The message has arrived, or was never sent."""
+    for account in accounts:
+        _execute(session, update(SyncLease).where(SyncLease.account == account).values(queued_ms=None))
 
 
 def _table() -> Any:

@@ -37,6 +37,8 @@ from crm_adapter.text import messages
 
 _LIST_FROM: Final = 4
 """From this many ids on, listing is cheaper than asking for each."""
+_FEW: Final = 10_000
+"""Ids that one IN list may hold; for more, all linked rows are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,13 @@ async def import_servers(
         if found:
             ids = [values.timeweb_id for values in found]
             key = columns["timeweb_id"]
-            prices = await _price(caller, columns, found, key.is_(None) | key.in_(ids))
+            linked = key.in_(ids) if len(ids) <= _FEW else key.is_not(None)
+            prices = await _price(caller, columns, found, key.is_(None) | linked)
             for observed in prices.observed:
                 done = await _import_one(columns, prices, observed, link, actor, dry_run)
                 (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
-            pending = [timeweb_id for timeweb_id in pending if timeweb_id not in {values.timeweb_id for values in found}]
+            done_with = set(ids)
+            pending = [timeweb_id for timeweb_id in pending if timeweb_id not in done_with]
         calls += caller.calls
     errors += [_error(timeweb_id, failures.get(timeweb_id, Failure("not_found")).code) for timeweb_id in pending]
     return ImportResult(tuple(imported), tuple(errors), tuple(warnings), calls, dry_run)
@@ -153,9 +157,9 @@ async def _find(caller: Caller, wanted: Sequence[int]) -> tuple[list[HostingValu
     found: list[HostingValues] = []
     failures: dict[int, Failure] = {}
     if len(wanted) >= _LIST_FROM:
-        listing = await fetch.list_servers(caller)
+        listing, chosen = await fetch.list_servers(caller), set(wanted)
         found = [
-            values for values in listing.servers if values.timeweb_id in wanted and values.timeweb_status != REMOVED_STATUS
+            values for values in listing.servers if values.timeweb_id in chosen and values.timeweb_status != REMOVED_STATUS
         ]
         missing = set(wanted) - {values.timeweb_id for values in found}
         if listing.failure is not None:

@@ -48,17 +48,14 @@ def sync_account(account: str) -> dict[str, Any]:
 
 @_task
 def sync_all_accounts(leases: dict[str, str] | None = None) -> dict[str, Any]:
-    """Queue a sync of each account, so that a slow one holds up no other.
+    """Queue a sync of each account that is due and not queued yet, so that a slow one holds up no other.
 
     With `leases` this is the background run that a request started: pass `runner=sync_all_accounts.delay` to
     `create_hosting_router` or `ensure_fresh`, and that run is done here.
     """
     if leases is not None:
         return _jobs.sync_handed(leases)
-    accounts = _jobs.accounts()
-    for account in accounts:
-        sync_account.delay(account)
-    return {"accounts": len(accounts)}
+    return {"accounts": len(_jobs.accounts()), "queued": len(_jobs.queue_accounts(sync_account.delay))}
 
 
 @_task
@@ -75,7 +72,7 @@ def payment_reminders() -> dict[str, Any]:
 
 @_task
 def prune() -> dict[str, Any]:
-    """Delete runs and sent events that are older than `HOSTING_KEEP_DAYS`."""
+    """Store the ends of months, and delete what is older than `HOSTING_KEEP_DAYS`."""
     return _jobs.prune()
 
 

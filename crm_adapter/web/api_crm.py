@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -168,6 +169,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         found = await listed(filters, 0)
         name = f"hosting-{hosting.today():%Y-%m-%d}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        return Response(to_csv(found.rows, hosting.zone_info), media_type="text/csv; charset=utf-8", headers=headers)
+        text = await asyncio.to_thread(to_csv, found.rows, hosting.zone_info)
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     return api

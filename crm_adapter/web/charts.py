@@ -1,32 +1,28 @@
-"""«Динамика»: income, cost and margin at the end of each month, worked out backwards from today by the change log."""
+"""«Динамика»: income, cost and margin at the end of each month, and where their bars stand."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sa
 from babel.dates import format_date
 
-from crm_adapter.db.rows import State, StoredRow, read_rows
-from crm_adapter.db.tables import ChangeLog
-from crm_adapter.money import add_months, money_or_none
-from crm_adapter.servers.conditions import is_live
+from crm_adapter.servers.months import known_months, read_ledger
 from crm_adapter.servers.totals import add_up, result
 from crm_adapter.text.formats import money, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import date
+    from decimal import Decimal
     from zoneinfo import ZoneInfo
 
     from sqlalchemy.orm import Session
 
     from crm_adapter.db.columns import Columns
+    from crm_adapter.servers.months import MonthSum
 
-_MONTHS = 12
 _SERIES: Final = {"Доход": "#2f7fe0", "Себестоимость": "#d08a1d", "Результат": "#2f9d57"}
 _WIDTH: Final = 860
 _HEIGHT: Final = 380
@@ -34,7 +30,6 @@ _LEFT: Final = 90
 _RIGHT: Final = 15
 _TOP: Final = 15
 _BOTTOM: Final = 65
-_FIELDS = ("cost_price", "client_price", "service_fee", "payment_period", "status", "removed", "restored", "created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,94 +49,25 @@ class Month:
 
 
 def margin_of_all_months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> Decimal | None:
-    """What was earned in the months that the change log knows, RUB; None where nothing is known of any."""
-    begin = session.scalar(sa.select(sa.func.min(ChangeLog.at)))
-    if begin is None:
+    """What was earned in the months of which anything is known, RUB; None where nothing is known of any."""
+    known = known_months(session, today)
+    if not known:
         return None
-    known = (today.year - begin.year) * 12 + today.month - begin.month + 1
-    return add_up(month.margin for month in months(session, columns, today, zone, count=known))
+    return add_up(month.margin for month in read_ledger(session, columns, today, zone, count=known).sums())
 
 
-def months(session: Session, columns: Columns, today: date, zone: ZoneInfo, *, count: int = _MONTHS) -> list[Month]:
+def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
     """The last twelve months, oldest first, without those in which there was no server."""
-    rows = {row.id: row for row in read_rows(session, columns, names=_FIELDS)}
-    first = date(today.year, today.month, 1)
-    starts = [add_months(first, -back) for back in range(count)]
-    log = _changes(session, datetime.combine(starts[-1], time(), zone))
-    found: list[Month] = []
-    for start in starts:
-        # Every change after this month's end has been undone by now.
-        if rows:
-            found.append(_sum(start, rows.values()))
-        _undo_until(rows, log, datetime.combine(start, time(), zone).astimezone(UTC).replace(tzinfo=None))
-    return [month for month in reversed(found) if month.cost is not None or month.income is not None]
+    return captioned(read_ledger(session, columns, today, zone).sums())
 
 
-def _changes(session: Session, since: datetime) -> list[ChangeLog]:
-    """Oldest first, so that the newest is popped from the end."""
-    instant = since.astimezone(UTC).replace(tzinfo=None)
-    query = sa.select(ChangeLog).where(ChangeLog.at >= instant, ChangeLog.field.in_(_FIELDS)).order_by(ChangeLog.id)
-    return list(session.scalars(query))
-
-
-def _undo_until(rows: dict[int, StoredRow], log: list[ChangeLog], instant: datetime) -> None:
-    """Take back what happened at or after `instant`, the start of the month that was just summed up."""
-    while log and log[-1].at >= instant:
-        change = log.pop()
-        row = rows.get(change.server_id)
-        if row is None:
-            continue
-        if change.field == "created":
-            del rows[change.server_id]
-        else:
-            rows[change.server_id] = _before(row, change)
-    born = ((key, _instant(row.created_at)) for key, row in rows.items())
-    for key in [key for key, moment in born if moment is not None and moment >= instant]:
-        del rows[key]
-
-
-def _before(row: StoredRow, change: ChangeLog) -> StoredRow:
-    """The row without one of its changes."""
-    state = row.state or State(timeweb_id=row.timeweb_id)
-    match change.field:
-        case "removed":
-            return replace(row, state=replace(state, removed_at=None))
-        case "restored":
-            return replace(row, state=replace(state, removed_at=change.at))
-        case "status":
-            return replace(row, status=change.old or "")
-        case "payment_period":
-            return replace(row, payment_period=change.old or "")
-        case "cost_price":
-            return replace(row, cost_price=as_amount(change.old))
-        case "client_price":
-            return replace(row, client_price=as_amount(change.old) or None)
-        case _:
-            return replace(row, service_fee=as_amount(change.old))
-
-
-def _instant(moment: datetime | None) -> datetime | None:
-    """A host's moment as the log has its own: naive UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
-
-
-def _sum(start: date, rows: Iterable[StoredRow]) -> Month:
-    live = [row for row in rows if is_live(row)]
-    caption = format_date(start, "LLL yy", locale="ru")
-    return Month(
-        caption,
-        income=add_up(row.income_month for row in live),
-        cost=add_up(row.cost_price for row in live),
-        margin=add_up(row.profit_amount for row in live),
-    )
-
-
-def as_amount(value: object) -> Decimal | None:
-    """A column's or the log's amount; the log keeps JSON."""
-    try:
-        return money_or_none(value.strip('"') if isinstance(value, str) else value)
-    except InvalidOperation:
-        return None
+def captioned(sums: Iterable[MonthSum]) -> list[Month]:
+    """Sums, newest first, as the chart has them."""
+    return [
+        Month(format_date(each.start, "LLL yy", locale="ru"), each.income, each.cost, each.margin)
+        for each in reversed(list(sums))
+        if each.cost is not None or each.income is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from crm_adapter.db.history import read_changes
+from crm_adapter.servers.months import as_amount
 from crm_adapter.sync.freshness import ACTOR
 from crm_adapter.text import labels
 from crm_adapter.text.formats import UNKNOWN, day, instant, money
-from crm_adapter.web.charts import as_amount
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects
+from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import charts, edits, imports, undelivered
@@ -122,7 +123,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
 
 async def _months(hosting: Hosting) -> list[charts.Month]:
     columns, today = hosting.crm.columns, hosting.today()
-    return await hosting.crm.transact(lambda session: charts.months(session, columns, today, hosting.zone_info))
+    ledger = await hosting.crm.transact(lambda session: read_ledger(session, columns, today, hosting.zone_info))
+    return await asyncio.to_thread(lambda: charts.captioned(ledger.sums()))
 
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_a_sync_of_one_account_brings_its_rows_and_a_small_result(stack: Stack) 
 
 
 def test_a_tick_syncs_every_account_on_its_own(stack: Stack) -> None:
-    assert stack.call("sync_all_accounts") == {"accounts": 2}
+    assert stack.call("sync_all_accounts") == {"accounts": 2, "queued": 2}
     until(lambda: [run.status for run in stack.runs()] == ["success", "success"])
     assert len(stack.servers()) == 17
     with stack.db() as session:

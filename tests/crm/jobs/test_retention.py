@@ -42,7 +42,7 @@ def put_runs(db: Db, *runs: tuple[datetime, str]) -> None:
 def put_event(db: Db, at: datetime, key: str, kind: str = "imported", **values: Any) -> None:
     with db() as session, session.begin():
         session.add(
-            EventOutbox(kind=kind, dedupe_key=key, payload="{}", created_at=at, next_try_at=at, tries=0, **values)
+            EventOutbox(kind=kind, dedupe_key=key, payload="{}", created_at=at, next_try_at=at, **{"tries": 0, **values})
         )  # fmt: skip
 
 
@@ -60,13 +60,24 @@ def test_old_finished_runs_and_sent_events_go(real_db: Db) -> None:
     put_runs(real_db, (OLD, "success"), (OLD, "running"), (OLD, "crashed"), (YOUNG, "failed"), (YOUNG, "success"))
     put_event(real_db, OLD, "sent long ago", sent_at=OLD)
     put_event(real_db, YOUNG, "sent lately", sent_at=YOUNG)
-    put_event(real_db, OLD, "waiting")
+    put_event(real_db, OLD, "never told to anybody")
+    put_event(real_db, YOUNG, "waiting")
+    put_event(real_db, OLD, "tried once", tries=1)
+    put_event(real_db, OLD, "never told, once for ever", "discovered")
     put_event(real_db, OLD, "given up", dead_at=OLD)
     put_event(real_db, OLD, "sent at last", sent_at=YOUNG)
     put_event(real_db, OLD, "told once for ever", "discovered", sent_at=OLD)
-    assert prune(real_db) == PruneReport(runs=2, events=1)
+    assert prune(real_db) == PruneReport(runs=2, events=2)
     assert statuses(real_db) == ["running", "failed", "success"]
-    assert keys(real_db) == {"sent lately", "waiting", "given up", "sent at last", "told once for ever"}
+    assert keys(real_db) == {
+        "sent lately",
+        "waiting",
+        "tried once",
+        "given up",
+        "sent at last",
+        "told once for ever",
+        "never told, once for ever",
+    }
     assert prune(real_db) == PruneReport()
 
 
@@ -128,12 +139,12 @@ def test_the_command_and_the_setting(
     db = sessionmaker(engine)
     put_runs(db, *((utcnow() - timedelta(days=100), "success") for _ in range(3)))
     assert main(["prune", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"success": True, "runs": 0, "events": 0}
+    assert json.loads(capsys.readouterr().out) == {"success": True, "runs": 0, "events": 0, "changes": 0}
     monkeypatch.setenv("HOSTING_KEEP_DAYS", "90")
     assert main(["prune"]) == 0
-    assert capsys.readouterr().out == "Удалено запусков: 2, отправленных событий: 0\n"
+    assert capsys.readouterr().out == "Удалено запусков: 2, событий: 0, изменений: 0\n"
     jobs = Jobs(db=db)
-    assert jobs.prune() == {"runs": 0, "events": 0}
+    assert jobs.prune() == {"runs": 0, "events": 0, "changes": 0}
     jobs.close()
     engine.dispose()
 
