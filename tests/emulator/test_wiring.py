@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -9,8 +11,7 @@ import pytest
 
 from tests.emulator.conftest import TOKEN
 from timeweb_sdk import ConnectTimeout, NotFoundError, RateLimitError, ReadTimeout, Timeweb
-from timeweb_sdk.testing import Emulator, FakeClock, demo_state, use_clock
-from timeweb_sdk.testing._call import handlers
+from timeweb_sdk.testing import Emulator, FakeClock, _call, demo_state, use_clock
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 LIBRARIES = ["httpx", "httpx2"]
@@ -166,11 +167,27 @@ def test_another_token_is_another_account() -> None:
     assert account("one") == account("one") != account("two")
 
 
-def test_a_handler_of_an_operation_that_is_not_there_is_an_error_at_import() -> None:
-    with pytest.raises(LookupError, match="handles getServerz, an operation that the contract does not have"):
-        handlers("server_id")("getServerz")(lambda call: None)
+@pytest.fixture
+def no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_call, "HANDLERS", {})
+    monkeypatch.setattr(_call, "UNCHECKED", [])
 
 
-def test_a_handler_that_does_not_know_a_path_parameter_is_an_error_at_import() -> None:
+@pytest.mark.usefixtures("no_handlers")
+def test_a_handler_of_an_operation_that_is_not_there_is_an_error_of_every_emulator() -> None:
+    _call.handlers("server_id")("getServerz")(lambda call: None)
+    for _ in range(2):
+        with pytest.raises(LookupError, match="handles getServerz, an operation that the contract does not have"):
+            Emulator()
+
+
+@pytest.mark.usefixtures("no_handlers")
+def test_a_handler_that_does_not_know_a_path_parameter_is_an_error() -> None:
+    _call.handlers("server_id")("getServerDisk")(lambda call: None)
     with pytest.raises(LookupError, match=r"getServerDisk, whose path is .*\{disk_id\}; of path parameters it knows server_id"):
-        handlers("server_id")("getServerDisk")(lambda call: None)
+        Emulator()
+
+
+def test_an_import_does_not_read_the_contract() -> None:
+    script = "import timeweb_sdk.testing._contract as c, timeweb_sdk.testing; print(c.contract.cache_info().currsize)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "0\n"

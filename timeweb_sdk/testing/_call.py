@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from timeweb_sdk.testing._account import Account, Item
-from timeweb_sdk.testing._contract import Endpoint, contract
+from timeweb_sdk.testing._contract import Contract, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class Answer:
 
 Handler: TypeAlias = Callable[[Call], dict[str, Any] | Answer | None]
 HANDLERS: dict[str, Handler] = {}
+UNCHECKED: list[tuple[str, tuple[str, ...], str]] = []
+"""Of each handled operation the path parameters that its handler reads, and where that is."""
 
 
 Register: TypeAlias = Callable[[Handler], Handler]
@@ -64,13 +66,13 @@ Register: TypeAlias = Callable[[Handler], Handler]
 def handlers(*path_params: str) -> Callable[..., Register]:
     """A decorator for the handlers of one module, which read these path parameters: it registers what they answer to.
 
-    LookupError, at import, where the contract has no such operation or calls a path parameter by another name.
+    `check_handlers` holds both against the contract, which is not read for an import alone.
     """
 
     def handles(*operations: str) -> Register:
         def register(handler: Handler) -> Handler:
             for operation in operations:
-                _check(operation, path_params, f"{handler.__module__}.{handler.__name__}")
+                UNCHECKED.append((operation, path_params, f"{handler.__module__}.{handler.__name__}"))
                 HANDLERS[operation] = handler
             return handler
 
@@ -79,8 +81,15 @@ def handlers(*path_params: str) -> Callable[..., Register]:
     return handles
 
 
-def _check(operation: str, known: tuple[str, ...], where: str) -> None:
-    endpoint = contract().endpoints.get(operation)
+def check_handlers(contract: Contract) -> None:
+    """LookupError where the contract lacks a handled operation or calls a path parameter by another name; once per handler."""
+    while UNCHECKED:
+        _check(contract.endpoints, *UNCHECKED[-1])
+        UNCHECKED.pop()
+
+
+def _check(endpoints: dict[str, Endpoint], operation: str, known: tuple[str, ...], where: str) -> None:
+    endpoint = endpoints.get(operation)
     if endpoint is None:
         raise LookupError(f"{where} handles {operation}, an operation that the contract does not have")
     for name in endpoint.path_params:

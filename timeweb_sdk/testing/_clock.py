@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -37,6 +36,8 @@ class RealClock:
         time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
+        import asyncio  # which a synchronous test does not need
+
         await asyncio.sleep(seconds)
 
 
@@ -75,6 +76,8 @@ class FakeClock:
         self.advance(max(seconds, 0.0))
 
     async def asleep(self, seconds: float) -> None:
+        import asyncio
+
         self.sleep(seconds)
         await asyncio.sleep(0)
 

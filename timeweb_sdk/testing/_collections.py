@@ -54,6 +54,7 @@ class Collections:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._payloads: dict[str, dict[str, Schema]] = {}
         self._lists: dict[str, str] = {}
         self._mirrored: dict[str, list[str]] = {}
         self.named: dict[str, Collection] = {}
@@ -93,10 +94,11 @@ class Collections:
     # Reading the contract
 
     def _payload(self, endpoint: Endpoint) -> dict[str, Schema]:
-        if endpoint.response is None:
-            return {}
-        found = self._contract.properties(endpoint.response)
-        return {key: schema for key, schema in found.items() if key not in ("meta", "response_id")}
+        """What the reply of an operation holds, by key."""
+        if endpoint.id not in self._payloads:
+            found = self._contract.properties(endpoint.response or {})
+            self._payloads[endpoint.id] = {key: schema for key, schema in found.items() if key not in ("meta", "response_id")}
+        return self._payloads[endpoint.id]
 
     def _listed(self, endpoint: Endpoint) -> tuple[str, Schema] | None:
         """Key and item schema of a reply that holds one list of objects."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -156,5 +156,6 @@ class Contract:
 @cache
 def contract() -> Contract:
     """The contract that ships with the package, read once per process on first use."""
-    source = files("timeweb_sdk") / "_generated" / "contract.json"
-    return Contract(json.loads(source.read_text(encoding="utf-8")))
+    document = get_data("timeweb_sdk", "_generated/contract.json")
+    assert document is not None
+    return Contract(json.loads(document))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from timeweb_sdk._core.guards import is_array, is_object
-from timeweb_sdk.testing._contract import Contract, Endpoint, Schema
+from timeweb_sdk.testing._contract import Contract, Endpoint, Schema, contract
 from timeweb_sdk.testing._validate import problems
 
 _DATE = "2026-06-01T12:00:00.000Z"
@@ -224,3 +225,9 @@ def _chosen(allowed: list[Any], name: str) -> Any:
     """A settled status, or else the first that says something."""
     settled = statuses(allowed)[1] if name.endswith("status") else None
     return settled or next((value for value in allowed if value is not None), None)
+
+
+@cache
+def generator() -> Generator:
+    """That of the contract that ships with the package."""
+    return Generator(contract())

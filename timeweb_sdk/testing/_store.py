@@ -18,11 +18,10 @@ from timeweb_sdk.testing._catalogue import LOCATIONS
 from timeweb_sdk.testing._collections import Collection, collections
 from timeweb_sdk.testing._confirm import confirmation
 from timeweb_sdk.testing._contract import contract
-from timeweb_sdk.testing._generate import Generator, statuses
+from timeweb_sdk.testing._generate import generator, statuses
 from timeweb_sdk.testing._http import Response, not_found
 from timeweb_sdk.testing._presets import OFFERS, catalogue, preset_of, project_kind
 
-_generator = Generator(contract())
 _NO_STATUS_LIST: dict[str, tuple[str | None, str | None]] = {
     "clusters": ("installing", "active"),
     "routers": ("starting", "started"),
@@ -151,7 +150,7 @@ def listing(call: Call, collection: Collection, place: str) -> list[Item]:
 
 def _made_up(call: Call, collection: Collection, place: str) -> list[Item]:
     """What a list shows that nothing can be added to: one item."""
-    item = _generator.item(collection.schemas, _known(call), place)
+    item = generator().item(collection.schemas, _known(call), place)
     identity = collection.identity(contract())
     if isinstance(item.get(identity), int):
         item[identity] = 1
@@ -185,14 +184,14 @@ def _known(call: Call) -> dict[str, str]:
 def add(call: Call, collection: Collection, place: str, body: Any) -> Item:
     """Add an item as ordered, in the status of a new one, and let it settle."""
     account = call.account
-    item = _generator.item(collection.schemas, _known(call), f"{place}/new")
+    item = generator().item(collection.schemas, _known(call), f"{place}/new")
     item.update({key: [] for key, value in item.items() if is_array(value) and key not in _INBORN})
     _place_it(account, collection, item, body)
-    _generator.echo(item, collection.schemas, call.query)
-    _generator.echo(item, collection.schemas, body)
+    generator().echo(item, collection.schemas, call.query)
+    generator().echo(item, collection.schemas, body)
     if is_object(body):
         for key in ("configuration", "configurator"):
-            _generator.echo(item, collection.schemas, body.get(key))
+            generator().echo(item, collection.schemas, body.get(key))
     _identify(account, collection, item)
     _name(account, collection, item, body)
     for key in ("created_at", "updated_at", "started_at", "registered_at"):
@@ -238,8 +237,8 @@ def _place_it(account: Account, collection: Collection, item: Item, body: Any) -
         item["preset_id"] = preset["id"]
         sizes = {key: preset[key] for key in (*_SIZES, "location") if key in preset}
         item.update({key: value for key, value in sizes.items() if key in item and not is_object(item[key])})
-        _generator.echo(item, collection.schemas, {"preset": preset, "configurator_id": 0})
-        _generator.echo(item, collection.schemas, {"configurator_id": None})
+        generator().echo(item, collection.schemas, {"preset": preset, "configurator_id": 0})
+        generator().echo(item, collection.schemas, {"configurator_id": None})
     location = body.get("location") if is_object(body) else None
     zones = LOCATIONS.get(str(location or item.get("location")), ("", ("spb-1",)))[1]
     home = account.home_project()
@@ -297,7 +296,7 @@ def _connect(account: Account, collection: Collection, item: Item, body: Any) ->
 
 
 def change(call: Call, collection: Collection, item: Item) -> None:
-    _generator.echo(item, collection.schemas, call.body)
+    generator().echo(item, collection.schemas, call.body)
     if "updated_at" in item:
         item["updated_at"] = call.account.now()
     call.account.touch()
@@ -328,7 +327,7 @@ def _gone(call: Call) -> dict[str, Any] | Answer | None:
         return Answer(endpoint.success, None)
     if endpoint.confirmation is not None:
         return Answer(200, {endpoint.confirmation: {"is_moved_in_quarantine": True}})
-    return _generator.body(endpoint, call.path, None)
+    return generator().body(endpoint, call.path, None)
 
 
 def _forget_children(account: Account, prefix: str) -> None:
@@ -348,7 +347,7 @@ def reply(call: Call, item: Item) -> dict[str, Any] | None:
     envelope = {key: schema for key, schema in contract().properties(endpoint.response).items() if key != "response_id"}
     found: dict[str, Any] = {}
     for key, schema in envelope.items():
-        found[key] = item if key != "meta" and contract().properties(schema) else _generator.sample(schema, key, endpoint.id)
+        found[key] = item if key != "meta" and contract().properties(schema) else generator().sample(schema, key, endpoint.id)
     return found
 
 
@@ -386,7 +385,7 @@ def made_up(call: Call, owner: Item | None = None) -> dict[str, Any] | Response 
         return None
     if endpoint.content_type != "application/json":
         return Response(endpoint.success, {"content-type": str(endpoint.content_type)}, _plain(str(endpoint.content_type)))
-    body = _generator.body(endpoint, call.path, call.body)
+    body = generator().body(endpoint, call.path, call.body)
     for key in body:
         sold = catalogue(call.account, key)
         if sold is not None and is_array(body[key]):
@@ -431,9 +430,9 @@ def _overwrite(call: Call, payload: dict[str, Any]) -> None:
     schemas = contract().properties(call.endpoint.response or {})
     for key, value in payload.items():
         if is_object(value):
-            _generator.echo(value, [schemas[key]], call.body)
+            generator().echo(value, [schemas[key]], call.body)
         elif is_array(value):
             items = contract().resolve(schemas[key]).get("items", {})
             for entry in value:
                 if is_object(entry):
-                    _generator.echo(entry, [items], call.body)
+                    generator().echo(entry, [items], call.body)

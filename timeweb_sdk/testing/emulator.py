@@ -35,13 +35,13 @@ from timeweb_sdk.testing import (
 )
 from timeweb_sdk.testing._account import Account, State, check_state, dump
 from timeweb_sdk.testing._billing import charge, with_figures, without_figures
-from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings
+from timeweb_sdk.testing._call import HANDLERS, Answer, Call, Timings, check_handlers
 from timeweb_sdk.testing._clock import Clock, RealClock
 from timeweb_sdk.testing._collections import collections
 from timeweb_sdk.testing._contract import Contract, Endpoint, contract
 from timeweb_sdk.testing._control import control
 from timeweb_sdk.testing._faults import Fault, Faults, profile
-from timeweb_sdk.testing._generate import Generator
+from timeweb_sdk.testing._generate import generator
 from timeweb_sdk.testing._http import ApiError, Request, Response, edge_page, json_response
 from timeweb_sdk.testing._limits import RateWindow
 from timeweb_sdk.testing._validate import parse_body, parse_path, parse_query
@@ -109,7 +109,7 @@ class Emulator:
         self._window = RateWindow()
         self._ids = Random(seed)
         self._contract: Contract = contract()
-        self._generator = Generator(self._contract)
+        check_handlers(self._contract)
 
     # What a test asks of it
 
@@ -152,7 +152,7 @@ class Emulator:
 
     def sample(self, schema: dict[str, Any]) -> Any:
         """A deterministic value of a schema of the contract, e.g. to make request bodies from."""
-        return self._generator.sample(schema)
+        return generator().sample(schema)
 
     # Clients
 
