@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -115,8 +114,13 @@ class Account:
 
     def _below(self, collection: str) -> dict[str, Any]:
         """The places of a collection that items own, `dbs/{}/backups`."""
-        pattern = re.compile(re.escape(collection).replace(r"\{\}", "[^/]+"))
-        return {place: kept for place, kept in self.state["children"].items() if pattern.fullmatch(place) and is_array(kept)}
+        wanted = collection.split("/")
+
+        def is_below(place: str) -> bool:
+            parts = place.split("/")
+            return len(parts) == len(wanted) and all(ours in ("{}", part) for ours, part in zip(wanted, parts, strict=True))
+
+        return {place: kept for place, kept in self.state["children"].items() if is_below(place) and is_array(kept)}
 
     def new_uuid(self) -> str:
         return str(UUID(int=self._dice().getrandbits(128), version=4))
