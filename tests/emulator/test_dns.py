@@ -83,6 +83,8 @@ def test_an_srv_record_has_its_service(dns: Wire) -> None:
     service = {"service": "_sip", "protocol": "_tcp", "host": "sip.example.org", "port": 5060, "priority": 10}
     reply = dns("POST", "/api/v2/domains/example.org/dns-records", {"type": "SRV", **service})
     assert reply.json()["dns_record"]["data"] == service
+    (listed,) = dns("GET", "/api/v1/domains/example.org/dns-records").json()["dns_records"]
+    assert listed["data"] == {**service, "value": "0 5060 sip.example.org"}, "the contract wants a value in the list"
 
 
 @pytest.mark.parametrize("added", ["shop", "shop.example.org", "SHOP.example.org."])

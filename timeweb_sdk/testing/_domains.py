@@ -201,7 +201,15 @@ def list_records(call: Call) -> dict[str, Any]:
     name = _ascii(call.path["fqdn"])
     domain = _domain_above(call.account, name)
     records = _records(call.account, domain)
-    return call.page("dns_records", [r for r in records if name in (_zone(domain), _name_of(r, domain))])
+    return call.page("dns_records", [_as_listed(r) for r in records if name in (_zone(domain), _name_of(r, domain))])
+
+
+def _as_listed(record: Item) -> Item:
+    """The list is of version 1, whose records all have a value: that of a service as zone files have it (RFC 2782)."""
+    data: Item = record.get("data", {})
+    if "value" in data or not {"host", "port"} <= data.keys():
+        return record
+    return {**record, "data": {**data, "value": f"0 {data['port']} {data['host']}"}}
 
 
 @handles("getDomainDefaultDNSRecords")

@@ -33,7 +33,21 @@ _NAMES = {
     "cdn_domain": "cdn.example.com",
     "hostname": "s3.example.com",
     "host": "db.example.com",
+    "cn": "example.com",
+    "source": "www.example.com",
     "mailbox": "info",
+    "forward_to": "user@example.com",
+    "outgoing_to": "user@example.com",
+    "outgoing_email": "user@example.com",
+    "full_name": "studio/site",
+    "access_key": "EXAMPLEACCESSKEY0000",
+    "birthdate": "1990-01-01",
+    "country_code": "RU",
+    "period": "P1Y",
+    "from": "03:00",
+    "to": "06:00",
+    "index_page": "index.html",
+    "index_dir": "/dist",
     "email": "user@example.com",
     "login": "user",
     "ip": "203.0.113.10",
@@ -208,7 +222,7 @@ class Generator:
             return known[name]
         if schema.get("format") == "uuid" or name == "id":
             return str(uuid5(NAMESPACE_URL, f"timeweb-emulator/{seed}"))
-        if ".config_parameters." in seed:
+        if "parameters." in seed.lower():
             return "1"
         kind = schema.get("format", "")
         text = _FORMATS[kind] if kind in _TELLING else _NAMES.get(name, _FORMATS.get(kind))

@@ -107,6 +107,25 @@ def _dedicated_presets() -> list[Item]:
     return [{"id": 39, "description": "8 cores, 32 GB RAM", "price": 3900, **shape}]
 
 
+def _database_types() -> list[Item]:
+    versions = {
+        "mysql": ("8.4",),
+        "postgres": ("14", "15", "16", "17", "18"),
+        "valkey": ("8.1", "9.1"),
+        "mongodb": ("7", "8.0"),
+        "opensearch": ("2.19",),
+        "clickhouse": ("24", "25"),
+        "rabbitmq": ("4.0",),
+    }
+    needs = {"cpu_min": 1, "ram_min": 1024, "disk_min": 8192}
+    about = {"is_available_replication": True, "is_deprecated": False, "requirements": needs}
+    return [
+        {"name": name, "version": version, "type": name + version.replace(".", "_"), **about}
+        for name, known in versions.items()
+        for version in known
+    ]
+
+
 def _app_presets(first: int, **shape: Any) -> list[Item]:
     base = {"price": 120, "location": "ru-1", "disk": 1024, **shape}
     return [_described({"id": first, **base}, "small"), _described({"id": first + 2, **base, "price": 480}, "large")]
@@ -124,6 +143,7 @@ CATALOGUES: dict[str, Callable[[], list[Any]]] = {
     "dedicated_servers_presets": _dedicated_presets,
     "backend_presets": lambda: _app_presets(1401, cpu=1, ram=1024, cpu_frequency="3.3"),
     "frontend_presets": lambda: _app_presets(1301, requests=10000),
+    "types": _database_types,
     "k8s_versions": lambda: ["v1.32.2+k0s.0", "v1.31.6+k0s.0", "v1.30.10+k0s.0"],
     "network_drivers": lambda: ["kuberouter", "calico", "flannel", "cilium"],
 }

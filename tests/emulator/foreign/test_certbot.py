@@ -2,7 +2,7 @@
 
 import subprocess
 
-from tests.emulator.foreign.conftest import TOKEN, foreign
+from tests.emulator.foreign.conftest import TOKEN, Report, asked, foreign
 
 _SCRIPT = """
 import sys
@@ -34,7 +34,8 @@ print("done")
 """
 
 
-def test_challenges_of_apex_subdomain_and_wildcard(server: str) -> None:
+def test_challenges_of_apex_subdomain_and_wildcard(server: str, report: Report) -> None:
     command = [foreign("certbot_dns_timeweb"), "-c", _SCRIPT, server, TOKEN]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert finished.stdout == "done\n", finished.stderr
+    report("certbot-dns-timeweb", asked(server), asked(server))  # it raises for a reply that it does not understand

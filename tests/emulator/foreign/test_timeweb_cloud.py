@@ -2,7 +2,7 @@
 
 import subprocess
 
-from tests.emulator.foreign.conftest import TOKEN, foreign
+from tests.emulator.foreign.conftest import TOKEN, Report, asked, foreign
 
 _SCRIPT = """
 import sys
@@ -35,7 +35,8 @@ print("done")
 """
 
 
-def test_it_lists_buys_runs_and_deletes(server: str) -> None:
+def test_it_lists_buys_runs_and_deletes(server: str, report: Report) -> None:
     command = [foreign("timeweb"), "-c", _SCRIPT, server, TOKEN]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert finished.stdout == "done\n", finished.stderr
+    report("timeweb-cloud", asked(server), asked(server))  # it raises for a reply that it does not understand
