@@ -69,3 +69,25 @@ def test_a_fault_that_cannot_be_carried_out_is_refused(fault: dict[str, Any]) ->
     assert answer.status == 400
     assert next(iter(fault)) in json.loads(answer.body)["error"]
     assert emulator.faults == []
+
+
+def test_what_costs_money_has_a_row() -> None:
+    emulator = Emulator({"servers": [{"id": 1, "name": "a", "disks": [{"id": 2, "size": 20480}]}]}, clock=FakeClock())
+    workers = [{"name": "web", "preset_id": 405, "node_count": 2}]
+    with emulator.client() as tw:
+        cluster = tw.k8s.clusters.create(
+            name="c", k8s_version="v1.32.2+k0s.0", network_driver="calico", preset_id=403, worker_groups=workers
+        )
+        tw.images.create(disk_id=2, name="golden")
+        rows = {row["type"]: row["cost"] for row in control(emulator, "GET", "state")["services_costs"]}
+        assert rows["k8s"] == 690 + 2 * 640, "the master and its workers"
+        assert rows["image"] == 20 * 4, "RUB per GB and month"
+        tw.k8s.clusters.delete(cluster.id)
+    assert "k8s" not in {row["type"] for row in control(emulator, "GET", "state")["services_costs"]}
+
+
+@pytest.mark.parametrize(("kind", "service"), [("backend", "app_backend"), ("frontend", "app_frontend")])
+def test_an_app_is_billed_as_what_it_is(kind: str, service: str) -> None:
+    emulator = Emulator({"apps": [{"id": 1, "name": "site", "type": kind, "preset_id": 1301}]})
+    rows = control(emulator, "GET", "state")["services_costs"]
+    assert [row["type"] for row in rows] == [service]

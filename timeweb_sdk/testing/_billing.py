@@ -21,7 +21,7 @@ _PINNED = frozenset({"hourly_cost", "hourly_fee", "monthly_cost", "monthly_fee",
 
 
 def services_costs(account: Account) -> list[Item]:
-    """One row per paid service, as the state gives them or else computed from servers and addresses."""
+    """One row per paid service: of the state, or else computed from what exists. An image costs as a backup does."""
     if "services_costs" in account.state:
         return account.items("services_costs")
     prices = {preset.get("id"): preset for preset in account.items("server_presets")}
@@ -32,6 +32,7 @@ def services_costs(account: Account) -> list[Item]:
         for server in account.items("servers")
     ]
     rows += [_offer_row(account, name, item, homes, home) for name in OFFERS for item in account.state.get(name, [])]
+    rows += [_image_row(image, home) for image in account.state.get("images", [])]
     worn_by_servers = "server"
     rows += [_address_row(ip, home) for ip in account.items("ips") if ip.get("resource_type") != worn_by_servers]
     return rows
@@ -166,29 +167,38 @@ def _nested(account: Account, server: Item, disks: list[Item]) -> list[Item]:
 
 
 def _offer_row(account: Account, name: str, item: Item, homes: dict[Any, Any], home: Any) -> Item:
-    cost = price_of(account, name, item)
     number = item.get("id")
-    return {
-        "type": OFFERS[name].service,
-        "service_id": number,
-        "project_id": homes.get((project_kind(name), number), home),
-        "cost": cost,
-        "total_cost": cost,
-        "services": [],
-        "info": {"name": str(item.get("name", ""))},
-        "configuration": {},
-    }
+    cost = price_of(account, name, item)
+    if name == "clusters":
+        cost += _workers_price(account, number)
+    service = "app_frontend" if name == "apps" and item.get("type") == "frontend" else OFFERS[name].service
+    return _row(service, item, str(item.get("name", "")), cost, homes.get((project_kind(name), number), home))
+
+
+def _workers_price(account: Account, cluster: Any) -> float:
+    """What the worker nodes of a cluster cost, beside its preset, which is the master's."""
+    groups: list[Item] = account.state["children"].get(f"clusters/{cluster}/node_groups", [])
+    return sum(price_of(account, "clusters", group) * _number(group.get("node_count")) for group in groups)
+
+
+def _image_row(image: Item, project: Any) -> Item:
+    cost = round(_number(image.get("size")) / 1024 * BACKUP_PRICE_PER_GB, 2)
+    return _row("image", image, str(image.get("name", "")), cost, project)
 
 
 def _address_row(address: Item, project: Any) -> Item:
+    return _row("floating_ip", address, str(address.get("ip")), IPV4_PRICE, project)
+
+
+def _row(service: str, item: Item, name: str, cost: float, project: Any) -> Item:
     return {
-        "type": "floating_ip",
-        "service_id": address.get("id"),
+        "type": service,
+        "service_id": item.get("id"),
         "project_id": project,
-        "cost": IPV4_PRICE,
-        "total_cost": IPV4_PRICE,
+        "cost": cost,
+        "total_cost": cost,
         "services": [],
-        "info": {"name": str(address.get("ip"))},
+        "info": {"name": name},
         "configuration": {},
     }
 

@@ -14,19 +14,26 @@ handles = handlers("image_id")
 
 @handles("createImage")
 def create_image(call: Call) -> dict[str, Any] | None:
-    """An image of a disk has the disk's system and place; another must say what it is."""
+    """An image of a disk has the disk's system, place and size; another must say what it is."""
     body: Item = call.body
     if "disk_id" not in body:
         missing = [f"{key} should not be empty" for key in ("os", "location") if key not in body]
         if missing:
             raise bad_request(missing)
-    server = _server_with(call.account, body.get("disk_id"))
-    inherited = {"os": server["os"].get("name"), "location": server.get("location")} if server else {}
+    source = _disk(call.account, body.get("disk_id"))
+    inherited: Item = {}
+    if source is not None:
+        server, disk = source
+        system: Item = server.get("os") or {}
+        known = {"os": system.get("name"), "location": server.get("location"), "size": disk.get("size")}
+        inherited = {key: value for key, value in known.items() if value is not None}
     return reply(call, add(call, collection_named("images"), "images", {**inherited, **body}))
 
 
-def _server_with(account: Account, disk: Any) -> Item | None:
-    return next((s for s in account.items("servers") if any(d.get("id") == disk for d in listed(s, "disks"))), None)
+def _disk(account: Account, number: Any) -> tuple[Item, Item] | None:
+    """The disk with this id, after the server that it is of."""
+    disks = ((server, disk) for server in account.items("servers") for disk in listed(server, "disks"))
+    return next((pair for pair in disks if pair[1].get("id") == number), None)
 
 
 @handles("uploadImage")

@@ -133,8 +133,9 @@ class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
         """Send the file of an image that was created without a source.
 
         Create the image first, with `location` and `os` but neither `disk_id` nor `upload_url`; its `id` goes into the
-        path. Large files need a long timeout. The contract promises a receipt, and its own example shows the image; if
-        that is what comes, the call returns None with a decode issue, and `with_response` has it in `body`.
+        path. The file goes piece by piece and may be of any size. `timeout` seconds without progress end the call. The
+        contract promises a receipt, and its own example shows the image; if that is what comes, the call returns None
+        with a decode issue, and `with_response` has it in `body`.
 
         Args:
             image_id: UUID of the image.
@@ -267,8 +268,9 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource["AsyncImagesWithRespo
         """Send the file of an image that was created without a source.
 
         Create the image first, with `location` and `os` but neither `disk_id` nor `upload_url`; its `id` goes into the
-        path. Large files need a long timeout. The contract promises a receipt, and its own example shows the image; if
-        that is what comes, the call returns None with a decode issue, and `with_response` has it in `body`.
+        path. The file goes piece by piece and may be of any size. `timeout` seconds without progress end the call. The
+        contract promises a receipt, and its own example shows the image; if that is what comes, the call returns None
+        with a decode issue, and `with_response` has it in `body`.
 
         Args:
             image_id: UUID of the image.

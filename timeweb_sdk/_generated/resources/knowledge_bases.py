@@ -422,7 +422,7 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource["CloudAiKnowledgeBasesDocu
     def download(self, knowledge_base_id: int, document_id: int, *, to: FileTarget | NotGiven = NOT_GIVEN) -> bytes:
         """Download the original file of a knowledge-base document.
 
-        Returns raw bytes, not JSON.
+        Raw bytes, not JSON; `to` writes them into a file piece by piece instead.
 
         Args:
             knowledge_base_id: ID of the knowledge base.
@@ -500,7 +500,7 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource["AsyncCloudAiKno
     async def download(self, knowledge_base_id: int, document_id: int, *, to: FileTarget | NotGiven = NOT_GIVEN) -> bytes:
         """Download the original file of a knowledge-base document.
 
-        Returns raw bytes, not JSON.
+        Raw bytes, not JSON; `to` writes them into a file piece by piece instead.
 
         Args:
             knowledge_base_id: ID of the knowledge base.
