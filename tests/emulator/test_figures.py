@@ -73,10 +73,13 @@ def test_a_fault_that_cannot_be_carried_out_is_refused(fault: dict[str, Any]) ->
 
 def test_what_costs_money_has_a_row() -> None:
     emulator = Emulator({"servers": [{"id": 1, "name": "a", "disks": [{"id": 2, "size": 20480}]}]}, clock=FakeClock())
-    workers = [{"name": "web", "preset_id": 405, "node_count": 2}]
     with emulator.client() as tw:
         cluster = tw.k8s.clusters.create(
-            name="c", k8s_version="v1.32.2+k0s.0", network_driver="calico", preset_id=403, worker_groups=workers
+            name="c",
+            k8s_version="v1.32.2+k0s.0",
+            network_driver="calico",
+            preset_id=403,
+            worker_groups=[{"name": "web", "preset_id": 405, "node_count": 2}],
         )
         tw.images.create(disk_id=2, name="golden")
         rows = {row["type"]: row["cost"] for row in control(emulator, "GET", "state")["services_costs"]}
