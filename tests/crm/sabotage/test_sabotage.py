@@ -147,17 +147,18 @@ def every_run_rewrites_the_data(patch: Patch) -> None:
 
 @breaks(7)
 def one_change_row_is_lost(patch: Patch) -> None:
-    def lose(original: Any, session: Any, author: Any, entries: Any) -> None:
-        original(session, author, [replace(entry, changes=dict(list(entry.changes.items())[1:])) for entry in entries])
+    def lose(original: Any, session: Any, columns: Any, author: Any, entries: Any) -> None:
+        fewer = [replace(entry, changes=dict(list(entry.changes.items())[1:])) for entry in entries]
+        original(session, columns, author, fewer)
 
     wrap(patch, apply, "write_changes", lose)
 
 
 @breaks(7)
 def change_rows_are_doubled(patch: Patch) -> None:
-    def twice(original: Any, session: Any, author: Any, entries: Any) -> None:
-        original(session, author, entries)
-        original(session, author, entries)
+    def twice(original: Any, *given: Any) -> None:
+        original(*given)
+        original(*given)
 
     wrap(patch, apply, "write_changes", twice)
 
