@@ -137,8 +137,8 @@ class _Listings:
         with suppress(leases.LeaseLost):
             self.collected[account] = await collect(caller, self.work.scope, self.seen_ids)
 
-    async def settle(self, account: str, ahead: Sequence[Decision] = ()) -> Collected:
-        """One account beside all others: the rows as they are by now, and which of its servers are gone."""
+    async def settle(self, account: str, ahead: Sequence[Decision] = ()) -> tuple[Collected, Whereabouts]:
+        """One account beside all others: the rows as they are by now, which of its servers are gone, and where others are."""
         if account not in self.collected:
             await self.add(account)
         if account not in self.collected:
@@ -147,9 +147,10 @@ class _Listings:
         if len(self.collected) > 1 and not found.fetched.fatal:
             snapshot = await Db(lambda s: read_snapshot(s, scope.columns))
             found = replace(found, snapshot=project(snapshot, ahead))
-        return await confirm(found, scope.options, await self.whereabouts())
+        known = await self._whereabouts()
+        return await confirm(found, scope.options, known), known
 
-    async def whereabouts(self) -> Whereabouts:
+    async def _whereabouts(self) -> Whereabouts:
         """Where servers are, as far as this run and the latest runs of other accounts know."""
         in_use = await Db(lambda s: accounts.accounts_in_use(s, utcnow() - _IN_USE))
         return whereabouts(self.collected.values(), in_use, self.clients)
@@ -213,9 +214,8 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work) -> list[Outcome]:
     for account in clients:
         await listings.add(account)
     ahead: list[Decision] = []
-    known = await listings.whereabouts()
     for account in clients:
-        collected = await listings.settle(account, ahead)
+        collected, known = await listings.settle(account, ahead)
         made = await Cpu(partial(_plan_account, collected, work, known))
         ahead += made.decisions
         outcomes.append(outcome_of(collected.fetched, made))
@@ -235,8 +235,8 @@ async def _run_account(
     token, applied = listings.token(account), Applied()
     try:
         await fence.keep(account)
-        collected = await listings.settle(account)
-        made = await Cpu(partial(_plan_account, collected, work, await listings.whereabouts()))
+        collected, known = await listings.settle(account)
+        made = await Cpu(partial(_plan_account, collected, work, known))
         owner = fence.owner(account)
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)

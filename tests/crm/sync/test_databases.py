@@ -94,6 +94,7 @@ async def test_async_through_the_emulator(database_url: str) -> None:
 
 def test_a_database_rejects_one_row_and_takes_the_others(real_db: sessionmaker[Session], database_url: str) -> None:
     """A constraint of the host's that one server breaks."""
+    undone = None
     if database_url.startswith("sqlite"):
         rule = (
             "CREATE TRIGGER no_evil BEFORE INSERT ON hosting_servers WHEN NEW.server_name = 'evil' "
@@ -101,11 +102,17 @@ def test_a_database_rejects_one_row_and_takes_the_others(real_db: sessionmaker[S
         )
     else:
         rule = "ALTER TABLE hosting_servers ADD CONSTRAINT no_evil CHECK (server_name <> 'evil')"
+        undone = "ALTER TABLE hosting_servers DROP CONSTRAINT no_evil"
     with real_db() as session, session.begin():
         session.execute(text(rule))
     fake = world(3)
     fake.servers_[1]["name"] = "evil"
-    report = sync_all(real_db, client(fake))
+    try:
+        report = sync_all(real_db, client(fake))
+    finally:
+        if undone is not None:
+            with real_db() as session, session.begin():
+                session.execute(text(undone))
     assert (report.status, report.created_count, report.error_count) == ("partial", 2, 1)
     # A duplicate key and a rejected row look alike; the row is not there, so it is not "already imported".
     assert (report.errors[0].server_id, report.errors[0].code) == (1002, "database_rejected")
@@ -135,8 +142,10 @@ def test_statements_of_a_small_run_are_few(real_db: sessionmaker[Session]) -> No
         sync_all(real_db, client(fake))
     with statements(real_db) as second:
         sync_all(real_db, client(fake))
-    assert len(first) <= 30, first
-    assert len(second) <= 25, second
+    for seen, budget in ((first, 30), (second, 25)):
+        # How long SQLite waits for its file is set in this process, without reading or writing it.
+        asked = [statement for statement in seen if not statement.startswith("PRAGMA busy_timeout")]
+        assert len(asked) <= budget, asked
 
 
 # A foreign mapped class
