@@ -19,6 +19,9 @@ from tests.crm.fake_timeweb import client, world
 from tests.crm.races import PAIRS, Figures, race_pair
 from tests.databases import own_database
 
+#: SQLite holds whole files, not rows, and its bound is the adapter's own from the first write on.
+ROWS_LOCKED = pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+
 
 @pytest.fixture(scope="module", params=["postgresql", "mariadb"])
 def contested(request: pytest.FixtureRequest) -> Iterator[sessionmaker[Session]]:
@@ -68,11 +71,10 @@ def test_a_claim_waits_a_second_whatever_somebody_holds(database_url: str, real_
     assert sync_all(real_db, client(world(2))).status == "success"
 
 
+@ROWS_LOCKED
 def test_a_run_leaves_out_the_row_that_somebody_holds(
     database_url: str, real_db: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("SQLite holds whole files, not rows")
     monkeypatch.setattr(apply, "PATIENCE", 1.0)
     monkeypatch.setattr(transaction, "__kwdefaults__", {"patience": 1.0})
     fake = world(5)
@@ -90,14 +92,12 @@ def test_a_run_leaves_out_the_row_that_somebody_holds(
     assert sync_all(real_db, client(fake)).updated_count == 1
 
 
+@ROWS_LOCKED
 def test_what_a_wait_was_bound_by_is_set_back(real_db: sessionmaker[Session]) -> None:
     """The connection goes back to the host's pool as it came."""
     names = {"postgresql": "SHOW lock_timeout", "mariadb": "SELECT @@SESSION.innodb_lock_wait_timeout"}
     with real_db() as session:
-        question = names.get(session.get_bind().dialect.name)
-    if question is None:
-        pytest.skip("SQLite's bound is the adapter's own from the first write on")
-    with real_db() as session:
+        question = names[session.get_bind().dialect.name]
         before = session.scalar(text(question))
     ensure_fresh(real_db, client(world(1)), runner=lambda leases: None)
     with real_db() as session:
