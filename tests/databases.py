@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import URL, Connection, Table, bindparam, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 
@@ -24,3 +24,21 @@ def own_database(server_url: str) -> Iterator[URL]:
         force = " WITH (FORCE)" if server.get_backend_name() == "postgresql" else ""
         with admin.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+
+
+def empty(connection: Connection, tables: Sequence[Table]) -> None:
+    """Delete all rows and count from 1 again; making the tables anew takes MariaDB ten times as long."""
+    for table in tables:
+        connection.execute(table.delete())
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences")
+        )
+        return
+    counted = text(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND auto_increment > 1 "
+        "AND table_name IN :names"
+    )
+    names = [table.name for table in tables]
+    for name in connection.scalars(counted.bindparams(bindparam("names", names, expanding=True))).all():
+        connection.execute(text(f"ALTER TABLE {name} AUTO_INCREMENT = 1"))

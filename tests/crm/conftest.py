@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.db.tables import AdapterBase, HostBase, create_all
 from tests.crm.database import dispose_memory, memory_database
-from tests.databases import own_database
+from tests.databases import empty, own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 
@@ -32,29 +32,35 @@ def db() -> sessionmaker[Session]:
 @pytest.fixture(scope="session")
 def postgres_database(postgres_url: str) -> Iterator[str]:
     with own_database(postgres_url) as url:
-        yield url.render_as_string(hide_password=False)
+        yield _prepared(url)
 
 
 @pytest.fixture(scope="session")
 def mariadb_database(mariadb_url: str) -> Iterator[str]:
     with own_database(mariadb_url) as url:
-        yield url.render_as_string(hide_password=False)
+        yield _prepared(url)
+
+
+def _prepared(url: URL | str) -> str:
+    """With all tables."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        create_all(connection)
+    engine.dispose()
+    return engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind, with all tables."""
+    """A database of each kind with all tables and no rows; a test that alters the tables sets them back."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'crm.sqlite3'}"
-    else:
-        url = request.getfixturevalue({"postgresql": "postgres_database", "mariadb": "mariadb_database"}[request.param])
+        yield _prepared(f"sqlite:///{tmp_path / 'crm.sqlite3'}")
+        return
+    url = request.getfixturevalue({"postgresql": "postgres_database", "mariadb": "mariadb_database"}[request.param])
+    yield url
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
-        create_all(connection)
-    yield url
-    with engine.begin() as connection:
-        HostBase.metadata.drop_all(connection)
-        AdapterBase.metadata.drop_all(connection)
+        empty(connection, [*AdapterBase.metadata.sorted_tables[::-1], *HostBase.metadata.sorted_tables[::-1]])
     engine.dispose()
 
 

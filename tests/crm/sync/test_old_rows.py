@@ -43,29 +43,19 @@ def test_a_list_that_grows_meanwhile_costs_no_empty_page(db: Db) -> None:
     assert (report.created_count, report.status) == (151, "success")
 
 
-def test_a_sequence_that_is_behind_is_named_with_its_remedy(postgres_database: str) -> None:
-    from crm_adapter.db.tables import AdapterBase, HostBase, create_all
-
-    engine = sa.create_engine(postgres_database)
-    with engine.begin() as connection:
-        create_all(connection)
-    try:
-        db = sessionmaker(engine)
-        for number in range(1, 10):
-            typed(db, id=number, server_name="restored from a dump")
-        report = sync_all(db, client(world(1)))
-        (error,) = report.errors
-        assert error.code == "sequence_behind"
-        remedy = error.error.partition("Выполните: ")[2]
-        assert remedy in str(add_manual(db, {"server_name": "typed"}).error)
-        assert remedy in import_servers(db, client(world(1)), [1001]).errors[0].error
-        with engine.begin() as connection:
-            connection.exec_driver_sql(remedy)
-        assert sync_all(db, client(world(1))).created_count == 1
-    finally:
-        HostBase.metadata.drop_all(engine)
-        AdapterBase.metadata.drop_all(engine)
-        engine.dispose()
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_sequence_that_is_behind_is_named_with_its_remedy(real_db: Db) -> None:
+    for number in range(1, 10):
+        typed(real_db, id=number, server_name="restored from a dump")
+    report = sync_all(real_db, client(world(1)))
+    (error,) = report.errors
+    assert error.code == "sequence_behind"
+    remedy = error.error.partition("Выполните: ")[2]
+    assert remedy in str(add_manual(real_db, {"server_name": "typed"}).error)
+    assert remedy in import_servers(real_db, client(world(1)), [1001]).errors[0].error
+    with engine_of(real_db).begin() as connection:
+        connection.exec_driver_sql(remedy)
+    assert sync_all(real_db, client(world(1))).created_count == 1
 
 
 def read_only(db: Db) -> Any:
