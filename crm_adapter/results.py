@@ -364,6 +364,8 @@ class EditResult(Result):
     """The row's columns after the edit, by logical name, with what is known beside them."""
     row: StoredRow | None = field(default=None, repr=False, compare=False)
     """The same as the page draws it."""
+    at: datetime | None = field(default=None, repr=False, compare=False)
+    """The instant (UTC) by which the change log knows the edit; None where nothing changed."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types."""

@@ -50,8 +50,8 @@ def write_changes(session: Session, columns: Columns, author: Author, entries: S
             "run_id": author.run_id,
             "actor": author.actor,
             "field": name,
-            "old": _text(old),
-            "new": _text(new),
+            "old": logged(old),
+            "new": logged(new),
         }
         for entry in entries
         for name, (old, new) in entry.changes.items()
@@ -88,7 +88,7 @@ def read_changes(session: Session, crm_id: int | None = None, *, run_id: int | N
     return [Change(**{name: getattr(entry, name) for name in names}) for entry in session.scalars(statement)]
 
 
-def _text(value: Any) -> str | None:
+def logged(value: Any) -> str | None:
     """A value as the log keeps it; money has two decimals whatever the host's column is."""
     if value is None:
         return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -60,6 +60,10 @@ class _Edit:
     state: State
 
 
+Change = Callable[[StoredRow, State], _Edit]
+"""What is to be written to a locked row; raises `_Refused` or `Invalid` where nothing can be."""
+
+
 async def update_manual(
     columns: Columns,
     crm_id: int,
@@ -67,8 +71,21 @@ async def update_manual(
     *,
     expected_version: int | None,
     actor: str | None,
+    as_seen: Callable[[StoredRow], bool] | None = None,
 ) -> EditResult:
-    """See `crm_adapter.update_manual`."""
+    """See `crm_adapter.update_manual`. With `as_seen` only what the person looked at must be as it was, not the whole row."""
+    make = edited(columns, values)
+
+    def edit(row: StoredRow, state: State) -> _Edit:
+        if as_seen is not None and not as_seen(row):
+            raise _Refused("version_conflict")
+        return make(row, state)
+
+    return await _edit(columns, crm_id, "edited", edit, expected_version=expected_version, actor=actor)
+
+
+def edited(columns: Columns, values: Mapping[str, Any]) -> Change:
+    """What people type; None hands a shared column back to sync."""
     require_known(values)
 
     def edit(row: StoredRow, state: State) -> _Edit:
@@ -85,7 +102,7 @@ async def update_manual(
             state = replace(state, payment_anchor_day=checked["next_payment_date"].day)
         return _Edit(checked, state)
 
-    return await _edit(columns, crm_id, "edited", edit, expected_version=expected_version, actor=actor)
+    return edit
 
 
 async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | None, *, actor: str | None) -> EditResult:
@@ -103,6 +120,11 @@ async def set_cost(columns: Columns, crm_id: int, cost: Decimal | float | str | 
 
 async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None, actor: str | None) -> EditResult:
     """See `crm_adapter.mark_paid`."""
+    return await _edit(columns, crm_id, "paid", paid(expected_date), actor=actor)
+
+
+def paid(expected_date: date | None) -> Change:
+    """A payment that was due on `expected_date` moves the date to the next one."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         day = payment_day(row)
@@ -123,7 +145,7 @@ async def mark_paid(columns: Columns, crm_id: int, *, expected_date: date | None
             host["status"] = "active"
         return _Edit(host, replace(state, payment_anchor_day=anchor))
 
-    return await _edit(columns, crm_id, "paid", edit, actor=actor)
+    return edit
 
 
 async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
@@ -223,6 +245,59 @@ async def remove_manual(columns: Columns, crm_id: int, *, actor: str | None) -> 
     return await _told(crm_id, remove)
 
 
+def refuse(code: EditCode) -> NoReturn:
+    """Say inside a `Change` that it is not possible."""
+    raise _Refused(code)
+
+
+async def change_many(
+    columns: Columns, changes: Mapping[int, Change], kind: ChangeKind, *, actor: str | None
+) -> tuple[list[StoredRow], dict[int, str], datetime]:
+    """Change several rows in one transaction, with one entry of the log for each value.
+
+    Gives the rows that changed, why others could not (row id -> text), and the instant by which the log knows all of it.
+    A row that cannot be changed leaves the others alone; what the database rejects undoes all of them.
+    """
+    now = utcnow()
+
+    def write(session: Session) -> tuple[list[StoredRow], dict[int, str], datetime]:
+        begin_write(session)
+        locked, refused = lock(session, columns, list(changes)), dict[int, str]()
+        made: dict[int, tuple[dict[str, Any], State]] = {}
+        for crm_id, change in changes.items():
+            row = locked.get(crm_id)
+            if row is None:
+                refused[crm_id] = messages.failure_text("row_not_found")
+                continue
+            before = row.state or State(timeweb_id=row.timeweb_id, cost_source=row.cost_source)
+            try:
+                edit = change(row, before)
+            except (_Refused, Invalid) as error:
+                refused[crm_id] = error.text if isinstance(error, _Refused) else str(error)
+                continue
+            host = {name: value for name, value in edit.host.items() if name in columns and _differs(row, name, value)}
+            if host or edit.state != before:
+                made[crm_id] = host, replace(edit.state, edit_version=before.edit_version + 1)
+        # Rows that get the same values share a statement.
+        alike: dict[tuple[tuple[str, Any], ...], list[StoredRow]] = {}
+        for crm_id, (host, _) in made.items():
+            alike.setdefault(tuple(sorted(host.items())), []).append(locked[crm_id])
+        written: list[StoredRow] = []
+        for values, rows in alike.items():
+            written += _write_hosts(session, columns, rows, dict(values), now) if values else rows
+        after = [with_state(row, made[row.id][1]) for row in written]
+        after = [row if row.timeweb_id is not None else with_state(row, _born(row, made[row.id][1])) for row in after]
+        write_states(session, after)
+        entries = [
+            Entry(row.id, row.timeweb_id, {name: (getattr(locked[row.id], name), new) for name, new in made[row.id][0].items()})
+            for row in after
+        ]
+        write_changes(session, columns, Author(kind, now, actor), entries)
+        return after, refused, now
+
+    return await transaction(write)
+
+
 async def _edit(
     columns: Columns,
     crm_id: int,
@@ -255,7 +330,15 @@ async def _edit(
         write_states(session, [after])
         shown = {name: (getattr(row, name), value) for name, value in host.items() if name != "timeweb_data"}
         write_changes(session, columns, Author(kind, now, actor), [Entry(crm_id, after.timeweb_id, shown)])
-        return EditResult(True, crm_id, changes=tuple(shown), edit_version=after.edit_version, server=after.values(), row=after)
+        return EditResult(
+            True,
+            crm_id,
+            changes=tuple(shown),
+            edit_version=after.edit_version,
+            server=after.values(),
+            row=after,
+            at=now,
+        )
 
     return await _told(crm_id, write)
 
@@ -323,15 +406,22 @@ def _insert_host(session: Session, columns: Columns, values: Mapping[str, Any]) 
 
 def _write_host(session: Session, columns: Columns, row: StoredRow, host: Mapping[str, Any], now: datetime) -> StoredRow:
     """Write columns; gives the row as it is then."""
+    return _write_hosts(session, columns, [row], host, now)[0]
+
+
+def _write_hosts(
+    session: Session, columns: Columns, rows: Sequence[StoredRow], host: Mapping[str, Any], now: datetime
+) -> list[StoredRow]:
+    """Write the same to rows; gives them as they are then."""
     written = {name: value for name, value in {**host, "updated_at": now}.items() if name in columns}
     bound = {name: columns.bind(name, value) for name, value in written.items()}
     values: dict[Any, Any] = {columns[name]: value for name, value in bound.items()}
     if columns.version is not None:
         values[columns.version] = columns.version + 1
-    session.execute(update(columns.table).where(columns["id"] == row.id).values(values))
+    session.execute(update(columns.table).where(columns["id"].in_([row.id for row in rows])).values(values))
     # A date that was given a zone on its way is read without it.
     aware = {name for name, value in bound.items() if isinstance(value, datetime) and value.tzinfo is not None}
-    return with_values(row, bound | {name: written[name] for name in aware})
+    return [with_values(row, bound | {name: written[name] for name in aware}) for row in rows]
 
 
 def _born(row: StoredRow, state: State) -> State:

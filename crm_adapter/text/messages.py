@@ -26,6 +26,7 @@ DONE: Final = {
     "started": "Синхронизация запущена",
     "already_running": ALREADY_RUNNING,
     "imported": "Серверы импортированы",
+    "undone": "Изменения отменены",
     "requeued": "Уведомления снова в очереди, они уйдут при следующей отправке",
 }
 """What a person is told after an action."""

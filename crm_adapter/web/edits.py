@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from crm_adapter.results import EditResult
 from crm_adapter.servers import edit, listing
 from crm_adapter.servers.totals import read_sums
+from crm_adapter.servers.undo import UNDOABLE
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.api_crm import filters_behind
@@ -36,8 +37,8 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         if not result.success:
             return await refuse(request, row_id, result.error or failure_text(result.code or ""))
         if not is_htmx(request):
-            return pages.done(request, key, message)
-        return await row_reply(hosting, pages, request, await hosting.row(row_id), message)
+            return pages.done(request, key, message, **undo_of(result))
+        return await row_reply(hosting, pages, request, await hosting.row(row_id), message, **undo_of(result))
 
     async def refuse(request: Request, row_id: int, text: str) -> Response:
         """Show the row as it is now, and why nothing was done."""
@@ -106,6 +107,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             "item": row,
             "values": values,
             "version": row.edit_version,
+            "seen": forms.shown(row),
             "problem": problem,
             "problems": wrong or {},
         }
@@ -134,25 +136,32 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
     async def save(request: Request, row_id: int, field: str = "", who: Actor = actor) -> Response:
         typed = forms.typed(await read_form(request))
         version = typed.pop("edit_version", "")
+        seen = {name: typed.pop(f"was_{name}") for name in forms.NEW if f"was_{name}" in typed}
         if field in forms.INLINE and typed.keys() == {field}:
             # One cell of a human's own: what is as it was is left out where the row is locked.
             before, changed = typed, {field: typed[field] or None}
         else:
-            before = forms.shown(await hosting.row(row_id))
+            before = {**forms.shown(await hosting.row(row_id)), **seen}
             changed = {name: value or None for name, value in typed.items() if name in before and value != before[name]}
         result = await hosting.edited(
             lambda columns: edit.update_manual(
-                columns, row_id, forms.for_edit(changed), expected_version=forms.number(version), actor=who
+                columns,
+                row_id,
+                forms.for_edit(changed),
+                # Only the same cell is a conflict; a form that does not tell what it showed is compared by its version.
+                expected_version=None if changed.keys() <= seen.keys() else forms.number(version),
+                as_seen=lambda row: all(forms.shown(row).get(name) == seen[name] for name in changed.keys() & seen.keys()),
+                actor=who,
             )
         )
         if result.success:
             if field in forms.INLINE and is_htmx(request) and result.row is not None:
-                return await row_reply(hosting, pages, request, result.row, DONE["saved"], focus=field)
-            return pages.done(request, "saved", DONE["saved"])
+                return await row_reply(hosting, pages, request, result.row, DONE["saved"], focus=field, **undo_of(result))
+            return pages.done(request, "saved", DONE["saved"], **undo_of(result))
         now = await hosting.row(row_id)
         kept = {**forms.shown(now), **{name: value for name, value in typed.items() if name in before}}
         if result.code == "version_conflict":
-            return await show(request, now, field, kept, problem=await who_was_faster(hosting, row_id))
+            return await show(request, now, field, kept, problem=await who_was_faster(hosting, row_id, changed))
         name, text = forms.problem(result.error or failure_text(result.code or ""))
         return await show(request, now, field, kept, problem="" if name else text, wrong={name: text} if name else None)
 
@@ -181,6 +190,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             "names": forms.NEW,
             "values": values,
             "version": None,
+            "seen": {},
             "problem": problem,
             "problems": wrong,
             "submit": "Добавить",
@@ -188,8 +198,22 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         return pages.reply(request, "form.html", context)
 
 
+def undo_of(result: EditResult) -> dict[str, str]:
+    """By what an edit can be taken back; nothing where it cannot be."""
+    able = result.at is not None and result.changes and UNDOABLE.issuperset(result.changes)
+    return {"undo": result.at.isoformat()} if able and result.at is not None else {}
+
+
 async def row_reply(
-    hosting: Hosting, pages: Pages, request: Request, row: StoredRow, message: str, *, tone: str = "good", focus: str = ""
+    hosting: Hosting,
+    pages: Pages,
+    request: Request,
+    row: StoredRow,
+    message: str,
+    *,
+    tone: str = "good",
+    focus: str = "",
+    undo: str = "",
 ) -> Response:
     """One row with the sums and a message beside it."""
     columns, today, filters = hosting.crm.columns, hosting.today(), filters_behind(request)
@@ -205,6 +229,7 @@ async def row_reply(
         "many_accounts": accounts > 1,
         "message": message,
         "message_tone": tone,
+        "undo": undo,
         "totals": totals,
         "filters": filters,
     }

@@ -12,6 +12,7 @@ from crm_adapter.text import labels
 from crm_adapter.text.formats import UNKNOWN, day, instant, money
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from zoneinfo import ZoneInfo
 
     from crm_adapter.results import Change
@@ -33,10 +34,11 @@ async def read_history(hosting: Hosting, row_id: int) -> list[dict[str, str]]:
     return [present(change, hosting.zone_info) for change in changes if change.field not in _SILENT]
 
 
-async def who_was_faster(hosting: Hosting, row_id: int) -> str:
+async def who_was_faster(hosting: Hosting, row_id: int, fields: Collection[str]) -> str:
     """A version conflict, told kindly: who changed what, and that nothing typed is lost."""
     changes = await hosting.crm.transact(lambda session: read_changes(session, row_id, limit=20))
-    latest = next((change for change in changes if change.run_id is None), None)
+    by_people = [change for change in changes if change.run_id is None]
+    latest = next((change for change in by_people if change.field in fields), next(iter(by_people), None))
     if latest is None:
         return "Пока вы редактировали, строку изменили. Проверьте значение и сохраните ещё раз."
     change = present(latest, hosting.zone_info)

@@ -15,7 +15,7 @@ from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects
 from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text.messages import DONE
-from crm_adapter.web import charts, edits, imports, undelivered
+from crm_adapter.web import charts, edits, imports, several, undelivered
 from crm_adapter.web.api_crm import filters_of
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
@@ -52,13 +52,15 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     api = APIRouter(prefix=prefix, dependencies=guards, route_class=route, include_in_schema=False)
 
     @api.get("" if prefix else "/", name=hosting.home)
-    async def show(request: Request, filters: Filters = Depends(filters_of), done: str = "", run: int = 0) -> HTMLResponse:
+    async def show(
+        request: Request, filters: Filters = Depends(filters_of), done: str = "", run: int = 0, undo: str = ""
+    ) -> HTMLResponse:
         base = hosting.base(request)
         # What another site makes a browser ask for starts nothing: it may be an image tag there.
         if not is_htmx(request) and not is_from_another_site(request):
             await hosting.freshen()
         context = await _page_context(hosting, base, filters)
-        context.update(has_csv=has_csv, message=DONE.get(done, ""), message_tone="good")
+        context.update(has_csv=has_csv, message=DONE.get(done, ""), message_tone="good", undo=undo[:40])
         latest = context["latest"]
         if latest is not None and latest.run_id == run and not context["summary"].running:
             context.update(message=finished(latest), message_tone=tone(latest))
@@ -117,6 +119,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
 
     edits.add_routes(api, hosting, actor, pages)
     imports.add_routes(api, hosting, actor, pages)
+    several.add_routes(api, hosting, actor, pages)
     undelivered.add_routes(api, hosting, pages)
     return api
 
@@ -146,6 +149,7 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
         "query": _query(shown),
         "filters": shown,
         "listing": listing,
+        "bulk_actions": several.ACTIONS,
         "totals": totals,
         "projects": names,
         "today": today,

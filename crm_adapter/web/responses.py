@@ -52,19 +52,26 @@ class Pages:
             self.renderer.fragment(template, dict(context)), status, headers={**self.headers, **(headers or {})}
         )
 
-    def done(self, request: Request, key: str, message: str, **query: int) -> Response:
+    def done(self, request: Request, key: str, message: str, **query: int | str) -> Response:
         """The end of a form: without htmx a redirect to the page; in a dialog close it and re-read the table."""
         if not is_htmx(request):
-            more = "".join(f"&{name}={value}" for name, value in query.items())
+            more = "".join(f"&{name}={quote(str(value))}" for name, value in query.items())
             return RedirectResponse(f"{self.hosting.base(request) or '/'}?done={quote(key)}{more}", 303, headers=_OURS)
         # The event closes the dialog first, then the table asks for itself.
-        return self.toast(message, headers={"HX-Trigger": "hosting:close, hosting:refresh"})
+        undo = {"undo": str(query["undo"]), "base": self.hosting.base(request)} if "undo" in query else None
+        return self.toast(message, undo, headers={"HX-Trigger": "hosting:close, hosting:refresh"})
 
-    def toast(self, message: str, *, tone: str = "good", headers: Mapping[str, str] | None = None) -> HTMLResponse:
-        """Only a message."""
-        return self.fragment(
-            "toast.html", {"message": message, "message_tone": tone}, headers={"HX-Reswap": "none", **(headers or {})}
-        )
+    def toast(
+        self,
+        message: str,
+        undo: Mapping[str, str] | None = None,
+        *,
+        tone: str = "good",
+        headers: Mapping[str, str] | None = None,
+    ) -> HTMLResponse:
+        """Only a message; `undo` (with the `base` of its form) offers to take back what it tells of."""
+        context = {"message": message, "message_tone": tone, **(undo or {})}
+        return self.fragment("toast.html", context, headers={"HX-Reswap": "none", **(headers or {})})
 
     async def money(self) -> dict[str, Any]:
         """The sums above the table."""

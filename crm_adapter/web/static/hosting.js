@@ -22,10 +22,13 @@
         if (node.nodeType !== Node.ELEMENT_NODE) continue;
         if (isLast(node)) node.previousElementSibling.remove();
         const leave = () => (toasts.matches(":hover") ? setTimeout(leave, 1000) : node.remove());
-        setTimeout(leave, 8000);
+        setTimeout(leave, node.querySelector("form") ? 20000 : 8000);
       }
     }
   }).observe(toasts, { childList: true });
+
+  // What was taken back is not offered again.
+  toasts.addEventListener("htmx:afterRequest", (event) => event.target.closest("#hosting-toasts > div")?.remove());
 
   // The same message again, as from a page that polls a database which is away, does not pile up.
   const isLast = (node) => node.previousElementSibling?.textContent === node.textContent;
@@ -87,6 +90,7 @@
   const filters = document.getElementById("hosting-filters");
   const search = document.getElementById("hosting-q");
   const isTable = (element) => element?.id === "hosting-main";
+  const held = "details.menu[open], input[name=ids]:checked";
   const working = new Set();
   const leading = new Set();
   let pressed = false;
@@ -94,7 +98,7 @@
   let asked = search?.value;
 
   const isBusy = () =>
-    pressed || working.size > 0 || editor() !== null || root.querySelector("details.menu[open]") !== null;
+    pressed || working.size > 0 || editor() !== null || root.querySelector(held) !== null;
   const isTyping = () => filters.contains(document.activeElement) && !pressed && working.size === 0;
   const postpone = (elt) => {
     // A search brings fresh rows as well, so it is never put back by a refresh.
@@ -173,6 +177,12 @@
   });
 
   document.addEventListener("toggle", catchUp, true);
+  root.addEventListener("change", (event) => {
+    if (event.target.name === "ids") catchUp();
+  });
+  document.body.addEventListener("hosting:untick", () => {
+    for (const box of root.querySelectorAll("input[name=ids]:checked")) box.checked = false;
+  });
 
   // A swap, or a button that is disabled while it works, must not send the keyboard back to the top of the page.
   let focused = null;

@@ -1,0 +1,102 @@
+"""Several rows at once, and taking back what was just done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlalchemy.exc import StatementError
+
+from crm_adapter.db.dialects import is_lock_timeout, rejects_values
+from crm_adapter.servers import edit
+from crm_adapter.servers.undo import undo
+from crm_adapter.servers.validation import Invalid, check_values
+from crm_adapter.text.formats import count
+from crm_adapter.text.messages import failure_text
+from crm_adapter.web import forms
+from crm_adapter.web.bodies import read_form
+from crm_adapter.web.context import Actor, Hosting
+from crm_adapter.web.errors import HostingError
+from crm_adapter.web.responses import Pages
+
+if TYPE_CHECKING:
+    from crm_adapter.db.columns import Columns
+
+ACTIONS: Final = {
+    "paid": "Оплачено",
+    "client": "Имя клиента…",
+    "project": "Проект №…",
+    "auto": "Включить автосинхронизацию",
+    "no_auto": "Выключить автосинхронизацию",
+    "close": "Закрыть",
+}
+"""What can be done to rows that are ticked."""
+_NAMED: Final = 3
+_MAX_FIELDS: Final = 10_100
+
+
+def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
+    """Add the form under the table and the button «Отменить»."""
+
+    @api.post("/bulk")
+    async def bulk(request: Request, who: Actor = actor) -> Response:
+        """One transaction: all ticked rows that can be changed are, with one entry of the log for each value."""
+        form = await read_form(request, max_fields=_MAX_FIELDS)
+        ticked = [value.partition(":") for value in form.getlist("ids") if isinstance(value, str)]
+        rows = {number: day for text, _, day in ticked if (number := forms.number(text)) is not None}
+        if not rows:
+            raise HostingError(422, "validation", "Отметьте хотя бы одну строку")
+        columns = hosting.crm.columns
+        action, value = str(form.get("action", "")), str(form.get("value", "")).strip()
+        changes = {row_id: _change(columns, action, value, day) for row_id, day in rows.items()}
+        kind = "paid" if action == "paid" else "edited"
+        try:
+            done, refused, at = await hosting.crm.perform(lambda crm: edit.change_many(crm.columns, changes, kind, actor=who))
+        except StatementError as error:
+            if not (is_lock_timeout(error) or rejects_values(error)):
+                raise
+            code = "row_busy" if is_lock_timeout(error) else "database_rejected"
+            raise HostingError(409, "conflict", failure_text(code)) from error
+        message = f"Изменено: {count(len(done), 'row')}"
+        if refused:
+            told = "; ".join(f"№ {row_id}: {text}" for row_id, text in list(refused.items())[:_NAMED])
+            message += f". Не изменено: {len(refused)} ({told}{'…' if len(refused) > _NAMED else ''})"
+        reply = pages.done(request, "saved", message, **({"undo": at.isoformat()} if done else {}))
+        if "HX-Trigger" in reply.headers:
+            reply.headers["HX-Trigger"] = "hosting:untick, hosting:refresh"
+        return reply
+
+    @api.post("/undo")
+    async def take_back(request: Request, who: Actor = actor) -> Response:
+        """Bring back what the same person changed at one instant."""
+        try:
+            at = datetime.fromisoformat(str((await read_form(request)).get("at", ""))).replace(tzinfo=None)
+        except ValueError:
+            raise HostingError(422, "validation", "Отменять нечего") from None
+        back, kept = await hosting.crm.perform(lambda crm: undo(crm.columns, at, actor=who))
+        if not back:
+            raise HostingError(409, "conflict", "Отменить нельзя: строку с тех пор изменили")
+        message = f"Отменено: {count(back, 'row')}" + (f", изменены с тех пор и оставлены: {kept}" if kept else "")
+        return pages.done(request, "undone", message)
+
+
+def _change(columns: Columns, action: str, value: str, day: str) -> edit.Change:
+    """What is done to one row; raises HostingError 422 for a value that no row can take."""
+    if action == "paid":
+        return edit.paid(forms.day(day))
+    values: dict[str, dict[str, Any]] = {
+        "client": {"client_name": value},
+        "project": {"project_id": value},
+        "auto": {"auto_sync": True},
+        "no_auto": {"auto_sync": False},
+        "close": {"status": "closed"},
+    }
+    if action not in values:
+        raise HostingError(422, "validation", "Такого действия нет")
+    try:
+        check_values(columns, values[action])
+    except Invalid as error:
+        raise HostingError(422, "validation", forms.problem(str(error))[1]) from None
+    return edit.edited(columns, values[action])
