@@ -23,6 +23,7 @@ from crm_adapter.web.responses import Pages
 
 if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
+    from crm_adapter.results import ChangeKind
 
 ACTIONS: Final = {
     "paid": "Оплачено",
@@ -51,7 +52,7 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
         columns = hosting.crm.columns
         action, value = str(form.get("action", "")), str(form.get("value", "")).strip()
         changes = {row_id: _change(columns, action, value, day) for row_id, day in rows.items()}
-        kind = "paid" if action == "paid" else "edited"
+        kind: ChangeKind = "paid" if action == "paid" else "edited"
         try:
             done, refused, at = await hosting.crm.perform(lambda crm: edit.change_many(crm.columns, changes, kind, actor=who))
         except StatementError as error:
