@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.emulator.contract import contract
 from tests.emulator.foreign.conftest import TOKEN, foreign
 
@@ -37,6 +39,7 @@ def with_errors(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.timeout(660)  # longer than the limit below, which says what the fuzzer found by then
 def test_every_response_conforms(server: str, tmp_path: Path) -> None:
     path = tmp_path / "contract.json"
     path.write_text(json.dumps(with_errors(contract())))
