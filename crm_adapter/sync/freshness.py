@@ -20,6 +20,8 @@ from crm_adapter.text import messages
 
 ACTOR: Final = "auto"
 """Who a run is that nobody asked for."""
+_LONGEST_AGE: Final = timedelta(hours=1)
+"""However long a run took, its data is not young for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,13 @@ def _look(session: Session, clients: Mapping[str, Any], max_age: float) -> Start
 def _is_fresh(state: AccountState, now: datetime, age: timedelta) -> bool:
     """Young data, unless the last run was cut short: then `retry_at` says when to go on, be it sooner or later."""
     # An instant that lies ahead was written by a clock that was wrong, and is as old as it is far.
-    return state.retry_at is None and state.last_success_at is not None and abs(now - state.last_success_at) < age
+    success, attempt = state.last_success_at, state.last_attempt_at
+    if state.retry_at is not None or success is None:
+        return False
+    if age > timedelta(0) and attempt is not None and attempt < success <= now:
+        # A run that takes longer than its data may be old would be followed by the next one at once, for ever.
+        age = max(age, min(success - attempt, _LONGEST_AGE))
+    return abs(now - success) < age
 
 
 def _retry_at(state: AccountState, client: object, now: datetime, age: timedelta) -> Any:

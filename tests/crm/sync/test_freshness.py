@@ -61,6 +61,17 @@ def test_started_running_fresh_and_started_again(db: Db) -> None:
     assert len(runner.handed) == 2
 
 
+@pytest.mark.parametrize(("took", "old", "status"), [(500, 499, "fresh"), (500, 501, "started"), (9000, 3601, "started")])
+def test_data_stays_young_for_as_long_as_its_run_took_an_hour_at_most(db: Db, took: int, old: int, status: str) -> None:
+    sync_all(db, client(world(2)))
+    with db() as session, session.begin():
+        for account in session.query(AccountState):
+            assert account.last_success_at is not None
+            account.last_attempt_at = account.last_success_at - timedelta(seconds=took)
+    age(db, old)
+    assert ensure_fresh(db, client(world(2)), runner=Runner()).status == status
+
+
 def test_a_runner_that_cannot_start_gives_the_lease_back(db: Db) -> None:
     def broken(leases: Mapping[str, str]) -> None:
         raise ConnectionError("no broker")
