@@ -157,8 +157,8 @@ def _first_changes(session: Session, starts: Sequence[datetime]) -> dict[int, li
         .order_by(ChangeLog.id)
     )
     found: dict[int, list[_Undo]] = {}
-    for position, *change in session.execute(query):
-        found.setdefault(position, []).append(_Undo(*change))
+    for position, server_id, field, old, at in session.execute(query):
+        found.setdefault(position, []).append(_Undo(server_id, field, old, at))
     return found
 
 

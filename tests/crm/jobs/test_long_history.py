@@ -136,12 +136,16 @@ def test_a_digest_counts_all_and_takes_the_gravest(real_db: Db) -> None:
     put(real_db, 700)
     put(real_db, 2, "sync_failed")
     told: list[tuple[str, str, Sequence[OutboxEvent]]] = []
-    report = dispatch_events(real_db, lambda *message: told.append(message))
+
+    def hear(title: str, text: str, events: Sequence[OutboxEvent]) -> None:
+        told.append((title, text, events))
+
+    report = dispatch_events(real_db, hear)
     ((title, text, events),) = told
     assert (report.sent, report.messages, len(events)) == (702, 1, 500)
     assert "702" in title and text.splitlines()[-1] == "и ещё 682"
     assert [event.kind for event in events].count("sync_failed") == 2
-    assert dispatch_events(real_db, lambda *message: told.append(message)).sent == 0
+    assert dispatch_events(real_db, hear).sent == 0
 
 
 def test_more_ids_than_a_statement_takes_parameters(real_db: Db) -> None:
