@@ -1,0 +1,168 @@
+"""How time and statements grow with accounts, with servers and with a year of history: each figure beside the first of its row.
+
+SQLite by default; `BENCH_SCALE=postgresql` or `mariadb` takes the server of `TEST_POSTGRES_URL` or `TEST_MARIADB_URL`.
+`BENCH_SCALE_TIMES=100` makes every size a hundred times as large: 5,000,000 changes, 100,000 runs, 200,000 events.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Session, sessionmaker
+
+from crm_adapter import dispatch_events, plan, sync_all
+from crm_adapter.db.columns import FieldMap
+from crm_adapter.db.mapper import validate_mapping
+from crm_adapter.db.tables import HostingServer, create_all
+from crm_adapter.jobs import retention
+from crm_adapter.money import local_today
+from crm_adapter.results import OutboxEvent
+from crm_adapter.servers.months import read_ledger, store_month_ends
+from crm_adapter.servers.totals import read_totals
+from crm_adapter.steps import drive
+from tests.benchmarks._history import make
+from tests.benchmarks.crm import MARIADB, POSTGRES
+from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server
+from tests.databases import own_database
+
+KIND = os.environ.get("BENCH_SCALE", "sqlite")
+TIMES = int(os.environ.get("BENCH_SCALE_TIMES", "1"))
+ZONE = "Europe/Moscow"
+PER_ACCOUNT = 20
+Step = tuple[str, Callable[[], object]]
+Figures = dict[str, list[tuple[float, int]]]
+
+
+@contextmanager
+def database() -> Generator[sa.Engine]:
+    """An empty database with all tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        if KIND == "sqlite":
+            yield from _created(sa.make_url(f"sqlite:///{Path(folder) / 'crm.sqlite3'}"))
+            return
+        with own_database({"postgresql": POSTGRES, "mariadb": MARIADB}[KIND]) as url:
+            yield from _created(url)
+
+
+def _created(url: sa.URL) -> Generator[sa.Engine]:
+    engine = sa.create_engine(url)
+    create_all(engine)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def account(number: int, servers: int) -> FakeTimeweb:
+    """An account whose servers no other one has."""
+    numbers = range(number * servers, (number + 1) * servers)
+    listed = [server(n, name=f"web-{n}", networks=[]) for n in numbers]
+    return FakeTimeweb(listed, [cost(n) for n in numbers], account_id=f"cp{number:05}")
+
+
+def measured(engine: sa.Engine, steps: Sequence[Step], into: Figures) -> None:
+    """CPU seconds of this process and statements of each step."""
+    statements = 0
+
+    def count(*_: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    event.listen(engine, "before_cursor_execute", count)
+    for name, step in steps:
+        statements, started = 0, time.process_time()
+        step()
+        into.setdefault(name, []).append((time.process_time() - started, statements))
+    event.remove(engine, "before_cursor_execute", count)
+
+
+def synchronised(sizes: Sequence[int], clients_of: Callable[[int], dict[str, Any]]) -> Figures:
+    """First run, no-op and rehearsal at each size."""
+    figures: Figures = {}
+    for size in sizes:
+        with database() as engine:
+            db, clients = sessionmaker(engine), clients_of(size)
+            steps: list[Step] = [
+                ("first run", partial(sync_all, db, clients)),
+                ("no-op", partial(sync_all, db, clients)),
+                ("`plan`", partial(plan, db, clients)),
+            ]
+            measured(engine, steps, figures)
+    return figures
+
+
+def _hear(_title: str, _text: str, _events: Sequence[OutboxEvent]) -> None:
+    """A notifier that takes everything."""
+
+
+def _prune(db: sessionmaker[Session]) -> object:
+    return drive(retention.prune(timedelta(days=180)), db, {})
+
+
+def remembered(sizes: Sequence[int]) -> Figures:
+    """What reads a history, at each number of changes; runs are a fiftieth of them, events a twenty-fifth."""
+    figures: Figures = {}
+    columns, zone, today = validate_mapping(HostingServer, FieldMap(zone=ZONE)), ZoneInfo(ZONE), local_today(ZONE)
+
+    def within(db: sessionmaker[Session], work: Callable[[Session], object]) -> Callable[[], object]:
+        def step() -> object:
+            with db() as session, session.begin():
+                return work(session)
+
+        return step
+
+    for size in sizes:
+        with database() as engine:
+            db = sessionmaker(engine)
+            sync_all(db, client(account(0, 200)))
+            make(engine, changes=size, runs=size // 50, events=size // 25)
+            chart = within(db, lambda session: read_ledger(session, columns, today, zone).sums())
+            steps: list[Step] = [
+                ("«Динамика» from the log", chart),
+                ("storing month ends", within(db, lambda session: store_month_ends(session, columns, today, zone))),
+                ("«Динамика» with stored months", chart),
+                ("sums", within(db, lambda session: read_totals(session, columns))),
+                ("first dispatch", partial(dispatch_events, db, _hear)),
+                ("dispatch with nothing to tell", partial(dispatch_events, db, _hear)),
+                ("prune", partial(_prune, db)),
+            ]
+            measured(engine, steps, figures)
+    return figures
+
+
+def table(title: str, sizes: Sequence[int], figures: Figures) -> str:
+    """CPU seconds with the ratio to the first column, then statements."""
+    head = f"| {title} | " + " | ".join(f"{size:,}" for size in sizes) + " |"
+    lines = [head, "|---" + "|--:" * len(sizes) + "|"]
+    for name, row in figures.items():
+        first = max(row[0][0], 0.001)
+        cells = [f"{seconds:.2f} s (x{seconds / first:.1f}), {statements}" for seconds, statements in row]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    accounts = [5 * TIMES, 10 * TIMES, 20 * TIMES]
+    servers = [250 * TIMES, 500 * TIMES, 1000 * TIMES]
+    changes = [500 * TIMES, 5_000 * TIMES, 50_000 * TIMES]
+    print(f"## Scale ({KIND})\n\nCPU seconds of the process (ratio to the first column), and statements.\n")
+    many = synchronised(accounts, lambda n: {f"a{i}": client(account(i, PER_ACCOUNT)) for i in range(n)})
+    print(table(f"accounts of {PER_ACCOUNT} servers", accounts, many), "\n")
+    large = synchronised(servers, lambda n: {"a": client(account(0, n))})
+    print(table("servers of one account", servers, large), "\n")
+    print(table("changes in a year", changes, remembered(changes)))
+
+
+if __name__ == "__main__":
+    main()
