@@ -102,7 +102,9 @@ def test_a_run_that_a_request_started_is_done_by_a_worker(stack: Stack) -> None:
 
     result = stack.call("sync_all_accounts", handed[0])
     assert (result["status"], result["run_id"]) == ("success", freshness.run_id)
-    assert stack.call("sync_all_accounts", handed[0])["status"] != "running"
+    # Delivered twice, it starts one run.
+    assert stack.call("sync_all_accounts", handed[0])["error_code"] == "already_running"
+    assert [run.id for run in stack.runs()] == [freshness.run_id]
     assert len(stack.servers()) == 12
 
 
