@@ -7,6 +7,7 @@ works, 130 and 143 ended by Ctrl+C and by SIGTERM.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ _EXTRAS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        # Before anything is imported: it is asked by scripts, and where an extra is missing.
+        print(f"timeweb-crm {version('timeweb-sdk')}")
+        return 0
     try:
         from crm_adapter.cli.app import run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +43,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Один JSON-документ в stdout, журнал в stderr.")]
@@ -99,9 +101,15 @@ def migrate(
     database: Database = None,
     table: Annotated[str, typer.Option(help="Таблица CRM.")] = migrations.HOSTING_TABLE,
     downgrade: Annotated[bool, typer.Option("--downgrade", help="Вернуть прежний вид таблицы и убрать наши.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Не спрашивать перед --downgrade.")] = False,
     as_json: Json = False,
 ) -> int:
     """Подготовить базу данных; повторный запуск ничего не меняет."""
+    if downgrade and not yes:
+        if as_json or not sys.stdin.isatty():
+            hint = "Повторите с --yes, если журнал изменений и связи с Timeweb больше не нужны"
+            raise CommandError("confirmation", "--downgrade удаляет таблицы интеграции вместе с журналом", hint=hint)
+        typer.confirm("Удалить таблицы интеграции вместе с журналом изменений и связями?", abort=True)
     engine = engine_of(settings_of(database))
     try:
         report = (migrations.downgrade if downgrade else migrations.upgrade)(engine, table=table)
@@ -133,7 +141,7 @@ def plan(all_rows: AllRows = False, no_import: NoImport = False, database: Datab
         )
     document = planned.to_dict()
     lines = [tables.plan_table(planned.servers)] if any(server.action != "unchanged" for server in planned.servers) else []
-    output.result(document, *lines, *tables.report_lines(document["report"]), "Ничего не записано.")
+    output.result(document, *lines, *tables.report_lines(document["report"], planned=True), "Ничего не записано.")
     return _exit_code(document["report"])
 
 
@@ -260,6 +268,7 @@ def serve(
         reload = partial(read_settings, database)
         return serve_command.run(settings_of(database), host, port, output, reload=reload, jobs=jobs, link=not no_link)
     with demo_command.account(database or "timeweb-demo.sqlite3") as settings:
+        demo_command.prepare(settings)
         return serve_command.run(settings, host, port, output, jobs=jobs, link=not no_link)
 
 

@@ -7,26 +7,54 @@ import shlex
 import shutil
 import sys
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter import blocking, migrations
 from crm_adapter.cli import tables
 from crm_adapter.cli.output import DONE, FAILED, Output
 from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
 from crm_adapter.db.mapper import validate_mapping
+from crm_adapter.db.rows import read_rows
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.money import local_today
+from crm_adapter.servers.conditions import has_client
 from crm_adapter.servers.listing import Filters, list_rows
+from crm_adapter.servers.totals import read_totals
 from crm_adapter.settings import Settings, load_settings
 from crm_adapter.text.formats import count
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from datetime import date
 
     from rich.console import RenderableType
+    from sqlalchemy.orm import Session, sessionmaker
 
     from crm_adapter.db.rows import StoredRow
+
+
+_AT_A_LOSS: Final = 4
+_CLIENTS: Final = (
+    ("Анна Белова", "Студия Берег", 12),
+    ("Пётр Лебедев", None, -3),
+    ("Ирина Котова", "Кофейня Зерно", 3),
+    ("Олег Савин", "Автосервис Мотор", 21),
+    ("Мария Орлова", None, 17),
+    ("Денис Фомин", "Окна и свет", 9),
+    ("Елена Зуева", "Клиника Линия", 26),
+    ("Артём Гусев", None, 14),
+    ("Ольга Носова", "Бюро переводов", 19),
+    ("Кирилл Панов", "Склад 24", 24),
+    ("Нина Громова", "Пекарня Колос", 11),
+    ("Роман Жуков", None, 28),
+    ("Вера Седова", "Школа танцев", 16),
+    ("Игорь Мельник", "Юрист рядом", 23),
+    ("Дарья Климова", "Цветы у дома", 8),
+)
+"""Client, company, days until the next payment; all of it is made up."""
 
 
 @contextmanager
@@ -59,11 +87,13 @@ def run(path: str, output: Output) -> int:
         client = Timeweb(token, base_url=settings.timeweb_base_url, rate_limit=RateLimit.documented(), read_only=True)
         with client, database(settings) as db, output.progress("Импорт и синхронизация") as progress:
             first = blocking.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
+            furnish(db, local_today(settings.hosting_tz))
             second = blocking.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
             with db() as session:
                 filters = Filters(sort="name", size=0)
                 today = local_today(settings.hosting_tz)
                 rows = list_rows(session, validate_mapping(HostingServer), filters, today=today).rows
+                sums = read_totals(session, validate_mapping(HostingServer), today)
     ok = all(report.status == "success" and not report.error_count for report in (first, second))
     document: dict[str, Any] = {
         "success": ok,
@@ -73,10 +103,21 @@ def run(path: str, output: Output) -> int:
         "servers": [row.to_dict() for row in rows],
         "open_page": _open_page(path),
     }
-    output.result(
-        document, *_words(path, rows, tables.report_lines(document["first_run"]), tables.report_lines(document["second_run"]))
-    )
+    reports = (tables.report_lines(document[name]) for name in ("first_run", "second_run"))
+    output.result(document, *_words(path, rows, tables.totals_line(sums), *reports))
     return DONE if ok else FAILED
+
+
+def prepare(settings: Settings) -> None:
+    """The first minute of `serve --demo`: servers, clients and prices are there when the page opens."""
+    from timeweb_sdk import RateLimit, Timeweb
+
+    _migrate(settings)
+    token = settings.tokens["default"].get_secret_value()
+    client = Timeweb(token, base_url=settings.timeweb_base_url, rate_limit=RateLimit.documented(), read_only=True)
+    with client, database(settings) as db:
+        blocking.sync_all(db, client, only_auto=False, actor="demo")
+        furnish(db, local_today(settings.hosting_tz))
 
 
 def _migrate(settings: Settings) -> None:
@@ -87,7 +128,25 @@ def _migrate(settings: Settings) -> None:
         engine.dispose()
 
 
-def _words(path: str, rows: Sequence[StoredRow], first: list[str], second: list[str]) -> list[RenderableType]:
+def furnish(db: sessionmaker[Session], today: date) -> None:
+    """Give fifteen servers a client, a price and a date, unless somebody did: one late, one at a loss, one due this week."""
+    with db() as session:
+        rows = read_rows(session, validate_mapping(HostingServer))
+    if any(has_client(row) for row in rows):
+        return
+    costing = [row for row in rows if row.cost_price]
+    for place, (row, (client, company, days)) in enumerate(zip(costing, _CLIENTS, strict=False)):
+        share = Decimal("0.8") if place == _AT_A_LOSS else Decimal("1.7")
+        values = {
+            "client_name": client,
+            "client_company": company,
+            "client_price": int((row.cost_price or 0) * share / 50) * 50,
+            "next_payment_date": today + timedelta(days=days),
+        }
+        blocking.update_manual(db, row.id, values, actor="demo")
+
+
+def _words(path: str, rows: Sequence[StoredRow], totals: str, first: list[str], second: list[str]) -> list[RenderableType]:
     return [
         f"База данных: {path}",
         "",
@@ -97,6 +156,7 @@ def _words(path: str, rows: Sequence[StoredRow], first: list[str], second: list[
         *(f"   {line}" for line in second),
         "",
         tables.servers_table(rows),
+        totals,
         f"{count(len(rows), 'server')}. Статусы, цены и адреса выдуманы.",
         "",
         "Открыть страницу «Хостинг»:",

@@ -101,10 +101,11 @@ def plan_table(servers: Iterable[PlannedServer]) -> Table:
     return table
 
 
-def report_lines(report: Mapping[str, Any]) -> list[str]:
-    """A sync report as sentences."""
+def report_lines(report: Mapping[str, Any], *, planned: bool = False) -> list[str]:
+    """A sync report as sentences; `planned` of one that was not carried out."""
+    words = ("создать", "обновить", "оставить без изменений") if planned else ("создано", "обновлено", "без изменений")
     head = {
-        "success": "Синхронизация завершена",
+        "success": "План синхронизации" if planned else "Синхронизация завершена",
         "partial": "Синхронизация завершена частично",
         "failed": "Синхронизация не удалась",
         "skipped": "Синхронизация не нужна: данные свежие",
@@ -112,8 +113,8 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     }.get(str(report["status"]), str(report["status"]))
     lines = [
         (
-            f"{head}: создано {report['created_count']}, обновлено {report['updated_count']}, "
-            f"без изменений {report['unchanged_count']} (запросов к Timeweb: {report['api_calls']})"
+            f"{head}: {words[0]} {report['created_count']}, {words[1]} {report['updated_count']}, "
+            f"{words[2]} {report['unchanged_count']} (запросов к Timeweb: {report['api_calls']})"
         )
     ]
     extra = {"linked": "связано", "missing": "не найдено", "restored": "вернулось", "skipped": "пропущено"}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from crm_adapter.db.columns import CALENDAR
 from crm_adapter.db.tables import UNKNOWN_CLIENT
 from crm_adapter.errors import UnknownColumn
 from crm_adapter.money import MONTHS, as_midnight, money_or_none
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
 
 STATUSES: Final = ("active", "overdue", "suspended", "closed")
+
+
+_FAR: Final = timedelta(days=3653)
+"""What is further away than ten years is a slip of the finger: a year of two digits, a wrong century."""
 
 
 class Invalid(ValueError):
@@ -159,6 +164,8 @@ def check_values(columns: Columns, values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         try:
             checked[name] = EDITABLE[name](value)
+            if name in CALENDAR and abs(checked[name].date() - columns.today()) > _FAR:
+                raise Invalid(f"{checked[name]:%d.%m.%Y} дальше десяти лет от сегодняшнего дня; проверьте год")
             if EDITABLE[name] is _number and checked[name] is not None and not columns.holds(name, checked[name]):
                 raise Invalid("число слишком велико")
         except Invalid as error:

@@ -131,3 +131,30 @@ def test_ticking_applying_and_taking_back_at_the_desk(synced: Section, sit: Sit)
         plain.get_by_role("button", name="Отменить").click()
         expect(plain.get_by_text("Изменения отменены")).to_be_visible()
         assert column(synced, "status", synced.id_of("gitlab")) == ["active"]
+
+
+def test_a_date_outside_ten_years_is_asked_again(synced: Section, open_client: Open) -> None:
+    client, before = open_client(synced.app()), column(synced, "next_payment_date", 3)
+    for typed in ("0026-11-28", "2099-01-01"):
+        data = {"next_payment_date": typed, "was_next_payment_date": str(before[0])[:10]}
+        reply = client.post(f"{PREFIX}/servers/3/edit?field=next_payment_date", data=data, headers=HTMX).text
+        assert "дальше десяти лет" in reply and typed in reply
+    assert column(synced, "next_payment_date", 3) == before
+
+
+def test_the_import_ticks_nothing_by_itself(section: Section, sit: Sit) -> None:
+    with sit(section.app(stale_after=10**9, import_new=False)) as desk:
+        page = desk.open()
+        page.get_by_role("link", name="Импорт из Timeweb").first.click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("checkbox")).to_have_count(23)
+        assert dialog.locator("input:checked").count() == 0
+        dialog.get_by_role("searchbox").fill("git")
+        dialog.get_by_role("button", name="Выбрать новые").click()
+        dialog.get_by_role("searchbox").fill("")
+        assert dialog.locator("input:checked").count() == 1
+        dialog.get_by_role("button", name="Выбрать новые").click()
+        assert dialog.locator("input:checked").count() == 23
+        dialog.get_by_role("button", name="Снять все").click()
+        assert dialog.locator("input:checked").count() == 0
+        desk.assert_quiet()
