@@ -190,7 +190,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             "names": forms.NEW,
             "values": values,
             "version": None,
-            "seen": {},
+            "seen": dict[str, str](),
             "problem": problem,
             "problems": wrong,
             "submit": "Добавить",

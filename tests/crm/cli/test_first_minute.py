@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,12 @@ def test_the_version_is_told_before_anything_is_loaded() -> None:
 def test_the_demonstration_has_clients_late_at_a_loss_and_due(
     environment: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    document: dict[str, Any] = {}
     for _ in range(2):
         assert main(["demo", "--database", "demo.sqlite3", "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         assert document["second_run"]["unchanged_count"] == 23
-    rows = [row for row in document["servers"] if row["client_name"] != "Не указан"]
+    rows: list[dict[str, Any]] = [row for row in document["servers"] if row["client_name"] != "Не указан"]
     assert len(rows) == 15
     assert sum(row["profit_amount"] < 0 for row in rows) == 1
     days = [(date.fromisoformat(str(row["next_payment_date"])[:10]) - date.fromisoformat(today())).days for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fastapi import Request
 from playwright.sync_api import expect
 
 from tests.crm.web.conftest import PREFIX, Open, Section, Sit
@@ -17,6 +18,10 @@ DATE = "2026-01-31 00:00:00.000000"
 def column(section: Section, name: str, *ids: int) -> list[Any]:
     found = dict(section.query(f"SELECT id, {name} FROM hosting_servers"))
     return [found[number] for number in ids]
+
+
+def name_of(request: Request) -> str:
+    return request.headers["x-name"]
 
 
 def token(text: str) -> str:
@@ -104,7 +109,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(synced: Section, o
 
 
 def test_one_person_does_not_take_back_what_another_did(synced: Section, open_client: Open) -> None:
-    client = open_client(synced.app(dependencies=[lambda: None], actor=lambda request: request.headers["x-name"]))
+    client = open_client(synced.app(dependencies=[lambda: None], actor=name_of))
     data = {"ids": "3:", "action": "close"}
     reply = client.post(f"{PREFIX}/bulk", data=data, headers=HTMX | {"X-Name": "Anna"}).text
     taken = client.post(f"{PREFIX}/undo", data={"at": token(reply)}, headers=HTMX | {"X-Name": "Boris"}).text
