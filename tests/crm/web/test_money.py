@@ -52,7 +52,7 @@ def test_page_chart_api_csv_and_command_line_agree(
     assert (totals.income_month, totals.cost_month, totals.profit_month) == (income, cost, margin)
     assert totals.result_month == income - cost - Decimal("321.50")
     assert totals.result_month == margin + Decimal(700) - (totals.unpriced_cost or 0) - Decimal("321.50")
-    assert totals.result_month is not None and totals.uncosted_income == Decimal(700)
+    assert totals.uncosted_income == Decimal(700)
     assert stats["result_month"] == pytest.approx(float(totals.result_month))
     assert {"income_month", "cost_month", "profit_month", "profit_percent", "priced_count", "unpriced_cost"} <= stats.keys()
     page = client.get(PREFIX).text
