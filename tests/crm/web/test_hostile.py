@@ -86,7 +86,7 @@ def test_a_redirect_never_leaves_the_page(synced: Section, open_client: Open) ->
     client = open_client(synced.app())
     for query in ("?done=//evil.example.com", "?done=https://evil.example.com&run=//x", "?run=9", "?done=saved%0d%0aX: y"):
         reply = client.post(f"{PREFIX}/servers/{synced.id_of('gitlab')}/auto{query}", follow_redirects=False)
-        assert reply.headers["location"] == f"{PREFIX}?done=saved"
+        assert reply.headers["location"].split("&undo=")[0] == f"{PREFIX}?done=saved"
         assert "evil" not in client.get(f"{PREFIX}{query}").text.replace("evil.example.com&amp;", "")
     assert client.get(f"{PREFIX}").cookies == {}
 
