@@ -46,7 +46,8 @@ def test_a_body_that_cannot_be_read_is_told_in_our_form(synced: Section, open_cl
     headers = {"Content-Type": "application/json"}
     reply = open_client(synced.app()).post(f"{PREFIX}/api/server", content=body, headers=headers)
     assert reply.status_code in {400, 422}
-    assert reply.json() | {"error": ""} == {"success": False, "code": "validation", "error": ""}
+    assert reply.json() | {"error": "", "detail": ""} == {"success": False, "code": "validation", "error": "", "detail": ""}
+    assert reply.json()["detail"] == reply.json()["error"]
     assert re.fullmatch(r"[^a-zA-Z]*(JSON)?", reply.json()["error"]), "people read it"
 
 
