@@ -121,7 +121,8 @@ def test_axe_finds_nothing_in_the_dialogs_of_a_row(busy: Section, sit: Sit, axe:
             assert violations(page, axe) == [], name
             page.keyboard.press("Escape")
         page.locator("#edit-4-client_name").click()
-        page.get_by_label("Имя клиента").fill("Анна")
+        page.get_by_label("Имя клиента", exact=True).fill("Анна")
+        busy.execute("UPDATE hosting_servers SET client_name = 'Пётр' WHERE id = 4")  # somebody else, the same cell
         busy.execute("UPDATE timeweb_server_state SET edit_version = 99 WHERE server_id = 4")
         page.get_by_role("button", name="Сохранить").click()
         expect(page.get_by_role("alert")).to_be_visible()

@@ -38,7 +38,7 @@ def test_a_sync_that_ends_replaces_nothing_that_is_being_typed(synced: Section, 
     with sit(synced.app()) as desk:
         page = desk.open()
         page.locator(f"#edit-{number}-client_name").click()
-        field = page.get_by_label("Имя клиента")
+        field = page.get_by_label("Имя клиента", exact=True)
         field.fill("Анна")
         next(server for server in synced.emulator.state["servers"] if server["name"] == "staging")["name"] = "staging-2"
         page.get_by_role("button", name="Синхронизация с Timeweb").click()
@@ -60,7 +60,7 @@ def test_one_cell_is_edited_at_a_time(synced: Section, sit: Sit) -> None:
     with sit(synced.app()) as desk:
         page = desk.open()
         page.locator(f"#edit-{number}-client_name").click()
-        expect(page.get_by_label("Имя клиента")).to_be_focused()
+        expect(page.get_by_label("Имя клиента", exact=True)).to_be_focused()
         page.locator(f"#edit-{number}-client_price").click()
         price = page.get_by_label("Цена для клиента (₽ за период)")
         expect(price).to_be_focused()
@@ -72,10 +72,10 @@ def test_one_cell_is_edited_at_a_time(synced: Section, sit: Sit) -> None:
         price.press("Escape")
         expect(page.locator(f"#edit-{number}-client_price")).to_be_focused()
         page.locator(f"#edit-{number}-client_name").click()
-        expect(page.get_by_label("Имя клиента")).to_be_focused()
+        expect(page.get_by_label("Имя клиента", exact=True)).to_be_focused()
         page.get_by_label("Поиск").focus()
         # Leaving a field neither saves nor drops it.
-        expect(page.get_by_label("Имя клиента")).to_be_visible()
+        expect(page.get_by_label("Имя клиента", exact=True)).to_be_visible()
         desk.assert_quiet()
 
 

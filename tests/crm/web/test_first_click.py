@@ -48,7 +48,7 @@ def test_the_first_click_after_typing_is_not_lost(synced: Section, sit: Sit) -> 
             page.get_by_label("Поиск").press_sequentially("o")
             page.wait_for_timeout(pause)
             page.locator(f"#edit-{number}-client_name").click()
-            field = page.get_by_label("Имя клиента")
+            field = page.get_by_label("Имя клиента", exact=True)
             expect(field).to_be_focused()
             page.wait_for_timeout(600)
             expect(field).to_be_focused()
