@@ -44,18 +44,34 @@ class Queue:
     def tick(self, at: datetime) -> None:
         (self.directory / "clock").write_text(str(at.timestamp()))
         sync, dispatch, reminders, prune = (entry["task"] for entry in beat_schedule().values())
-        self._do(sync, {sync: 1, "timeweb_crm.sync_account": len(TOKENS)})
+        self._sync(sync)
         self._do(reminders, {reminders: 2}, times=2)
         # Both workers at once: still every message once.
         self._do(dispatch, {dispatch: 2}, times=2)
         self._do(prune, {prune: 1})
 
+    def _sync(self, task: str) -> None:
+        """Until every account that the tick queued is done: those that are due, of all that are configured."""
+        self._begin()
+        told = self.celery.send_task(task).get(timeout=60)
+        assert told["accounts"] == len(TOKENS)
+        self._await({task: 1} | ({"timeweb_crm.sync_account": told["queued"]} if told["queued"] else {}))
+
     def _do(self, task: str, expected: dict[str, int], *, times: int = 1) -> None:
-        done = self.directory / "done"
-        done.write_text("")
+        self._begin()
         for _ in range(times):
             self.celery.send_task(task)
-        until(lambda: Counter(done.read_text().split()) == expected, 60, self.logs)
+        self._await(expected)
+
+    @property
+    def _done(self) -> Path:
+        return self.directory / "done"
+
+    def _begin(self) -> None:
+        self._done.write_text("")
+
+    def _await(self, expected: dict[str, int]) -> None:
+        until(lambda: Counter(self._done.read_text().split()) == expected, 60, self.logs)
 
     def logs(self) -> str:
         return "\n".join(worker.log for worker in self.workers)
@@ -70,10 +86,11 @@ def queue(directory: Path, postgres_url: str, redis_url: str, timeweb_url: str) 
         cleanup.callback(engine.dispose)
         migrations.upgrade(engine)
         post = cleanup.enter_context(NotificationService().serving())
-        celery = Celery("day", broker=redis_url, set_as_current=False)
-        celery.conf.update(task_default_queue=name, broker_transport_options={"global_keyprefix": f"{name}:"})
+        celery = Celery("day", broker=redis_url, backend=redis_url, set_as_current=False)
+        keys = {"global_keyprefix": f"{name}:"}
+        celery.conf.update(task_default_queue=name, broker_transport_options=keys, result_backend_transport_options=keys)
         cleanup.callback(_forget, redis_url, name)
-        cleanup.callback(celery.close)
+        cleanup.callback(_disconnect, celery)
         (directory / "clock").write_text("0")
         (directory / "done").write_text("")
         environment = _environment(timeweb_url, url.render_as_string(hide_password=False), post) | {
@@ -129,6 +146,12 @@ def _environment(timeweb_url: str, database_url: str, post: NotificationService)
         "HOSTING_DATABASE_URL": database_url,
         "HOSTING_NOTIFY_URLS": json.dumps([post.url]),
     } | dict.fromkeys(("TIMEWEB_API_TOKEN", "TIMEWEB_CLOUD_TOKEN", "TIMEWEB_API_TOKENS"), "")
+
+
+def _disconnect(celery: Any) -> None:
+    celery.backend.result_consumer.stop()
+    celery.backend.client.close()
+    celery.close()
 
 
 def _forget(redis_url: str, name: str) -> None:
