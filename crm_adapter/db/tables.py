@@ -199,6 +199,7 @@ class AccountState(AdapterBase):
     servers_total: Mapped[int | None] = mapped_column(Integer)
     last_attempt_at: Mapped[datetime | None] = mapped_column(Instant)
     last_success_at: Mapped[datetime | None] = mapped_column(Instant, doc="last run that wrote fresh data (success or partial)")
+    listed_at: Mapped[datetime | None] = mapped_column(Instant, doc="when the last run began whose listing was complete")
     last_status: Mapped[str | None] = mapped_column(String(20))
     error_code: Mapped[str | None] = mapped_column(String(50))
     failures: Mapped[int] = mapped_column(Integer, default=0)

@@ -143,6 +143,7 @@ def own_tables() -> list[sa.Table]:
         sa.Column("servers_total", sa.Integer),
         sa.Column("last_attempt_at", _INSTANT),
         sa.Column("last_success_at", _INSTANT),
+        sa.Column("listed_at", _INSTANT),
         sa.Column("last_status", sa.String(20)),
         sa.Column("error_code", sa.String(50)),
         sa.Column("failures", sa.Integer, nullable=False),

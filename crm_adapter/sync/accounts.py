@@ -152,17 +152,13 @@ def other_holder(session: Session, account: str, account_id: str, fresh_since: d
 
 
 def accounts_in_use(session: Session, since: datetime) -> dict[str, datetime | None]:
-    """Accounts that were synchronised since then -> when their last listing began; None: it is under way or failed."""
+    """Accounts that were synchronised since then -> when their last complete listing began; None: there was none."""
     found = session.execute(
-        select(AccountState.account, AccountState.last_attempt_at, AccountState.last_success_at, AccountState.error_code).where(
+        select(AccountState.account, AccountState.listed_at, AccountState.error_code).where(
             AccountState.last_success_at >= since
         )
     )
-    return {
-        account: begun if begun is not None and ended is not None and ended >= begun else None
-        for account, begun, ended, code in found
-        if code not in _DEAD
-    }
+    return {account: listed_at for account, listed_at, code in found if code not in _DEAD}
 
 
 def same_identity(session: Session, account_id: str | None) -> frozenset[str]:
@@ -215,6 +211,9 @@ def close_account(
     if not fetched.fatal:
         if fetched.complete or fetched.servers:
             values |= {"last_success_at": now, "servers_total": outcome.total}
+        if fetched.complete:
+            # Of this run: nobody else claims the account before the lease is released.
+            values["listed_at"] = AccountState.last_attempt_at
         if info.last_status == "failed":
             drafts.append(EventDraft("sync_recovered", {"account": context.account}, f"{context.account}:{run_id}"))
     elif outcome.status == "failed" and info.last_status != "failed":

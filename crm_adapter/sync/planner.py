@@ -88,7 +88,7 @@ class Whereabouts:
     complete: frozenset[str] = frozenset()
     """Accounts of the run whose listing is complete."""
     in_use: Mapping[str, datetime | None] = field(default_factory=dict[str, "datetime | None"])
-    """Every account that was synchronised lately -> when its last listing began; None: it has not ended well."""
+    """Every account that was synchronised lately -> when its last complete listing began; None: there was none."""
     configured: frozenset[str] = frozenset()
 
     def elsewhere(self, timeweb_id: int | None, account: str) -> bool:
