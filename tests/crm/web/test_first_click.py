@@ -62,6 +62,8 @@ def test_the_first_click_after_typing_is_not_lost(synced: Section, sit: Sit) -> 
             expect(page.locator(f"#server-{number} details.menu")).to_have_attribute("open", "")
             page.keyboard.press("Escape")
             expect(page).to_have_url(TYPED)
+        # A click takes the place of the search that it overtakes; htmx tells of the aborted request in two lines.
+        desk.seen[:] = [line for line in desk.seen if not line.startswith(("htmx:afterRequest", "htmx:sendAbort"))]
         desk.assert_quiet()
 
 
