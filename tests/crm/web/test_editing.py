@@ -367,7 +367,7 @@ def test_every_dialog_works_by_the_keyboard_alone(synced: Section, sit: Sit) -> 
         tab_to(page, importing)
         page.keyboard.press("Enter")
         expect(dialog.get_by_role("heading", name="Импорт из Timeweb")).to_be_focused()
-        tick = dialog.get_by_label("gitlab")
+        tick = dialog.get_by_label("staging")
         tab_to(page, tick)
         page.keyboard.press("Space")
         expect(tick).to_be_checked()
