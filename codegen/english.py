@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from codegen.distil import CYRILLIC, METHODS
 from codegen.names import words
 from codegen.normalise import ModelClass, referenced
-from codegen.operations import Operation
+from codegen.operations import Operation, resources
 from codegen.tree import Json
 
 _FILLER = frozenset({"a", "an", "the", "of", "in", "on", "to", "for", "by", "with", "and", "or", "its", "all", "one"}) | {
@@ -29,11 +29,14 @@ _PRICED = frozenset({"preset_id", "configuration", "configurator", "configurator
 """Arguments by which something with a price is chosen."""
 
 
-def problems(operations: Iterable[Operation], classes: Iterable[ModelClass], described: Json) -> list[str]:
+def problems(operations: list[Operation], classes: Iterable[ModelClass], described: Json) -> list[str]:
     """Return one line per text that is missing or says nothing; an empty list is a pass."""
     found: list[str] = []
     for operation in operations:
         found += [f"{operation.id}: {problem}" for problem in _of_operation(operation)]
+    found += [
+        f"x-resources: no text on {path}" for path in sorted(resources(operations) - texts_of_resources(described).keys())
+    ]
     found += [f"{model.name} ({model.pointer}): no description" for model in classes if _needs_description(model)]
     ids = {operation.id for operation in operations}
     for path, item in described.get("paths", {}).items():
@@ -44,9 +47,15 @@ def problems(operations: Iterable[Operation], classes: Iterable[ModelClass], des
     return found
 
 
-def stale_notes(operations: Iterable[Operation], classes: dict[str, ModelClass], described: Json) -> list[str]:
-    """Return one line per note on an argument or a field that does not exist; the rest of its text still counts."""
-    found: list[str] = []
+def texts_of_resources(described: Json) -> dict[str, str]:
+    """What each resource is, in one line, by its dotted path."""
+    return dict(described.get("x-resources", {}))
+
+
+def stale_notes(operations: list[Operation], classes: dict[str, ModelClass], described: Json) -> list[str]:
+    """Return one line per note on what does not exist; the rest of its text still counts."""
+    stale = sorted(texts_of_resources(described).keys() - resources(operations))
+    found = [f"x-resources: {path!r} is not there" for path in stale]
     for operation in operations:
         node = described["paths"][operation.path][operation.method.lower()]
         body = {argument.wire for variant in operation.bodies for argument in variant}

@@ -129,6 +129,11 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
     return operations
 
 
+def resources(operations: list[Operation]) -> set[str]:
+    """All dotted paths that lead to a resource, those without methods of their own too."""
+    return {operation.node[: dot.start()] for operation in operations for dot in re.finditer(r"\.|$", operation.node)}
+
+
 def _check_arguments(operation: Operation, where: Where) -> None:
     """Two names of the wire must not become one name in Python, or one of them could not be sent."""
     places = {"path": operation.path_arguments, "query": operation.query_arguments}
@@ -145,7 +150,7 @@ def _check_arguments(operation: Operation, where: Where) -> None:
 
 def _check_unique(operations: list[Operation], normaliser: Normaliser) -> None:
     """Ids and attributes are told apart, and no method stands where a resource has to."""
-    nodes = {operation.node[: match.start()] for operation in operations for match in re.finditer(r"\.|$", operation.node)}
+    nodes = resources(operations)
     for operation in operations:
         where = ("paths", operation.path, operation.method.lower())
         with normaliser.problems.collected():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,9 +30,14 @@ def committed() -> Build:
 def run(tmp_path: Path) -> Run:
     """Run the pipeline over a document as a vendor would publish it, with locks of one's own and no corrections."""
 
-    def build(document: Json, names: dict[str, str] | None = None, numbers: dict[str, str] | None = None) -> Build:
-        for name in ("overlay.yaml", "english.yaml"):
-            (tmp_path / name).write_text("overlay: 1.0.0\nactions: []\n", encoding="utf-8")
+    def build(
+        document: Json,
+        names: dict[str, str] | None = None,
+        numbers: dict[str, str] | None = None,
+        texts: list[Json] | None = None,
+    ) -> Build:
+        for name, actions in (("overlay.yaml", []), ("english.yaml", texts or [])):
+            (tmp_path / name).write_text(json.dumps({"overlay": "1.0.0", "actions": actions}), encoding="utf-8")
         write_lock(tmp_path / "names.lock", names or {})
         write_lock(tmp_path / "numbers.lock", numbers or {})
         return pipeline.run(distil(document), folder=tmp_path)

@@ -116,7 +116,10 @@ def test_a_resource_lists_what_it_offers() -> None:
         assert client.servers is client.servers
 
 
-def test_every_resource_of_the_client_says_what_the_thing_is() -> None:
+def test_every_resource_says_what_the_thing_is() -> None:
     with Timeweb(token="token") as client:
-        for name in {operation.attribute.partition(".")[0] for operation in OPERATIONS.values()}:
-            assert not (inspect.getdoc(type(getattr(client, name))) or "What").startswith("What ``"), name
+        for operation in OPERATIONS.values():
+            resource: Any = client
+            for name in operation.attribute.split(".")[:-1]:
+                resource = getattr(resource, name)
+                assert not (inspect.getdoc(type(resource)) or "What").startswith("What ``"), operation.attribute

@@ -34,6 +34,16 @@ def test_texts_that_match_nothing_are_taken_out_of_the_file(tmp_path: Path) -> N
     assert drop_stale(path, [note]) == []
 
 
+def test_each_resource_needs_its_text_and_no_text_speaks_of_one_that_is_gone(run: Run) -> None:
+    document = contract({"/api/v1/things/{id}/parts": {"get": operation("getParts")}})
+    texts = {"things": "Things.", "gone": "What was once."}
+    built = run(document, texts=[{"target": "$", "update": {"x-resources": texts}}])
+    assert "openapi/english.yaml: x-resources: no text on things.parts" in built.to_write()
+    assert not [line for line in built.to_write() if line.endswith("on things")]
+    assert built.stale_texts == ["x-resources: 'gone' is not there"]
+    assert '"""Things."""' in built.files["client.py"]
+
+
 def test_a_contract_as_it_was_written_in_2023_builds(run: Run, in_package: Import) -> None:
     """An enum beside the schema of a parameter, constants, and types called `true` and `null`."""
     thing = obj(

@@ -241,7 +241,7 @@ def test_what_cannot_be_found_again_is_refused_before_anything_is_sent() -> None
 
 
 PAID = [
-    "servers", "databases", "balancers", "floating_ips", "k8s.clusters", "k8s.clusters.groups", "domains_requests", "routers",
+    "servers", "databases", "balancers", "floating_ips", "k8s.clusters", "k8s.clusters.groups", "domain_requests", "routers",
     "network_drives", "storages.buckets", "container_registry", "dedicated_servers", "apps", "images", "servers.disks",
     "servers.disks.backups", "cloud_ai.agents", "cloud_ai.knowledge_bases", "cdn.http_resources", "vpcs", "projects",
 ]  # fmt: skip

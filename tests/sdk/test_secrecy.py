@@ -201,9 +201,11 @@ SENDS_SECRETS: dict[str, Callable[[Any], Any]] = {
     "databases.admins.create": lambda node: node.create(1, login="root", password=PASSWORD, privileges=["SELECT"]),
     "storages.users.update": lambda node: node.update(1, secret_key=PASSWORD),
     "databases.create": lambda node: node.create(name="d", type="mysql", admin={"login": "root", "password": PASSWORD}),
-    "mail.domains.batch": lambda node: node.batch("example.com", body=({"mailbox": "info", "password": PASSWORD},)),
+    "mail.mailboxes.create_many": lambda node: node.create_many(
+        "example.com", body=({"mailbox": "info", "password": PASSWORD},)
+    ),
     "apps.update": lambda node: node.update("1", envs={"DATABASE_URL": f"mysql://root:{PASSWORD}@203.0.113.5"}),
-    "domains_requests.create": lambda node: node.create(action="transfer", fqdn="example.com", auth_code=PASSWORD),
+    "domain_requests.create": lambda node: node.create(action="transfer", fqdn="example.com", auth_code=PASSWORD),
 }
 """By attribute: a secret as a parameter, inside an object, in an array, under a name of the caller's, under no telling name."""
 REFUSING = "http://127.0.0.1:1"

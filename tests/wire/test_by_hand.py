@@ -327,7 +327,7 @@ CASES = {
         got={"id": 9},
     ),
     "a repository with a password": ByHand(
-        lambda tw: tw.vcs_provider.create(
+        lambda tw: tw.vcs_providers.create(
             provider_type="git", url="https://git.example.com/a.git", login="ci", password=SecretStr("p@ss")
         ),
         "POST /api/v1/vcs-provider",
@@ -337,7 +337,7 @@ CASES = {
         got={"provider_id": "p-1"},
     ),
     "mailboxes in one array": ByHand(
-        lambda tw: tw.mail.domains.batch("example.com", body=[{"login": "a", "password": "12345678"}]),
+        lambda tw: tw.mail.mailboxes.create_many("example.com", body=[{"login": "a", "password": "12345678"}]),
         "POST /api/v2/mail/domains/example.com/batch",
         [{"login": "a", "password": "12345678"}],
         status=201,
@@ -345,7 +345,7 @@ CASES = {
         got={"mailboxes": []},
     ),
     "moments in a query": ByHand(
-        lambda tw: tw.cloud_ai.agents.statistic.list(2, start_time=datetime(2026, 1, 2, tzinfo=UTC), interval=60),
+        lambda tw: tw.cloud_ai.agents.statistics.list(2, start_time=datetime(2026, 1, 2, tzinfo=UTC), interval=60),
         "GET /api/v1/cloud-ai/agents/2/statistic?startTime=2026-01-02T00%3A00%3A00Z&interval=60",
         status=200,
         answer={"agent_statistics": [{"time": "2026-01-02T00:00:00Z", "ingoing_tokens": 1, "outgoing_tokens": 2}]},
@@ -357,7 +357,7 @@ CASES = {
         {"purge_type": "partial", "paths": ["/a b"]},
     ),
     "a user of the storage": ByHand(
-        lambda tw: tw.storages.users.create(name="backup"),
+        lambda tw: tw.storages.iam_users.create(name="backup"),
         "POST /api/v2/storages/users",
         {"name": "backup"},
         status=200,

@@ -221,7 +221,7 @@ def test_nested_objects_are_tried_as_models_too() -> None:
     value = {"configurator_id": 11, "disk": 15360, "cpu": 2, "ram": 2048, "gpu": 0}
     with Timeweb("secret-token") as client:
         named = as_models(client.servers.create, {"name": "a", "configuration": value})
-        (mailbox,) = as_models(client.mail.domains.batch, {"body": [{"login": "a", "password": "b"}]})["body"]
+        (mailbox,) = as_models(client.mail.mailboxes.create_many, {"body": [{"login": "a", "password": "b"}]})["body"]
     assert named["name"] == "a"
     assert isinstance(named["configuration"], BaseModel)
     assert isinstance(mailbox, BaseModel)

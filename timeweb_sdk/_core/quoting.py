@@ -12,7 +12,7 @@ from timeweb_sdk.errors import ConfigurationError
 _PRESETS = {
     "BalancersResource": "presets.balancers",
     "ContainerRegistryResource": "container_registry.presets",
-    "DatabasesResource": "presets.dbs",
+    "DatabasesResource": "presets.databases",
     "DedicatedServersResource": "presets.dedicated_servers",
     "K8sClustersResource": "presets.k8s",
     "K8sClustersGroupsResource": "presets.k8s",

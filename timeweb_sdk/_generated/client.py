@@ -13,10 +13,10 @@ if TYPE_CHECKING:
         AsyncAppsResource,
         AsyncDeploySettingsResource,
         AsyncFrameworksResource,
-        AsyncVcsProviderResource,
+        AsyncVcsProvidersResource,
         DeploySettingsResource,
         FrameworksResource,
-        VcsProviderResource,
+        VcsProvidersResource,
     )
     from timeweb_sdk._generated.resources.balancers import AsyncBalancersResource, BalancersResource
     from timeweb_sdk._generated.resources.cdn import AsyncCdnResource, CdnResource
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     )
     from timeweb_sdk._generated.resources.dedicated_servers import AsyncDedicatedServersResource, DedicatedServersResource
     from timeweb_sdk._generated.resources.domains import (
-        AsyncDomainsRequestsResource,
+        AsyncDomainRequestsResource,
         AsyncDomainsResource,
         AsyncPersonsResource,
         AsyncTldsResource,
-        DomainsRequestsResource,
+        DomainRequestsResource,
         DomainsResource,
         PersonsResource,
         TldsResource,
@@ -170,18 +170,18 @@ class Resources:
         return DeploySettingsResource(cast("Timeweb", self))
 
     @cached_property
+    def domain_requests(self) -> DomainRequestsResource:
+        """Orders to register, prolong or move a domain; domains one has are `domains`."""
+        from timeweb_sdk._generated.resources.domains import DomainRequestsResource
+
+        return DomainRequestsResource(cast("Timeweb", self))
+
+    @cached_property
     def domains(self) -> DomainsResource:
-        """Domains with their DNS records and subdomains."""
+        """Domains with their DNS records and subdomains; registering one is a request in `domain_requests`."""
         from timeweb_sdk._generated.resources.domains import DomainsResource
 
         return DomainsResource(cast("Timeweb", self))
-
-    @cached_property
-    def domains_requests(self) -> DomainsRequestsResource:
-        """Orders to register, prolong or move a domain."""
-        from timeweb_sdk._generated.resources.domains import DomainsRequestsResource
-
-        return DomainsRequestsResource(cast("Timeweb", self))
 
     @cached_property
     def firewall(self) -> FirewallResource:
@@ -317,11 +317,11 @@ class Resources:
         return TldsResource(cast("Timeweb", self))
 
     @cached_property
-    def vcs_provider(self) -> VcsProviderResource:
+    def vcs_providers(self) -> VcsProvidersResource:
         """Code hostings that apps are built from."""
-        from timeweb_sdk._generated.resources.apps import VcsProviderResource
+        from timeweb_sdk._generated.resources.apps import VcsProvidersResource
 
-        return VcsProviderResource(cast("Timeweb", self))
+        return VcsProvidersResource(cast("Timeweb", self))
 
     @cached_property
     def vpcs(self) -> VpcsResource:
@@ -426,18 +426,18 @@ class AsyncResources:
         return AsyncDeploySettingsResource(cast("AsyncTimeweb", self))
 
     @cached_property
+    def domain_requests(self) -> AsyncDomainRequestsResource:
+        """Orders to register, prolong or move a domain; domains one has are `domains`."""
+        from timeweb_sdk._generated.resources.domains import AsyncDomainRequestsResource
+
+        return AsyncDomainRequestsResource(cast("AsyncTimeweb", self))
+
+    @cached_property
     def domains(self) -> AsyncDomainsResource:
-        """Domains with their DNS records and subdomains."""
+        """Domains with their DNS records and subdomains; registering one is a request in `domain_requests`."""
         from timeweb_sdk._generated.resources.domains import AsyncDomainsResource
 
         return AsyncDomainsResource(cast("AsyncTimeweb", self))
-
-    @cached_property
-    def domains_requests(self) -> AsyncDomainsRequestsResource:
-        """Orders to register, prolong or move a domain."""
-        from timeweb_sdk._generated.resources.domains import AsyncDomainsRequestsResource
-
-        return AsyncDomainsRequestsResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def firewall(self) -> AsyncFirewallResource:
@@ -573,11 +573,11 @@ class AsyncResources:
         return AsyncTldsResource(cast("AsyncTimeweb", self))
 
     @cached_property
-    def vcs_provider(self) -> AsyncVcsProviderResource:
+    def vcs_providers(self) -> AsyncVcsProvidersResource:
         """Code hostings that apps are built from."""
-        from timeweb_sdk._generated.resources.apps import AsyncVcsProviderResource
+        from timeweb_sdk._generated.resources.apps import AsyncVcsProvidersResource
 
-        return AsyncVcsProviderResource(cast("AsyncTimeweb", self))
+        return AsyncVcsProvidersResource(cast("AsyncTimeweb", self))
 
     @cached_property
     def vpcs(self) -> AsyncVpcsResource:

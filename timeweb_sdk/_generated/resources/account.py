@@ -24,7 +24,7 @@ from timeweb_sdk._generated.params.account import NotificationSettingInputParams
 
 
 class AccountNotificationSettingsResource(Resource["AccountNotificationSettingsWithResponse"]):
-    """What ``client.account.notification_settings`` offers.
+    """What is told by e-mail, SMS and Telegram.
 
     list, update.
     """
@@ -55,7 +55,7 @@ class AccountNotificationSettingsResource(Resource["AccountNotificationSettingsW
 
 
 class AsyncAccountNotificationSettingsResource(AsyncResource["AsyncAccountNotificationSettingsWithResponse"]):
-    """What ``client.account.notification_settings`` offers.
+    """What is told by e-mail, SMS and Telegram.
 
     list, update.
     """
@@ -86,7 +86,7 @@ class AsyncAccountNotificationSettingsResource(AsyncResource["AsyncAccountNotifi
 
 
 class AccountStatusResource(Resource["AccountStatusWithResponse"]):
-    """What ``client.account.status`` offers.
+    """Whether the account is blocked, and what is known of its owner.
 
     get.
     """
@@ -102,7 +102,7 @@ class AccountStatusResource(Resource["AccountStatusWithResponse"]):
 
 
 class AsyncAccountStatusResource(AsyncResource["AsyncAccountStatusWithResponse"]):
-    """What ``client.account.status`` offers.
+    """Whether the account is blocked, and what is known of its owner.
 
     get.
     """
@@ -125,7 +125,7 @@ class AuthResource(Resource[WithResponse]):
 
     @cached_property
     def access(self) -> AuthAccessResource:
-        """What ``client.auth.access`` offers."""
+        """Restrictions of signing in: by address and by country."""
         return AuthAccessResource(self._client)
 
 
@@ -137,24 +137,24 @@ class AsyncAuthResource(AsyncResource[WithResponse]):
 
     @cached_property
     def access(self) -> AsyncAuthAccessResource:
-        """What ``client.auth.access`` offers."""
+        """Restrictions of signing in: by address and by country."""
         return AsyncAuthAccessResource(self._client)
 
 
 class AuthAccessResource(Resource["AuthAccessWithResponse"]):
-    """What ``client.auth.access`` offers.
+    """Restrictions of signing in: by address and by country.
 
     get, countries (resource), ips (resource).
     """
 
     @cached_property
     def countries(self) -> AuthAccessCountriesResource:
-        """What ``client.auth.access.countries`` offers."""
+        """Countries from which one may sign in."""
         return AuthAccessCountriesResource(self._client)
 
     @cached_property
     def ips(self) -> AuthAccessIpsResource:
-        """What ``client.auth.access.ips`` offers."""
+        """Addresses from which one may sign in."""
         return AuthAccessIpsResource(self._client)
 
     def get(self) -> AccessSettings:
@@ -168,19 +168,19 @@ class AuthAccessResource(Resource["AuthAccessWithResponse"]):
 
 
 class AsyncAuthAccessResource(AsyncResource["AsyncAuthAccessWithResponse"]):
-    """What ``client.auth.access`` offers.
+    """Restrictions of signing in: by address and by country.
 
     get, countries (resource), ips (resource).
     """
 
     @cached_property
     def countries(self) -> AsyncAuthAccessCountriesResource:
-        """What ``client.auth.access.countries`` offers."""
+        """Countries from which one may sign in."""
         return AsyncAuthAccessCountriesResource(self._client)
 
     @cached_property
     def ips(self) -> AsyncAuthAccessIpsResource:
-        """What ``client.auth.access.ips`` offers."""
+        """Addresses from which one may sign in."""
         return AsyncAuthAccessIpsResource(self._client)
 
     async def get(self) -> AccessSettings:
@@ -194,7 +194,7 @@ class AsyncAuthAccessResource(AsyncResource["AsyncAuthAccessWithResponse"]):
 
 
 class AuthAccessCountriesResource(Resource["AuthAccessCountriesWithResponse"]):
-    """What ``client.auth.access.countries`` offers.
+    """Countries from which one may sign in.
 
     get, create, delete, set_enabled.
     """
@@ -248,7 +248,7 @@ class AuthAccessCountriesResource(Resource["AuthAccessCountriesWithResponse"]):
 
 
 class AsyncAuthAccessCountriesResource(AsyncResource["AsyncAuthAccessCountriesWithResponse"]):
-    """What ``client.auth.access.countries`` offers.
+    """Countries from which one may sign in.
 
     get, create, delete, set_enabled.
     """
@@ -302,7 +302,7 @@ class AsyncAuthAccessCountriesResource(AsyncResource["AsyncAuthAccessCountriesWi
 
 
 class AuthAccessIpsResource(Resource["AuthAccessIpsWithResponse"]):
-    """What ``client.auth.access.ips`` offers.
+    """Addresses from which one may sign in.
 
     create, delete, set_enabled.
     """
@@ -346,7 +346,7 @@ class AuthAccessIpsResource(Resource["AuthAccessIpsWithResponse"]):
 
 
 class AsyncAuthAccessIpsResource(AsyncResource["AsyncAuthAccessIpsWithResponse"]):
-    """What ``client.auth.access.ips`` offers.
+    """Addresses from which one may sign in.
 
     create, delete, set_enabled.
     """

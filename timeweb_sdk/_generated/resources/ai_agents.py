@@ -31,15 +31,15 @@ from timeweb_sdk._generated.params.ai_agents import (
 
 
 class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"]):
-    """What ``client.cloud_ai.agents`` offers.
+    """Assistants that answer by a language model; what they look up in is `cloud_ai.knowledge_bases`.
 
-    list, get, create, create_v2, update, delete, add_additional_token_package, statistic (resource).
+    list, get, create, create_v2, update, delete, add_additional_token_package, statistics (resource).
     """
 
     @cached_property
-    def statistic(self) -> CloudAiAgentsStatisticResource:
-        """What ``client.cloud_ai.agents.statistic`` offers."""
-        return CloudAiAgentsStatisticResource(self._client)
+    def statistics(self) -> CloudAiAgentsStatisticsResource:
+        """Tokens that an assistant has used over time."""
+        return CloudAiAgentsStatisticsResource(self._client)
 
     def list(self) -> Page[AiAgent]:
         """List AI agents with their models and token balances.
@@ -226,15 +226,15 @@ class CloudAiAgentsResource(Waits[AiAgent], Resource["CloudAiAgentsWithResponse"
 
 
 class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource["AsyncCloudAiAgentsWithResponse"]):
-    """What ``client.cloud_ai.agents`` offers.
+    """Assistants that answer by a language model; what they look up in is `cloud_ai.knowledge_bases`.
 
-    list, get, create, create_v2, update, delete, add_additional_token_package, statistic (resource).
+    list, get, create, create_v2, update, delete, add_additional_token_package, statistics (resource).
     """
 
     @cached_property
-    def statistic(self) -> AsyncCloudAiAgentsStatisticResource:
-        """What ``client.cloud_ai.agents.statistic`` offers."""
-        return AsyncCloudAiAgentsStatisticResource(self._client)
+    def statistics(self) -> AsyncCloudAiAgentsStatisticsResource:
+        """Tokens that an assistant has used over time."""
+        return AsyncCloudAiAgentsStatisticsResource(self._client)
 
     def list(self) -> AsyncPage[AiAgent]:
         """List AI agents with their models and token balances.
@@ -420,8 +420,8 @@ class AsyncCloudAiAgentsResource(AsyncWaits[AiAgent], AsyncResource["AsyncCloudA
         await self._call("addAdditionalTokenPackage", None, path={"id": agent_id}, body={"count": count})
 
 
-class CloudAiAgentsStatisticResource(Resource["CloudAiAgentsStatisticWithResponse"]):
-    """What ``client.cloud_ai.agents.statistic`` offers.
+class CloudAiAgentsStatisticsResource(Resource["CloudAiAgentsStatisticsWithResponse"]):
+    """Tokens that an assistant has used over time.
 
     list.
     """
@@ -454,8 +454,8 @@ class CloudAiAgentsStatisticResource(Resource["CloudAiAgentsStatisticWithRespons
         )
 
 
-class AsyncCloudAiAgentsStatisticResource(AsyncResource["AsyncCloudAiAgentsStatisticWithResponse"]):
-    """What ``client.cloud_ai.agents.statistic`` offers.
+class AsyncCloudAiAgentsStatisticsResource(AsyncResource["AsyncCloudAiAgentsStatisticsWithResponse"]):
+    """Tokens that an assistant has used over time.
 
     list.
     """
@@ -489,7 +489,7 @@ class AsyncCloudAiAgentsStatisticResource(AsyncResource["AsyncCloudAiAgentsStati
 
 
 class CloudAiModelsResource(Resource["CloudAiModelsWithResponse"]):
-    """What ``client.cloud_ai.models`` offers.
+    """Language and embedding models that assistants can use.
 
     list, list_v3.
     """
@@ -516,7 +516,7 @@ class CloudAiModelsResource(Resource["CloudAiModelsWithResponse"]):
 
 
 class AsyncCloudAiModelsResource(AsyncResource["AsyncCloudAiModelsWithResponse"]):
-    """What ``client.cloud_ai.models`` offers.
+    """Language and embedding models that assistants can use.
 
     list, list_v3.
     """
@@ -543,41 +543,41 @@ class AsyncCloudAiModelsResource(AsyncResource["AsyncCloudAiModelsWithResponse"]
 
 
 class CloudAiTokenPackagesResource(Resource[WithResponse]):
-    """What ``client.cloud_ai.token_packages`` offers.
+    """Packages of tokens on sale.
 
     agents (resource), knowledge_bases (resource).
     """
 
     @cached_property
     def agents(self) -> CloudAiTokenPackagesAgentsResource:
-        """What ``client.cloud_ai.token_packages.agents`` offers."""
+        """Packages of tokens for assistants."""
         return CloudAiTokenPackagesAgentsResource(self._client)
 
     @cached_property
     def knowledge_bases(self) -> CloudAiTokenPackagesKnowledgeBasesResource:
-        """What ``client.cloud_ai.token_packages.knowledge_bases`` offers."""
+        """Packages of tokens for indexing."""
         return CloudAiTokenPackagesKnowledgeBasesResource(self._client)
 
 
 class AsyncCloudAiTokenPackagesResource(AsyncResource[WithResponse]):
-    """What ``client.cloud_ai.token_packages`` offers.
+    """Packages of tokens on sale.
 
     agents (resource), knowledge_bases (resource).
     """
 
     @cached_property
     def agents(self) -> AsyncCloudAiTokenPackagesAgentsResource:
-        """What ``client.cloud_ai.token_packages.agents`` offers."""
+        """Packages of tokens for assistants."""
         return AsyncCloudAiTokenPackagesAgentsResource(self._client)
 
     @cached_property
     def knowledge_bases(self) -> AsyncCloudAiTokenPackagesKnowledgeBasesResource:
-        """What ``client.cloud_ai.token_packages.knowledge_bases`` offers."""
+        """Packages of tokens for indexing."""
         return AsyncCloudAiTokenPackagesKnowledgeBasesResource(self._client)
 
 
 class CloudAiTokenPackagesAgentsResource(Resource["CloudAiTokenPackagesAgentsWithResponse"]):
-    """What ``client.cloud_ai.token_packages.agents`` offers.
+    """Packages of tokens for assistants.
 
     list.
     """
@@ -595,7 +595,7 @@ class CloudAiTokenPackagesAgentsResource(Resource["CloudAiTokenPackagesAgentsWit
 
 
 class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource["AsyncCloudAiTokenPackagesAgentsWithResponse"]):
-    """What ``client.cloud_ai.token_packages.agents`` offers.
+    """Packages of tokens for assistants.
 
     list.
     """
@@ -613,7 +613,7 @@ class AsyncCloudAiTokenPackagesAgentsResource(AsyncResource["AsyncCloudAiTokenPa
 
 
 class CloudAiTokenPackagesKnowledgeBasesResource(Resource["CloudAiTokenPackagesKnowledgeBasesWithResponse"]):
-    """What ``client.cloud_ai.token_packages.knowledge_bases`` offers.
+    """Packages of tokens for indexing.
 
     list.
     """
@@ -629,7 +629,7 @@ class CloudAiTokenPackagesKnowledgeBasesResource(Resource["CloudAiTokenPackagesK
 
 
 class AsyncCloudAiTokenPackagesKnowledgeBasesResource(AsyncResource["AsyncCloudAiTokenPackagesKnowledgeBasesWithResponse"]):
-    """What ``client.cloud_ai.token_packages.knowledge_bases`` offers.
+    """Packages of tokens for indexing.
 
     list.
     """
@@ -669,11 +669,11 @@ if TYPE_CHECKING:
         wait_for = aresponding(AsyncCloudAiAgentsResource.wait_for)
         wait_for_many = aresponding(AsyncCloudAiAgentsResource.wait_for_many)
 
-    class CloudAiAgentsStatisticWithResponse(WithResponse):
-        list = responding(CloudAiAgentsStatisticResource.list)
+    class CloudAiAgentsStatisticsWithResponse(WithResponse):
+        list = responding(CloudAiAgentsStatisticsResource.list)
 
-    class AsyncCloudAiAgentsStatisticWithResponse(WithResponse):
-        list = aresponding(AsyncCloudAiAgentsStatisticResource.list)
+    class AsyncCloudAiAgentsStatisticsWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiAgentsStatisticsResource.list)
 
     class CloudAiModelsWithResponse(WithResponse):
         list = responding(CloudAiModelsResource.list)  # pyright: ignore[reportDeprecated]

@@ -30,28 +30,22 @@ from timeweb_sdk._generated.models.apps import (
 class AppsResource(Waits[App], Resource["AppsWithResponse"]):
     """Apps that are built from a repository and run without a server of one's own.
 
-    list, get, create, update, delete, action, deploy (resource), deploys (resource), logs (resource), statistics
-    (resource).
+    list, get, create, update, delete, action, deploys (resource), logs (resource), statistics (resource).
     """
 
     @cached_property
-    def deploy(self) -> AppsDeployResource:
-        """One deployment: its logs, and stopping it; `deploys` lists them."""
-        return AppsDeployResource(self._client)
-
-    @cached_property
     def deploys(self) -> AppsDeploysResource:
-        """The deployments of an app, newest first; `deploy` looks into one."""
+        """Deployments of an app, from starting one to its outcome."""
         return AppsDeploysResource(self._client)
 
     @cached_property
     def logs(self) -> AppsLogsResource:
-        """What ``client.apps.logs`` offers."""
+        """What a running app writes; the log of a build is `apps.deploys.logs`."""
         return AppsLogsResource(self._client)
 
     @cached_property
     def statistics(self) -> AppsStatisticsResource:
-        """What ``client.apps.statistics`` offers."""
+        """Use of CPU, memory, disk and network by a backend app."""
         return AppsStatisticsResource(self._client)
 
     def list(self) -> Page[App]:
@@ -128,7 +122,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 
         Charges the account hourly from creation at the preset's price. Asynchronous: status goes from `deploy` to
         `active`, or to `failure` or `startup_error`. The repository must come from a provider added with
-        `vcs_provider.create`.
+        `vcs_providers.create`.
 
         Args:
             branch_name: Branch to build.
@@ -140,8 +134,8 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
             is_auto_deploy: Deploy on every push; needs a repository with `is_allowed_webhook`.
             name: Name of the app in the panel.
             preset_id: ID from `presets.apps.get`; charged.
-            provider_id: UUID from `vcs_provider.list`.
-            repository_id: UUID from `vcs_provider.repositories.list`.
+            provider_id: UUID from `vcs_providers.list`.
+            repository_id: UUID from `vcs_providers.repositories.list`.
             type: `backend` runs a process, `frontend` serves files.
             env_version: Version of the language runtime, from `frameworks.apps.get`.
             envs: Environment variables, names to texts; may hold secrets.
@@ -225,7 +219,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
     ) -> App:
         """Change build settings, environment or preset of an application.
 
-        A new `preset_id` changes the price. Settings of the build may need a new deployment (`apps.deploy.create`) to
+        A new `preset_id` changes the price. Settings of the build may need a new deployment (`apps.deploys.create`) to
         take effect. Absent fields keep their value.
 
         Args:
@@ -296,28 +290,22 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"]):
     """Apps that are built from a repository and run without a server of one's own.
 
-    list, get, create, update, delete, action, deploy (resource), deploys (resource), logs (resource), statistics
-    (resource).
+    list, get, create, update, delete, action, deploys (resource), logs (resource), statistics (resource).
     """
 
     @cached_property
-    def deploy(self) -> AsyncAppsDeployResource:
-        """One deployment: its logs, and stopping it; `deploys` lists them."""
-        return AsyncAppsDeployResource(self._client)
-
-    @cached_property
     def deploys(self) -> AsyncAppsDeploysResource:
-        """The deployments of an app, newest first; `deploy` looks into one."""
+        """Deployments of an app, from starting one to its outcome."""
         return AsyncAppsDeploysResource(self._client)
 
     @cached_property
     def logs(self) -> AsyncAppsLogsResource:
-        """What ``client.apps.logs`` offers."""
+        """What a running app writes; the log of a build is `apps.deploys.logs`."""
         return AsyncAppsLogsResource(self._client)
 
     @cached_property
     def statistics(self) -> AsyncAppsStatisticsResource:
-        """What ``client.apps.statistics`` offers."""
+        """Use of CPU, memory, disk and network by a backend app."""
         return AsyncAppsStatisticsResource(self._client)
 
     def list(self) -> AsyncPage[App]:
@@ -394,7 +382,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
 
         Charges the account hourly from creation at the preset's price. Asynchronous: status goes from `deploy` to
         `active`, or to `failure` or `startup_error`. The repository must come from a provider added with
-        `vcs_provider.create`.
+        `vcs_providers.create`.
 
         Args:
             branch_name: Branch to build.
@@ -406,8 +394,8 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
             is_auto_deploy: Deploy on every push; needs a repository with `is_allowed_webhook`.
             name: Name of the app in the panel.
             preset_id: ID from `presets.apps.get`; charged.
-            provider_id: UUID from `vcs_provider.list`.
-            repository_id: UUID from `vcs_provider.repositories.list`.
+            provider_id: UUID from `vcs_providers.list`.
+            repository_id: UUID from `vcs_providers.repositories.list`.
             type: `backend` runs a process, `frontend` serves files.
             env_version: Version of the language runtime, from `frameworks.apps.get`.
             envs: Environment variables, names to texts; may hold secrets.
@@ -491,7 +479,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
     ) -> App:
         """Change build settings, environment or preset of an application.
 
-        A new `preset_id` changes the price. Settings of the build may need a new deployment (`apps.deploy.create`) to
+        A new `preset_id` changes the price. Settings of the build may need a new deployment (`apps.deploys.create`) to
         take effect. Absent fields keep their value.
 
         Args:
@@ -559,16 +547,30 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
         await self._call("updateAppState", None, path={"app_id": app_id, "action": action})
 
 
-class AppsDeployResource(Resource["AppsDeployWithResponse"]):
-    """One deployment: its logs, and stopping it; `deploys` lists them.
+class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
+    """Deployments of an app, from starting one to its outcome.
 
-    create, stop, logs (resource).
+    list, create, stop, logs (resource).
     """
 
     @cached_property
-    def logs(self) -> AppsDeployLogsResource:
-        """What ``client.apps.deploy.logs`` offers."""
-        return AppsDeployLogsResource(self._client)
+    def logs(self) -> AppsDeploysLogsResource:
+        """What the build and the start of one deployment wrote; what a running app writes is `apps.logs`."""
+        return AppsDeploysLogsResource(self._client)
+
+    def list(self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[AppDeploy]:
+        """List deployments of an application with their outcome.
+
+        Live times carry no offset.
+
+        Args:
+            app_id: ID of the application.
+            limit: Items per page; the API's default is 5.
+            offset: Items to skip.
+
+        API: ``GET /api/v1/apps/{app_id}/deploys``
+        """
+        return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
 
     def create(self, app_id: str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
         """Build and deploy an application again.
@@ -598,16 +600,32 @@ class AppsDeployResource(Resource["AppsDeployWithResponse"]):
         return self._call("deployAction", AppDeploy, path={"app_id": app_id, "deploy_id": deploy_id})
 
 
-class AsyncAppsDeployResource(AsyncResource["AsyncAppsDeployWithResponse"]):
-    """One deployment: its logs, and stopping it; `deploys` lists them.
+class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
+    """Deployments of an app, from starting one to its outcome.
 
-    create, stop, logs (resource).
+    list, create, stop, logs (resource).
     """
 
     @cached_property
-    def logs(self) -> AsyncAppsDeployLogsResource:
-        """What ``client.apps.deploy.logs`` offers."""
-        return AsyncAppsDeployLogsResource(self._client)
+    def logs(self) -> AsyncAppsDeploysLogsResource:
+        """What the build and the start of one deployment wrote; what a running app writes is `apps.logs`."""
+        return AsyncAppsDeploysLogsResource(self._client)
+
+    def list(
+        self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[AppDeploy]:
+        """List deployments of an application with their outcome.
+
+        Live times carry no offset.
+
+        Args:
+            app_id: ID of the application.
+            limit: Items per page; the API's default is 5.
+            offset: Items to skip.
+
+        API: ``GET /api/v1/apps/{app_id}/deploys``
+        """
+        return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
 
     async def create(self, app_id: str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
         """Build and deploy an application again.
@@ -637,8 +655,8 @@ class AsyncAppsDeployResource(AsyncResource["AsyncAppsDeployWithResponse"]):
         return await self._call("deployAction", AppDeploy, path={"app_id": app_id, "deploy_id": deploy_id})
 
 
-class AppsDeployLogsResource(Resource["AppsDeployLogsWithResponse"]):
-    """What ``client.apps.deploy.logs`` offers.
+class AppsDeploysLogsResource(Resource["AppsDeploysLogsWithResponse"]):
+    """What the build and the start of one deployment wrote; what a running app writes is `apps.logs`.
 
     list.
     """
@@ -658,8 +676,8 @@ class AppsDeployLogsResource(Resource["AppsDeployLogsWithResponse"]):
         return self._list("getDeployLogs", str, path={"app_id": app_id, "deploy_id": deploy_id}, query={"debug": debug})
 
 
-class AsyncAppsDeployLogsResource(AsyncResource["AsyncAppsDeployLogsWithResponse"]):
-    """What ``client.apps.deploy.logs`` offers.
+class AsyncAppsDeploysLogsResource(AsyncResource["AsyncAppsDeploysLogsWithResponse"]):
+    """What the build and the start of one deployment wrote; what a running app writes is `apps.logs`.
 
     list.
     """
@@ -679,52 +697,8 @@ class AsyncAppsDeployLogsResource(AsyncResource["AsyncAppsDeployLogsWithResponse
         return self._list("getDeployLogs", str, path={"app_id": app_id, "deploy_id": deploy_id}, query={"debug": debug})
 
 
-class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
-    """The deployments of an app, newest first; `deploy` looks into one.
-
-    list.
-    """
-
-    def list(self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[AppDeploy]:
-        """List deployments of an application with their outcome.
-
-        Live times carry no offset.
-
-        Args:
-            app_id: ID of the application.
-            limit: Items per page; the API's default is 5.
-            offset: Items to skip.
-
-        API: ``GET /api/v1/apps/{app_id}/deploys``
-        """
-        return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
-
-
-class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
-    """The deployments of an app, newest first; `deploy` looks into one.
-
-    list.
-    """
-
-    def list(
-        self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
-    ) -> AsyncPage[AppDeploy]:
-        """List deployments of an application with their outcome.
-
-        Live times carry no offset.
-
-        Args:
-            app_id: ID of the application.
-            limit: Items per page; the API's default is 5.
-            offset: Items to skip.
-
-        API: ``GET /api/v1/apps/{app_id}/deploys``
-        """
-        return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
-
-
 class AppsLogsResource(Resource["AppsLogsWithResponse"]):
-    """What ``client.apps.logs`` offers.
+    """What a running app writes; the log of a build is `apps.deploys.logs`.
 
     list.
     """
@@ -732,7 +706,7 @@ class AppsLogsResource(Resource["AppsLogsWithResponse"]):
     def list(self, app_id: str) -> Page[str]:
         """Get what an application wrote to its output.
 
-        One text per line. Build output belongs to the deployment, see `apps.deploy.logs.list`.
+        One text per line. Build output belongs to the deployment, see `apps.deploys.logs.list`.
 
         Args:
             app_id: ID of the application.
@@ -743,7 +717,7 @@ class AppsLogsResource(Resource["AppsLogsWithResponse"]):
 
 
 class AsyncAppsLogsResource(AsyncResource["AsyncAppsLogsWithResponse"]):
-    """What ``client.apps.logs`` offers.
+    """What a running app writes; the log of a build is `apps.deploys.logs`.
 
     list.
     """
@@ -751,7 +725,7 @@ class AsyncAppsLogsResource(AsyncResource["AsyncAppsLogsWithResponse"]):
     def list(self, app_id: str) -> AsyncPage[str]:
         """Get what an application wrote to its output.
 
-        One text per line. Build output belongs to the deployment, see `apps.deploy.logs.list`.
+        One text per line. Build output belongs to the deployment, see `apps.deploys.logs.list`.
 
         Args:
             app_id: ID of the application.
@@ -762,7 +736,7 @@ class AsyncAppsLogsResource(AsyncResource["AsyncAppsLogsWithResponse"]):
 
 
 class AppsStatisticsResource(Resource["AppsStatisticsWithResponse"]):
-    """What ``client.apps.statistics`` offers.
+    """Use of CPU, memory, disk and network by a backend app.
 
     get.
     """
@@ -785,7 +759,7 @@ class AppsStatisticsResource(Resource["AppsStatisticsWithResponse"]):
 
 
 class AsyncAppsStatisticsResource(AsyncResource["AsyncAppsStatisticsWithResponse"]):
-    """What ``client.apps.statistics`` offers.
+    """Use of CPU, memory, disk and network by a backend app.
 
     get.
     """
@@ -815,7 +789,7 @@ class DeploySettingsResource(Resource[WithResponse]):
 
     @cached_property
     def apps(self) -> DeploySettingsAppsResource:
-        """What ``client.deploy_settings.apps`` offers."""
+        """Commands by which apps of each framework are built and run."""
         return DeploySettingsAppsResource(self._client)
 
 
@@ -827,12 +801,12 @@ class AsyncDeploySettingsResource(AsyncResource[WithResponse]):
 
     @cached_property
     def apps(self) -> AsyncDeploySettingsAppsResource:
-        """What ``client.deploy_settings.apps`` offers."""
+        """Commands by which apps of each framework are built and run."""
         return AsyncDeploySettingsAppsResource(self._client)
 
 
 class DeploySettingsAppsResource(Resource["DeploySettingsAppsWithResponse"]):
-    """What ``client.deploy_settings.apps`` offers.
+    """Commands by which apps of each framework are built and run.
 
     list.
     """
@@ -848,7 +822,7 @@ class DeploySettingsAppsResource(Resource["DeploySettingsAppsWithResponse"]):
 
 
 class AsyncDeploySettingsAppsResource(AsyncResource["AsyncDeploySettingsAppsWithResponse"]):
-    """What ``client.deploy_settings.apps`` offers.
+    """Commands by which apps of each framework are built and run.
 
     list.
     """
@@ -871,7 +845,7 @@ class FrameworksResource(Resource[WithResponse]):
 
     @cached_property
     def apps(self) -> FrameworksAppsResource:
-        """What ``client.frameworks.apps`` offers."""
+        """Languages, their versions and frameworks for apps."""
         return FrameworksAppsResource(self._client)
 
 
@@ -883,12 +857,12 @@ class AsyncFrameworksResource(AsyncResource[WithResponse]):
 
     @cached_property
     def apps(self) -> AsyncFrameworksAppsResource:
-        """What ``client.frameworks.apps`` offers."""
+        """Languages, their versions and frameworks for apps."""
         return AsyncFrameworksAppsResource(self._client)
 
 
 class FrameworksAppsResource(Resource["FrameworksAppsWithResponse"]):
-    """What ``client.frameworks.apps`` offers.
+    """Languages, their versions and frameworks for apps.
 
     get.
     """
@@ -904,7 +878,7 @@ class FrameworksAppsResource(Resource["FrameworksAppsWithResponse"]):
 
 
 class AsyncFrameworksAppsResource(AsyncResource["AsyncFrameworksAppsWithResponse"]):
-    """What ``client.frameworks.apps`` offers.
+    """Languages, their versions and frameworks for apps.
 
     get.
     """
@@ -920,7 +894,7 @@ class AsyncFrameworksAppsResource(AsyncResource["AsyncFrameworksAppsWithResponse
 
 
 class PresetsAppsResource(Resource["PresetsAppsWithResponse"]):
-    """What ``client.presets.apps`` offers.
+    """Sizes of apps.
 
     get.
     """
@@ -936,7 +910,7 @@ class PresetsAppsResource(Resource["PresetsAppsWithResponse"]):
 
 
 class AsyncPresetsAppsResource(AsyncResource["AsyncPresetsAppsWithResponse"]):
-    """What ``client.presets.apps`` offers.
+    """Sizes of apps.
 
     get.
     """
@@ -951,16 +925,16 @@ class AsyncPresetsAppsResource(AsyncResource["AsyncPresetsAppsWithResponse"]):
         return await self._call("getAppsPresets", PresetsApps)
 
 
-class VcsProviderResource(Resource["VcsProviderWithResponse"]):
+class VcsProvidersResource(Resource["VcsProvidersWithResponse"]):
     """Code hostings that apps are built from.
 
     list, create, delete, repositories (resource).
     """
 
     @cached_property
-    def repositories(self) -> VcsProviderRepositoriesResource:
-        """What ``client.vcs_provider.repositories`` offers."""
-        return VcsProviderRepositoriesResource(self._client)
+    def repositories(self) -> VcsProvidersRepositoriesResource:
+        """Repositories that a connected code hosting shows."""
+        return VcsProvidersRepositoriesResource(self._client)
 
     def list(self) -> Page[VcsProvider]:
         """List connected version-control accounts.
@@ -1043,16 +1017,16 @@ class VcsProviderResource(Resource["VcsProviderWithResponse"]):
         self._call("deleteProvider", None, path={"provider_id": provider_id})
 
 
-class AsyncVcsProviderResource(AsyncResource["AsyncVcsProviderWithResponse"]):
+class AsyncVcsProvidersResource(AsyncResource["AsyncVcsProvidersWithResponse"]):
     """Code hostings that apps are built from.
 
     list, create, delete, repositories (resource).
     """
 
     @cached_property
-    def repositories(self) -> AsyncVcsProviderRepositoriesResource:
-        """What ``client.vcs_provider.repositories`` offers."""
-        return AsyncVcsProviderRepositoriesResource(self._client)
+    def repositories(self) -> AsyncVcsProvidersRepositoriesResource:
+        """Repositories that a connected code hosting shows."""
+        return AsyncVcsProvidersRepositoriesResource(self._client)
 
     def list(self) -> AsyncPage[VcsProvider]:
         """List connected version-control accounts.
@@ -1137,21 +1111,21 @@ class AsyncVcsProviderResource(AsyncResource["AsyncVcsProviderWithResponse"]):
         await self._call("deleteProvider", None, path={"provider_id": provider_id})
 
 
-class VcsProviderRepositoriesResource(Resource["VcsProviderRepositoriesWithResponse"]):
-    """What ``client.vcs_provider.repositories`` offers.
+class VcsProvidersRepositoriesResource(Resource["VcsProvidersRepositoriesWithResponse"]):
+    """Repositories that a connected code hosting shows.
 
     list, branches (resource), commits (resource).
     """
 
     @cached_property
-    def branches(self) -> VcsProviderRepositoriesBranchesResource:
-        """What ``client.vcs_provider.repositories.branches`` offers."""
-        return VcsProviderRepositoriesBranchesResource(self._client)
+    def branches(self) -> VcsProvidersRepositoriesBranchesResource:
+        """Branches of a repository."""
+        return VcsProvidersRepositoriesBranchesResource(self._client)
 
     @cached_property
-    def commits(self) -> VcsProviderRepositoriesCommitsResource:
-        """What ``client.vcs_provider.repositories.commits`` offers."""
-        return VcsProviderRepositoriesCommitsResource(self._client)
+    def commits(self) -> VcsProvidersRepositoriesCommitsResource:
+        """Commits of a branch."""
+        return VcsProvidersRepositoriesCommitsResource(self._client)
 
     def list(self, provider_id: str) -> Page[VcsRepository]:
         """List repositories a connected version-control account can read.
@@ -1166,21 +1140,21 @@ class VcsProviderRepositoriesResource(Resource["VcsProviderRepositoriesWithRespo
         return self._list("getRepositories", VcsRepository, path={"provider_id": provider_id})
 
 
-class AsyncVcsProviderRepositoriesResource(AsyncResource["AsyncVcsProviderRepositoriesWithResponse"]):
-    """What ``client.vcs_provider.repositories`` offers.
+class AsyncVcsProvidersRepositoriesResource(AsyncResource["AsyncVcsProvidersRepositoriesWithResponse"]):
+    """Repositories that a connected code hosting shows.
 
     list, branches (resource), commits (resource).
     """
 
     @cached_property
-    def branches(self) -> AsyncVcsProviderRepositoriesBranchesResource:
-        """What ``client.vcs_provider.repositories.branches`` offers."""
-        return AsyncVcsProviderRepositoriesBranchesResource(self._client)
+    def branches(self) -> AsyncVcsProvidersRepositoriesBranchesResource:
+        """Branches of a repository."""
+        return AsyncVcsProvidersRepositoriesBranchesResource(self._client)
 
     @cached_property
-    def commits(self) -> AsyncVcsProviderRepositoriesCommitsResource:
-        """What ``client.vcs_provider.repositories.commits`` offers."""
-        return AsyncVcsProviderRepositoriesCommitsResource(self._client)
+    def commits(self) -> AsyncVcsProvidersRepositoriesCommitsResource:
+        """Commits of a branch."""
+        return AsyncVcsProvidersRepositoriesCommitsResource(self._client)
 
     def list(self, provider_id: str) -> AsyncPage[VcsRepository]:
         """List repositories a connected version-control account can read.
@@ -1195,8 +1169,8 @@ class AsyncVcsProviderRepositoriesResource(AsyncResource["AsyncVcsProviderReposi
         return self._list("getRepositories", VcsRepository, path={"provider_id": provider_id})
 
 
-class VcsProviderRepositoriesBranchesResource(Resource["VcsProviderRepositoriesBranchesWithResponse"]):
-    """What ``client.vcs_provider.repositories.branches`` offers.
+class VcsProvidersRepositoriesBranchesResource(Resource["VcsProvidersRepositoriesBranchesWithResponse"]):
+    """Branches of a repository.
 
     list.
     """
@@ -1215,8 +1189,8 @@ class VcsProviderRepositoriesBranchesResource(Resource["VcsProviderRepositoriesB
         return self._list("getBranches", VcsBranch, path={"provider_id": provider_id, "repository_id": repository_id})
 
 
-class AsyncVcsProviderRepositoriesBranchesResource(AsyncResource["AsyncVcsProviderRepositoriesBranchesWithResponse"]):
-    """What ``client.vcs_provider.repositories.branches`` offers.
+class AsyncVcsProvidersRepositoriesBranchesResource(AsyncResource["AsyncVcsProvidersRepositoriesBranchesWithResponse"]):
+    """Branches of a repository.
 
     list.
     """
@@ -1235,8 +1209,8 @@ class AsyncVcsProviderRepositoriesBranchesResource(AsyncResource["AsyncVcsProvid
         return self._list("getBranches", VcsBranch, path={"provider_id": provider_id, "repository_id": repository_id})
 
 
-class VcsProviderRepositoriesCommitsResource(Resource["VcsProviderRepositoriesCommitsWithResponse"]):
-    """What ``client.vcs_provider.repositories.commits`` offers.
+class VcsProvidersRepositoriesCommitsResource(Resource["VcsProvidersRepositoriesCommitsWithResponse"]):
+    """Commits of a branch.
 
     list.
     """
@@ -1258,8 +1232,8 @@ class VcsProviderRepositoriesCommitsResource(Resource["VcsProviderRepositoriesCo
         )
 
 
-class AsyncVcsProviderRepositoriesCommitsResource(AsyncResource["AsyncVcsProviderRepositoriesCommitsWithResponse"]):
-    """What ``client.vcs_provider.repositories.commits`` offers.
+class AsyncVcsProvidersRepositoriesCommitsResource(AsyncResource["AsyncVcsProvidersRepositoriesCommitsWithResponse"]):
+    """Commits of a branch.
 
     list.
     """
@@ -1304,25 +1278,21 @@ if TYPE_CHECKING:
         wait_for = aresponding(AsyncAppsResource.wait_for)
         wait_for_many = aresponding(AsyncAppsResource.wait_for_many)
 
-    class AppsDeployWithResponse(WithResponse):
-        create = responding(AppsDeployResource.create)
-        stop = responding(AppsDeployResource.stop)
-
-    class AsyncAppsDeployWithResponse(WithResponse):
-        create = aresponding(AsyncAppsDeployResource.create)
-        stop = aresponding(AsyncAppsDeployResource.stop)
-
-    class AppsDeployLogsWithResponse(WithResponse):
-        list = responding(AppsDeployLogsResource.list)
-
-    class AsyncAppsDeployLogsWithResponse(WithResponse):
-        list = aresponding(AsyncAppsDeployLogsResource.list)
-
     class AppsDeploysWithResponse(WithResponse):
         list = responding(AppsDeploysResource.list)
+        create = responding(AppsDeploysResource.create)
+        stop = responding(AppsDeploysResource.stop)
 
     class AsyncAppsDeploysWithResponse(WithResponse):
         list = aresponding(AsyncAppsDeploysResource.list)
+        create = aresponding(AsyncAppsDeploysResource.create)
+        stop = aresponding(AsyncAppsDeploysResource.stop)
+
+    class AppsDeploysLogsWithResponse(WithResponse):
+        list = responding(AppsDeploysLogsResource.list)
+
+    class AsyncAppsDeploysLogsWithResponse(WithResponse):
+        list = aresponding(AsyncAppsDeploysLogsResource.list)
 
     class AppsLogsWithResponse(WithResponse):
         list = responding(AppsLogsResource.list)
@@ -1354,30 +1324,30 @@ if TYPE_CHECKING:
     class AsyncPresetsAppsWithResponse(WithResponse):
         get = aresponding(AsyncPresetsAppsResource.get)
 
-    class VcsProviderWithResponse(WithResponse):
-        list = responding(VcsProviderResource.list)
-        create = responding(VcsProviderResource.create)
-        delete = responding(VcsProviderResource.delete)
+    class VcsProvidersWithResponse(WithResponse):
+        list = responding(VcsProvidersResource.list)
+        create = responding(VcsProvidersResource.create)
+        delete = responding(VcsProvidersResource.delete)
 
-    class AsyncVcsProviderWithResponse(WithResponse):
-        list = aresponding(AsyncVcsProviderResource.list)
-        create = aresponding(AsyncVcsProviderResource.create)
-        delete = aresponding(AsyncVcsProviderResource.delete)
+    class AsyncVcsProvidersWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProvidersResource.list)
+        create = aresponding(AsyncVcsProvidersResource.create)
+        delete = aresponding(AsyncVcsProvidersResource.delete)
 
-    class VcsProviderRepositoriesWithResponse(WithResponse):
-        list = responding(VcsProviderRepositoriesResource.list)
+    class VcsProvidersRepositoriesWithResponse(WithResponse):
+        list = responding(VcsProvidersRepositoriesResource.list)
 
-    class AsyncVcsProviderRepositoriesWithResponse(WithResponse):
-        list = aresponding(AsyncVcsProviderRepositoriesResource.list)
+    class AsyncVcsProvidersRepositoriesWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProvidersRepositoriesResource.list)
 
-    class VcsProviderRepositoriesBranchesWithResponse(WithResponse):
-        list = responding(VcsProviderRepositoriesBranchesResource.list)
+    class VcsProvidersRepositoriesBranchesWithResponse(WithResponse):
+        list = responding(VcsProvidersRepositoriesBranchesResource.list)
 
-    class AsyncVcsProviderRepositoriesBranchesWithResponse(WithResponse):
-        list = aresponding(AsyncVcsProviderRepositoriesBranchesResource.list)
+    class AsyncVcsProvidersRepositoriesBranchesWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProvidersRepositoriesBranchesResource.list)
 
-    class VcsProviderRepositoriesCommitsWithResponse(WithResponse):
-        list = responding(VcsProviderRepositoriesCommitsResource.list)
+    class VcsProvidersRepositoriesCommitsWithResponse(WithResponse):
+        list = responding(VcsProvidersRepositoriesCommitsResource.list)
 
-    class AsyncVcsProviderRepositoriesCommitsWithResponse(WithResponse):
-        list = aresponding(AsyncVcsProviderRepositoriesCommitsResource.list)
+    class AsyncVcsProvidersRepositoriesCommitsWithResponse(WithResponse):
+        list = aresponding(AsyncVcsProvidersRepositoriesCommitsResource.list)

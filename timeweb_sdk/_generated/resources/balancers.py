@@ -31,12 +31,12 @@ class BalancersResource(Waits[Balancer], Resource["BalancersWithResponse"]):
 
     @cached_property
     def ips(self) -> BalancersIpsResource:
-        """What ``client.balancers.ips`` offers."""
+        """Addresses behind a balancer, to which it sends traffic."""
         return BalancersIpsResource(self._client)
 
     @cached_property
     def rules(self) -> BalancersRulesResource:
-        """What ``client.balancers.rules`` offers."""
+        """Ports of a balancer, and the ports behind it that they lead to."""
         return BalancersRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Balancer]:
@@ -272,12 +272,12 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource["AsyncBalancers
 
     @cached_property
     def ips(self) -> AsyncBalancersIpsResource:
-        """What ``client.balancers.ips`` offers."""
+        """Addresses behind a balancer, to which it sends traffic."""
         return AsyncBalancersIpsResource(self._client)
 
     @cached_property
     def rules(self) -> AsyncBalancersRulesResource:
-        """What ``client.balancers.rules`` offers."""
+        """Ports of a balancer, and the ports behind it that they lead to."""
         return AsyncBalancersRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Balancer]:
@@ -506,7 +506,7 @@ class AsyncBalancersResource(AsyncWaits[Balancer], AsyncResource["AsyncBalancers
 
 
 class BalancersIpsResource(Resource["BalancersIpsWithResponse"]):
-    """What ``client.balancers.ips`` offers.
+    """Addresses behind a balancer, to which it sends traffic.
 
     list, create, delete.
     """
@@ -551,7 +551,7 @@ class BalancersIpsResource(Resource["BalancersIpsWithResponse"]):
 
 
 class AsyncBalancersIpsResource(AsyncResource["AsyncBalancersIpsWithResponse"]):
-    """What ``client.balancers.ips`` offers.
+    """Addresses behind a balancer, to which it sends traffic.
 
     list, create, delete.
     """
@@ -596,7 +596,7 @@ class AsyncBalancersIpsResource(AsyncResource["AsyncBalancersIpsWithResponse"]):
 
 
 class BalancersRulesResource(Resource["BalancersRulesWithResponse"]):
-    """What ``client.balancers.rules`` offers.
+    """Ports of a balancer, and the ports behind it that they lead to.
 
     list, create, update, delete.
     """
@@ -698,7 +698,7 @@ class BalancersRulesResource(Resource["BalancersRulesWithResponse"]):
 
 
 class AsyncBalancersRulesResource(AsyncResource["AsyncBalancersRulesWithResponse"]):
-    """What ``client.balancers.rules`` offers.
+    """Ports of a balancer, and the ports behind it that they lead to.
 
     list, create, update, delete.
     """
@@ -800,7 +800,7 @@ class AsyncBalancersRulesResource(AsyncResource["AsyncBalancersRulesWithResponse
 
 
 class PresetsBalancersResource(Resource["PresetsBalancersWithResponse"]):
-    """What ``client.presets.balancers`` offers.
+    """Sizes of load balancers.
 
     list.
     """
@@ -816,7 +816,7 @@ class PresetsBalancersResource(Resource["PresetsBalancersWithResponse"]):
 
 
 class AsyncPresetsBalancersResource(AsyncResource["AsyncPresetsBalancersWithResponse"]):
-    """What ``client.presets.balancers`` offers.
+    """Sizes of load balancers.
 
     list.
     """

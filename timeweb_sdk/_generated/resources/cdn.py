@@ -36,22 +36,22 @@ class CdnResource(Resource[WithResponse]):
 
     @cached_property
     def certificates(self) -> CdnCertificatesResource:
-        """What ``client.cdn.certificates`` offers."""
+        """TLS certificates for the domains of CDN resources."""
         return CdnCertificatesResource(self._client)
 
     @cached_property
     def http_resources(self) -> CdnHttpResourcesResource:
-        """What ``client.cdn.http_resources`` offers."""
+        """What the CDN delivers, each in front of one bucket or server."""
         return CdnHttpResourcesResource(self._client)
 
     @cached_property
     def origin_nodes(self) -> CdnOriginNodesResource:
-        """What ``client.cdn.origin_nodes`` offers."""
+        """Addresses that fetch from an origin; those that visitors meet are `cdn.http_resources.nodes`."""
         return CdnOriginNodesResource(self._client)
 
     @cached_property
     def presets(self) -> CdnPresetsResource:
-        """What ``client.cdn.presets`` offers."""
+        """Plans of the CDN with their prices."""
         return CdnPresetsResource(self._client)
 
 
@@ -63,34 +63,34 @@ class AsyncCdnResource(AsyncResource[WithResponse]):
 
     @cached_property
     def certificates(self) -> AsyncCdnCertificatesResource:
-        """What ``client.cdn.certificates`` offers."""
+        """TLS certificates for the domains of CDN resources."""
         return AsyncCdnCertificatesResource(self._client)
 
     @cached_property
     def http_resources(self) -> AsyncCdnHttpResourcesResource:
-        """What ``client.cdn.http_resources`` offers."""
+        """What the CDN delivers, each in front of one bucket or server."""
         return AsyncCdnHttpResourcesResource(self._client)
 
     @cached_property
     def origin_nodes(self) -> AsyncCdnOriginNodesResource:
-        """What ``client.cdn.origin_nodes`` offers."""
+        """Addresses that fetch from an origin; those that visitors meet are `cdn.http_resources.nodes`."""
         return AsyncCdnOriginNodesResource(self._client)
 
     @cached_property
     def presets(self) -> AsyncCdnPresetsResource:
-        """What ``client.cdn.presets`` offers."""
+        """Plans of the CDN with their prices."""
         return AsyncCdnPresetsResource(self._client)
 
 
 class CdnCertificatesResource(Resource["CdnCertificatesWithResponse"]):
-    """What ``client.cdn.certificates`` offers.
+    """TLS certificates for the domains of CDN resources.
 
     list, create, delete, issue, tasks (resource).
     """
 
     @cached_property
     def tasks(self) -> CdnCertificatesTasksResource:
-        """What ``client.cdn.certificates.tasks`` offers."""
+        """Orders of certificates that are under way or have failed; finished ones are `cdn.certificates`."""
         return CdnCertificatesTasksResource(self._client)
 
     def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> Page[CdnCertificate]:
@@ -148,14 +148,14 @@ class CdnCertificatesResource(Resource["CdnCertificatesWithResponse"]):
 
 
 class AsyncCdnCertificatesResource(AsyncResource["AsyncCdnCertificatesWithResponse"]):
-    """What ``client.cdn.certificates`` offers.
+    """TLS certificates for the domains of CDN resources.
 
     list, create, delete, issue, tasks (resource).
     """
 
     @cached_property
     def tasks(self) -> AsyncCdnCertificatesTasksResource:
-        """What ``client.cdn.certificates.tasks`` offers."""
+        """Orders of certificates that are under way or have failed; finished ones are `cdn.certificates`."""
         return AsyncCdnCertificatesTasksResource(self._client)
 
     def list(self, *, resource_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnCertificate]:
@@ -215,7 +215,7 @@ class AsyncCdnCertificatesResource(AsyncResource["AsyncCdnCertificatesWithRespon
 
 
 class CdnCertificatesTasksResource(Resource["CdnCertificatesTasksWithResponse"]):
-    """What ``client.cdn.certificates.tasks`` offers.
+    """Orders of certificates that are under way or have failed; finished ones are `cdn.certificates`.
 
     list, archive.
     """
@@ -246,7 +246,7 @@ class CdnCertificatesTasksResource(Resource["CdnCertificatesTasksWithResponse"])
 
 
 class AsyncCdnCertificatesTasksResource(AsyncResource["AsyncCdnCertificatesTasksWithResponse"]):
-    """What ``client.cdn.certificates.tasks`` offers.
+    """Orders of certificates that are under way or have failed; finished ones are `cdn.certificates`.
 
     list, archive.
     """
@@ -277,7 +277,7 @@ class AsyncCdnCertificatesTasksResource(AsyncResource["AsyncCdnCertificatesTasks
 
 
 class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResourcesWithResponse"]):
-    """What ``client.cdn.http_resources`` offers.
+    """What the CDN delivers, each in front of one bucket or server.
 
     list, get, create, update, delete, clear_cache, preload_cache, resume, suspend, configuration (resource), statistics
     (resource), nodes (resource).
@@ -285,17 +285,17 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
 
     @cached_property
     def configuration(self) -> CdnHttpResourcesConfigurationResource:
-        """What ``client.cdn.http_resources.configuration`` offers."""
+        """The settings of a CDN resource as a whole; `cdn.http_resources.update` changes them."""
         return CdnHttpResourcesConfigurationResource(self._client)
 
     @cached_property
     def statistics(self) -> CdnHttpResourcesStatisticsResource:
-        """What ``client.cdn.http_resources.statistics`` offers."""
+        """Traffic and requests of a CDN resource, hour by hour."""
         return CdnHttpResourcesStatisticsResource(self._client)
 
     @cached_property
     def nodes(self) -> CdnHttpResourcesNodesResource:
-        """What ``client.cdn.http_resources.nodes`` offers."""
+        """Addresses from which visitors get the files; those that fetch from you are `cdn.origin_nodes`."""
         return CdnHttpResourcesNodesResource(self._client)
 
     def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> Page[CdnHttpResource]:
@@ -482,7 +482,7 @@ class CdnHttpResourcesResource(Waits[CdnHttpResource], Resource["CdnHttpResource
 
 
 class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["AsyncCdnHttpResourcesWithResponse"]):
-    """What ``client.cdn.http_resources`` offers.
+    """What the CDN delivers, each in front of one bucket or server.
 
     list, get, create, update, delete, clear_cache, preload_cache, resume, suspend, configuration (resource), statistics
     (resource), nodes (resource).
@@ -490,17 +490,17 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
 
     @cached_property
     def configuration(self) -> AsyncCdnHttpResourcesConfigurationResource:
-        """What ``client.cdn.http_resources.configuration`` offers."""
+        """The settings of a CDN resource as a whole; `cdn.http_resources.update` changes them."""
         return AsyncCdnHttpResourcesConfigurationResource(self._client)
 
     @cached_property
     def statistics(self) -> AsyncCdnHttpResourcesStatisticsResource:
-        """What ``client.cdn.http_resources.statistics`` offers."""
+        """Traffic and requests of a CDN resource, hour by hour."""
         return AsyncCdnHttpResourcesStatisticsResource(self._client)
 
     @cached_property
     def nodes(self) -> AsyncCdnHttpResourcesNodesResource:
-        """What ``client.cdn.http_resources.nodes`` offers."""
+        """Addresses from which visitors get the files; those that fetch from you are `cdn.origin_nodes`."""
         return AsyncCdnHttpResourcesNodesResource(self._client)
 
     def list(self, *, bucket_id: int | NotGiven = NOT_GIVEN) -> AsyncPage[CdnHttpResource]:
@@ -687,7 +687,7 @@ class AsyncCdnHttpResourcesResource(AsyncWaits[CdnHttpResource], AsyncResource["
 
 
 class CdnHttpResourcesConfigurationResource(Resource["CdnHttpResourcesConfigurationWithResponse"]):
-    """What ``client.cdn.http_resources.configuration`` offers.
+    """The settings of a CDN resource as a whole; `cdn.http_resources.update` changes them.
 
     get.
     """
@@ -706,7 +706,7 @@ class CdnHttpResourcesConfigurationResource(Resource["CdnHttpResourcesConfigurat
 
 
 class AsyncCdnHttpResourcesConfigurationResource(AsyncResource["AsyncCdnHttpResourcesConfigurationWithResponse"]):
-    """What ``client.cdn.http_resources.configuration`` offers.
+    """The settings of a CDN resource as a whole; `cdn.http_resources.update` changes them.
 
     get.
     """
@@ -725,7 +725,7 @@ class AsyncCdnHttpResourcesConfigurationResource(AsyncResource["AsyncCdnHttpReso
 
 
 class CdnHttpResourcesStatisticsResource(Resource["CdnHttpResourcesStatisticsWithResponse"]):
-    """What ``client.cdn.http_resources.statistics`` offers.
+    """Traffic and requests of a CDN resource, hour by hour.
 
     get.
     """
@@ -753,7 +753,7 @@ class CdnHttpResourcesStatisticsResource(Resource["CdnHttpResourcesStatisticsWit
 
 
 class AsyncCdnHttpResourcesStatisticsResource(AsyncResource["AsyncCdnHttpResourcesStatisticsWithResponse"]):
-    """What ``client.cdn.http_resources.statistics`` offers.
+    """Traffic and requests of a CDN resource, hour by hour.
 
     get.
     """
@@ -781,7 +781,7 @@ class AsyncCdnHttpResourcesStatisticsResource(AsyncResource["AsyncCdnHttpResourc
 
 
 class CdnHttpResourcesNodesResource(Resource["CdnHttpResourcesNodesWithResponse"]):
-    """What ``client.cdn.http_resources.nodes`` offers.
+    """Addresses from which visitors get the files; those that fetch from you are `cdn.origin_nodes`.
 
     list.
     """
@@ -809,7 +809,7 @@ class CdnHttpResourcesNodesResource(Resource["CdnHttpResourcesNodesWithResponse"
 
 
 class AsyncCdnHttpResourcesNodesResource(AsyncResource["AsyncCdnHttpResourcesNodesWithResponse"]):
-    """What ``client.cdn.http_resources.nodes`` offers.
+    """Addresses from which visitors get the files; those that fetch from you are `cdn.origin_nodes`.
 
     list.
     """
@@ -837,7 +837,7 @@ class AsyncCdnHttpResourcesNodesResource(AsyncResource["AsyncCdnHttpResourcesNod
 
 
 class CdnOriginNodesResource(Resource["CdnOriginNodesWithResponse"]):
-    """What ``client.cdn.origin_nodes`` offers.
+    """Addresses that fetch from an origin; those that visitors meet are `cdn.http_resources.nodes`.
 
     list.
     """
@@ -856,7 +856,7 @@ class CdnOriginNodesResource(Resource["CdnOriginNodesWithResponse"]):
 
 
 class AsyncCdnOriginNodesResource(AsyncResource["AsyncCdnOriginNodesWithResponse"]):
-    """What ``client.cdn.origin_nodes`` offers.
+    """Addresses that fetch from an origin; those that visitors meet are `cdn.http_resources.nodes`.
 
     list.
     """
@@ -875,7 +875,7 @@ class AsyncCdnOriginNodesResource(AsyncResource["AsyncCdnOriginNodesWithResponse
 
 
 class CdnPresetsResource(Resource["CdnPresetsWithResponse"]):
-    """What ``client.cdn.presets`` offers.
+    """Plans of the CDN with their prices.
 
     list.
     """
@@ -891,7 +891,7 @@ class CdnPresetsResource(Resource["CdnPresetsWithResponse"]):
 
 
 class AsyncCdnPresetsResource(AsyncResource["AsyncCdnPresetsWithResponse"]):
-    """What ``client.cdn.presets`` offers.
+    """Plans of the CDN with their prices.
 
     list.
     """

@@ -30,12 +30,12 @@ class ContainerRegistryResource(Resource["ContainerRegistryWithResponse"]):
 
     @cached_property
     def presets(self) -> ContainerRegistryPresetsResource:
-        """What ``client.container_registry.presets`` offers."""
+        """Sizes of registries with their prices."""
         return ContainerRegistryPresetsResource(self._client)
 
     @cached_property
     def repositories(self) -> ContainerRegistryRepositoriesResource:
-        """What ``client.container_registry.repositories`` offers."""
+        """Images in a registry, with their tags and digests."""
         return ContainerRegistryRepositoriesResource(self._client)
 
     def list(self) -> Page[ContainerRegistry]:
@@ -144,12 +144,12 @@ class AsyncContainerRegistryResource(AsyncResource["AsyncContainerRegistryWithRe
 
     @cached_property
     def presets(self) -> AsyncContainerRegistryPresetsResource:
-        """What ``client.container_registry.presets`` offers."""
+        """Sizes of registries with their prices."""
         return AsyncContainerRegistryPresetsResource(self._client)
 
     @cached_property
     def repositories(self) -> AsyncContainerRegistryRepositoriesResource:
-        """What ``client.container_registry.repositories`` offers."""
+        """Images in a registry, with their tags and digests."""
         return AsyncContainerRegistryRepositoriesResource(self._client)
 
     def list(self) -> AsyncPage[ContainerRegistry]:
@@ -251,7 +251,7 @@ class AsyncContainerRegistryResource(AsyncResource["AsyncContainerRegistryWithRe
 
 
 class ContainerRegistryPresetsResource(Resource["ContainerRegistryPresetsWithResponse"]):
-    """What ``client.container_registry.presets`` offers.
+    """Sizes of registries with their prices.
 
     list.
     """
@@ -267,7 +267,7 @@ class ContainerRegistryPresetsResource(Resource["ContainerRegistryPresetsWithRes
 
 
 class AsyncContainerRegistryPresetsResource(AsyncResource["AsyncContainerRegistryPresetsWithResponse"]):
-    """What ``client.container_registry.presets`` offers.
+    """Sizes of registries with their prices.
 
     list.
     """
@@ -283,7 +283,7 @@ class AsyncContainerRegistryPresetsResource(AsyncResource["AsyncContainerRegistr
 
 
 class ContainerRegistryRepositoriesResource(Resource["ContainerRegistryRepositoriesWithResponse"]):
-    """What ``client.container_registry.repositories`` offers.
+    """Images in a registry, with their tags and digests.
 
     list.
     """
@@ -302,7 +302,7 @@ class ContainerRegistryRepositoriesResource(Resource["ContainerRegistryRepositor
 
 
 class AsyncContainerRegistryRepositoriesResource(AsyncResource["AsyncContainerRegistryRepositoriesWithResponse"]):
-    """What ``client.container_registry.repositories`` offers.
+    """Images in a registry, with their tags and digests.
 
     list.
     """

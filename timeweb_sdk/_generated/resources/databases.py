@@ -68,7 +68,7 @@ from timeweb_sdk._generated.params.shared import NetworkInputParams
 
 
 class ConfiguratorDatabasesResource(Resource["ConfiguratorDatabasesWithResponse"]):
-    """What ``client.configurator.databases`` offers.
+    """Limits, steps and unit prices of database clusters of a free size.
 
     list.
     """
@@ -96,7 +96,7 @@ class ConfiguratorDatabasesResource(Resource["ConfiguratorDatabasesWithResponse"
 
 
 class AsyncConfiguratorDatabasesResource(AsyncResource["AsyncConfiguratorDatabasesWithResponse"]):
-    """What ``client.configurator.databases`` offers.
+    """Limits, steps and unit prices of database clusters of a free size.
 
     list.
     """
@@ -166,7 +166,7 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
     @cached_property
     def admins(self) -> DatabasesAdminsResource:
-        """What ``client.databases.admins`` offers."""
+        """Users of a cluster and what each may do in which of its databases."""
         return DatabasesAdminsResource(self._client)
 
     @cached_property
@@ -176,12 +176,12 @@ class DatabasesResource(Waits[DatabaseCluster], Resource["DatabasesWithResponse"
 
     @cached_property
     def privileges(self) -> DatabasesPrivilegesResource:
-        """What ``client.databases.privileges`` offers."""
+        """What users of a cluster can be allowed to do."""
         return DatabasesPrivilegesResource(self._client)
 
     @cached_property
     def replicas(self) -> DatabasesReplicasResource:
-        """What ``client.databases.replicas`` offers."""
+        """Nodes of a cluster, with their state."""
         return DatabasesReplicasResource(self._client)
 
     @cached_property
@@ -498,7 +498,7 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
     @cached_property
     def admins(self) -> AsyncDatabasesAdminsResource:
-        """What ``client.databases.admins`` offers."""
+        """Users of a cluster and what each may do in which of its databases."""
         return AsyncDatabasesAdminsResource(self._client)
 
     @cached_property
@@ -508,12 +508,12 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
     @cached_property
     def privileges(self) -> AsyncDatabasesPrivilegesResource:
-        """What ``client.databases.privileges`` offers."""
+        """What users of a cluster can be allowed to do."""
         return AsyncDatabasesPrivilegesResource(self._client)
 
     @cached_property
     def replicas(self) -> AsyncDatabasesReplicasResource:
-        """What ``client.databases.replicas`` offers."""
+        """Nodes of a cluster, with their state."""
         return AsyncDatabasesReplicasResource(self._client)
 
     @cached_property
@@ -824,7 +824,7 @@ class AsyncDatabasesResource(AsyncWaits[DatabaseCluster], AsyncResource["AsyncDa
 
 
 class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
-    """What ``client.databases.admins`` offers.
+    """Users of a cluster and what each may do in which of its databases.
 
     list, get, create, update, delete.
     """
@@ -1094,7 +1094,7 @@ class DatabasesAdminsResource(Resource["DatabasesAdminsWithResponse"]):
 
 
 class AsyncDatabasesAdminsResource(AsyncResource["AsyncDatabasesAdminsWithResponse"]):
-    """What ``client.databases.admins`` offers.
+    """Users of a cluster and what each may do in which of its databases.
 
     list, get, create, update, delete.
     """
@@ -1576,7 +1576,7 @@ class AsyncDatabasesInstancesResource(AsyncResource["AsyncDatabasesInstancesWith
 
 
 class DatabasesPrivilegesResource(Resource["DatabasesPrivilegesWithResponse"]):
-    """What ``client.databases.privileges`` offers.
+    """What users of a cluster can be allowed to do.
 
     list.
     """
@@ -1595,7 +1595,7 @@ class DatabasesPrivilegesResource(Resource["DatabasesPrivilegesWithResponse"]):
 
 
 class AsyncDatabasesPrivilegesResource(AsyncResource["AsyncDatabasesPrivilegesWithResponse"]):
-    """What ``client.databases.privileges`` offers.
+    """What users of a cluster can be allowed to do.
 
     list.
     """
@@ -1614,7 +1614,7 @@ class AsyncDatabasesPrivilegesResource(AsyncResource["AsyncDatabasesPrivilegesWi
 
 
 class DatabasesReplicasResource(Resource["DatabasesReplicasWithResponse"]):
-    """What ``client.databases.replicas`` offers.
+    """Nodes of a cluster, with their state.
 
     list.
     """
@@ -1633,7 +1633,7 @@ class DatabasesReplicasResource(Resource["DatabasesReplicasWithResponse"]):
 
 
 class AsyncDatabasesReplicasResource(AsyncResource["AsyncDatabasesReplicasWithResponse"]):
-    """What ``client.databases.replicas`` offers.
+    """Nodes of a cluster, with their state.
 
     list.
     """
@@ -1660,17 +1660,17 @@ class DbsResource(Resource["DbsWithResponse"]):
 
     @cached_property
     def default_parameters(self) -> DbsDefaultParametersResource:
-        """What ``client.dbs.default_parameters`` offers."""
+        """Settings that an engine of a given size should have."""
         return DbsDefaultParametersResource(self._client)
 
     @cached_property
     def parameters(self) -> DbsParametersResource:
-        """What ``client.dbs.parameters`` offers."""
+        """Settings that can be tuned, by engine."""
         return DbsParametersResource(self._client)
 
     @cached_property
     def auto_backups(self) -> DbsAutoBackupsResource:
-        """What ``client.dbs.auto_backups`` offers."""
+        """The schedule of a cluster's automatic backups."""
         return DbsAutoBackupsResource(self._client)
 
     @cached_property
@@ -1840,17 +1840,17 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
 
     @cached_property
     def default_parameters(self) -> AsyncDbsDefaultParametersResource:
-        """What ``client.dbs.default_parameters`` offers."""
+        """Settings that an engine of a given size should have."""
         return AsyncDbsDefaultParametersResource(self._client)
 
     @cached_property
     def parameters(self) -> AsyncDbsParametersResource:
-        """What ``client.dbs.parameters`` offers."""
+        """Settings that can be tuned, by engine."""
         return AsyncDbsParametersResource(self._client)
 
     @cached_property
     def auto_backups(self) -> AsyncDbsAutoBackupsResource:
-        """What ``client.dbs.auto_backups`` offers."""
+        """The schedule of a cluster's automatic backups."""
         return AsyncDbsAutoBackupsResource(self._client)
 
     @cached_property
@@ -2012,7 +2012,7 @@ class AsyncDbsResource(AsyncResource["AsyncDbsWithResponse"]):
 
 
 class DbsDefaultParametersResource(Resource["DbsDefaultParametersWithResponse"]):
-    """What ``client.dbs.default_parameters`` offers.
+    """Settings that an engine of a given size should have.
 
     get.
     """
@@ -2074,7 +2074,7 @@ class DbsDefaultParametersResource(Resource["DbsDefaultParametersWithResponse"])
 
 
 class AsyncDbsDefaultParametersResource(AsyncResource["AsyncDbsDefaultParametersWithResponse"]):
-    """What ``client.dbs.default_parameters`` offers.
+    """Settings that an engine of a given size should have.
 
     get.
     """
@@ -2136,7 +2136,7 @@ class AsyncDbsDefaultParametersResource(AsyncResource["AsyncDbsDefaultParameters
 
 
 class DbsParametersResource(Resource["DbsParametersWithResponse"]):
-    """What ``client.dbs.parameters`` offers.
+    """Settings that can be tuned, by engine.
 
     get.
     """
@@ -2153,7 +2153,7 @@ class DbsParametersResource(Resource["DbsParametersWithResponse"]):
 
 
 class AsyncDbsParametersResource(AsyncResource["AsyncDbsParametersWithResponse"]):
-    """What ``client.dbs.parameters`` offers.
+    """Settings that can be tuned, by engine.
 
     get.
     """
@@ -2170,7 +2170,7 @@ class AsyncDbsParametersResource(AsyncResource["AsyncDbsParametersWithResponse"]
 
 
 class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
-    """What ``client.dbs.auto_backups`` offers.
+    """The schedule of a cluster's automatic backups.
 
     get, update.
     """
@@ -2227,7 +2227,7 @@ class DbsAutoBackupsResource(Resource["DbsAutoBackupsWithResponse"]):
 
 
 class AsyncDbsAutoBackupsResource(AsyncResource["AsyncDbsAutoBackupsWithResponse"]):
-    """What ``client.dbs.auto_backups`` offers.
+    """The schedule of a cluster's automatic backups.
 
     get, update.
     """
@@ -2693,8 +2693,8 @@ class AsyncDatabasesBackupsResource(AsyncResource["AsyncDatabasesBackupsWithResp
         await self._call("restoreDatabaseFromS3Backup", None, path={"db_id": db_cluster_id, "backup_id": backup_id})
 
 
-class PresetsDbsResource(Resource["PresetsDbsWithResponse"]):
-    """What ``client.presets.dbs`` offers.
+class PresetsDatabasesResource(Resource["PresetsDatabasesWithResponse"]):
+    """Sizes of database clusters.
 
     list, get.
     """
@@ -2728,8 +2728,8 @@ class PresetsDbsResource(Resource["PresetsDbsWithResponse"]):
         return self._call("getDatabasePreset", DatabasePreset, path={"preset_id": preset_id})
 
 
-class AsyncPresetsDbsResource(AsyncResource["AsyncPresetsDbsWithResponse"]):
-    """What ``client.presets.dbs`` offers.
+class AsyncPresetsDatabasesResource(AsyncResource["AsyncPresetsDatabasesWithResponse"]):
+    """Sizes of database clusters.
 
     list, get.
     """
@@ -2910,10 +2910,10 @@ if TYPE_CHECKING:
         delete = aresponding(AsyncDatabasesBackupsResource.delete)
         restore = aresponding(AsyncDatabasesBackupsResource.restore)
 
-    class PresetsDbsWithResponse(WithResponse):
-        list = responding(PresetsDbsResource.list)
-        get = responding(PresetsDbsResource.get)
+    class PresetsDatabasesWithResponse(WithResponse):
+        list = responding(PresetsDatabasesResource.list)
+        get = responding(PresetsDatabasesResource.get)
 
-    class AsyncPresetsDbsWithResponse(WithResponse):
-        list = aresponding(AsyncPresetsDbsResource.list)
-        get = aresponding(AsyncPresetsDbsResource.get)
+    class AsyncPresetsDatabasesWithResponse(WithResponse):
+        list = aresponding(AsyncPresetsDatabasesResource.list)
+        get = aresponding(AsyncPresetsDatabasesResource.get)

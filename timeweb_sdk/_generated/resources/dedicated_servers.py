@@ -247,14 +247,14 @@ class AsyncDedicatedServersResource(AsyncWaits[DedicatedServer], AsyncResource["
 
 
 class PresetsDedicatedServersResource(Resource["PresetsDedicatedServersWithResponse"]):
-    """What ``client.presets.dedicated_servers`` offers.
+    """Whole machines that can be rented now.
 
     list, additional_services (resource).
     """
 
     @cached_property
     def additional_services(self) -> PresetsDedicatedServersAdditionalServicesResource:
-        """What ``client.presets.dedicated_servers.additional_services`` offers."""
+        """Extras for a rented machine, such as addresses and panels."""
         return PresetsDedicatedServersAdditionalServicesResource(self._client)
 
     def list(
@@ -273,14 +273,14 @@ class PresetsDedicatedServersResource(Resource["PresetsDedicatedServersWithRespo
 
 
 class AsyncPresetsDedicatedServersResource(AsyncResource["AsyncPresetsDedicatedServersWithResponse"]):
-    """What ``client.presets.dedicated_servers`` offers.
+    """Whole machines that can be rented now.
 
     list, additional_services (resource).
     """
 
     @cached_property
     def additional_services(self) -> AsyncPresetsDedicatedServersAdditionalServicesResource:
-        """What ``client.presets.dedicated_servers.additional_services`` offers."""
+        """Extras for a rented machine, such as addresses and panels."""
         return AsyncPresetsDedicatedServersAdditionalServicesResource(self._client)
 
     def list(
@@ -299,7 +299,7 @@ class AsyncPresetsDedicatedServersResource(AsyncResource["AsyncPresetsDedicatedS
 
 
 class PresetsDedicatedServersAdditionalServicesResource(Resource["PresetsDedicatedServersAdditionalServicesWithResponse"]):
-    """What ``client.presets.dedicated_servers.additional_services`` offers.
+    """Extras for a rented machine, such as addresses and panels.
 
     list.
     """
@@ -322,7 +322,7 @@ class PresetsDedicatedServersAdditionalServicesResource(Resource["PresetsDedicat
 class AsyncPresetsDedicatedServersAdditionalServicesResource(
     AsyncResource["AsyncPresetsDedicatedServersAdditionalServicesWithResponse"]
 ):
-    """What ``client.presets.dedicated_servers.additional_services`` offers.
+    """Extras for a rented machine, such as addresses and panels.
 
     list.
     """

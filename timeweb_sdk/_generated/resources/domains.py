@@ -29,7 +29,7 @@ from timeweb_sdk._generated.params.domains import NameServerInputParams
 
 
 class DomainsResource(Resource["DomainsWithResponse"]):
-    """Domains with their DNS records and subdomains.
+    """Domains with their DNS records and subdomains; registering one is a request in `domain_requests`.
 
     list, get, update, delete, add, check, default_dns_records (resource), dns_records (resource), name_servers
     (resource), subdomains (resource).
@@ -37,22 +37,22 @@ class DomainsResource(Resource["DomainsWithResponse"]):
 
     @cached_property
     def default_dns_records(self) -> DomainsDefaultDnsRecordsResource:
-        """What ``client.domains.default_dns_records`` offers."""
+        """Records that came with the domain; those of one's own are `domains.dns_records`."""
         return DomainsDefaultDnsRecordsResource(self._client)
 
     @cached_property
     def dns_records(self) -> DomainsDnsRecordsResource:
-        """What ``client.domains.dns_records`` offers."""
+        """Records of a domain and of the names below it."""
         return DomainsDnsRecordsResource(self._client)
 
     @cached_property
     def name_servers(self) -> DomainsNameServersResource:
-        """What ``client.domains.name_servers`` offers."""
+        """Servers that a domain is delegated to."""
         return DomainsNameServersResource(self._client)
 
     @cached_property
     def subdomains(self) -> DomainsSubdomainsResource:
-        """What ``client.domains.subdomains`` offers."""
+        """Names below a domain, as things of their own."""
         return DomainsSubdomainsResource(self._client)
 
     def list(
@@ -166,7 +166,7 @@ class DomainsResource(Resource["DomainsWithResponse"]):
 
 
 class AsyncDomainsResource(AsyncResource["AsyncDomainsWithResponse"]):
-    """Domains with their DNS records and subdomains.
+    """Domains with their DNS records and subdomains; registering one is a request in `domain_requests`.
 
     list, get, update, delete, add, check, default_dns_records (resource), dns_records (resource), name_servers
     (resource), subdomains (resource).
@@ -174,22 +174,22 @@ class AsyncDomainsResource(AsyncResource["AsyncDomainsWithResponse"]):
 
     @cached_property
     def default_dns_records(self) -> AsyncDomainsDefaultDnsRecordsResource:
-        """What ``client.domains.default_dns_records`` offers."""
+        """Records that came with the domain; those of one's own are `domains.dns_records`."""
         return AsyncDomainsDefaultDnsRecordsResource(self._client)
 
     @cached_property
     def dns_records(self) -> AsyncDomainsDnsRecordsResource:
-        """What ``client.domains.dns_records`` offers."""
+        """Records of a domain and of the names below it."""
         return AsyncDomainsDnsRecordsResource(self._client)
 
     @cached_property
     def name_servers(self) -> AsyncDomainsNameServersResource:
-        """What ``client.domains.name_servers`` offers."""
+        """Servers that a domain is delegated to."""
         return AsyncDomainsNameServersResource(self._client)
 
     @cached_property
     def subdomains(self) -> AsyncDomainsSubdomainsResource:
-        """What ``client.domains.subdomains`` offers."""
+        """Names below a domain, as things of their own."""
         return AsyncDomainsSubdomainsResource(self._client)
 
     def list(
@@ -302,8 +302,8 @@ class AsyncDomainsResource(AsyncResource["AsyncDomainsWithResponse"]):
         return await self._call("checkDomain", bool, path={"fqdn": fqdn})
 
 
-class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
-    """Orders to register, prolong or move a domain.
+class DomainRequestsResource(Resource["DomainRequestsWithResponse"]):
+    """Orders to register, prolong or move a domain; domains one has are `domains`.
 
     list, get, create, update.
     """
@@ -377,7 +377,7 @@ class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
         """File a request to register, renew or transfer a domain.
 
         `action` chooses the kind of request and its fields. Nothing is charged yet: the request waits until it is paid
-        with `domains_requests.update`. Prices stand in `tlds.list`; check a new name with `domains.check` first.
+        with `domain_requests.update`. Prices stand in `tlds.list`; check a new name with `domains.check` first.
 
         Args:
             action: `register`, `prolong` (renew) or `transfer`; decides which other fields belong.
@@ -492,8 +492,8 @@ class DomainsRequestsResource(Resource["DomainsRequestsWithResponse"]):
         )
 
 
-class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithResponse"]):
-    """Orders to register, prolong or move a domain.
+class AsyncDomainRequestsResource(AsyncResource["AsyncDomainRequestsWithResponse"]):
+    """Orders to register, prolong or move a domain; domains one has are `domains`.
 
     list, get, create, update.
     """
@@ -567,7 +567,7 @@ class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithRespon
         """File a request to register, renew or transfer a domain.
 
         `action` chooses the kind of request and its fields. Nothing is charged yet: the request waits until it is paid
-        with `domains_requests.update`. Prices stand in `tlds.list`; check a new name with `domains.check` first.
+        with `domain_requests.update`. Prices stand in `tlds.list`; check a new name with `domains.check` first.
 
         Args:
             action: `register`, `prolong` (renew) or `transfer`; decides which other fields belong.
@@ -683,7 +683,7 @@ class AsyncDomainsRequestsResource(AsyncResource["AsyncDomainsRequestsWithRespon
 
 
 class DomainsDefaultDnsRecordsResource(Resource["DomainsDefaultDnsRecordsWithResponse"]):
-    """What ``client.domains.default_dns_records`` offers.
+    """Records that came with the domain; those of one's own are `domains.dns_records`.
 
     list.
     """
@@ -708,7 +708,7 @@ class DomainsDefaultDnsRecordsResource(Resource["DomainsDefaultDnsRecordsWithRes
 
 
 class AsyncDomainsDefaultDnsRecordsResource(AsyncResource["AsyncDomainsDefaultDnsRecordsWithResponse"]):
-    """What ``client.domains.default_dns_records`` offers.
+    """Records that came with the domain; those of one's own are `domains.dns_records`.
 
     list.
     """
@@ -733,7 +733,7 @@ class AsyncDomainsDefaultDnsRecordsResource(AsyncResource["AsyncDomainsDefaultDn
 
 
 class DomainsDnsRecordsResource(Resource["DomainsDnsRecordsWithResponse"]):
-    """What ``client.domains.dns_records`` offers.
+    """Records of a domain and of the names below it.
 
     list, create, create_v1, update, update_v1, delete, delete_v1.
     """
@@ -1034,7 +1034,7 @@ class DomainsDnsRecordsResource(Resource["DomainsDnsRecordsWithResponse"]):
 
 
 class AsyncDomainsDnsRecordsResource(AsyncResource["AsyncDomainsDnsRecordsWithResponse"]):
-    """What ``client.domains.dns_records`` offers.
+    """Records of a domain and of the names below it.
 
     list, create, create_v1, update, update_v1, delete, delete_v1.
     """
@@ -1335,7 +1335,7 @@ class AsyncDomainsDnsRecordsResource(AsyncResource["AsyncDomainsDnsRecordsWithRe
 
 
 class DomainsNameServersResource(Resource["DomainsNameServersWithResponse"]):
-    """What ``client.domains.name_servers`` offers.
+    """Servers that a domain is delegated to.
 
     list, update.
     """
@@ -1370,7 +1370,7 @@ class DomainsNameServersResource(Resource["DomainsNameServersWithResponse"]):
 
 
 class AsyncDomainsNameServersResource(AsyncResource["AsyncDomainsNameServersWithResponse"]):
-    """What ``client.domains.name_servers`` offers.
+    """Servers that a domain is delegated to.
 
     list, update.
     """
@@ -1407,7 +1407,7 @@ class AsyncDomainsNameServersResource(AsyncResource["AsyncDomainsNameServersWith
 
 
 class DomainsSubdomainsResource(Resource["DomainsSubdomainsWithResponse"]):
-    """What ``client.domains.subdomains`` offers.
+    """Names below a domain, as things of their own.
 
     create, delete.
     """
@@ -1441,7 +1441,7 @@ class DomainsSubdomainsResource(Resource["DomainsSubdomainsWithResponse"]):
 
 
 class AsyncDomainsSubdomainsResource(AsyncResource["AsyncDomainsSubdomainsWithResponse"]):
-    """What ``client.domains.subdomains`` offers.
+    """Names below a domain, as things of their own.
 
     create, delete.
     """
@@ -1951,17 +1951,17 @@ if TYPE_CHECKING:
         add = aresponding(AsyncDomainsResource.add)
         check = aresponding(AsyncDomainsResource.check)
 
-    class DomainsRequestsWithResponse(WithResponse):
-        list = responding(DomainsRequestsResource.list)
-        get = responding(DomainsRequestsResource.get)
-        create = responding(DomainsRequestsResource.create)
-        update = responding(DomainsRequestsResource.update)
+    class DomainRequestsWithResponse(WithResponse):
+        list = responding(DomainRequestsResource.list)
+        get = responding(DomainRequestsResource.get)
+        create = responding(DomainRequestsResource.create)
+        update = responding(DomainRequestsResource.update)
 
-    class AsyncDomainsRequestsWithResponse(WithResponse):
-        list = aresponding(AsyncDomainsRequestsResource.list)
-        get = aresponding(AsyncDomainsRequestsResource.get)
-        create = aresponding(AsyncDomainsRequestsResource.create)
-        update = aresponding(AsyncDomainsRequestsResource.update)
+    class AsyncDomainRequestsWithResponse(WithResponse):
+        list = aresponding(AsyncDomainRequestsResource.list)
+        get = aresponding(AsyncDomainRequestsResource.get)
+        create = aresponding(AsyncDomainRequestsResource.create)
+        update = aresponding(AsyncDomainRequestsResource.update)
 
     class DomainsDefaultDnsRecordsWithResponse(WithResponse):
         list = responding(DomainsDefaultDnsRecordsResource.list)

@@ -15,51 +15,41 @@ from timeweb_sdk._generated.models.firewall import FirewallGroup, FirewallGroupR
 class FirewallResource(Resource[WithResponse]):
     """Groups of rules and what they protect.
 
-    groups (resource), service (resource).
+    groups (resource).
     """
 
     @cached_property
     def groups(self) -> FirewallGroupsResource:
-        """What ``client.firewall.groups`` offers."""
+        """Groups of rules, each with a policy for all that no rule names."""
         return FirewallGroupsResource(self._client)
-
-    @cached_property
-    def service(self) -> FirewallServiceResource:
-        """The groups that protect one server, balancer, database or app."""
-        return FirewallServiceResource(self._client)
 
 
 class AsyncFirewallResource(AsyncResource[WithResponse]):
     """Groups of rules and what they protect.
 
-    groups (resource), service (resource).
+    groups (resource).
     """
 
     @cached_property
     def groups(self) -> AsyncFirewallGroupsResource:
-        """What ``client.firewall.groups`` offers."""
+        """Groups of rules, each with a policy for all that no rule names."""
         return AsyncFirewallGroupsResource(self._client)
-
-    @cached_property
-    def service(self) -> AsyncFirewallServiceResource:
-        """The groups that protect one server, balancer, database or app."""
-        return AsyncFirewallServiceResource(self._client)
 
 
 class FirewallGroupsResource(Resource["FirewallGroupsWithResponse"]):
-    """What ``client.firewall.groups`` offers.
+    """Groups of rules, each with a policy for all that no rule names.
 
-    list, get, create, update, delete, resources (resource), rules (resource).
+    list, list_for_resource, get, create, update, delete, resources (resource), rules (resource).
     """
 
     @cached_property
     def resources(self) -> FirewallGroupsResourcesResource:
-        """What ``client.firewall.groups.resources`` offers."""
+        """Servers, balancers, databases and apps that a group protects."""
         return FirewallGroupsResourcesResource(self._client)
 
     @cached_property
     def rules(self) -> FirewallGroupsRulesResource:
-        """What ``client.firewall.groups.rules`` offers."""
+        """What a group lets through or stops."""
         return FirewallGroupsRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[FirewallGroup]:
@@ -74,6 +64,33 @@ class FirewallGroupsResource(Resource["FirewallGroupsWithResponse"]):
         API: ``GET /api/v1/firewall/groups``
         """
         return self._list("getGroups", FirewallGroup, query={"limit": limit, "offset": offset})
+
+    def list_for_resource(
+        self,
+        resource_type: Literal["server", "dbaas", "balancer", "app"] | str,
+        resource_id: int | str,
+        *,
+        limit: int | NotGiven = NOT_GIVEN,
+        offset: int | NotGiven = NOT_GIVEN,
+    ) -> Page[FirewallGroup]:
+        """Find the firewall group that protects a service.
+
+        The list is empty when the service is in no group.
+
+        Args:
+            resource_type: Kind of the service: `server`, `balancer`, `dbaas` or `app`.
+            resource_id: Id of the service.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+
+        API: ``GET /api/v1/firewall/service/{resource_type}/{resource_id}``
+        """
+        return self._list(
+            "getRulesForResource",
+            FirewallGroup,
+            path={"resource_type": resource_type, "resource_id": resource_id},
+            query={"limit": limit, "offset": offset},
+        )
 
     def get(self, group_id: str) -> FirewallGroup:
         """Fetch one firewall group without its rules.
@@ -140,19 +157,19 @@ class FirewallGroupsResource(Resource["FirewallGroupsWithResponse"]):
 
 
 class AsyncFirewallGroupsResource(AsyncResource["AsyncFirewallGroupsWithResponse"]):
-    """What ``client.firewall.groups`` offers.
+    """Groups of rules, each with a policy for all that no rule names.
 
-    list, get, create, update, delete, resources (resource), rules (resource).
+    list, list_for_resource, get, create, update, delete, resources (resource), rules (resource).
     """
 
     @cached_property
     def resources(self) -> AsyncFirewallGroupsResourcesResource:
-        """What ``client.firewall.groups.resources`` offers."""
+        """Servers, balancers, databases and apps that a group protects."""
         return AsyncFirewallGroupsResourcesResource(self._client)
 
     @cached_property
     def rules(self) -> AsyncFirewallGroupsRulesResource:
-        """What ``client.firewall.groups.rules`` offers."""
+        """What a group lets through or stops."""
         return AsyncFirewallGroupsRulesResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[FirewallGroup]:
@@ -167,6 +184,33 @@ class AsyncFirewallGroupsResource(AsyncResource["AsyncFirewallGroupsWithResponse
         API: ``GET /api/v1/firewall/groups``
         """
         return self._list("getGroups", FirewallGroup, query={"limit": limit, "offset": offset})
+
+    def list_for_resource(
+        self,
+        resource_type: Literal["server", "dbaas", "balancer", "app"] | str,
+        resource_id: int | str,
+        *,
+        limit: int | NotGiven = NOT_GIVEN,
+        offset: int | NotGiven = NOT_GIVEN,
+    ) -> AsyncPage[FirewallGroup]:
+        """Find the firewall group that protects a service.
+
+        The list is empty when the service is in no group.
+
+        Args:
+            resource_type: Kind of the service: `server`, `balancer`, `dbaas` or `app`.
+            resource_id: Id of the service.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+
+        API: ``GET /api/v1/firewall/service/{resource_type}/{resource_id}``
+        """
+        return self._list(
+            "getRulesForResource",
+            FirewallGroup,
+            path={"resource_type": resource_type, "resource_id": resource_id},
+            query={"limit": limit, "offset": offset},
+        )
 
     async def get(self, group_id: str) -> FirewallGroup:
         """Fetch one firewall group without its rules.
@@ -233,7 +277,7 @@ class AsyncFirewallGroupsResource(AsyncResource["AsyncFirewallGroupsWithResponse
 
 
 class FirewallGroupsResourcesResource(Resource["FirewallGroupsResourcesWithResponse"]):
-    """What ``client.firewall.groups.resources`` offers.
+    """Servers, balancers, databases and apps that a group protects.
 
     list, create, delete.
     """
@@ -309,7 +353,7 @@ class FirewallGroupsResourcesResource(Resource["FirewallGroupsResourcesWithRespo
 
 
 class AsyncFirewallGroupsResourcesResource(AsyncResource["AsyncFirewallGroupsResourcesWithResponse"]):
-    """What ``client.firewall.groups.resources`` offers.
+    """Servers, balancers, databases and apps that a group protects.
 
     list, create, delete.
     """
@@ -385,7 +429,7 @@ class AsyncFirewallGroupsResourcesResource(AsyncResource["AsyncFirewallGroupsRes
 
 
 class FirewallGroupsRulesResource(Resource["FirewallGroupsRulesWithResponse"]):
-    """What ``client.firewall.groups.rules`` offers.
+    """What a group lets through or stops.
 
     list, get, create, update, delete.
     """
@@ -499,7 +543,7 @@ class FirewallGroupsRulesResource(Resource["FirewallGroupsRulesWithResponse"]):
 
 
 class AsyncFirewallGroupsRulesResource(AsyncResource["AsyncFirewallGroupsRulesWithResponse"]):
-    """What ``client.firewall.groups.rules`` offers.
+    """What a group lets through or stops.
 
     list, get, create, update, delete.
     """
@@ -612,79 +656,12 @@ class AsyncFirewallGroupsRulesResource(AsyncResource["AsyncFirewallGroupsRulesWi
         await self._call("deleteGroupRule", None, path={"group_id": group_id, "rule_id": rule_id})
 
 
-class FirewallServiceResource(Resource["FirewallServiceWithResponse"]):
-    """The groups that protect one server, balancer, database or app.
-
-    list.
-    """
-
-    def list(
-        self,
-        resource_type: Literal["server", "dbaas", "balancer", "app"] | str,
-        resource_id: int | str,
-        *,
-        limit: int | NotGiven = NOT_GIVEN,
-        offset: int | NotGiven = NOT_GIVEN,
-    ) -> Page[FirewallGroup]:
-        """Find the firewall group that protects a service.
-
-        The list is empty when the service is in no group.
-
-        Args:
-            resource_type: Kind of the service: `server`, `balancer`, `dbaas` or `app`.
-            resource_id: Id of the service.
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-
-        API: ``GET /api/v1/firewall/service/{resource_type}/{resource_id}``
-        """
-        return self._list(
-            "getRulesForResource",
-            FirewallGroup,
-            path={"resource_type": resource_type, "resource_id": resource_id},
-            query={"limit": limit, "offset": offset},
-        )
-
-
-class AsyncFirewallServiceResource(AsyncResource["AsyncFirewallServiceWithResponse"]):
-    """The groups that protect one server, balancer, database or app.
-
-    list.
-    """
-
-    def list(
-        self,
-        resource_type: Literal["server", "dbaas", "balancer", "app"] | str,
-        resource_id: int | str,
-        *,
-        limit: int | NotGiven = NOT_GIVEN,
-        offset: int | NotGiven = NOT_GIVEN,
-    ) -> AsyncPage[FirewallGroup]:
-        """Find the firewall group that protects a service.
-
-        The list is empty when the service is in no group.
-
-        Args:
-            resource_type: Kind of the service: `server`, `balancer`, `dbaas` or `app`.
-            resource_id: Id of the service.
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-
-        API: ``GET /api/v1/firewall/service/{resource_type}/{resource_id}``
-        """
-        return self._list(
-            "getRulesForResource",
-            FirewallGroup,
-            path={"resource_type": resource_type, "resource_id": resource_id},
-            query={"limit": limit, "offset": offset},
-        )
-
-
 if TYPE_CHECKING:
     from timeweb_sdk._core.resource import aresponding, responding
 
     class FirewallGroupsWithResponse(WithResponse):
         list = responding(FirewallGroupsResource.list)
+        list_for_resource = responding(FirewallGroupsResource.list_for_resource)
         get = responding(FirewallGroupsResource.get)
         create = responding(FirewallGroupsResource.create)
         update = responding(FirewallGroupsResource.update)
@@ -692,6 +669,7 @@ if TYPE_CHECKING:
 
     class AsyncFirewallGroupsWithResponse(WithResponse):
         list = aresponding(AsyncFirewallGroupsResource.list)
+        list_for_resource = aresponding(AsyncFirewallGroupsResource.list_for_resource)
         get = aresponding(AsyncFirewallGroupsResource.get)
         create = aresponding(AsyncFirewallGroupsResource.create)
         update = aresponding(AsyncFirewallGroupsResource.update)
@@ -720,9 +698,3 @@ if TYPE_CHECKING:
         create = aresponding(AsyncFirewallGroupsRulesResource.create)
         update = aresponding(AsyncFirewallGroupsRulesResource.update)
         delete = aresponding(AsyncFirewallGroupsRulesResource.delete)
-
-    class FirewallServiceWithResponse(WithResponse):
-        list = responding(FirewallServiceResource.list)
-
-    class AsyncFirewallServiceWithResponse(WithResponse):
-        list = aresponding(AsyncFirewallServiceResource.list)

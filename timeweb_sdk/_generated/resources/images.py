@@ -17,13 +17,13 @@ from timeweb_sdk._generated.params.images import ImageDownloadAuthParams
 class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
     """Images of disks to install servers from.
 
-    list, get, create, update, delete, upload, download_url (resource).
+    list, get, create, update, delete, upload, download_urls (resource).
     """
 
     @cached_property
-    def download_url(self) -> ImagesDownloadUrlResource:
-        """What ``client.images.download_url`` offers."""
-        return ImagesDownloadUrlResource(self._client)
+    def download_urls(self) -> ImagesDownloadUrlsResource:
+        """Links to download an image by, and its exports to cloud drives."""
+        return ImagesDownloadUrlsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Image]:
         """List the account's disk images with their state and size.
@@ -148,13 +148,13 @@ class ImagesResource(Waits[Image], Resource["ImagesWithResponse"]):
 class AsyncImagesResource(AsyncWaits[Image], AsyncResource["AsyncImagesWithResponse"]):
     """Images of disks to install servers from.
 
-    list, get, create, update, delete, upload, download_url (resource).
+    list, get, create, update, delete, upload, download_urls (resource).
     """
 
     @cached_property
-    def download_url(self) -> AsyncImagesDownloadUrlResource:
-        """What ``client.images.download_url`` offers."""
-        return AsyncImagesDownloadUrlResource(self._client)
+    def download_urls(self) -> AsyncImagesDownloadUrlsResource:
+        """Links to download an image by, and its exports to cloud drives."""
+        return AsyncImagesDownloadUrlsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Image]:
         """List the account's disk images with their state and size.
@@ -280,8 +280,8 @@ class AsyncImagesResource(AsyncWaits[Image], AsyncResource["AsyncImagesWithRespo
         return await self._call("uploadImage", ImageUpload, path={"image_id": image_id}, body=body)
 
 
-class ImagesDownloadUrlResource(Resource["ImagesDownloadUrlWithResponse"]):
-    """What ``client.images.download_url`` offers.
+class ImagesDownloadUrlsResource(Resource["ImagesDownloadUrlsWithResponse"]):
+    """Links to download an image by, and its exports to cloud drives.
 
     list, get, create, delete.
     """
@@ -360,8 +360,8 @@ class ImagesDownloadUrlResource(Resource["ImagesDownloadUrlWithResponse"]):
         self._call("deleteImageDownloadURL", None, path={"image_id": image_id, "image_url_id": image_url_id})
 
 
-class AsyncImagesDownloadUrlResource(AsyncResource["AsyncImagesDownloadUrlWithResponse"]):
-    """What ``client.images.download_url`` offers.
+class AsyncImagesDownloadUrlsResource(AsyncResource["AsyncImagesDownloadUrlsWithResponse"]):
+    """Links to download an image by, and its exports to cloud drives.
 
     list, get, create, delete.
     """
@@ -463,14 +463,14 @@ if TYPE_CHECKING:
         wait_for = aresponding(AsyncImagesResource.wait_for)
         wait_for_many = aresponding(AsyncImagesResource.wait_for_many)
 
-    class ImagesDownloadUrlWithResponse(WithResponse):
-        list = responding(ImagesDownloadUrlResource.list)
-        get = responding(ImagesDownloadUrlResource.get)
-        create = responding(ImagesDownloadUrlResource.create)
-        delete = responding(ImagesDownloadUrlResource.delete)
+    class ImagesDownloadUrlsWithResponse(WithResponse):
+        list = responding(ImagesDownloadUrlsResource.list)
+        get = responding(ImagesDownloadUrlsResource.get)
+        create = responding(ImagesDownloadUrlsResource.create)
+        delete = responding(ImagesDownloadUrlsResource.delete)
 
-    class AsyncImagesDownloadUrlWithResponse(WithResponse):
-        list = aresponding(AsyncImagesDownloadUrlResource.list)
-        get = aresponding(AsyncImagesDownloadUrlResource.get)
-        create = aresponding(AsyncImagesDownloadUrlResource.create)
-        delete = aresponding(AsyncImagesDownloadUrlResource.delete)
+    class AsyncImagesDownloadUrlsWithResponse(WithResponse):
+        list = aresponding(AsyncImagesDownloadUrlsResource.list)
+        get = aresponding(AsyncImagesDownloadUrlsResource.get)
+        create = aresponding(AsyncImagesDownloadUrlsResource.create)
+        delete = aresponding(AsyncImagesDownloadUrlsResource.delete)

@@ -18,21 +18,21 @@ from timeweb_sdk._generated.models.shared import TokenStatistic
 
 
 class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource["CloudAiKnowledgeBasesWithResponse"]):
-    """What ``client.cloud_ai.knowledge_bases`` offers.
+    """Indexed documents that assistants answer from.
 
     list, list_v1, get, create, update, delete, add_additional_token_package, link, unlink, upload, documents
-    (resource), statistic (resource).
+    (resource), statistics (resource).
     """
 
     @cached_property
     def documents(self) -> CloudAiKnowledgeBasesDocumentsResource:
-        """What ``client.cloud_ai.knowledge_bases.documents`` offers."""
+        """The files of a knowledge base and how far they are indexed."""
         return CloudAiKnowledgeBasesDocumentsResource(self._client)
 
     @cached_property
-    def statistic(self) -> CloudAiKnowledgeBasesStatisticResource:
-        """What ``client.cloud_ai.knowledge_bases.statistic`` offers."""
-        return CloudAiKnowledgeBasesStatisticResource(self._client)
+    def statistics(self) -> CloudAiKnowledgeBasesStatisticsResource:
+        """Tokens that indexing has used over time."""
+        return CloudAiKnowledgeBasesStatisticsResource(self._client)
 
     def list(self) -> Page[KnowledgeBaseSummary]:
         """List AI knowledge bases with the number of their documents.
@@ -194,21 +194,21 @@ class CloudAiKnowledgeBasesResource(Waits[KnowledgeBase], Resource["CloudAiKnowl
 
 
 class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResource["AsyncCloudAiKnowledgeBasesWithResponse"]):
-    """What ``client.cloud_ai.knowledge_bases`` offers.
+    """Indexed documents that assistants answer from.
 
     list, list_v1, get, create, update, delete, add_additional_token_package, link, unlink, upload, documents
-    (resource), statistic (resource).
+    (resource), statistics (resource).
     """
 
     @cached_property
     def documents(self) -> AsyncCloudAiKnowledgeBasesDocumentsResource:
-        """What ``client.cloud_ai.knowledge_bases.documents`` offers."""
+        """The files of a knowledge base and how far they are indexed."""
         return AsyncCloudAiKnowledgeBasesDocumentsResource(self._client)
 
     @cached_property
-    def statistic(self) -> AsyncCloudAiKnowledgeBasesStatisticResource:
-        """What ``client.cloud_ai.knowledge_bases.statistic`` offers."""
-        return AsyncCloudAiKnowledgeBasesStatisticResource(self._client)
+    def statistics(self) -> AsyncCloudAiKnowledgeBasesStatisticsResource:
+        """Tokens that indexing has used over time."""
+        return AsyncCloudAiKnowledgeBasesStatisticsResource(self._client)
 
     def list(self) -> AsyncPage[KnowledgeBaseSummary]:
         """List AI knowledge bases with the number of their documents.
@@ -372,7 +372,7 @@ class AsyncCloudAiKnowledgeBasesResource(AsyncWaits[KnowledgeBase], AsyncResourc
 
 
 class CloudAiKnowledgeBasesDocumentsResource(Resource["CloudAiKnowledgeBasesDocumentsWithResponse"]):
-    """What ``client.cloud_ai.knowledge_bases.documents`` offers.
+    """The files of a knowledge base and how far they are indexed.
 
     list, delete, download, reindex.
     """
@@ -450,7 +450,7 @@ class CloudAiKnowledgeBasesDocumentsResource(Resource["CloudAiKnowledgeBasesDocu
 
 
 class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource["AsyncCloudAiKnowledgeBasesDocumentsWithResponse"]):
-    """What ``client.cloud_ai.knowledge_bases.documents`` offers.
+    """The files of a knowledge base and how far they are indexed.
 
     list, delete, download, reindex.
     """
@@ -527,8 +527,8 @@ class AsyncCloudAiKnowledgeBasesDocumentsResource(AsyncResource["AsyncCloudAiKno
         await self._call("reindexDocument", None, path={"id": knowledge_base_id, "document_id": document_id})
 
 
-class CloudAiKnowledgeBasesStatisticResource(Resource["CloudAiKnowledgeBasesStatisticWithResponse"]):
-    """What ``client.cloud_ai.knowledge_bases.statistic`` offers.
+class CloudAiKnowledgeBasesStatisticsResource(Resource["CloudAiKnowledgeBasesStatisticsWithResponse"]):
+    """Tokens that indexing has used over time.
 
     list.
     """
@@ -561,8 +561,8 @@ class CloudAiKnowledgeBasesStatisticResource(Resource["CloudAiKnowledgeBasesStat
         )
 
 
-class AsyncCloudAiKnowledgeBasesStatisticResource(AsyncResource["AsyncCloudAiKnowledgeBasesStatisticWithResponse"]):
-    """What ``client.cloud_ai.knowledge_bases.statistic`` offers.
+class AsyncCloudAiKnowledgeBasesStatisticsResource(AsyncResource["AsyncCloudAiKnowledgeBasesStatisticsWithResponse"]):
+    """Tokens that indexing has used over time.
 
     list.
     """
@@ -638,8 +638,8 @@ if TYPE_CHECKING:
         download = aresponding(AsyncCloudAiKnowledgeBasesDocumentsResource.download)
         reindex = aresponding(AsyncCloudAiKnowledgeBasesDocumentsResource.reindex)
 
-    class CloudAiKnowledgeBasesStatisticWithResponse(WithResponse):
-        list = responding(CloudAiKnowledgeBasesStatisticResource.list)
+    class CloudAiKnowledgeBasesStatisticsWithResponse(WithResponse):
+        list = responding(CloudAiKnowledgeBasesStatisticsResource.list)
 
-    class AsyncCloudAiKnowledgeBasesStatisticWithResponse(WithResponse):
-        list = aresponding(AsyncCloudAiKnowledgeBasesStatisticResource.list)
+    class AsyncCloudAiKnowledgeBasesStatisticsWithResponse(WithResponse):
+        list = aresponding(AsyncCloudAiKnowledgeBasesStatisticsResource.list)

@@ -51,88 +51,83 @@ from timeweb_sdk._generated.params.kubernetes import (
 class K8sResource(Resource[WithResponse]):
     """Managed Kubernetes clusters.
 
-    clusters (resource), k8s_versions (resource), network_drivers (resource).
+    clusters (resource), versions (resource), network_drivers (resource).
     """
 
     @cached_property
     def clusters(self) -> K8sClustersResource:
-        """What ``client.k8s.clusters`` offers."""
+        """Clusters with their groups of workers and addons."""
         return K8sClustersResource(self._client)
 
     @cached_property
-    def k8s_versions(self) -> K8sK8sVersionsResource:
-        """What ``client.k8s.k8s_versions`` offers."""
-        return K8sK8sVersionsResource(self._client)
+    def versions(self) -> K8sVersionsResource:
+        """Versions that a new cluster can have."""
+        return K8sVersionsResource(self._client)
 
     @cached_property
     def network_drivers(self) -> K8sNetworkDriversResource:
-        """What ``client.k8s.network_drivers`` offers."""
+        """Network drivers that a new cluster can have."""
         return K8sNetworkDriversResource(self._client)
 
 
 class AsyncK8sResource(AsyncResource[WithResponse]):
     """Managed Kubernetes clusters.
 
-    clusters (resource), k8s_versions (resource), network_drivers (resource).
+    clusters (resource), versions (resource), network_drivers (resource).
     """
 
     @cached_property
     def clusters(self) -> AsyncK8sClustersResource:
-        """What ``client.k8s.clusters`` offers."""
+        """Clusters with their groups of workers and addons."""
         return AsyncK8sClustersResource(self._client)
 
     @cached_property
-    def k8s_versions(self) -> AsyncK8sK8sVersionsResource:
-        """What ``client.k8s.k8s_versions`` offers."""
-        return AsyncK8sK8sVersionsResource(self._client)
+    def versions(self) -> AsyncK8sVersionsResource:
+        """Versions that a new cluster can have."""
+        return AsyncK8sVersionsResource(self._client)
 
     @cached_property
     def network_drivers(self) -> AsyncK8sNetworkDriversResource:
-        """What ``client.k8s.network_drivers`` offers."""
+        """Network drivers that a new cluster can have."""
         return AsyncK8sNetworkDriversResource(self._client)
 
 
 class K8sClustersResource(Waits[KubernetesCluster], Resource["K8sClustersWithResponse"]):
-    """What ``client.k8s.clusters`` offers.
+    """Clusters with their groups of workers and addons.
 
-    list, get, create, update, delete, addons (resource), addons_configs (resource), groups (resource), kubeconfig
-    (resource), nodes (resource), resources (resource), versions (resource).
+    list, get, create, update, delete, upgrade, addons (resource), addon_configs (resource), groups (resource),
+    kubeconfig (resource), nodes (resource), resources (resource).
     """
 
     @cached_property
     def addons(self) -> K8sClustersAddonsResource:
-        """What ``client.k8s.clusters.addons`` offers."""
+        """Addons that are installed in a cluster."""
         return K8sClustersAddonsResource(self._client)
 
     @cached_property
-    def addons_configs(self) -> K8sClustersAddonsConfigsResource:
-        """What ``client.k8s.clusters.addons_configs`` offers."""
-        return K8sClustersAddonsConfigsResource(self._client)
+    def addon_configs(self) -> K8sClustersAddonConfigsResource:
+        """Addons to choose from, with their defaults; what is installed is `k8s.clusters.addons`."""
+        return K8sClustersAddonConfigsResource(self._client)
 
     @cached_property
     def groups(self) -> K8sClustersGroupsResource:
-        """What ``client.k8s.clusters.groups`` offers."""
+        """Groups of equal worker nodes."""
         return K8sClustersGroupsResource(self._client)
 
     @cached_property
     def kubeconfig(self) -> K8sClustersKubeconfigResource:
-        """What ``client.k8s.clusters.kubeconfig`` offers."""
+        """The file with which kubectl gets in as an administrator."""
         return K8sClustersKubeconfigResource(self._client)
 
     @cached_property
     def nodes(self) -> K8sClustersNodesResource:
-        """What ``client.k8s.clusters.nodes`` offers."""
+        """All nodes of a cluster, masters too."""
         return K8sClustersNodesResource(self._client)
 
     @cached_property
     def resources(self) -> K8sClustersResourcesResource:
-        """What ``client.k8s.clusters.resources`` offers."""
+        """What an old cluster asked for and used."""
         return K8sClustersResourcesResource(self._client)
-
-    @cached_property
-    def versions(self) -> K8sClustersVersionsResource:
-        """What ``client.k8s.clusters.versions`` offers."""
-        return K8sClustersVersionsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[KubernetesCluster]:
         """List Kubernetes clusters of the account.
@@ -191,7 +186,7 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource["K8sClustersWithRes
         network is created that outlives the cluster.
 
         Args:
-            k8s_version: Version as in `k8s.k8s_versions.list`.
+            k8s_version: Version as in `k8s.versions.list`.
             name: Name by which people tell it from others; it need not be unique.
             network_driver: CNI plugin; cannot be changed later.
             availability_zone: Zone; must match preset and network.
@@ -279,48 +274,57 @@ class K8sClustersResource(Waits[KubernetesCluster], Resource["K8sClustersWithRes
         code = hidden(code)
         self._call("deleteCluster", None, path={"cluster_id": cluster_id}, query={"hash": hash, "code": code})
 
+    def upgrade(self, cluster_id: int, *, k8s_version: str | NotGiven = NOT_GIVEN) -> None:
+        """Upgrade a Kubernetes cluster to a newer version.
+
+        Workloads may be interrupted while the nodes are upgraded. Cannot be taken back. Asynchronous; answers without a
+        body.
+
+        Args:
+            cluster_id: Id of the Kubernetes cluster.
+            k8s_version: Target version as in `k8s.versions.list`; newer than the present one.
+
+        API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update``
+        """
+        self._call("updateClusterVersion", None, path={"cluster_id": cluster_id}, body={"k8s_version": k8s_version})
+
 
 class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource["AsyncK8sClustersWithResponse"]):
-    """What ``client.k8s.clusters`` offers.
+    """Clusters with their groups of workers and addons.
 
-    list, get, create, update, delete, addons (resource), addons_configs (resource), groups (resource), kubeconfig
-    (resource), nodes (resource), resources (resource), versions (resource).
+    list, get, create, update, delete, upgrade, addons (resource), addon_configs (resource), groups (resource),
+    kubeconfig (resource), nodes (resource), resources (resource).
     """
 
     @cached_property
     def addons(self) -> AsyncK8sClustersAddonsResource:
-        """What ``client.k8s.clusters.addons`` offers."""
+        """Addons that are installed in a cluster."""
         return AsyncK8sClustersAddonsResource(self._client)
 
     @cached_property
-    def addons_configs(self) -> AsyncK8sClustersAddonsConfigsResource:
-        """What ``client.k8s.clusters.addons_configs`` offers."""
-        return AsyncK8sClustersAddonsConfigsResource(self._client)
+    def addon_configs(self) -> AsyncK8sClustersAddonConfigsResource:
+        """Addons to choose from, with their defaults; what is installed is `k8s.clusters.addons`."""
+        return AsyncK8sClustersAddonConfigsResource(self._client)
 
     @cached_property
     def groups(self) -> AsyncK8sClustersGroupsResource:
-        """What ``client.k8s.clusters.groups`` offers."""
+        """Groups of equal worker nodes."""
         return AsyncK8sClustersGroupsResource(self._client)
 
     @cached_property
     def kubeconfig(self) -> AsyncK8sClustersKubeconfigResource:
-        """What ``client.k8s.clusters.kubeconfig`` offers."""
+        """The file with which kubectl gets in as an administrator."""
         return AsyncK8sClustersKubeconfigResource(self._client)
 
     @cached_property
     def nodes(self) -> AsyncK8sClustersNodesResource:
-        """What ``client.k8s.clusters.nodes`` offers."""
+        """All nodes of a cluster, masters too."""
         return AsyncK8sClustersNodesResource(self._client)
 
     @cached_property
     def resources(self) -> AsyncK8sClustersResourcesResource:
-        """What ``client.k8s.clusters.resources`` offers."""
+        """What an old cluster asked for and used."""
         return AsyncK8sClustersResourcesResource(self._client)
-
-    @cached_property
-    def versions(self) -> AsyncK8sClustersVersionsResource:
-        """What ``client.k8s.clusters.versions`` offers."""
-        return AsyncK8sClustersVersionsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[KubernetesCluster]:
         """List Kubernetes clusters of the account.
@@ -379,7 +383,7 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource["Asy
         network is created that outlives the cluster.
 
         Args:
-            k8s_version: Version as in `k8s.k8s_versions.list`.
+            k8s_version: Version as in `k8s.versions.list`.
             name: Name by which people tell it from others; it need not be unique.
             network_driver: CNI plugin; cannot be changed later.
             availability_zone: Zone; must match preset and network.
@@ -467,9 +471,23 @@ class AsyncK8sClustersResource(AsyncWaits[KubernetesCluster], AsyncResource["Asy
         code = hidden(code)
         await self._call("deleteCluster", None, path={"cluster_id": cluster_id}, query={"hash": hash, "code": code})
 
+    async def upgrade(self, cluster_id: int, *, k8s_version: str | NotGiven = NOT_GIVEN) -> None:
+        """Upgrade a Kubernetes cluster to a newer version.
+
+        Workloads may be interrupted while the nodes are upgraded. Cannot be taken back. Asynchronous; answers without a
+        body.
+
+        Args:
+            cluster_id: Id of the Kubernetes cluster.
+            k8s_version: Target version as in `k8s.versions.list`; newer than the present one.
+
+        API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update``
+        """
+        await self._call("updateClusterVersion", None, path={"cluster_id": cluster_id}, body={"k8s_version": k8s_version})
+
 
 class K8sClustersAddonsResource(Resource["K8sClustersAddonsWithResponse"]):
-    """What ``client.k8s.clusters.addons`` offers.
+    """Addons that are installed in a cluster.
 
     list, create, update, delete.
     """
@@ -497,7 +515,7 @@ class K8sClustersAddonsResource(Resource["K8sClustersAddonsWithResponse"]):
         Args:
             cluster_id: Id of the Kubernetes cluster.
             config_type: `basic` keeps the standard configuration, `custom` uses yours.
-            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            type: Kind of add-on, from `k8s.clusters.addon_configs.list`.
             version: Version of the add-on.
             yaml_config: Configuration as YAML text.
 
@@ -528,7 +546,7 @@ class K8sClustersAddonsResource(Resource["K8sClustersAddonsWithResponse"]):
             cluster_id: Id of the Kubernetes cluster.
             addon_id: Id of the installed addon.
             config_type: `basic` keeps the standard configuration, `custom` uses yours.
-            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            type: Kind of add-on, from `k8s.clusters.addon_configs.list`.
             version: Version of the add-on.
             yaml_config: Configuration as YAML text.
 
@@ -556,7 +574,7 @@ class K8sClustersAddonsResource(Resource["K8sClustersAddonsWithResponse"]):
 
 
 class AsyncK8sClustersAddonsResource(AsyncResource["AsyncK8sClustersAddonsWithResponse"]):
-    """What ``client.k8s.clusters.addons`` offers.
+    """Addons that are installed in a cluster.
 
     list, create, update, delete.
     """
@@ -584,7 +602,7 @@ class AsyncK8sClustersAddonsResource(AsyncResource["AsyncK8sClustersAddonsWithRe
         Args:
             cluster_id: Id of the Kubernetes cluster.
             config_type: `basic` keeps the standard configuration, `custom` uses yours.
-            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            type: Kind of add-on, from `k8s.clusters.addon_configs.list`.
             version: Version of the add-on.
             yaml_config: Configuration as YAML text.
 
@@ -615,7 +633,7 @@ class AsyncK8sClustersAddonsResource(AsyncResource["AsyncK8sClustersAddonsWithRe
             cluster_id: Id of the Kubernetes cluster.
             addon_id: Id of the installed addon.
             config_type: `basic` keeps the standard configuration, `custom` uses yours.
-            type: Kind of add-on, from `k8s.clusters.addons_configs.list`.
+            type: Kind of add-on, from `k8s.clusters.addon_configs.list`.
             version: Version of the add-on.
             yaml_config: Configuration as YAML text.
 
@@ -642,8 +660,8 @@ class AsyncK8sClustersAddonsResource(AsyncResource["AsyncK8sClustersAddonsWithRe
         await self._call("deleteKubernetesAddons", None, path={"cluster_id": cluster_id, "addon_id": addon_id})
 
 
-class K8sClustersAddonsConfigsResource(Resource["K8sClustersAddonsConfigsWithResponse"]):
-    """What ``client.k8s.clusters.addons_configs`` offers.
+class K8sClustersAddonConfigsResource(Resource["K8sClustersAddonConfigsWithResponse"]):
+    """Addons to choose from, with their defaults; what is installed is `k8s.clusters.addons`.
 
     list.
     """
@@ -661,8 +679,8 @@ class K8sClustersAddonsConfigsResource(Resource["K8sClustersAddonsConfigsWithRes
         return self._list("getKubernetesAddonsConfig", KubernetesAddonConfig, path={"cluster_id": cluster_id})
 
 
-class AsyncK8sClustersAddonsConfigsResource(AsyncResource["AsyncK8sClustersAddonsConfigsWithResponse"]):
-    """What ``client.k8s.clusters.addons_configs`` offers.
+class AsyncK8sClustersAddonConfigsResource(AsyncResource["AsyncK8sClustersAddonConfigsWithResponse"]):
+    """Addons to choose from, with their defaults; what is installed is `k8s.clusters.addons`.
 
     list.
     """
@@ -681,14 +699,14 @@ class AsyncK8sClustersAddonsConfigsResource(AsyncResource["AsyncK8sClustersAddon
 
 
 class K8sClustersGroupsResource(Resource["K8sClustersGroupsWithResponse"]):
-    """What ``client.k8s.clusters.groups`` offers.
+    """Groups of equal worker nodes.
 
     list, get, create, update, delete, nodes (resource).
     """
 
     @cached_property
     def nodes(self) -> K8sClustersGroupsNodesResource:
-        """What ``client.k8s.clusters.groups.nodes`` offers."""
+        """The nodes of one group; those of the whole cluster are `k8s.clusters.nodes`."""
         return K8sClustersGroupsNodesResource(self._client)
 
     def list(self, cluster_id: int) -> Page[NodeGroup]:
@@ -840,14 +858,14 @@ class K8sClustersGroupsResource(Resource["K8sClustersGroupsWithResponse"]):
 
 
 class AsyncK8sClustersGroupsResource(AsyncResource["AsyncK8sClustersGroupsWithResponse"]):
-    """What ``client.k8s.clusters.groups`` offers.
+    """Groups of equal worker nodes.
 
     list, get, create, update, delete, nodes (resource).
     """
 
     @cached_property
     def nodes(self) -> AsyncK8sClustersGroupsNodesResource:
-        """What ``client.k8s.clusters.groups.nodes`` offers."""
+        """The nodes of one group; those of the whole cluster are `k8s.clusters.nodes`."""
         return AsyncK8sClustersGroupsNodesResource(self._client)
 
     def list(self, cluster_id: int) -> AsyncPage[NodeGroup]:
@@ -999,7 +1017,7 @@ class AsyncK8sClustersGroupsResource(AsyncResource["AsyncK8sClustersGroupsWithRe
 
 
 class K8sClustersGroupsNodesResource(Resource["K8sClustersGroupsNodesWithResponse"]):
-    """What ``client.k8s.clusters.groups.nodes`` offers.
+    """The nodes of one group; those of the whole cluster are `k8s.clusters.nodes`.
 
     list, create, delete.
     """
@@ -1073,7 +1091,7 @@ class K8sClustersGroupsNodesResource(Resource["K8sClustersGroupsNodesWithRespons
 
 
 class AsyncK8sClustersGroupsNodesResource(AsyncResource["AsyncK8sClustersGroupsNodesWithResponse"]):
-    """What ``client.k8s.clusters.groups.nodes`` offers.
+    """The nodes of one group; those of the whole cluster are `k8s.clusters.nodes`.
 
     list, create, delete.
     """
@@ -1147,7 +1165,7 @@ class AsyncK8sClustersGroupsNodesResource(AsyncResource["AsyncK8sClustersGroupsN
 
 
 class K8sClustersKubeconfigResource(Resource["K8sClustersKubeconfigWithResponse"]):
-    """What ``client.k8s.clusters.kubeconfig`` offers.
+    """The file with which kubectl gets in as an administrator.
 
     get.
     """
@@ -1166,7 +1184,7 @@ class K8sClustersKubeconfigResource(Resource["K8sClustersKubeconfigWithResponse"
 
 
 class AsyncK8sClustersKubeconfigResource(AsyncResource["AsyncK8sClustersKubeconfigWithResponse"]):
-    """What ``client.k8s.clusters.kubeconfig`` offers.
+    """The file with which kubectl gets in as an administrator.
 
     get.
     """
@@ -1185,7 +1203,7 @@ class AsyncK8sClustersKubeconfigResource(AsyncResource["AsyncK8sClustersKubeconf
 
 
 class K8sClustersNodesResource(Resource["K8sClustersNodesWithResponse"]):
-    """What ``client.k8s.clusters.nodes`` offers.
+    """All nodes of a cluster, masters too.
 
     list, delete.
     """
@@ -1218,7 +1236,7 @@ class K8sClustersNodesResource(Resource["K8sClustersNodesWithResponse"]):
 
 
 class AsyncK8sClustersNodesResource(AsyncResource["AsyncK8sClustersNodesWithResponse"]):
-    """What ``client.k8s.clusters.nodes`` offers.
+    """All nodes of a cluster, masters too.
 
     list, delete.
     """
@@ -1251,7 +1269,7 @@ class AsyncK8sClustersNodesResource(AsyncResource["AsyncK8sClustersNodesWithResp
 
 
 class K8sClustersResourcesResource(Resource["K8sClustersResourcesWithResponse"]):
-    """What ``client.k8s.clusters.resources`` offers.
+    """What an old cluster asked for and used.
 
     get.
     """
@@ -1271,7 +1289,7 @@ class K8sClustersResourcesResource(Resource["K8sClustersResourcesWithResponse"])
 
 
 class AsyncK8sClustersResourcesResource(AsyncResource["AsyncK8sClustersResourcesWithResponse"]):
-    """What ``client.k8s.clusters.resources`` offers.
+    """What an old cluster asked for and used.
 
     get.
     """
@@ -1290,50 +1308,8 @@ class AsyncK8sClustersResourcesResource(AsyncResource["AsyncK8sClustersResources
         return await self._call("getClusterResources", KubernetesResources, path={"cluster_id": cluster_id})
 
 
-class K8sClustersVersionsResource(Resource["K8sClustersVersionsWithResponse"]):
-    """What ``client.k8s.clusters.versions`` offers.
-
-    update.
-    """
-
-    def update(self, cluster_id: int, *, k8s_version: str | NotGiven = NOT_GIVEN) -> None:
-        """Upgrade a Kubernetes cluster to a newer version.
-
-        Workloads may be interrupted while the nodes are upgraded. Cannot be taken back. Asynchronous; answers without a
-        body.
-
-        Args:
-            cluster_id: Id of the Kubernetes cluster.
-            k8s_version: Target version as in `k8s.k8s_versions.list`; newer than the present one.
-
-        API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update``
-        """
-        self._call("updateClusterVersion", None, path={"cluster_id": cluster_id}, body={"k8s_version": k8s_version})
-
-
-class AsyncK8sClustersVersionsResource(AsyncResource["AsyncK8sClustersVersionsWithResponse"]):
-    """What ``client.k8s.clusters.versions`` offers.
-
-    update.
-    """
-
-    async def update(self, cluster_id: int, *, k8s_version: str | NotGiven = NOT_GIVEN) -> None:
-        """Upgrade a Kubernetes cluster to a newer version.
-
-        Workloads may be interrupted while the nodes are upgraded. Cannot be taken back. Asynchronous; answers without a
-        body.
-
-        Args:
-            cluster_id: Id of the Kubernetes cluster.
-            k8s_version: Target version as in `k8s.k8s_versions.list`; newer than the present one.
-
-        API: ``PATCH /api/v1/k8s/clusters/{cluster_id}/versions/update``
-        """
-        await self._call("updateClusterVersion", None, path={"cluster_id": cluster_id}, body={"k8s_version": k8s_version})
-
-
-class K8sK8sVersionsResource(Resource["K8sK8sVersionsWithResponse"]):
-    """What ``client.k8s.k8s_versions`` offers.
+class K8sVersionsResource(Resource["K8sVersionsWithResponse"]):
+    """Versions that a new cluster can have.
 
     list.
     """
@@ -1348,8 +1324,8 @@ class K8sK8sVersionsResource(Resource["K8sK8sVersionsWithResponse"]):
         return self._list("getK8SVersions", str)
 
 
-class AsyncK8sK8sVersionsResource(AsyncResource["AsyncK8sK8sVersionsWithResponse"]):
-    """What ``client.k8s.k8s_versions`` offers.
+class AsyncK8sVersionsResource(AsyncResource["AsyncK8sVersionsWithResponse"]):
+    """Versions that a new cluster can have.
 
     list.
     """
@@ -1365,7 +1341,7 @@ class AsyncK8sK8sVersionsResource(AsyncResource["AsyncK8sK8sVersionsWithResponse
 
 
 class K8sNetworkDriversResource(Resource["K8sNetworkDriversWithResponse"]):
-    """What ``client.k8s.network_drivers`` offers.
+    """Network drivers that a new cluster can have.
 
     list.
     """
@@ -1381,7 +1357,7 @@ class K8sNetworkDriversResource(Resource["K8sNetworkDriversWithResponse"]):
 
 
 class AsyncK8sNetworkDriversResource(AsyncResource["AsyncK8sNetworkDriversWithResponse"]):
-    """What ``client.k8s.network_drivers`` offers.
+    """Network drivers that a new cluster can have.
 
     list.
     """
@@ -1397,7 +1373,7 @@ class AsyncK8sNetworkDriversResource(AsyncResource["AsyncK8sNetworkDriversWithRe
 
 
 class PresetsK8sResource(Resource["PresetsK8sWithResponse"]):
-    """What ``client.presets.k8s`` offers.
+    """Sizes of Kubernetes nodes, masters and workers.
 
     list.
     """
@@ -1414,7 +1390,7 @@ class PresetsK8sResource(Resource["PresetsK8sWithResponse"]):
 
 
 class AsyncPresetsK8sResource(AsyncResource["AsyncPresetsK8sWithResponse"]):
-    """What ``client.presets.k8s`` offers.
+    """Sizes of Kubernetes nodes, masters and workers.
 
     list.
     """
@@ -1431,7 +1407,7 @@ class AsyncPresetsK8sResource(AsyncResource["AsyncPresetsK8sWithResponse"]):
 
 
 class ConfiguratorK8sResource(Resource["ConfiguratorK8sWithResponse"]):
-    """What ``client.configurator.k8s`` offers.
+    """Limits and steps of Kubernetes nodes of a free size.
 
     list.
     """
@@ -1448,7 +1424,7 @@ class ConfiguratorK8sResource(Resource["ConfiguratorK8sWithResponse"]):
 
 
 class AsyncConfiguratorK8sResource(AsyncResource["AsyncConfiguratorK8sWithResponse"]):
-    """What ``client.configurator.k8s`` offers.
+    """Limits and steps of Kubernetes nodes of a free size.
 
     list.
     """
@@ -1473,6 +1449,7 @@ if TYPE_CHECKING:
         create = responding(K8sClustersResource.create)
         update = responding(K8sClustersResource.update)
         delete = responding(K8sClustersResource.delete)
+        upgrade = responding(K8sClustersResource.upgrade)
         wait_for = responding(K8sClustersResource.wait_for)
         wait_for_many = responding(K8sClustersResource.wait_for_many)
 
@@ -1482,6 +1459,7 @@ if TYPE_CHECKING:
         create = aresponding(AsyncK8sClustersResource.create)
         update = aresponding(AsyncK8sClustersResource.update)
         delete = aresponding(AsyncK8sClustersResource.delete)
+        upgrade = aresponding(AsyncK8sClustersResource.upgrade)
         wait_for = aresponding(AsyncK8sClustersResource.wait_for)
         wait_for_many = aresponding(AsyncK8sClustersResource.wait_for_many)
 
@@ -1497,11 +1475,11 @@ if TYPE_CHECKING:
         update = aresponding(AsyncK8sClustersAddonsResource.update)
         delete = aresponding(AsyncK8sClustersAddonsResource.delete)
 
-    class K8sClustersAddonsConfigsWithResponse(WithResponse):
-        list = responding(K8sClustersAddonsConfigsResource.list)
+    class K8sClustersAddonConfigsWithResponse(WithResponse):
+        list = responding(K8sClustersAddonConfigsResource.list)
 
-    class AsyncK8sClustersAddonsConfigsWithResponse(WithResponse):
-        list = aresponding(AsyncK8sClustersAddonsConfigsResource.list)
+    class AsyncK8sClustersAddonConfigsWithResponse(WithResponse):
+        list = aresponding(AsyncK8sClustersAddonConfigsResource.list)
 
     class K8sClustersGroupsWithResponse(WithResponse):
         list = responding(K8sClustersGroupsResource.list)
@@ -1547,17 +1525,11 @@ if TYPE_CHECKING:
     class AsyncK8sClustersResourcesWithResponse(WithResponse):
         get = aresponding(AsyncK8sClustersResourcesResource.get)  # pyright: ignore[reportDeprecated]
 
-    class K8sClustersVersionsWithResponse(WithResponse):
-        update = responding(K8sClustersVersionsResource.update)
+    class K8sVersionsWithResponse(WithResponse):
+        list = responding(K8sVersionsResource.list)
 
-    class AsyncK8sClustersVersionsWithResponse(WithResponse):
-        update = aresponding(AsyncK8sClustersVersionsResource.update)
-
-    class K8sK8sVersionsWithResponse(WithResponse):
-        list = responding(K8sK8sVersionsResource.list)
-
-    class AsyncK8sK8sVersionsWithResponse(WithResponse):
-        list = aresponding(AsyncK8sK8sVersionsResource.list)
+    class AsyncK8sVersionsWithResponse(WithResponse):
+        list = aresponding(AsyncK8sVersionsResource.list)
 
     class K8sNetworkDriversWithResponse(WithResponse):
         list = responding(K8sNetworkDriversResource.list)

@@ -61,111 +61,45 @@ from timeweb_sdk._generated.params.mail import (
 )
 
 
-class MailResource(Resource["MailWithResponse"]):
+class MailResource(Resource[WithResponse]):
     """Mailboxes of the account's domains.
 
-    list, list_v1, domains (resource).
+    mailboxes (resource), domains (resource).
     """
+
+    @cached_property
+    def mailboxes(self) -> MailMailboxesResource:
+        """Mailboxes, told apart by domain and name."""
+        return MailMailboxesResource(self._client)
 
     @cached_property
     def domains(self) -> MailDomainsResource:
-        """The mailboxes of one domain."""
+        """Mail of a whole domain: the address that collects the rest, and the space used."""
         return MailDomainsResource(self._client)
 
-    def list(
-        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
-    ) -> Page[Mailbox]:
-        """List mailboxes of all domains of the account.
 
-        Passwords are never returned; the field is an empty string.
-
-        Args:
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-            search: Show only mailboxes whose name contains this text.
-
-        API: ``GET /api/v2/mail``
-        """
-        return self._list("getAllMailboxesV2", Mailbox, query={"limit": limit, "offset": offset, "search": search})
-
-    @deprecated("Deprecated by Timeweb; use mail.list", category=None)
-    def list_v1(
-        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
-    ) -> Page[LegacyMailbox]:
-        """List mailboxes of the account through the old API.
-
-        Deprecated; use `mail.list`.
-
-        Args:
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-            search: Show only mailboxes whose name contains this text.
-
-        API: ``GET /api/v1/mail``
-        """
-        return self._list("getMailboxes", LegacyMailbox, query={"limit": limit, "offset": offset, "search": search})
-
-
-class AsyncMailResource(AsyncResource["AsyncMailWithResponse"]):
+class AsyncMailResource(AsyncResource[WithResponse]):
     """Mailboxes of the account's domains.
 
-    list, list_v1, domains (resource).
+    mailboxes (resource), domains (resource).
     """
+
+    @cached_property
+    def mailboxes(self) -> AsyncMailMailboxesResource:
+        """Mailboxes, told apart by domain and name."""
+        return AsyncMailMailboxesResource(self._client)
 
     @cached_property
     def domains(self) -> AsyncMailDomainsResource:
-        """The mailboxes of one domain."""
+        """Mail of a whole domain: the address that collects the rest, and the space used."""
         return AsyncMailDomainsResource(self._client)
 
-    def list(
-        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
-    ) -> AsyncPage[Mailbox]:
-        """List mailboxes of all domains of the account.
 
-        Passwords are never returned; the field is an empty string.
+class MailMailboxesResource(Resource["MailMailboxesWithResponse"]):
+    """Mailboxes, told apart by domain and name.
 
-        Args:
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-            search: Show only mailboxes whose name contains this text.
-
-        API: ``GET /api/v2/mail``
-        """
-        return self._list("getAllMailboxesV2", Mailbox, query={"limit": limit, "offset": offset, "search": search})
-
-    @deprecated("Deprecated by Timeweb; use mail.list", category=None)
-    def list_v1(
-        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
-    ) -> AsyncPage[LegacyMailbox]:
-        """List mailboxes of the account through the old API.
-
-        Deprecated; use `mail.list`.
-
-        Args:
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-            search: Show only mailboxes whose name contains this text.
-
-        API: ``GET /api/v1/mail``
-        """
-        return self._list("getMailboxes", LegacyMailbox, query={"limit": limit, "offset": offset, "search": search})
-
-
-class MailDomainsResource(Resource["MailDomainsWithResponse"]):
-    """The mailboxes of one domain.
-
-    list, create, create_v1, batch, batch_v1, info (resource), mailboxes (resource).
+    list, list_all, list_all_v1, get, get_v1, create, create_many, create_many_v1, create_v1, update, update_v1, delete.
     """
-
-    @cached_property
-    def info(self) -> MailDomainsInfoResource:
-        """What ``client.mail.domains.info`` offers."""
-        return MailDomainsInfoResource(self._client)
-
-    @cached_property
-    def mailboxes(self) -> MailDomainsMailboxesResource:
-        """What ``client.mail.domains.mailboxes`` offers."""
-        return MailDomainsMailboxesResource(self._client)
 
     def list(
         self,
@@ -178,7 +112,7 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
         """List mailboxes of one domain with the space they use.
 
         Uses the old mailbox model, which tells the space used and does not know mail on subdomains. There is no v2 of
-        this list; `mail.list` covers all domains.
+        this list; `mail.mailboxes.list_all` covers all domains.
 
         Args:
             domain: Full domain name.
@@ -194,6 +128,66 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
             path={"domain": domain},
             query={"limit": limit, "offset": offset, "search": search},
         )
+
+    def list_all(
+        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
+    ) -> Page[Mailbox]:
+        """List mailboxes of all domains of the account.
+
+        Passwords are never returned; the field is an empty string.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
+
+        API: ``GET /api/v2/mail``
+        """
+        return self._list("getAllMailboxesV2", Mailbox, query={"limit": limit, "offset": offset, "search": search})
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.list_all", category=None)
+    def list_all_v1(
+        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
+    ) -> Page[LegacyMailbox]:
+        """List mailboxes of the account through the old API.
+
+        Deprecated; use `mail.mailboxes.list_all`.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
+
+        API: ``GET /api/v1/mail``
+        """
+        return self._list("getMailboxes", LegacyMailbox, query={"limit": limit, "offset": offset, "search": search})
+
+    def get(self, domain: str, mailbox: str) -> Mailbox:
+        """Get one mailbox with its forwarding, autoreply and spam settings.
+
+        The password is never returned; the field is an empty string.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+
+        API: ``GET /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
+        """
+        return self._call("getMailboxV2", Mailbox, path={"domain": domain, "mailbox": mailbox})
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.get", category=None)
+    def get_v1(self, domain: str, mailbox: str) -> LegacyMailbox:
+        """Get one mailbox through the old API.
+
+        Deprecated; use `mail.mailboxes.get`. Unlike v2 it tells the space used.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+
+        API: ``GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
+        """
+        return self._call("getMailbox", LegacyMailbox, path={"domain": domain, "mailbox": mailbox})
 
     def create(
         self,
@@ -237,13 +231,45 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
             },
         )
 
-    @deprecated("Deprecated by Timeweb; use mail.domains.create", category=None)
+    def create_many(self, domain: str, *, body: Sequence[MailboxInput | MailboxInputParams]) -> MailboxBatch:
+        """Create several mailboxes at once; uses the paid mail quota.
+
+        Not all or nothing. `mailboxes` holds those created, `errors` the failures. The body is an array.
+
+        Args:
+            domain: Full domain name.
+
+        API: ``POST /api/v2/mail/domains/{domain}/batch``
+        """
+        body = hidden(body)
+        return self._call("createMultipleDomainMailboxesV2", MailboxBatch, path={"domain": domain}, body=body)
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.create_many", category=None)
+    def create_many_v1(
+        self, domain: str, *, mailboxes: Sequence[LegacyMailboxInput | LegacyMailboxInputParams]
+    ) -> Page[LegacyMailbox]:
+        """Create several mailboxes through the old API; uses the paid quota.
+
+        Deprecated; use `mail.mailboxes.create_many`, which also reports failures.
+
+        Args:
+            domain: Full domain name.
+            mailboxes: The mailboxes to create, one object each; all in the same domain.
+
+        API: ``POST /api/v1/mail/domains/{domain}/batch``
+        """
+        mailboxes = hidden(mailboxes)
+        return self._list(
+            "createMultipleDomainMailboxes", LegacyMailbox, path={"domain": domain}, body={"mailboxes": mailboxes}
+        )
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.create", category=None)
     def create_v1(
         self, domain: str, *, mailbox: str, password: SecretStr | str, comment: str | NotGiven = NOT_GIVEN
     ) -> LegacyMailbox:
         """Create a mailbox through the old API; uses the paid mail quota.
 
-        Deprecated; use `mail.domains.create`.
+        Deprecated; use `mail.mailboxes.create`.
 
         Args:
             domain: Full domain name.
@@ -260,283 +286,6 @@ class MailDomainsResource(Resource["MailDomainsWithResponse"]):
             path={"domain": domain},
             body={"mailbox": mailbox, "password": password, "comment": comment},
         )
-
-    def batch(self, domain: str, *, body: Sequence[MailboxInput | MailboxInputParams]) -> MailboxBatch:
-        """Create several mailboxes at once; uses the paid mail quota.
-
-        Not all or nothing. `mailboxes` holds those created, `errors` the failures. The body is an array.
-
-        Args:
-            domain: Full domain name.
-
-        API: ``POST /api/v2/mail/domains/{domain}/batch``
-        """
-        body = hidden(body)
-        return self._call("createMultipleDomainMailboxesV2", MailboxBatch, path={"domain": domain}, body=body)
-
-    @deprecated("Deprecated by Timeweb; use mail.domains.batch", category=None)
-    def batch_v1(
-        self, domain: str, *, mailboxes: Sequence[LegacyMailboxInput | LegacyMailboxInputParams]
-    ) -> Page[LegacyMailbox]:
-        """Create several mailboxes through the old API; uses the paid quota.
-
-        Deprecated; use `mail.domains.batch`, which also reports failures.
-
-        Args:
-            domain: Full domain name.
-            mailboxes: The mailboxes to create, one object each; all in the same domain.
-
-        API: ``POST /api/v1/mail/domains/{domain}/batch``
-        """
-        mailboxes = hidden(mailboxes)
-        return self._list(
-            "createMultipleDomainMailboxes", LegacyMailbox, path={"domain": domain}, body={"mailboxes": mailboxes}
-        )
-
-
-class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
-    """The mailboxes of one domain.
-
-    list, create, create_v1, batch, batch_v1, info (resource), mailboxes (resource).
-    """
-
-    @cached_property
-    def info(self) -> AsyncMailDomainsInfoResource:
-        """What ``client.mail.domains.info`` offers."""
-        return AsyncMailDomainsInfoResource(self._client)
-
-    @cached_property
-    def mailboxes(self) -> AsyncMailDomainsMailboxesResource:
-        """What ``client.mail.domains.mailboxes`` offers."""
-        return AsyncMailDomainsMailboxesResource(self._client)
-
-    def list(
-        self,
-        domain: str,
-        *,
-        limit: int | NotGiven = NOT_GIVEN,
-        offset: int | NotGiven = NOT_GIVEN,
-        search: str | NotGiven = NOT_GIVEN,
-    ) -> AsyncPage[LegacyMailbox]:
-        """List mailboxes of one domain with the space they use.
-
-        Uses the old mailbox model, which tells the space used and does not know mail on subdomains. There is no v2 of
-        this list; `mail.list` covers all domains.
-
-        Args:
-            domain: Full domain name.
-            limit: Items per page; the API's default is 100.
-            offset: Items to skip.
-            search: Show only mailboxes whose name contains this text.
-
-        API: ``GET /api/v1/mail/domains/{domain}``
-        """
-        return self._list(
-            "getDomainMailboxes",
-            LegacyMailbox,
-            path={"domain": domain},
-            query={"limit": limit, "offset": offset, "search": search},
-        )
-
-    async def create(
-        self,
-        domain: str,
-        *,
-        mailbox: str,
-        password: SecretStr | str,
-        comment: str | NotGiven = NOT_GIVEN,
-        filter_action: Literal["directory", "label"] | str | NotGiven = NOT_GIVEN,
-        filter_status: bool | NotGiven = NOT_GIVEN,
-        owner_full_name: str | NotGiven = NOT_GIVEN,
-    ) -> Mailbox:
-        """Create a mailbox on a domain; uses the paid mail quota.
-
-        The domain must be on the account. No price is stated by the API; what mail costs depends on the account's plan.
-
-        Args:
-            domain: Full domain name.
-            mailbox: Part before the @.
-            password: Password, secret.
-            comment: Free text for people, without effect.
-            filter_action: What happens to spam: `directory` moves it to the spam folder, `label` marks it. Must be
-                absent when `filter_status` is false.
-            filter_status: Whether the spam filter is on.
-            owner_full_name: Full name of the owner.
-
-        API: ``POST /api/v2/mail/domains/{domain}``
-        """
-        password = hidden(password)
-        return await self._call(
-            "createDomainMailboxV2",
-            Mailbox,
-            path={"domain": domain},
-            body={
-                "mailbox": mailbox,
-                "password": password,
-                "comment": comment,
-                "filter_action": filter_action,
-                "filter_status": filter_status,
-                "owner_full_name": owner_full_name,
-            },
-        )
-
-    @deprecated("Deprecated by Timeweb; use mail.domains.create", category=None)
-    async def create_v1(
-        self, domain: str, *, mailbox: str, password: SecretStr | str, comment: str | NotGiven = NOT_GIVEN
-    ) -> LegacyMailbox:
-        """Create a mailbox through the old API; uses the paid mail quota.
-
-        Deprecated; use `mail.domains.create`.
-
-        Args:
-            domain: Full domain name.
-            mailbox: Part before the @.
-            password: Password, secret.
-            comment: Free text for people, without effect.
-
-        API: ``POST /api/v1/mail/domains/{domain}``
-        """
-        password = hidden(password)
-        return await self._call(
-            "createDomainMailbox",
-            LegacyMailbox,
-            path={"domain": domain},
-            body={"mailbox": mailbox, "password": password, "comment": comment},
-        )
-
-    async def batch(self, domain: str, *, body: Sequence[MailboxInput | MailboxInputParams]) -> MailboxBatch:
-        """Create several mailboxes at once; uses the paid mail quota.
-
-        Not all or nothing. `mailboxes` holds those created, `errors` the failures. The body is an array.
-
-        Args:
-            domain: Full domain name.
-
-        API: ``POST /api/v2/mail/domains/{domain}/batch``
-        """
-        body = hidden(body)
-        return await self._call("createMultipleDomainMailboxesV2", MailboxBatch, path={"domain": domain}, body=body)
-
-    @deprecated("Deprecated by Timeweb; use mail.domains.batch", category=None)
-    def batch_v1(
-        self, domain: str, *, mailboxes: Sequence[LegacyMailboxInput | LegacyMailboxInputParams]
-    ) -> AsyncPage[LegacyMailbox]:
-        """Create several mailboxes through the old API; uses the paid quota.
-
-        Deprecated; use `mail.domains.batch`, which also reports failures.
-
-        Args:
-            domain: Full domain name.
-            mailboxes: The mailboxes to create, one object each; all in the same domain.
-
-        API: ``POST /api/v1/mail/domains/{domain}/batch``
-        """
-        mailboxes = hidden(mailboxes)
-        return self._list(
-            "createMultipleDomainMailboxes", LegacyMailbox, path={"domain": domain}, body={"mailboxes": mailboxes}
-        )
-
-
-class MailDomainsInfoResource(Resource["MailDomainsInfoWithResponse"]):
-    """What ``client.mail.domains.info`` offers.
-
-    get, update.
-    """
-
-    @deprecated("Deprecated by Timeweb", category=None)
-    def get(self, domain: str) -> MailDomainInfo:
-        """Get the catch-all address of a domain and the mail space used.
-
-        Deprecated without a replacement in the API.
-
-        Args:
-            domain: Full domain name.
-
-        API: ``GET /api/v1/mail/domains/{domain}/info``
-        """
-        return self._call("getDomainMailInfo", MailDomainInfo, path={"domain": domain})
-
-    @deprecated("Deprecated by Timeweb", category=None)
-    def update(self, domain: str, *, email: str) -> MailDomainInfo:
-        """Set the catch-all address that collects mail for unknown mailboxes.
-
-        Deprecated without a replacement in the API. Mail to names that do not exist goes to `email` from now on.
-
-        Args:
-            domain: Full domain name.
-            email: Address that gets mail sent to mailboxes that do not exist.
-
-        API: ``PATCH /api/v1/mail/domains/{domain}/info``
-        """
-        return self._call("updateDomainMailInfo", MailDomainInfo, path={"domain": domain}, body={"email": email})
-
-
-class AsyncMailDomainsInfoResource(AsyncResource["AsyncMailDomainsInfoWithResponse"]):
-    """What ``client.mail.domains.info`` offers.
-
-    get, update.
-    """
-
-    @deprecated("Deprecated by Timeweb", category=None)
-    async def get(self, domain: str) -> MailDomainInfo:
-        """Get the catch-all address of a domain and the mail space used.
-
-        Deprecated without a replacement in the API.
-
-        Args:
-            domain: Full domain name.
-
-        API: ``GET /api/v1/mail/domains/{domain}/info``
-        """
-        return await self._call("getDomainMailInfo", MailDomainInfo, path={"domain": domain})
-
-    @deprecated("Deprecated by Timeweb", category=None)
-    async def update(self, domain: str, *, email: str) -> MailDomainInfo:
-        """Set the catch-all address that collects mail for unknown mailboxes.
-
-        Deprecated without a replacement in the API. Mail to names that do not exist goes to `email` from now on.
-
-        Args:
-            domain: Full domain name.
-            email: Address that gets mail sent to mailboxes that do not exist.
-
-        API: ``PATCH /api/v1/mail/domains/{domain}/info``
-        """
-        return await self._call("updateDomainMailInfo", MailDomainInfo, path={"domain": domain}, body={"email": email})
-
-
-class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"]):
-    """What ``client.mail.domains.mailboxes`` offers.
-
-    get, get_v1, update, update_v1, delete.
-    """
-
-    def get(self, domain: str, mailbox: str) -> Mailbox:
-        """Get one mailbox with its forwarding, autoreply and spam settings.
-
-        The password is never returned; the field is an empty string.
-
-        Args:
-            domain: Full domain name.
-            mailbox: Part before the @.
-
-        API: ``GET /api/v2/mail/domains/{domain}/mailboxes/{mailbox}``
-        """
-        return self._call("getMailboxV2", Mailbox, path={"domain": domain, "mailbox": mailbox})
-
-    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.get", category=None)
-    def get_v1(self, domain: str, mailbox: str) -> LegacyMailbox:
-        """Get one mailbox through the old API.
-
-        Deprecated; use `mail.domains.mailboxes.get`. Unlike v2 it tells the space used.
-
-        Args:
-            domain: Full domain name.
-            mailbox: Part before the @.
-
-        API: ``GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
-        """
-        return self._call("getMailbox", LegacyMailbox, path={"domain": domain, "mailbox": mailbox})
 
     def update(
         self,
@@ -593,7 +342,7 @@ class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"])
             },
         )
 
-    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.update", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.update", category=None)
     def update_v1(
         self,
         domain: str,
@@ -624,7 +373,7 @@ class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"])
     ) -> LegacyMailbox:
         """Change settings of a mailbox through the old API.
 
-        Deprecated; use `mail.domains.mailboxes.update`. A new password locks out mail clients that use the old one.
+        Deprecated; use `mail.mailboxes.update`. A new password locks out mail clients that use the old one.
 
         Args:
             domain: Full domain name.
@@ -668,11 +417,72 @@ class MailDomainsMailboxesResource(Resource["MailDomainsMailboxesWithResponse"])
         self._call("deleteMailbox", None, path={"domain": domain, "mailbox": mailbox})
 
 
-class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxesWithResponse"]):
-    """What ``client.mail.domains.mailboxes`` offers.
+class AsyncMailMailboxesResource(AsyncResource["AsyncMailMailboxesWithResponse"]):
+    """Mailboxes, told apart by domain and name.
 
-    get, get_v1, update, update_v1, delete.
+    list, list_all, list_all_v1, get, get_v1, create, create_many, create_many_v1, create_v1, update, update_v1, delete.
     """
+
+    def list(
+        self,
+        domain: str,
+        *,
+        limit: int | NotGiven = NOT_GIVEN,
+        offset: int | NotGiven = NOT_GIVEN,
+        search: str | NotGiven = NOT_GIVEN,
+    ) -> AsyncPage[LegacyMailbox]:
+        """List mailboxes of one domain with the space they use.
+
+        Uses the old mailbox model, which tells the space used and does not know mail on subdomains. There is no v2 of
+        this list; `mail.mailboxes.list_all` covers all domains.
+
+        Args:
+            domain: Full domain name.
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
+
+        API: ``GET /api/v1/mail/domains/{domain}``
+        """
+        return self._list(
+            "getDomainMailboxes",
+            LegacyMailbox,
+            path={"domain": domain},
+            query={"limit": limit, "offset": offset, "search": search},
+        )
+
+    def list_all(
+        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[Mailbox]:
+        """List mailboxes of all domains of the account.
+
+        Passwords are never returned; the field is an empty string.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
+
+        API: ``GET /api/v2/mail``
+        """
+        return self._list("getAllMailboxesV2", Mailbox, query={"limit": limit, "offset": offset, "search": search})
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.list_all", category=None)
+    def list_all_v1(
+        self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN, search: str | NotGiven = NOT_GIVEN
+    ) -> AsyncPage[LegacyMailbox]:
+        """List mailboxes of the account through the old API.
+
+        Deprecated; use `mail.mailboxes.list_all`.
+
+        Args:
+            limit: Items per page; the API's default is 100.
+            offset: Items to skip.
+            search: Show only mailboxes whose name contains this text.
+
+        API: ``GET /api/v1/mail``
+        """
+        return self._list("getMailboxes", LegacyMailbox, query={"limit": limit, "offset": offset, "search": search})
 
     async def get(self, domain: str, mailbox: str) -> Mailbox:
         """Get one mailbox with its forwarding, autoreply and spam settings.
@@ -687,11 +497,11 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
         """
         return await self._call("getMailboxV2", Mailbox, path={"domain": domain, "mailbox": mailbox})
 
-    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.get", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.get", category=None)
     async def get_v1(self, domain: str, mailbox: str) -> LegacyMailbox:
         """Get one mailbox through the old API.
 
-        Deprecated; use `mail.domains.mailboxes.get`. Unlike v2 it tells the space used.
+        Deprecated; use `mail.mailboxes.get`. Unlike v2 it tells the space used.
 
         Args:
             domain: Full domain name.
@@ -700,6 +510,104 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
         API: ``GET /api/v1/mail/domains/{domain}/mailboxes/{mailbox}``
         """
         return await self._call("getMailbox", LegacyMailbox, path={"domain": domain, "mailbox": mailbox})
+
+    async def create(
+        self,
+        domain: str,
+        *,
+        mailbox: str,
+        password: SecretStr | str,
+        comment: str | NotGiven = NOT_GIVEN,
+        filter_action: Literal["directory", "label"] | str | NotGiven = NOT_GIVEN,
+        filter_status: bool | NotGiven = NOT_GIVEN,
+        owner_full_name: str | NotGiven = NOT_GIVEN,
+    ) -> Mailbox:
+        """Create a mailbox on a domain; uses the paid mail quota.
+
+        The domain must be on the account. No price is stated by the API; what mail costs depends on the account's plan.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: Password, secret.
+            comment: Free text for people, without effect.
+            filter_action: What happens to spam: `directory` moves it to the spam folder, `label` marks it. Must be
+                absent when `filter_status` is false.
+            filter_status: Whether the spam filter is on.
+            owner_full_name: Full name of the owner.
+
+        API: ``POST /api/v2/mail/domains/{domain}``
+        """
+        password = hidden(password)
+        return await self._call(
+            "createDomainMailboxV2",
+            Mailbox,
+            path={"domain": domain},
+            body={
+                "mailbox": mailbox,
+                "password": password,
+                "comment": comment,
+                "filter_action": filter_action,
+                "filter_status": filter_status,
+                "owner_full_name": owner_full_name,
+            },
+        )
+
+    async def create_many(self, domain: str, *, body: Sequence[MailboxInput | MailboxInputParams]) -> MailboxBatch:
+        """Create several mailboxes at once; uses the paid mail quota.
+
+        Not all or nothing. `mailboxes` holds those created, `errors` the failures. The body is an array.
+
+        Args:
+            domain: Full domain name.
+
+        API: ``POST /api/v2/mail/domains/{domain}/batch``
+        """
+        body = hidden(body)
+        return await self._call("createMultipleDomainMailboxesV2", MailboxBatch, path={"domain": domain}, body=body)
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.create_many", category=None)
+    def create_many_v1(
+        self, domain: str, *, mailboxes: Sequence[LegacyMailboxInput | LegacyMailboxInputParams]
+    ) -> AsyncPage[LegacyMailbox]:
+        """Create several mailboxes through the old API; uses the paid quota.
+
+        Deprecated; use `mail.mailboxes.create_many`, which also reports failures.
+
+        Args:
+            domain: Full domain name.
+            mailboxes: The mailboxes to create, one object each; all in the same domain.
+
+        API: ``POST /api/v1/mail/domains/{domain}/batch``
+        """
+        mailboxes = hidden(mailboxes)
+        return self._list(
+            "createMultipleDomainMailboxes", LegacyMailbox, path={"domain": domain}, body={"mailboxes": mailboxes}
+        )
+
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.create", category=None)
+    async def create_v1(
+        self, domain: str, *, mailbox: str, password: SecretStr | str, comment: str | NotGiven = NOT_GIVEN
+    ) -> LegacyMailbox:
+        """Create a mailbox through the old API; uses the paid mail quota.
+
+        Deprecated; use `mail.mailboxes.create`.
+
+        Args:
+            domain: Full domain name.
+            mailbox: Part before the @.
+            password: Password, secret.
+            comment: Free text for people, without effect.
+
+        API: ``POST /api/v1/mail/domains/{domain}``
+        """
+        password = hidden(password)
+        return await self._call(
+            "createDomainMailbox",
+            LegacyMailbox,
+            path={"domain": domain},
+            body={"mailbox": mailbox, "password": password, "comment": comment},
+        )
 
     async def update(
         self,
@@ -756,7 +664,7 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
             },
         )
 
-    @deprecated("Deprecated by Timeweb; use mail.domains.mailboxes.update", category=None)
+    @deprecated("Deprecated by Timeweb; use mail.mailboxes.update", category=None)
     async def update_v1(
         self,
         domain: str,
@@ -787,7 +695,7 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
     ) -> LegacyMailbox:
         """Change settings of a mailbox through the old API.
 
-        Deprecated; use `mail.domains.mailboxes.update`. A new password locks out mail clients that use the old one.
+        Deprecated; use `mail.mailboxes.update`. A new password locks out mail clients that use the old one.
 
         Args:
             domain: Full domain name.
@@ -831,49 +739,109 @@ class AsyncMailDomainsMailboxesResource(AsyncResource["AsyncMailDomainsMailboxes
         await self._call("deleteMailbox", None, path={"domain": domain, "mailbox": mailbox})
 
 
+class MailDomainsResource(Resource["MailDomainsWithResponse"]):
+    """Mail of a whole domain: the address that collects the rest, and the space used.
+
+    get, update.
+    """
+
+    @deprecated("Deprecated by Timeweb", category=None)
+    def get(self, domain: str) -> MailDomainInfo:
+        """Get the catch-all address of a domain and the mail space used.
+
+        Deprecated without a replacement in the API.
+
+        Args:
+            domain: Full domain name.
+
+        API: ``GET /api/v1/mail/domains/{domain}/info``
+        """
+        return self._call("getDomainMailInfo", MailDomainInfo, path={"domain": domain})
+
+    @deprecated("Deprecated by Timeweb", category=None)
+    def update(self, domain: str, *, email: str) -> MailDomainInfo:
+        """Set the catch-all address that collects mail for unknown mailboxes.
+
+        Deprecated without a replacement in the API. Mail to names that do not exist goes to `email` from now on.
+
+        Args:
+            domain: Full domain name.
+            email: Address that gets mail sent to mailboxes that do not exist.
+
+        API: ``PATCH /api/v1/mail/domains/{domain}/info``
+        """
+        return self._call("updateDomainMailInfo", MailDomainInfo, path={"domain": domain}, body={"email": email})
+
+
+class AsyncMailDomainsResource(AsyncResource["AsyncMailDomainsWithResponse"]):
+    """Mail of a whole domain: the address that collects the rest, and the space used.
+
+    get, update.
+    """
+
+    @deprecated("Deprecated by Timeweb", category=None)
+    async def get(self, domain: str) -> MailDomainInfo:
+        """Get the catch-all address of a domain and the mail space used.
+
+        Deprecated without a replacement in the API.
+
+        Args:
+            domain: Full domain name.
+
+        API: ``GET /api/v1/mail/domains/{domain}/info``
+        """
+        return await self._call("getDomainMailInfo", MailDomainInfo, path={"domain": domain})
+
+    @deprecated("Deprecated by Timeweb", category=None)
+    async def update(self, domain: str, *, email: str) -> MailDomainInfo:
+        """Set the catch-all address that collects mail for unknown mailboxes.
+
+        Deprecated without a replacement in the API. Mail to names that do not exist goes to `email` from now on.
+
+        Args:
+            domain: Full domain name.
+            email: Address that gets mail sent to mailboxes that do not exist.
+
+        API: ``PATCH /api/v1/mail/domains/{domain}/info``
+        """
+        return await self._call("updateDomainMailInfo", MailDomainInfo, path={"domain": domain}, body={"email": email})
+
+
 if TYPE_CHECKING:
     from timeweb_sdk._core.resource import aresponding, responding
 
-    class MailWithResponse(WithResponse):
-        list = responding(MailResource.list)
-        list_v1 = responding(MailResource.list_v1)  # pyright: ignore[reportDeprecated]
+    class MailMailboxesWithResponse(WithResponse):
+        list = responding(MailMailboxesResource.list)
+        list_all = responding(MailMailboxesResource.list_all)
+        list_all_v1 = responding(MailMailboxesResource.list_all_v1)  # pyright: ignore[reportDeprecated]
+        get = responding(MailMailboxesResource.get)
+        get_v1 = responding(MailMailboxesResource.get_v1)  # pyright: ignore[reportDeprecated]
+        create = responding(MailMailboxesResource.create)
+        create_many = responding(MailMailboxesResource.create_many)
+        create_many_v1 = responding(MailMailboxesResource.create_many_v1)  # pyright: ignore[reportDeprecated]
+        create_v1 = responding(MailMailboxesResource.create_v1)  # pyright: ignore[reportDeprecated]
+        update = responding(MailMailboxesResource.update)
+        update_v1 = responding(MailMailboxesResource.update_v1)  # pyright: ignore[reportDeprecated]
+        delete = responding(MailMailboxesResource.delete)
 
-    class AsyncMailWithResponse(WithResponse):
-        list = aresponding(AsyncMailResource.list)
-        list_v1 = aresponding(AsyncMailResource.list_v1)  # pyright: ignore[reportDeprecated]
+    class AsyncMailMailboxesWithResponse(WithResponse):
+        list = aresponding(AsyncMailMailboxesResource.list)
+        list_all = aresponding(AsyncMailMailboxesResource.list_all)
+        list_all_v1 = aresponding(AsyncMailMailboxesResource.list_all_v1)  # pyright: ignore[reportDeprecated]
+        get = aresponding(AsyncMailMailboxesResource.get)
+        get_v1 = aresponding(AsyncMailMailboxesResource.get_v1)  # pyright: ignore[reportDeprecated]
+        create = aresponding(AsyncMailMailboxesResource.create)
+        create_many = aresponding(AsyncMailMailboxesResource.create_many)
+        create_many_v1 = aresponding(AsyncMailMailboxesResource.create_many_v1)  # pyright: ignore[reportDeprecated]
+        create_v1 = aresponding(AsyncMailMailboxesResource.create_v1)  # pyright: ignore[reportDeprecated]
+        update = aresponding(AsyncMailMailboxesResource.update)
+        update_v1 = aresponding(AsyncMailMailboxesResource.update_v1)  # pyright: ignore[reportDeprecated]
+        delete = aresponding(AsyncMailMailboxesResource.delete)
 
     class MailDomainsWithResponse(WithResponse):
-        list = responding(MailDomainsResource.list)
-        create = responding(MailDomainsResource.create)
-        create_v1 = responding(MailDomainsResource.create_v1)  # pyright: ignore[reportDeprecated]
-        batch = responding(MailDomainsResource.batch)
-        batch_v1 = responding(MailDomainsResource.batch_v1)  # pyright: ignore[reportDeprecated]
+        get = responding(MailDomainsResource.get)  # pyright: ignore[reportDeprecated]
+        update = responding(MailDomainsResource.update)  # pyright: ignore[reportDeprecated]
 
     class AsyncMailDomainsWithResponse(WithResponse):
-        list = aresponding(AsyncMailDomainsResource.list)
-        create = aresponding(AsyncMailDomainsResource.create)
-        create_v1 = aresponding(AsyncMailDomainsResource.create_v1)  # pyright: ignore[reportDeprecated]
-        batch = aresponding(AsyncMailDomainsResource.batch)
-        batch_v1 = aresponding(AsyncMailDomainsResource.batch_v1)  # pyright: ignore[reportDeprecated]
-
-    class MailDomainsInfoWithResponse(WithResponse):
-        get = responding(MailDomainsInfoResource.get)  # pyright: ignore[reportDeprecated]
-        update = responding(MailDomainsInfoResource.update)  # pyright: ignore[reportDeprecated]
-
-    class AsyncMailDomainsInfoWithResponse(WithResponse):
-        get = aresponding(AsyncMailDomainsInfoResource.get)  # pyright: ignore[reportDeprecated]
-        update = aresponding(AsyncMailDomainsInfoResource.update)  # pyright: ignore[reportDeprecated]
-
-    class MailDomainsMailboxesWithResponse(WithResponse):
-        get = responding(MailDomainsMailboxesResource.get)
-        get_v1 = responding(MailDomainsMailboxesResource.get_v1)  # pyright: ignore[reportDeprecated]
-        update = responding(MailDomainsMailboxesResource.update)
-        update_v1 = responding(MailDomainsMailboxesResource.update_v1)  # pyright: ignore[reportDeprecated]
-        delete = responding(MailDomainsMailboxesResource.delete)
-
-    class AsyncMailDomainsMailboxesWithResponse(WithResponse):
-        get = aresponding(AsyncMailDomainsMailboxesResource.get)
-        get_v1 = aresponding(AsyncMailDomainsMailboxesResource.get_v1)  # pyright: ignore[reportDeprecated]
-        update = aresponding(AsyncMailDomainsMailboxesResource.update)
-        update_v1 = aresponding(AsyncMailDomainsMailboxesResource.update_v1)  # pyright: ignore[reportDeprecated]
-        delete = aresponding(AsyncMailDomainsMailboxesResource.delete)
+        get = aresponding(AsyncMailDomainsResource.get)  # pyright: ignore[reportDeprecated]
+        update = aresponding(AsyncMailDomainsResource.update)  # pyright: ignore[reportDeprecated]

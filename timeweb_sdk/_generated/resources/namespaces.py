@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.balancers import AsyncPresetsBalancersResource, PresetsBalancersResource
     from timeweb_sdk._generated.resources.databases import (
         AsyncConfiguratorDatabasesResource,
-        AsyncPresetsDbsResource,
+        AsyncPresetsDatabasesResource,
         ConfiguratorDatabasesResource,
-        PresetsDbsResource,
+        PresetsDatabasesResource,
     )
     from timeweb_sdk._generated.resources.dedicated_servers import (
         AsyncPresetsDedicatedServersResource,
@@ -72,28 +72,28 @@ class AccountResource(Resource[WithResponse]):
 
     @cached_property
     def finances(self) -> AccountFinancesResource:
-        """What ``client.account.finances`` offers."""
+        """The balance of the account and what its services cost per hour and month."""
         from timeweb_sdk._generated.resources.payments import AccountFinancesResource
 
         return AccountFinancesResource(self._client)
 
     @cached_property
     def notification_settings(self) -> AccountNotificationSettingsResource:
-        """What ``client.account.notification_settings`` offers."""
+        """What is told by e-mail, SMS and Telegram."""
         from timeweb_sdk._generated.resources.account import AccountNotificationSettingsResource
 
         return AccountNotificationSettingsResource(self._client)
 
     @cached_property
     def services(self) -> AccountServicesResource:
-        """What ``client.account.services`` offers."""
+        """What the account pays for."""
         from timeweb_sdk._generated.resources.payments import AccountServicesResource
 
         return AccountServicesResource(self._client)
 
     @cached_property
     def status(self) -> AccountStatusResource:
-        """What ``client.account.status`` offers."""
+        """Whether the account is blocked, and what is known of its owner."""
         from timeweb_sdk._generated.resources.account import AccountStatusResource
 
         return AccountStatusResource(self._client)
@@ -107,28 +107,28 @@ class AsyncAccountResource(AsyncResource[WithResponse]):
 
     @cached_property
     def finances(self) -> AsyncAccountFinancesResource:
-        """What ``client.account.finances`` offers."""
+        """The balance of the account and what its services cost per hour and month."""
         from timeweb_sdk._generated.resources.payments import AsyncAccountFinancesResource
 
         return AsyncAccountFinancesResource(self._client)
 
     @cached_property
     def notification_settings(self) -> AsyncAccountNotificationSettingsResource:
-        """What ``client.account.notification_settings`` offers."""
+        """What is told by e-mail, SMS and Telegram."""
         from timeweb_sdk._generated.resources.account import AsyncAccountNotificationSettingsResource
 
         return AsyncAccountNotificationSettingsResource(self._client)
 
     @cached_property
     def services(self) -> AsyncAccountServicesResource:
-        """What ``client.account.services`` offers."""
+        """What the account pays for."""
         from timeweb_sdk._generated.resources.payments import AsyncAccountServicesResource
 
         return AsyncAccountServicesResource(self._client)
 
     @cached_property
     def status(self) -> AsyncAccountStatusResource:
-        """What ``client.account.status`` offers."""
+        """Whether the account is blocked, and what is known of its owner."""
         from timeweb_sdk._generated.resources.account import AsyncAccountStatusResource
 
         return AsyncAccountStatusResource(self._client)
@@ -142,28 +142,28 @@ class CloudAiResource(Resource[WithResponse]):
 
     @cached_property
     def agents(self) -> CloudAiAgentsResource:
-        """What ``client.cloud_ai.agents`` offers."""
+        """Assistants that answer by a language model; what they look up in is `cloud_ai.knowledge_bases`."""
         from timeweb_sdk._generated.resources.ai_agents import CloudAiAgentsResource
 
         return CloudAiAgentsResource(self._client)
 
     @cached_property
     def knowledge_bases(self) -> CloudAiKnowledgeBasesResource:
-        """What ``client.cloud_ai.knowledge_bases`` offers."""
+        """Indexed documents that assistants answer from."""
         from timeweb_sdk._generated.resources.knowledge_bases import CloudAiKnowledgeBasesResource
 
         return CloudAiKnowledgeBasesResource(self._client)
 
     @cached_property
     def models(self) -> CloudAiModelsResource:
-        """What ``client.cloud_ai.models`` offers."""
+        """Language and embedding models that assistants can use."""
         from timeweb_sdk._generated.resources.ai_agents import CloudAiModelsResource
 
         return CloudAiModelsResource(self._client)
 
     @cached_property
     def token_packages(self) -> CloudAiTokenPackagesResource:
-        """What ``client.cloud_ai.token_packages`` offers."""
+        """Packages of tokens on sale."""
         from timeweb_sdk._generated.resources.ai_agents import CloudAiTokenPackagesResource
 
         return CloudAiTokenPackagesResource(self._client)
@@ -177,28 +177,28 @@ class AsyncCloudAiResource(AsyncResource[WithResponse]):
 
     @cached_property
     def agents(self) -> AsyncCloudAiAgentsResource:
-        """What ``client.cloud_ai.agents`` offers."""
+        """Assistants that answer by a language model; what they look up in is `cloud_ai.knowledge_bases`."""
         from timeweb_sdk._generated.resources.ai_agents import AsyncCloudAiAgentsResource
 
         return AsyncCloudAiAgentsResource(self._client)
 
     @cached_property
     def knowledge_bases(self) -> AsyncCloudAiKnowledgeBasesResource:
-        """What ``client.cloud_ai.knowledge_bases`` offers."""
+        """Indexed documents that assistants answer from."""
         from timeweb_sdk._generated.resources.knowledge_bases import AsyncCloudAiKnowledgeBasesResource
 
         return AsyncCloudAiKnowledgeBasesResource(self._client)
 
     @cached_property
     def models(self) -> AsyncCloudAiModelsResource:
-        """What ``client.cloud_ai.models`` offers."""
+        """Language and embedding models that assistants can use."""
         from timeweb_sdk._generated.resources.ai_agents import AsyncCloudAiModelsResource
 
         return AsyncCloudAiModelsResource(self._client)
 
     @cached_property
     def token_packages(self) -> AsyncCloudAiTokenPackagesResource:
-        """What ``client.cloud_ai.token_packages`` offers."""
+        """Packages of tokens on sale."""
         from timeweb_sdk._generated.resources.ai_agents import AsyncCloudAiTokenPackagesResource
 
         return AsyncCloudAiTokenPackagesResource(self._client)
@@ -212,21 +212,21 @@ class ConfiguratorResource(Resource[WithResponse]):
 
     @cached_property
     def databases(self) -> ConfiguratorDatabasesResource:
-        """What ``client.configurator.databases`` offers."""
+        """Limits, steps and unit prices of database clusters of a free size."""
         from timeweb_sdk._generated.resources.databases import ConfiguratorDatabasesResource
 
         return ConfiguratorDatabasesResource(self._client)
 
     @cached_property
     def servers(self) -> ConfiguratorServersResource:
-        """What ``client.configurator.servers`` offers."""
+        """Limits and steps of servers of a free size."""
         from timeweb_sdk._generated.resources.servers import ConfiguratorServersResource
 
         return ConfiguratorServersResource(self._client)
 
     @cached_property
     def k8s(self) -> ConfiguratorK8sResource:
-        """What ``client.configurator.k8s`` offers."""
+        """Limits and steps of Kubernetes nodes of a free size."""
         from timeweb_sdk._generated.resources.kubernetes import ConfiguratorK8sResource
 
         return ConfiguratorK8sResource(self._client)
@@ -240,21 +240,21 @@ class AsyncConfiguratorResource(AsyncResource[WithResponse]):
 
     @cached_property
     def databases(self) -> AsyncConfiguratorDatabasesResource:
-        """What ``client.configurator.databases`` offers."""
+        """Limits, steps and unit prices of database clusters of a free size."""
         from timeweb_sdk._generated.resources.databases import AsyncConfiguratorDatabasesResource
 
         return AsyncConfiguratorDatabasesResource(self._client)
 
     @cached_property
     def servers(self) -> AsyncConfiguratorServersResource:
-        """What ``client.configurator.servers`` offers."""
+        """Limits and steps of servers of a free size."""
         from timeweb_sdk._generated.resources.servers import AsyncConfiguratorServersResource
 
         return AsyncConfiguratorServersResource(self._client)
 
     @cached_property
     def k8s(self) -> AsyncConfiguratorK8sResource:
-        """What ``client.configurator.k8s`` offers."""
+        """Limits and steps of Kubernetes nodes of a free size."""
         from timeweb_sdk._generated.resources.kubernetes import AsyncConfiguratorK8sResource
 
         return AsyncConfiguratorK8sResource(self._client)
@@ -264,75 +264,75 @@ class PresetsResource(Resource[WithResponse]):
     """Fixed sizes on sale with their prices; `configurator` has the free ones.
 
     apps (resource), balancers (resource), dedicated_servers (resource), k8s (resource), network_drives (resource),
-    routers (resource), servers (resource), storages (resource), dbs (resource), types (resource).
+    routers (resource), servers (resource), storages (resource), databases (resource), types (resource).
     """
 
     @cached_property
     def apps(self) -> PresetsAppsResource:
-        """What ``client.presets.apps`` offers."""
+        """Sizes of apps."""
         from timeweb_sdk._generated.resources.apps import PresetsAppsResource
 
         return PresetsAppsResource(self._client)
 
     @cached_property
     def balancers(self) -> PresetsBalancersResource:
-        """What ``client.presets.balancers`` offers."""
+        """Sizes of load balancers."""
         from timeweb_sdk._generated.resources.balancers import PresetsBalancersResource
 
         return PresetsBalancersResource(self._client)
 
     @cached_property
     def dedicated_servers(self) -> PresetsDedicatedServersResource:
-        """What ``client.presets.dedicated_servers`` offers."""
+        """Whole machines that can be rented now."""
         from timeweb_sdk._generated.resources.dedicated_servers import PresetsDedicatedServersResource
 
         return PresetsDedicatedServersResource(self._client)
 
     @cached_property
     def k8s(self) -> PresetsK8sResource:
-        """What ``client.presets.k8s`` offers."""
+        """Sizes of Kubernetes nodes, masters and workers."""
         from timeweb_sdk._generated.resources.kubernetes import PresetsK8sResource
 
         return PresetsK8sResource(self._client)
 
     @cached_property
     def network_drives(self) -> PresetsNetworkDrivesResource:
-        """What ``client.presets.network_drives`` offers."""
+        """Kinds of network drives, with a price per GB."""
         from timeweb_sdk._generated.resources.network_drives import PresetsNetworkDrivesResource
 
         return PresetsNetworkDrivesResource(self._client)
 
     @cached_property
     def routers(self) -> PresetsRoutersResource:
-        """What ``client.presets.routers`` offers."""
+        """Sizes of routers."""
         from timeweb_sdk._generated.resources.routers import PresetsRoutersResource
 
         return PresetsRoutersResource(self._client)
 
     @cached_property
     def servers(self) -> PresetsServersResource:
-        """What ``client.presets.servers`` offers."""
+        """Sizes of virtual servers."""
         from timeweb_sdk._generated.resources.servers import PresetsServersResource
 
         return PresetsServersResource(self._client)
 
     @cached_property
     def storages(self) -> PresetsStoragesResource:
-        """What ``client.presets.storages`` offers."""
+        """Sizes of buckets."""
         from timeweb_sdk._generated.resources.s3 import PresetsStoragesResource
 
         return PresetsStoragesResource(self._client)
 
     @cached_property
-    def dbs(self) -> PresetsDbsResource:
-        """What ``client.presets.dbs`` offers."""
-        from timeweb_sdk._generated.resources.databases import PresetsDbsResource
+    def databases(self) -> PresetsDatabasesResource:
+        """Sizes of database clusters."""
+        from timeweb_sdk._generated.resources.databases import PresetsDatabasesResource
 
-        return PresetsDbsResource(self._client)
+        return PresetsDatabasesResource(self._client)
 
     @cached_property
     def types(self) -> PresetsTypesResource:
-        """What ``client.presets.types`` offers."""
+        """Families of sizes."""
         from timeweb_sdk._generated.resources.servers import PresetsTypesResource
 
         return PresetsTypesResource(self._client)
@@ -342,75 +342,75 @@ class AsyncPresetsResource(AsyncResource[WithResponse]):
     """Fixed sizes on sale with their prices; `configurator` has the free ones.
 
     apps (resource), balancers (resource), dedicated_servers (resource), k8s (resource), network_drives (resource),
-    routers (resource), servers (resource), storages (resource), dbs (resource), types (resource).
+    routers (resource), servers (resource), storages (resource), databases (resource), types (resource).
     """
 
     @cached_property
     def apps(self) -> AsyncPresetsAppsResource:
-        """What ``client.presets.apps`` offers."""
+        """Sizes of apps."""
         from timeweb_sdk._generated.resources.apps import AsyncPresetsAppsResource
 
         return AsyncPresetsAppsResource(self._client)
 
     @cached_property
     def balancers(self) -> AsyncPresetsBalancersResource:
-        """What ``client.presets.balancers`` offers."""
+        """Sizes of load balancers."""
         from timeweb_sdk._generated.resources.balancers import AsyncPresetsBalancersResource
 
         return AsyncPresetsBalancersResource(self._client)
 
     @cached_property
     def dedicated_servers(self) -> AsyncPresetsDedicatedServersResource:
-        """What ``client.presets.dedicated_servers`` offers."""
+        """Whole machines that can be rented now."""
         from timeweb_sdk._generated.resources.dedicated_servers import AsyncPresetsDedicatedServersResource
 
         return AsyncPresetsDedicatedServersResource(self._client)
 
     @cached_property
     def k8s(self) -> AsyncPresetsK8sResource:
-        """What ``client.presets.k8s`` offers."""
+        """Sizes of Kubernetes nodes, masters and workers."""
         from timeweb_sdk._generated.resources.kubernetes import AsyncPresetsK8sResource
 
         return AsyncPresetsK8sResource(self._client)
 
     @cached_property
     def network_drives(self) -> AsyncPresetsNetworkDrivesResource:
-        """What ``client.presets.network_drives`` offers."""
+        """Kinds of network drives, with a price per GB."""
         from timeweb_sdk._generated.resources.network_drives import AsyncPresetsNetworkDrivesResource
 
         return AsyncPresetsNetworkDrivesResource(self._client)
 
     @cached_property
     def routers(self) -> AsyncPresetsRoutersResource:
-        """What ``client.presets.routers`` offers."""
+        """Sizes of routers."""
         from timeweb_sdk._generated.resources.routers import AsyncPresetsRoutersResource
 
         return AsyncPresetsRoutersResource(self._client)
 
     @cached_property
     def servers(self) -> AsyncPresetsServersResource:
-        """What ``client.presets.servers`` offers."""
+        """Sizes of virtual servers."""
         from timeweb_sdk._generated.resources.servers import AsyncPresetsServersResource
 
         return AsyncPresetsServersResource(self._client)
 
     @cached_property
     def storages(self) -> AsyncPresetsStoragesResource:
-        """What ``client.presets.storages`` offers."""
+        """Sizes of buckets."""
         from timeweb_sdk._generated.resources.s3 import AsyncPresetsStoragesResource
 
         return AsyncPresetsStoragesResource(self._client)
 
     @cached_property
-    def dbs(self) -> AsyncPresetsDbsResource:
-        """What ``client.presets.dbs`` offers."""
-        from timeweb_sdk._generated.resources.databases import AsyncPresetsDbsResource
+    def databases(self) -> AsyncPresetsDatabasesResource:
+        """Sizes of database clusters."""
+        from timeweb_sdk._generated.resources.databases import AsyncPresetsDatabasesResource
 
-        return AsyncPresetsDbsResource(self._client)
+        return AsyncPresetsDatabasesResource(self._client)
 
     @cached_property
     def types(self) -> AsyncPresetsTypesResource:
-        """What ``client.presets.types`` offers."""
+        """Families of sizes."""
         from timeweb_sdk._generated.resources.servers import AsyncPresetsTypesResource
 
         return AsyncPresetsTypesResource(self._client)

@@ -20,7 +20,7 @@ class NetworkDrivesResource(Waits[NetworkDrive], Resource["NetworkDrivesWithResp
 
     @cached_property
     def available_resources(self) -> NetworkDrivesAvailableResourcesResource:
-        """What ``client.network_drives.available_resources`` offers."""
+        """Servers that a network drive can be mounted on."""
         return NetworkDrivesAvailableResourcesResource(self._client)
 
     def list(self) -> Page[NetworkDrive]:
@@ -141,7 +141,7 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource["AsyncN
 
     @cached_property
     def available_resources(self) -> AsyncNetworkDrivesAvailableResourcesResource:
-        """What ``client.network_drives.available_resources`` offers."""
+        """Servers that a network drive can be mounted on."""
         return AsyncNetworkDrivesAvailableResourcesResource(self._client)
 
     def list(self) -> AsyncPage[NetworkDrive]:
@@ -255,7 +255,7 @@ class AsyncNetworkDrivesResource(AsyncWaits[NetworkDrive], AsyncResource["AsyncN
 
 
 class NetworkDrivesAvailableResourcesResource(Resource["NetworkDrivesAvailableResourcesWithResponse"]):
-    """What ``client.network_drives.available_resources`` offers.
+    """Servers that a network drive can be mounted on.
 
     list.
     """
@@ -271,7 +271,7 @@ class NetworkDrivesAvailableResourcesResource(Resource["NetworkDrivesAvailableRe
 
 
 class AsyncNetworkDrivesAvailableResourcesResource(AsyncResource["AsyncNetworkDrivesAvailableResourcesWithResponse"]):
-    """What ``client.network_drives.available_resources`` offers.
+    """Servers that a network drive can be mounted on.
 
     list.
     """
@@ -287,7 +287,7 @@ class AsyncNetworkDrivesAvailableResourcesResource(AsyncResource["AsyncNetworkDr
 
 
 class PresetsNetworkDrivesResource(Resource["PresetsNetworkDrivesWithResponse"]):
-    """What ``client.presets.network_drives`` offers.
+    """Kinds of network drives, with a price per GB.
 
     list.
     """
@@ -303,7 +303,7 @@ class PresetsNetworkDrivesResource(Resource["PresetsNetworkDrivesWithResponse"])
 
 
 class AsyncPresetsNetworkDrivesResource(AsyncResource["AsyncPresetsNetworkDrivesWithResponse"]):
-    """What ``client.presets.network_drives`` offers.
+    """Kinds of network drives, with a price per GB.
 
     list.
     """

@@ -12,7 +12,7 @@ from timeweb_sdk._generated.models.payments import Finances, ServiceCost
 
 
 class AccountFinancesResource(Resource["AccountFinancesWithResponse"]):
-    """What ``client.account.finances`` offers.
+    """The balance of the account and what its services cost per hour and month.
 
     get.
     """
@@ -29,7 +29,7 @@ class AccountFinancesResource(Resource["AccountFinancesWithResponse"]):
 
 
 class AsyncAccountFinancesResource(AsyncResource["AsyncAccountFinancesWithResponse"]):
-    """What ``client.account.finances`` offers.
+    """The balance of the account and what its services cost per hour and month.
 
     get.
     """
@@ -46,31 +46,31 @@ class AsyncAccountFinancesResource(AsyncResource["AsyncAccountFinancesWithRespon
 
 
 class AccountServicesResource(Resource[WithResponse]):
-    """What ``client.account.services`` offers.
+    """What the account pays for.
 
     cost (resource).
     """
 
     @cached_property
     def cost(self) -> AccountServicesCostResource:
-        """What ``client.account.services.cost`` offers."""
+        """Costs per month, one line for each paid service."""
         return AccountServicesCostResource(self._client)
 
 
 class AsyncAccountServicesResource(AsyncResource[WithResponse]):
-    """What ``client.account.services`` offers.
+    """What the account pays for.
 
     cost (resource).
     """
 
     @cached_property
     def cost(self) -> AsyncAccountServicesCostResource:
-        """What ``client.account.services.cost`` offers."""
+        """Costs per month, one line for each paid service."""
         return AsyncAccountServicesCostResource(self._client)
 
 
 class AccountServicesCostResource(Resource["AccountServicesCostWithResponse"]):
-    """What ``client.account.services.cost`` offers.
+    """Costs per month, one line for each paid service.
 
     list.
     """
@@ -87,7 +87,7 @@ class AccountServicesCostResource(Resource["AccountServicesCostWithResponse"]):
 
 
 class AsyncAccountServicesCostResource(AsyncResource["AsyncAccountServicesCostWithResponse"]):
-    """What ``client.account.services.cost`` offers.
+    """Costs per month, one line for each paid service.
 
     list.
     """

@@ -25,7 +25,7 @@ class ProjectsResource(Resource["ProjectsWithResponse"]):
 
     @cached_property
     def resources(self) -> ProjectsResourcesResource:
-        """What ``client.projects.resources`` offers."""
+        """What a project holds, by kind of service."""
         return ProjectsResourcesResource(self._client)
 
     def list(self) -> Page[Project]:
@@ -113,7 +113,7 @@ class AsyncProjectsResource(AsyncResource["AsyncProjectsWithResponse"]):
 
     @cached_property
     def resources(self) -> AsyncProjectsResourcesResource:
-        """What ``client.projects.resources`` offers."""
+        """What a project holds, by kind of service."""
         return AsyncProjectsResourcesResource(self._client)
 
     def list(self) -> AsyncPage[Project]:
@@ -196,40 +196,40 @@ class AsyncProjectsResource(AsyncResource["AsyncProjectsWithResponse"]):
 
 
 class ProjectsResourcesResource(Resource["ProjectsResourcesWithResponse"]):
-    """What ``client.projects.resources`` offers.
+    """What a project holds, by kind of service.
 
-    get, transfer, balancers (resource), buckets (resource), clusters (resource), databases (resource), dedicated
-    (resource), servers (resource).
+    get, transfer, balancers (resource), buckets (resource), clusters (resource), databases (resource),
+    dedicated_servers (resource), servers (resource).
     """
 
     @cached_property
     def balancers(self) -> ProjectsResourcesBalancersResource:
-        """What ``client.projects.resources.balancers`` offers."""
+        """Load balancers of a project."""
         return ProjectsResourcesBalancersResource(self._client)
 
     @cached_property
     def buckets(self) -> ProjectsResourcesBucketsResource:
-        """What ``client.projects.resources.buckets`` offers."""
+        """Buckets of a project."""
         return ProjectsResourcesBucketsResource(self._client)
 
     @cached_property
     def clusters(self) -> ProjectsResourcesClustersResource:
-        """What ``client.projects.resources.clusters`` offers."""
+        """Kubernetes clusters of a project."""
         return ProjectsResourcesClustersResource(self._client)
 
     @cached_property
     def databases(self) -> ProjectsResourcesDatabasesResource:
-        """What ``client.projects.resources.databases`` offers."""
+        """Database clusters of a project."""
         return ProjectsResourcesDatabasesResource(self._client)
 
     @cached_property
-    def dedicated(self) -> ProjectsResourcesDedicatedResource:
-        """What ``client.projects.resources.dedicated`` offers."""
-        return ProjectsResourcesDedicatedResource(self._client)
+    def dedicated_servers(self) -> ProjectsResourcesDedicatedServersResource:
+        """Rented machines of a project."""
+        return ProjectsResourcesDedicatedServersResource(self._client)
 
     @cached_property
     def servers(self) -> ProjectsResourcesServersResource:
-        """What ``client.projects.resources.servers`` offers."""
+        """Virtual servers of a project."""
         return ProjectsResourcesServersResource(self._client)
 
     def get(self, project_id: int) -> ProjectResources:
@@ -276,40 +276,40 @@ class ProjectsResourcesResource(Resource["ProjectsResourcesWithResponse"]):
 
 
 class AsyncProjectsResourcesResource(AsyncResource["AsyncProjectsResourcesWithResponse"]):
-    """What ``client.projects.resources`` offers.
+    """What a project holds, by kind of service.
 
-    get, transfer, balancers (resource), buckets (resource), clusters (resource), databases (resource), dedicated
-    (resource), servers (resource).
+    get, transfer, balancers (resource), buckets (resource), clusters (resource), databases (resource),
+    dedicated_servers (resource), servers (resource).
     """
 
     @cached_property
     def balancers(self) -> AsyncProjectsResourcesBalancersResource:
-        """What ``client.projects.resources.balancers`` offers."""
+        """Load balancers of a project."""
         return AsyncProjectsResourcesBalancersResource(self._client)
 
     @cached_property
     def buckets(self) -> AsyncProjectsResourcesBucketsResource:
-        """What ``client.projects.resources.buckets`` offers."""
+        """Buckets of a project."""
         return AsyncProjectsResourcesBucketsResource(self._client)
 
     @cached_property
     def clusters(self) -> AsyncProjectsResourcesClustersResource:
-        """What ``client.projects.resources.clusters`` offers."""
+        """Kubernetes clusters of a project."""
         return AsyncProjectsResourcesClustersResource(self._client)
 
     @cached_property
     def databases(self) -> AsyncProjectsResourcesDatabasesResource:
-        """What ``client.projects.resources.databases`` offers."""
+        """Database clusters of a project."""
         return AsyncProjectsResourcesDatabasesResource(self._client)
 
     @cached_property
-    def dedicated(self) -> AsyncProjectsResourcesDedicatedResource:
-        """What ``client.projects.resources.dedicated`` offers."""
-        return AsyncProjectsResourcesDedicatedResource(self._client)
+    def dedicated_servers(self) -> AsyncProjectsResourcesDedicatedServersResource:
+        """Rented machines of a project."""
+        return AsyncProjectsResourcesDedicatedServersResource(self._client)
 
     @cached_property
     def servers(self) -> AsyncProjectsResourcesServersResource:
-        """What ``client.projects.resources.servers`` offers."""
+        """Virtual servers of a project."""
         return AsyncProjectsResourcesServersResource(self._client)
 
     async def get(self, project_id: int) -> ProjectResources:
@@ -356,7 +356,7 @@ class AsyncProjectsResourcesResource(AsyncResource["AsyncProjectsResourcesWithRe
 
 
 class ProjectsResourcesBalancersResource(Resource["ProjectsResourcesBalancersWithResponse"]):
-    """What ``client.projects.resources.balancers`` offers.
+    """Load balancers of a project.
 
     list, list_all, create.
     """
@@ -399,7 +399,7 @@ class ProjectsResourcesBalancersResource(Resource["ProjectsResourcesBalancersWit
 
 
 class AsyncProjectsResourcesBalancersResource(AsyncResource["AsyncProjectsResourcesBalancersWithResponse"]):
-    """What ``client.projects.resources.balancers`` offers.
+    """Load balancers of a project.
 
     list, list_all, create.
     """
@@ -442,7 +442,7 @@ class AsyncProjectsResourcesBalancersResource(AsyncResource["AsyncProjectsResour
 
 
 class ProjectsResourcesBucketsResource(Resource["ProjectsResourcesBucketsWithResponse"]):
-    """What ``client.projects.resources.buckets`` offers.
+    """Buckets of a project.
 
     list, list_all, create.
     """
@@ -485,7 +485,7 @@ class ProjectsResourcesBucketsResource(Resource["ProjectsResourcesBucketsWithRes
 
 
 class AsyncProjectsResourcesBucketsResource(AsyncResource["AsyncProjectsResourcesBucketsWithResponse"]):
-    """What ``client.projects.resources.buckets`` offers.
+    """Buckets of a project.
 
     list, list_all, create.
     """
@@ -528,7 +528,7 @@ class AsyncProjectsResourcesBucketsResource(AsyncResource["AsyncProjectsResource
 
 
 class ProjectsResourcesClustersResource(Resource["ProjectsResourcesClustersWithResponse"]):
-    """What ``client.projects.resources.clusters`` offers.
+    """Kubernetes clusters of a project.
 
     list, list_all, create.
     """
@@ -571,7 +571,7 @@ class ProjectsResourcesClustersResource(Resource["ProjectsResourcesClustersWithR
 
 
 class AsyncProjectsResourcesClustersResource(AsyncResource["AsyncProjectsResourcesClustersWithResponse"]):
-    """What ``client.projects.resources.clusters`` offers.
+    """Kubernetes clusters of a project.
 
     list, list_all, create.
     """
@@ -614,7 +614,7 @@ class AsyncProjectsResourcesClustersResource(AsyncResource["AsyncProjectsResourc
 
 
 class ProjectsResourcesDatabasesResource(Resource["ProjectsResourcesDatabasesWithResponse"]):
-    """What ``client.projects.resources.databases`` offers.
+    """Database clusters of a project.
 
     list, list_all, create.
     """
@@ -657,7 +657,7 @@ class ProjectsResourcesDatabasesResource(Resource["ProjectsResourcesDatabasesWit
 
 
 class AsyncProjectsResourcesDatabasesResource(AsyncResource["AsyncProjectsResourcesDatabasesWithResponse"]):
-    """What ``client.projects.resources.databases`` offers.
+    """Database clusters of a project.
 
     list, list_all, create.
     """
@@ -699,8 +699,8 @@ class AsyncProjectsResourcesDatabasesResource(AsyncResource["AsyncProjectsResour
         )
 
 
-class ProjectsResourcesDedicatedResource(Resource["ProjectsResourcesDedicatedWithResponse"]):
-    """What ``client.projects.resources.dedicated`` offers.
+class ProjectsResourcesDedicatedServersResource(Resource["ProjectsResourcesDedicatedServersWithResponse"]):
+    """Rented machines of a project.
 
     list, list_all, create.
     """
@@ -742,8 +742,8 @@ class ProjectsResourcesDedicatedResource(Resource["ProjectsResourcesDedicatedWit
         )
 
 
-class AsyncProjectsResourcesDedicatedResource(AsyncResource["AsyncProjectsResourcesDedicatedWithResponse"]):
-    """What ``client.projects.resources.dedicated`` offers.
+class AsyncProjectsResourcesDedicatedServersResource(AsyncResource["AsyncProjectsResourcesDedicatedServersWithResponse"]):
+    """Rented machines of a project.
 
     list, list_all, create.
     """
@@ -786,7 +786,7 @@ class AsyncProjectsResourcesDedicatedResource(AsyncResource["AsyncProjectsResour
 
 
 class ProjectsResourcesServersResource(Resource["ProjectsResourcesServersWithResponse"]):
-    """What ``client.projects.resources.servers`` offers.
+    """Virtual servers of a project.
 
     list, list_all, create.
     """
@@ -829,7 +829,7 @@ class ProjectsResourcesServersResource(Resource["ProjectsResourcesServersWithRes
 
 
 class AsyncProjectsResourcesServersResource(AsyncResource["AsyncProjectsResourcesServersWithResponse"]):
-    """What ``client.projects.resources.servers`` offers.
+    """Virtual servers of a project.
 
     list, list_all, create.
     """
@@ -936,15 +936,15 @@ if TYPE_CHECKING:
         list_all = aresponding(AsyncProjectsResourcesDatabasesResource.list_all)
         create = aresponding(AsyncProjectsResourcesDatabasesResource.create)
 
-    class ProjectsResourcesDedicatedWithResponse(WithResponse):
-        list = responding(ProjectsResourcesDedicatedResource.list)
-        list_all = responding(ProjectsResourcesDedicatedResource.list_all)
-        create = responding(ProjectsResourcesDedicatedResource.create)
+    class ProjectsResourcesDedicatedServersWithResponse(WithResponse):
+        list = responding(ProjectsResourcesDedicatedServersResource.list)
+        list_all = responding(ProjectsResourcesDedicatedServersResource.list_all)
+        create = responding(ProjectsResourcesDedicatedServersResource.create)
 
-    class AsyncProjectsResourcesDedicatedWithResponse(WithResponse):
-        list = aresponding(AsyncProjectsResourcesDedicatedResource.list)
-        list_all = aresponding(AsyncProjectsResourcesDedicatedResource.list_all)
-        create = aresponding(AsyncProjectsResourcesDedicatedResource.create)
+    class AsyncProjectsResourcesDedicatedServersWithResponse(WithResponse):
+        list = aresponding(AsyncProjectsResourcesDedicatedServersResource.list)
+        list_all = aresponding(AsyncProjectsResourcesDedicatedServersResource.list_all)
+        create = aresponding(AsyncProjectsResourcesDedicatedServersResource.create)
 
     class ProjectsResourcesServersWithResponse(WithResponse):
         list = responding(ProjectsResourcesServersResource.list)

@@ -37,7 +37,7 @@ from timeweb_sdk._generated.params.routers import (
 
 
 class PresetsRoutersResource(Resource["PresetsRoutersWithResponse"]):
-    """What ``client.presets.routers`` offers.
+    """Sizes of routers.
 
     list.
     """
@@ -53,7 +53,7 @@ class PresetsRoutersResource(Resource["PresetsRoutersWithResponse"]):
 
 
 class AsyncPresetsRoutersResource(AsyncResource["AsyncPresetsRoutersWithResponse"]):
-    """What ``client.presets.routers`` offers.
+    """Sizes of routers.
 
     list.
     """
@@ -77,22 +77,22 @@ class RoutersResource(Waits[Router], Resource["RoutersWithResponse"]):
 
     @cached_property
     def networks(self) -> RoutersNetworksResource:
-        """What ``client.routers.networks`` offers."""
+        """Private networks behind a router."""
         return RoutersNetworksResource(self._client)
 
     @cached_property
     def dnat_rules(self) -> RoutersDnatRulesResource:
-        """What ``client.routers.dnat_rules`` offers."""
+        """Ports of a router that lead to machines behind it."""
         return RoutersDnatRulesResource(self._client)
 
     @cached_property
     def static_routes(self) -> RoutersStaticRoutesResource:
-        """What ``client.routers.static_routes`` offers."""
+        """Routes of a router to other networks."""
         return RoutersStaticRoutesResource(self._client)
 
     @cached_property
     def statistics(self) -> RoutersStatisticsResource:
-        """What ``client.routers.statistics`` offers."""
+        """Load and traffic of a router over time."""
         return RoutersStatisticsResource(self._client)
 
     def list(self) -> Page[Router]:
@@ -195,22 +195,22 @@ class AsyncRoutersResource(AsyncWaits[Router], AsyncResource["AsyncRoutersWithRe
 
     @cached_property
     def networks(self) -> AsyncRoutersNetworksResource:
-        """What ``client.routers.networks`` offers."""
+        """Private networks behind a router."""
         return AsyncRoutersNetworksResource(self._client)
 
     @cached_property
     def dnat_rules(self) -> AsyncRoutersDnatRulesResource:
-        """What ``client.routers.dnat_rules`` offers."""
+        """Ports of a router that lead to machines behind it."""
         return AsyncRoutersDnatRulesResource(self._client)
 
     @cached_property
     def static_routes(self) -> AsyncRoutersStaticRoutesResource:
-        """What ``client.routers.static_routes`` offers."""
+        """Routes of a router to other networks."""
         return AsyncRoutersStaticRoutesResource(self._client)
 
     @cached_property
     def statistics(self) -> AsyncRoutersStatisticsResource:
-        """What ``client.routers.statistics`` offers."""
+        """Load and traffic of a router over time."""
         return AsyncRoutersStatisticsResource(self._client)
 
     def list(self) -> AsyncPage[Router]:
@@ -305,19 +305,19 @@ class AsyncRoutersResource(AsyncWaits[Router], AsyncResource["AsyncRoutersWithRe
 
 
 class RoutersNetworksResource(Resource["RoutersNetworksWithResponse"]):
-    """What ``client.routers.networks`` offers.
+    """Private networks behind a router.
 
-    list, create, update_by_network_name, update_many, delete, available (resource), nat (resource).
+    list, create, update, update_many, delete, available (resource), nat (resource).
     """
 
     @cached_property
     def available(self) -> RoutersNetworksAvailableResource:
-        """What ``client.routers.networks.available`` offers."""
+        """Private networks that a router could still take."""
         return RoutersNetworksAvailableResource(self._client)
 
     @cached_property
     def nat(self) -> RoutersNetworksNatResource:
-        """What ``client.routers.networks.nat`` offers."""
+        """The way out to the internet for one network of a router."""
         return RoutersNetworksNatResource(self._client)
 
     def list(self, router_id: str) -> Page[RouterNetwork]:
@@ -348,7 +348,7 @@ class RoutersNetworksResource(Resource["RoutersNetworksWithResponse"]):
         """
         return self._list("addNetworks", RouterNetwork, path={"router_id": router_id}, body={"networks": networks})
 
-    def update_by_network_name(self, router_id: str, network_name: str, *, is_dhcp_enabled: bool) -> RouterNetwork:
+    def update(self, router_id: str, network_name: str, *, is_dhcp_enabled: bool) -> RouterNetwork:
         """Switch DHCP on or off in a network of a virtual router.
 
         Without DHCP, hosts of the network must be configured by hand. NAT is switched by `routers.networks.nat.update`.
@@ -399,19 +399,19 @@ class RoutersNetworksResource(Resource["RoutersNetworksWithResponse"]):
 
 
 class AsyncRoutersNetworksResource(AsyncResource["AsyncRoutersNetworksWithResponse"]):
-    """What ``client.routers.networks`` offers.
+    """Private networks behind a router.
 
-    list, create, update_by_network_name, update_many, delete, available (resource), nat (resource).
+    list, create, update, update_many, delete, available (resource), nat (resource).
     """
 
     @cached_property
     def available(self) -> AsyncRoutersNetworksAvailableResource:
-        """What ``client.routers.networks.available`` offers."""
+        """Private networks that a router could still take."""
         return AsyncRoutersNetworksAvailableResource(self._client)
 
     @cached_property
     def nat(self) -> AsyncRoutersNetworksNatResource:
-        """What ``client.routers.networks.nat`` offers."""
+        """The way out to the internet for one network of a router."""
         return AsyncRoutersNetworksNatResource(self._client)
 
     def list(self, router_id: str) -> AsyncPage[RouterNetwork]:
@@ -442,7 +442,7 @@ class AsyncRoutersNetworksResource(AsyncResource["AsyncRoutersNetworksWithRespon
         """
         return self._list("addNetworks", RouterNetwork, path={"router_id": router_id}, body={"networks": networks})
 
-    async def update_by_network_name(self, router_id: str, network_name: str, *, is_dhcp_enabled: bool) -> RouterNetwork:
+    async def update(self, router_id: str, network_name: str, *, is_dhcp_enabled: bool) -> RouterNetwork:
         """Switch DHCP on or off in a network of a virtual router.
 
         Without DHCP, hosts of the network must be configured by hand. NAT is switched by `routers.networks.nat.update`.
@@ -493,7 +493,7 @@ class AsyncRoutersNetworksResource(AsyncResource["AsyncRoutersNetworksWithRespon
 
 
 class RoutersNetworksAvailableResource(Resource["RoutersNetworksAvailableWithResponse"]):
-    """What ``client.routers.networks.available`` offers.
+    """Private networks that a router could still take.
 
     list.
     """
@@ -509,7 +509,7 @@ class RoutersNetworksAvailableResource(Resource["RoutersNetworksAvailableWithRes
 
 
 class AsyncRoutersNetworksAvailableResource(AsyncResource["AsyncRoutersNetworksAvailableWithResponse"]):
-    """What ``client.routers.networks.available`` offers.
+    """Private networks that a router could still take.
 
     list.
     """
@@ -525,7 +525,7 @@ class AsyncRoutersNetworksAvailableResource(AsyncResource["AsyncRoutersNetworksA
 
 
 class RoutersDnatRulesResource(Resource["RoutersDnatRulesWithResponse"]):
-    """What ``client.routers.dnat_rules`` offers.
+    """Ports of a router that lead to machines behind it.
 
     list, get, create, delete.
     """
@@ -594,7 +594,7 @@ class RoutersDnatRulesResource(Resource["RoutersDnatRulesWithResponse"]):
 
 
 class AsyncRoutersDnatRulesResource(AsyncResource["AsyncRoutersDnatRulesWithResponse"]):
-    """What ``client.routers.dnat_rules`` offers.
+    """Ports of a router that lead to machines behind it.
 
     list, get, create, delete.
     """
@@ -663,7 +663,7 @@ class AsyncRoutersDnatRulesResource(AsyncResource["AsyncRoutersDnatRulesWithResp
 
 
 class RoutersNetworksNatResource(Resource["RoutersNetworksNatWithResponse"]):
-    """What ``client.routers.networks.nat`` offers.
+    """The way out to the internet for one network of a router.
 
     update, delete.
     """
@@ -700,7 +700,7 @@ class RoutersNetworksNatResource(Resource["RoutersNetworksNatWithResponse"]):
 
 
 class AsyncRoutersNetworksNatResource(AsyncResource["AsyncRoutersNetworksNatWithResponse"]):
-    """What ``client.routers.networks.nat`` offers.
+    """The way out to the internet for one network of a router.
 
     update, delete.
     """
@@ -737,14 +737,14 @@ class AsyncRoutersNetworksNatResource(AsyncResource["AsyncRoutersNetworksNatWith
 
 
 class RoutersStaticRoutesResource(Resource["RoutersStaticRoutesWithResponse"]):
-    """What ``client.routers.static_routes`` offers.
+    """Routes of a router to other networks.
 
     list, create, delete, available (resource).
     """
 
     @cached_property
     def available(self) -> RoutersStaticRoutesAvailableResource:
-        """What ``client.routers.static_routes.available`` offers."""
+        """Subnets that a static route could lead to."""
         return RoutersStaticRoutesAvailableResource(self._client)
 
     def list(self, router_id: str) -> Page[StaticRoute]:
@@ -791,14 +791,14 @@ class RoutersStaticRoutesResource(Resource["RoutersStaticRoutesWithResponse"]):
 
 
 class AsyncRoutersStaticRoutesResource(AsyncResource["AsyncRoutersStaticRoutesWithResponse"]):
-    """What ``client.routers.static_routes`` offers.
+    """Routes of a router to other networks.
 
     list, create, delete, available (resource).
     """
 
     @cached_property
     def available(self) -> AsyncRoutersStaticRoutesAvailableResource:
-        """What ``client.routers.static_routes.available`` offers."""
+        """Subnets that a static route could lead to."""
         return AsyncRoutersStaticRoutesAvailableResource(self._client)
 
     def list(self, router_id: str) -> AsyncPage[StaticRoute]:
@@ -845,7 +845,7 @@ class AsyncRoutersStaticRoutesResource(AsyncResource["AsyncRoutersStaticRoutesWi
 
 
 class RoutersStaticRoutesAvailableResource(Resource["RoutersStaticRoutesAvailableWithResponse"]):
-    """What ``client.routers.static_routes.available`` offers.
+    """Subnets that a static route could lead to.
 
     list.
     """
@@ -864,7 +864,7 @@ class RoutersStaticRoutesAvailableResource(Resource["RoutersStaticRoutesAvailabl
 
 
 class AsyncRoutersStaticRoutesAvailableResource(AsyncResource["AsyncRoutersStaticRoutesAvailableWithResponse"]):
-    """What ``client.routers.static_routes.available`` offers.
+    """Subnets that a static route could lead to.
 
     list.
     """
@@ -883,7 +883,7 @@ class AsyncRoutersStaticRoutesAvailableResource(AsyncResource["AsyncRoutersStati
 
 
 class RoutersStatisticsResource(Resource["RoutersStatisticsWithResponse"]):
-    """What ``client.routers.statistics`` offers.
+    """Load and traffic of a router over time.
 
     list.
     """
@@ -913,7 +913,7 @@ class RoutersStatisticsResource(Resource["RoutersStatisticsWithResponse"]):
 
 
 class AsyncRoutersStatisticsResource(AsyncResource["AsyncRoutersStatisticsWithResponse"]):
-    """What ``client.routers.statistics`` offers.
+    """Load and traffic of a router over time.
 
     list.
     """
@@ -972,14 +972,14 @@ if TYPE_CHECKING:
     class RoutersNetworksWithResponse(WithResponse):
         list = responding(RoutersNetworksResource.list)
         create = responding(RoutersNetworksResource.create)
-        update_by_network_name = responding(RoutersNetworksResource.update_by_network_name)
+        update = responding(RoutersNetworksResource.update)
         update_many = responding(RoutersNetworksResource.update_many)
         delete = responding(RoutersNetworksResource.delete)
 
     class AsyncRoutersNetworksWithResponse(WithResponse):
         list = aresponding(AsyncRoutersNetworksResource.list)
         create = aresponding(AsyncRoutersNetworksResource.create)
-        update_by_network_name = aresponding(AsyncRoutersNetworksResource.update_by_network_name)
+        update = aresponding(AsyncRoutersNetworksResource.update)
         update_many = aresponding(AsyncRoutersNetworksResource.update_many)
         delete = aresponding(AsyncRoutersNetworksResource.delete)
 

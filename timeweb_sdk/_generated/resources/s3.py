@@ -28,7 +28,7 @@ from timeweb_sdk._generated.params.s3 import BucketConfiguratorInputParams, Buck
 
 
 class PresetsStoragesResource(Resource["PresetsStoragesWithResponse"]):
-    """What ``client.presets.storages`` offers.
+    """Sizes of buckets.
 
     list.
     """
@@ -44,7 +44,7 @@ class PresetsStoragesResource(Resource["PresetsStoragesWithResponse"]):
 
 
 class AsyncPresetsStoragesResource(AsyncResource["AsyncPresetsStoragesWithResponse"]):
-    """What ``client.presets.storages`` offers.
+    """Sizes of buckets.
 
     list.
     """
@@ -62,23 +62,28 @@ class AsyncPresetsStoragesResource(AsyncResource["AsyncPresetsStoragesWithRespon
 class StoragesResource(Resource["StoragesWithResponse"]):
     """Object storage that speaks S3: buckets and users.
 
-    transfer, buckets (resource), certificates (resource), users (resource).
+    transfer, buckets (resource), certificates (resource), users (resource), iam_users (resource).
     """
 
     @cached_property
     def buckets(self) -> StoragesBucketsResource:
-        """What ``client.storages.buckets`` offers."""
+        """Buckets with their use and keys."""
         return StoragesBucketsResource(self._client)
 
     @cached_property
     def certificates(self) -> StoragesCertificatesResource:
-        """What ``client.storages.certificates`` offers."""
+        """TLS certificates for domains of buckets."""
         return StoragesCertificatesResource(self._client)
 
     @cached_property
     def users(self) -> StoragesUsersResource:
-        """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own."""
+        """The all-powerful user of object storage and its keys; users with fewer rights are `storages.iam_users`."""
         return StoragesUsersResource(self._client)
+
+    @cached_property
+    def iam_users(self) -> StoragesIamUsersResource:
+        """Users with rights and keys of their own; the all-powerful one is in `storages.users`."""
+        return StoragesIamUsersResource(self._client)
 
     def transfer(
         self,
@@ -127,23 +132,28 @@ class StoragesResource(Resource["StoragesWithResponse"]):
 class AsyncStoragesResource(AsyncResource["AsyncStoragesWithResponse"]):
     """Object storage that speaks S3: buckets and users.
 
-    transfer, buckets (resource), certificates (resource), users (resource).
+    transfer, buckets (resource), certificates (resource), users (resource), iam_users (resource).
     """
 
     @cached_property
     def buckets(self) -> AsyncStoragesBucketsResource:
-        """What ``client.storages.buckets`` offers."""
+        """Buckets with their use and keys."""
         return AsyncStoragesBucketsResource(self._client)
 
     @cached_property
     def certificates(self) -> AsyncStoragesCertificatesResource:
-        """What ``client.storages.certificates`` offers."""
+        """TLS certificates for domains of buckets."""
         return AsyncStoragesCertificatesResource(self._client)
 
     @cached_property
     def users(self) -> AsyncStoragesUsersResource:
-        """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own."""
+        """The all-powerful user of object storage and its keys; users with fewer rights are `storages.iam_users`."""
         return AsyncStoragesUsersResource(self._client)
+
+    @cached_property
+    def iam_users(self) -> AsyncStoragesIamUsersResource:
+        """Users with rights and keys of their own; the all-powerful one is in `storages.users`."""
+        return AsyncStoragesIamUsersResource(self._client)
 
     async def transfer(
         self,
@@ -190,19 +200,19 @@ class AsyncStoragesResource(AsyncResource["AsyncStoragesWithResponse"]):
 
 
 class StoragesBucketsResource(Waits[Bucket], Resource["StoragesBucketsWithResponse"]):
-    """What ``client.storages.buckets`` offers.
+    """Buckets with their use and keys.
 
     list, get, create, update, delete, subdomains (resource), transfer_status (resource).
     """
 
     @cached_property
     def subdomains(self) -> StoragesBucketsSubdomainsResource:
-        """What ``client.storages.buckets.subdomains`` offers."""
+        """Domains of one's own by which a bucket is reached."""
         return StoragesBucketsSubdomainsResource(self._client)
 
     @cached_property
     def transfer_status(self) -> StoragesBucketsTransferStatusResource:
-        """What ``client.storages.buckets.transfer_status`` offers."""
+        """How far a copy from another provider is."""
         return StoragesBucketsTransferStatusResource(self._client)
 
     def list(self) -> Page[Bucket]:
@@ -316,19 +326,19 @@ class StoragesBucketsResource(Waits[Bucket], Resource["StoragesBucketsWithRespon
 
 
 class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource["AsyncStoragesBucketsWithResponse"]):
-    """What ``client.storages.buckets`` offers.
+    """Buckets with their use and keys.
 
     list, get, create, update, delete, subdomains (resource), transfer_status (resource).
     """
 
     @cached_property
     def subdomains(self) -> AsyncStoragesBucketsSubdomainsResource:
-        """What ``client.storages.buckets.subdomains`` offers."""
+        """Domains of one's own by which a bucket is reached."""
         return AsyncStoragesBucketsSubdomainsResource(self._client)
 
     @cached_property
     def transfer_status(self) -> AsyncStoragesBucketsTransferStatusResource:
-        """What ``client.storages.buckets.transfer_status`` offers."""
+        """How far a copy from another provider is."""
         return AsyncStoragesBucketsTransferStatusResource(self._client)
 
     def list(self) -> AsyncPage[Bucket]:
@@ -442,7 +452,7 @@ class AsyncStoragesBucketsResource(AsyncWaits[Bucket], AsyncResource["AsyncStora
 
 
 class StoragesBucketsSubdomainsResource(Resource["StoragesBucketsSubdomainsWithResponse"]):
-    """What ``client.storages.buckets.subdomains`` offers.
+    """Domains of one's own by which a bucket is reached.
 
     list, create, delete.
     """
@@ -493,7 +503,7 @@ class StoragesBucketsSubdomainsResource(Resource["StoragesBucketsSubdomainsWithR
 
 
 class AsyncStoragesBucketsSubdomainsResource(AsyncResource["AsyncStoragesBucketsSubdomainsWithResponse"]):
-    """What ``client.storages.buckets.subdomains`` offers.
+    """Domains of one's own by which a bucket is reached.
 
     list, create, delete.
     """
@@ -544,7 +554,7 @@ class AsyncStoragesBucketsSubdomainsResource(AsyncResource["AsyncStoragesBuckets
 
 
 class StoragesBucketsTransferStatusResource(Waits[BucketTransferStatus], Resource["StoragesBucketsTransferStatusWithResponse"]):
-    """What ``client.storages.buckets.transfer_status`` offers.
+    """How far a copy from another provider is.
 
     get.
     """
@@ -565,7 +575,7 @@ class StoragesBucketsTransferStatusResource(Waits[BucketTransferStatus], Resourc
 class AsyncStoragesBucketsTransferStatusResource(
     AsyncWaits[BucketTransferStatus], AsyncResource["AsyncStoragesBucketsTransferStatusWithResponse"]
 ):
-    """What ``client.storages.buckets.transfer_status`` offers.
+    """How far a copy from another provider is.
 
     get.
     """
@@ -584,7 +594,7 @@ class AsyncStoragesBucketsTransferStatusResource(
 
 
 class StoragesCertificatesResource(Resource["StoragesCertificatesWithResponse"]):
-    """What ``client.storages.certificates`` offers.
+    """TLS certificates for domains of buckets.
 
     generate.
     """
@@ -604,7 +614,7 @@ class StoragesCertificatesResource(Resource["StoragesCertificatesWithResponse"])
 
 
 class AsyncStoragesCertificatesResource(AsyncResource["AsyncStoragesCertificatesWithResponse"]):
-    """What ``client.storages.certificates`` offers.
+    """TLS certificates for domains of buckets.
 
     generate.
     """
@@ -623,10 +633,70 @@ class AsyncStoragesCertificatesResource(AsyncResource["AsyncStoragesCertificates
         await self._call("addStorageSubdomainCertificate", None, body={"subdomain": subdomain})
 
 
-class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithResponse"]):
-    """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own.
+class StoragesUsersResource(Resource["StoragesUsersWithResponse"]):
+    """The all-powerful user of object storage and its keys; users with fewer rights are `storages.iam_users`.
 
-    list, list_v1, get, create, update, delete.
+    list, update.
+    """
+
+    def list(self) -> Page[StorageUser]:
+        """List S3 users of the account with their keys.
+
+        Secret keys come in clear text. Users with limited rights are in `storages.iam_users`.
+
+        API: ``GET /api/v1/storages/users``
+        """
+        return self._list("getStorageUsers", StorageUser)
+
+    def update(self, user_id: int, *, secret_key: SecretStr | str) -> StorageUser:
+        """Set a new secret key for the S3 administrator user.
+
+        Clients that use the old key lose access at once, in all buckets.
+
+        Args:
+            user_id: Id of the user of the object storage.
+            secret_key: New secret key, 1 to 255 characters, secret.
+
+        API: ``PATCH /api/v1/storages/users/{user_id}``
+        """
+        secret_key = hidden(secret_key)
+        return self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
+
+
+class AsyncStoragesUsersResource(AsyncResource["AsyncStoragesUsersWithResponse"]):
+    """The all-powerful user of object storage and its keys; users with fewer rights are `storages.iam_users`.
+
+    list, update.
+    """
+
+    def list(self) -> AsyncPage[StorageUser]:
+        """List S3 users of the account with their keys.
+
+        Secret keys come in clear text. Users with limited rights are in `storages.iam_users`.
+
+        API: ``GET /api/v1/storages/users``
+        """
+        return self._list("getStorageUsers", StorageUser)
+
+    async def update(self, user_id: int, *, secret_key: SecretStr | str) -> StorageUser:
+        """Set a new secret key for the S3 administrator user.
+
+        Clients that use the old key lose access at once, in all buckets.
+
+        Args:
+            user_id: Id of the user of the object storage.
+            secret_key: New secret key, 1 to 255 characters, secret.
+
+        API: ``PATCH /api/v1/storages/users/{user_id}``
+        """
+        secret_key = hidden(secret_key)
+        return await self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
+
+
+class StoragesIamUsersResource(Waits[StorageIamUser], Resource["StoragesIamUsersWithResponse"]):
+    """Users with rights and keys of their own; the all-powerful one is in `storages.users`.
+
+    list, get, create, delete.
     """
 
     def list(self) -> Page[StorageIamUser]:
@@ -637,15 +707,6 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithRe
         API: ``GET /api/v2/storages/users``
         """
         return self._list("getStorageUsersV2", StorageIamUser)
-
-    def list_v1(self) -> Page[StorageUser]:
-        """List S3 users of the account with their keys.
-
-        Secret keys come in clear text. Users with limited rights belong to an undocumented v2 of this list.
-
-        API: ``GET /api/v1/storages/users``
-        """
-        return self._list("getStorageUsers", StorageUser)
 
     def get(self, user_id: str) -> StorageIamUser:
         """Fetch one IAM user of the object storage, without its secret key.
@@ -672,20 +733,6 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithRe
         """
         return self._call("createStorageUserV2", StorageIamUser, body={"name": name})
 
-    def update(self, user_id: int, *, secret_key: SecretStr | str) -> StorageUser:
-        """Set a new secret key for the S3 administrator user.
-
-        Clients that use the old key lose access at once, in all buckets.
-
-        Args:
-            user_id: Id of the user of the object storage.
-            secret_key: New secret key, 1 to 255 characters, secret.
-
-        API: ``PATCH /api/v1/storages/users/{user_id}``
-        """
-        secret_key = hidden(secret_key)
-        return self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
-
     def delete(self, user_id: str) -> None:
         """Delete an IAM user of the object storage and invalidate its keys.
 
@@ -699,10 +746,10 @@ class StoragesUsersResource(Waits[StorageIamUser], Resource["StoragesUsersWithRe
         self._call("deleteStorageUserV2", None, path={"user_id": user_id})
 
 
-class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource["AsyncStoragesUsersWithResponse"]):
-    """Users of object storage: `list_v1` has the all-powerful one, the rest have rights of their own.
+class AsyncStoragesIamUsersResource(AsyncWaits[StorageIamUser], AsyncResource["AsyncStoragesIamUsersWithResponse"]):
+    """Users with rights and keys of their own; the all-powerful one is in `storages.users`.
 
-    list, list_v1, get, create, update, delete.
+    list, get, create, delete.
     """
 
     def list(self) -> AsyncPage[StorageIamUser]:
@@ -713,15 +760,6 @@ class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource["Asyn
         API: ``GET /api/v2/storages/users``
         """
         return self._list("getStorageUsersV2", StorageIamUser)
-
-    def list_v1(self) -> AsyncPage[StorageUser]:
-        """List S3 users of the account with their keys.
-
-        Secret keys come in clear text. Users with limited rights belong to an undocumented v2 of this list.
-
-        API: ``GET /api/v1/storages/users``
-        """
-        return self._list("getStorageUsers", StorageUser)
 
     async def get(self, user_id: str) -> StorageIamUser:
         """Fetch one IAM user of the object storage, without its secret key.
@@ -747,20 +785,6 @@ class AsyncStoragesUsersResource(AsyncWaits[StorageIamUser], AsyncResource["Asyn
         API: ``POST /api/v2/storages/users``
         """
         return await self._call("createStorageUserV2", StorageIamUser, body={"name": name})
-
-    async def update(self, user_id: int, *, secret_key: SecretStr | str) -> StorageUser:
-        """Set a new secret key for the S3 administrator user.
-
-        Clients that use the old key lose access at once, in all buckets.
-
-        Args:
-            user_id: Id of the user of the object storage.
-            secret_key: New secret key, 1 to 255 characters, secret.
-
-        API: ``PATCH /api/v1/storages/users/{user_id}``
-        """
-        secret_key = hidden(secret_key)
-        return await self._call("updateStorageUser", StorageUser, path={"user_id": user_id}, body={"secret_key": secret_key})
 
     async def delete(self, user_id: str) -> None:
         """Delete an IAM user of the object storage and invalidate its keys.
@@ -836,20 +860,24 @@ if TYPE_CHECKING:
 
     class StoragesUsersWithResponse(WithResponse):
         list = responding(StoragesUsersResource.list)
-        list_v1 = responding(StoragesUsersResource.list_v1)
-        get = responding(StoragesUsersResource.get)
-        create = responding(StoragesUsersResource.create)
         update = responding(StoragesUsersResource.update)
-        delete = responding(StoragesUsersResource.delete)
-        wait_for = responding(StoragesUsersResource.wait_for)
-        wait_for_many = responding(StoragesUsersResource.wait_for_many)
 
     class AsyncStoragesUsersWithResponse(WithResponse):
         list = aresponding(AsyncStoragesUsersResource.list)
-        list_v1 = aresponding(AsyncStoragesUsersResource.list_v1)
-        get = aresponding(AsyncStoragesUsersResource.get)
-        create = aresponding(AsyncStoragesUsersResource.create)
         update = aresponding(AsyncStoragesUsersResource.update)
-        delete = aresponding(AsyncStoragesUsersResource.delete)
-        wait_for = aresponding(AsyncStoragesUsersResource.wait_for)
-        wait_for_many = aresponding(AsyncStoragesUsersResource.wait_for_many)
+
+    class StoragesIamUsersWithResponse(WithResponse):
+        list = responding(StoragesIamUsersResource.list)
+        get = responding(StoragesIamUsersResource.get)
+        create = responding(StoragesIamUsersResource.create)
+        delete = responding(StoragesIamUsersResource.delete)
+        wait_for = responding(StoragesIamUsersResource.wait_for)
+        wait_for_many = responding(StoragesIamUsersResource.wait_for_many)
+
+    class AsyncStoragesIamUsersWithResponse(WithResponse):
+        list = aresponding(AsyncStoragesIamUsersResource.list)
+        get = aresponding(AsyncStoragesIamUsersResource.get)
+        create = aresponding(AsyncStoragesIamUsersResource.create)
+        delete = aresponding(AsyncStoragesIamUsersResource.delete)
+        wait_for = aresponding(AsyncStoragesIamUsersResource.wait_for)
+        wait_for_many = aresponding(AsyncStoragesIamUsersResource.wait_for_many)

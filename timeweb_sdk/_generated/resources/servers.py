@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class ConfiguratorServersResource(Resource["ConfiguratorServersWithResponse"]):
-    """What ``client.configurator.servers`` offers.
+    """Limits and steps of servers of a free size.
 
     list.
     """
@@ -62,7 +62,7 @@ class ConfiguratorServersResource(Resource["ConfiguratorServersWithResponse"]):
 
 
 class AsyncConfiguratorServersResource(AsyncResource["AsyncConfiguratorServersWithResponse"]):
-    """What ``client.configurator.servers`` offers.
+    """Limits and steps of servers of a free size.
 
     list.
     """
@@ -86,7 +86,7 @@ class OsResource(Resource[WithResponse]):
 
     @cached_property
     def servers(self) -> OsServersResource:
-        """What ``client.os.servers`` offers."""
+        """Operating systems for servers; a pair with programs is `software.servers`."""
         return OsServersResource(self._client)
 
 
@@ -98,12 +98,12 @@ class AsyncOsResource(AsyncResource[WithResponse]):
 
     @cached_property
     def servers(self) -> AsyncOsServersResource:
-        """What ``client.os.servers`` offers."""
+        """Operating systems for servers; a pair with programs is `software.servers`."""
         return AsyncOsServersResource(self._client)
 
 
 class OsServersResource(Resource["OsServersWithResponse"]):
-    """What ``client.os.servers`` offers.
+    """Operating systems for servers; a pair with programs is `software.servers`.
 
     list.
     """
@@ -119,7 +119,7 @@ class OsServersResource(Resource["OsServersWithResponse"]):
 
 
 class AsyncOsServersResource(AsyncResource["AsyncOsServersWithResponse"]):
-    """What ``client.os.servers`` offers.
+    """Operating systems for servers; a pair with programs is `software.servers`.
 
     list.
     """
@@ -135,7 +135,7 @@ class AsyncOsServersResource(AsyncResource["AsyncOsServersWithResponse"]):
 
 
 class PresetsServersResource(Resource["PresetsServersWithResponse"]):
-    """What ``client.presets.servers`` offers.
+    """Sizes of virtual servers.
 
     list.
     """
@@ -153,7 +153,7 @@ class PresetsServersResource(Resource["PresetsServersWithResponse"]):
 
 
 class AsyncPresetsServersResource(AsyncResource["AsyncPresetsServersWithResponse"]):
-    """What ``client.presets.servers`` offers.
+    """Sizes of virtual servers.
 
     list.
     """
@@ -309,41 +309,41 @@ class AsyncRestorePointsResource(AsyncWaits[RestorePoint], AsyncResource["AsyncR
 class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
     """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`.
 
-    list, get, create, update, delete, action, boot_mode, clone, hard_reboot, hard_shutdown, image_unmount, reboot,
-    reset_password, shutdown, start, disks (resource), ips (resource), local_networks (resource), logs (resource),
+    list, get, create, update, delete, action, clone, hard_reboot, hard_shutdown, reboot, reset_password, set_boot_mode,
+    shutdown, start, unmount_image, disks (resource), ips (resource), local_networks (resource), logs (resource),
     ssh_keys (resource), statistics (resource).
     """
 
     @cached_property
     def disks(self) -> ServersDisksResource:
-        """What ``client.servers.disks`` offers."""
+        """Local disks of a server; those over the network are `network_drives`."""
         return ServersDisksResource(self._client)
 
     @cached_property
     def ips(self) -> ServersIpsResource:
-        """What ``client.servers.ips`` offers."""
+        """Public addresses of a server; those that can move are `floating_ips`."""
         return ServersIpsResource(self._client)
 
     @cached_property
     def local_networks(self) -> ServersLocalNetworksResource:
-        """What ``client.servers.local_networks`` offers."""
+        """How the private network of a server reaches the internet."""
         return ServersLocalNetworksResource(self._client)
 
     @cached_property
     def logs(self) -> ServersLogsResource:
-        """What ``client.servers.logs`` offers."""
+        """What happened to a server, such as installs and restarts."""
         return ServersLogsResource(self._client)
 
     @cached_property
     def ssh_keys(self) -> ServersSshKeysResource:
-        """What ``client.servers.ssh_keys`` offers."""
+        """Keys put on a running server; those kept by the account are `ssh_keys`."""
         from timeweb_sdk._generated.resources.ssh import ServersSshKeysResource
 
         return ServersSshKeysResource(self._client)
 
     @cached_property
     def statistics(self) -> ServersStatisticsResource:
-        """What ``client.servers.statistics`` offers."""
+        """Load and traffic of a server over time."""
         return ServersStatisticsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[Server]:
@@ -555,20 +555,6 @@ class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
         """
         self._call("performActionOnServer", None, path={"server_id": server_id}, body={"action": action})
 
-    def boot_mode(self, server_id: int, *, boot_mode: Literal["default", "single", "recovery_disk"] | str) -> None:
-        """Switch a server to normal, single-user or recovery boot and restart it.
-
-        Interrupts the services on the server, which is restarted at once.
-
-        Args:
-            server_id: Id of the server.
-            boot_mode: `default` boots normally, `single` into single-user mode, `recovery_disk` from the recovery disk.
-                Read back as `std`, `single`, `cd`.
-
-        API: ``POST /api/v1/servers/{server_id}/boot-mode``
-        """
-        self._call("updateServerOSBootMode", None, path={"server_id": server_id}, body={"boot_mode": boot_mode})
-
     def clone(self, server_id: int) -> Server:
         """Copy a server with its disks into a new server that is billed separately.
 
@@ -607,18 +593,6 @@ class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
         """
         self._call("hardShutdownServer", None, path={"server_id": server_id})
 
-    def image_unmount(self, server_id: int) -> None:
-        """Eject the mounted ISO image and restart the server.
-
-        Interrupts the services on the server. Asynchronous: the image is being ejected when the call returns.
-
-        Args:
-            server_id: Id of the server.
-
-        API: ``POST /api/v1/servers/{server_id}/image-unmount``
-        """
-        self._call("imageUnmountAndServerReload", None, path={"server_id": server_id})
-
     def reboot(self, server_id: int) -> None:
         """Restart a server through its operating system.
 
@@ -643,6 +617,20 @@ class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
         API: ``POST /api/v1/servers/{server_id}/reset-password``
         """
         self._call("resetServerPassword", None, path={"server_id": server_id})
+
+    def set_boot_mode(self, server_id: int, *, boot_mode: Literal["default", "single", "recovery_disk"] | str) -> None:
+        """Switch a server to normal, single-user or recovery boot and restart it.
+
+        Interrupts the services on the server, which is restarted at once.
+
+        Args:
+            server_id: Id of the server.
+            boot_mode: `default` boots normally, `single` into single-user mode, `recovery_disk` from the recovery disk.
+                Read back as `std`, `single`, `cd`.
+
+        API: ``POST /api/v1/servers/{server_id}/boot-mode``
+        """
+        self._call("updateServerOSBootMode", None, path={"server_id": server_id}, body={"boot_mode": boot_mode})
 
     def shutdown(self, server_id: int) -> None:
         """Ask the operating system of a server to power off.
@@ -669,45 +657,57 @@ class ServersResource(Waits[Server], Resource["ServersWithResponse"]):
         """
         self._call("startServer", None, path={"server_id": server_id})
 
+    def unmount_image(self, server_id: int) -> None:
+        """Eject the mounted ISO image and restart the server.
+
+        Interrupts the services on the server. Asynchronous: the image is being ejected when the call returns.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/servers/{server_id}/image-unmount``
+        """
+        self._call("imageUnmountAndServerReload", None, path={"server_id": server_id})
+
 
 class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithResponse"]):
     """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`.
 
-    list, get, create, update, delete, action, boot_mode, clone, hard_reboot, hard_shutdown, image_unmount, reboot,
-    reset_password, shutdown, start, disks (resource), ips (resource), local_networks (resource), logs (resource),
+    list, get, create, update, delete, action, clone, hard_reboot, hard_shutdown, reboot, reset_password, set_boot_mode,
+    shutdown, start, unmount_image, disks (resource), ips (resource), local_networks (resource), logs (resource),
     ssh_keys (resource), statistics (resource).
     """
 
     @cached_property
     def disks(self) -> AsyncServersDisksResource:
-        """What ``client.servers.disks`` offers."""
+        """Local disks of a server; those over the network are `network_drives`."""
         return AsyncServersDisksResource(self._client)
 
     @cached_property
     def ips(self) -> AsyncServersIpsResource:
-        """What ``client.servers.ips`` offers."""
+        """Public addresses of a server; those that can move are `floating_ips`."""
         return AsyncServersIpsResource(self._client)
 
     @cached_property
     def local_networks(self) -> AsyncServersLocalNetworksResource:
-        """What ``client.servers.local_networks`` offers."""
+        """How the private network of a server reaches the internet."""
         return AsyncServersLocalNetworksResource(self._client)
 
     @cached_property
     def logs(self) -> AsyncServersLogsResource:
-        """What ``client.servers.logs`` offers."""
+        """What happened to a server, such as installs and restarts."""
         return AsyncServersLogsResource(self._client)
 
     @cached_property
     def ssh_keys(self) -> AsyncServersSshKeysResource:
-        """What ``client.servers.ssh_keys`` offers."""
+        """Keys put on a running server; those kept by the account are `ssh_keys`."""
         from timeweb_sdk._generated.resources.ssh import AsyncServersSshKeysResource
 
         return AsyncServersSshKeysResource(self._client)
 
     @cached_property
     def statistics(self) -> AsyncServersStatisticsResource:
-        """What ``client.servers.statistics`` offers."""
+        """Load and traffic of a server over time."""
         return AsyncServersStatisticsResource(self._client)
 
     def list(self, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> AsyncPage[Server]:
@@ -919,20 +919,6 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithRe
         """
         await self._call("performActionOnServer", None, path={"server_id": server_id}, body={"action": action})
 
-    async def boot_mode(self, server_id: int, *, boot_mode: Literal["default", "single", "recovery_disk"] | str) -> None:
-        """Switch a server to normal, single-user or recovery boot and restart it.
-
-        Interrupts the services on the server, which is restarted at once.
-
-        Args:
-            server_id: Id of the server.
-            boot_mode: `default` boots normally, `single` into single-user mode, `recovery_disk` from the recovery disk.
-                Read back as `std`, `single`, `cd`.
-
-        API: ``POST /api/v1/servers/{server_id}/boot-mode``
-        """
-        await self._call("updateServerOSBootMode", None, path={"server_id": server_id}, body={"boot_mode": boot_mode})
-
     async def clone(self, server_id: int) -> Server:
         """Copy a server with its disks into a new server that is billed separately.
 
@@ -971,18 +957,6 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithRe
         """
         await self._call("hardShutdownServer", None, path={"server_id": server_id})
 
-    async def image_unmount(self, server_id: int) -> None:
-        """Eject the mounted ISO image and restart the server.
-
-        Interrupts the services on the server. Asynchronous: the image is being ejected when the call returns.
-
-        Args:
-            server_id: Id of the server.
-
-        API: ``POST /api/v1/servers/{server_id}/image-unmount``
-        """
-        await self._call("imageUnmountAndServerReload", None, path={"server_id": server_id})
-
     async def reboot(self, server_id: int) -> None:
         """Restart a server through its operating system.
 
@@ -1007,6 +981,20 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithRe
         API: ``POST /api/v1/servers/{server_id}/reset-password``
         """
         await self._call("resetServerPassword", None, path={"server_id": server_id})
+
+    async def set_boot_mode(self, server_id: int, *, boot_mode: Literal["default", "single", "recovery_disk"] | str) -> None:
+        """Switch a server to normal, single-user or recovery boot and restart it.
+
+        Interrupts the services on the server, which is restarted at once.
+
+        Args:
+            server_id: Id of the server.
+            boot_mode: `default` boots normally, `single` into single-user mode, `recovery_disk` from the recovery disk.
+                Read back as `std`, `single`, `cd`.
+
+        API: ``POST /api/v1/servers/{server_id}/boot-mode``
+        """
+        await self._call("updateServerOSBootMode", None, path={"server_id": server_id}, body={"boot_mode": boot_mode})
 
     async def shutdown(self, server_id: int) -> None:
         """Ask the operating system of a server to power off.
@@ -1033,21 +1021,33 @@ class AsyncServersResource(AsyncWaits[Server], AsyncResource["AsyncServersWithRe
         """
         await self._call("startServer", None, path={"server_id": server_id})
 
+    async def unmount_image(self, server_id: int) -> None:
+        """Eject the mounted ISO image and restart the server.
+
+        Interrupts the services on the server. Asynchronous: the image is being ejected when the call returns.
+
+        Args:
+            server_id: Id of the server.
+
+        API: ``POST /api/v1/servers/{server_id}/image-unmount``
+        """
+        await self._call("imageUnmountAndServerReload", None, path={"server_id": server_id})
+
 
 class ServersDisksResource(Resource["ServersDisksWithResponse"]):
-    """What ``client.servers.disks`` offers.
+    """Local disks of a server; those over the network are `network_drives`.
 
     list, get, create, update, delete, auto_backups (resource), backups (resource).
     """
 
     @cached_property
     def auto_backups(self) -> ServersDisksAutoBackupsResource:
-        """What ``client.servers.disks.auto_backups`` offers."""
+        """The schedule of a disk's automatic backups."""
         return ServersDisksAutoBackupsResource(self._client)
 
     @cached_property
     def backups(self) -> ServersDisksBackupsResource:
-        """What ``client.servers.disks.backups`` offers."""
+        """Backups of a disk, by hand or by schedule; a snapshot of a whole server is in `restore_points`."""
         return ServersDisksBackupsResource(self._client)
 
     def list(self, server_id: int) -> Page[ServerDisk]:
@@ -1119,19 +1119,19 @@ class ServersDisksResource(Resource["ServersDisksWithResponse"]):
 
 
 class AsyncServersDisksResource(AsyncResource["AsyncServersDisksWithResponse"]):
-    """What ``client.servers.disks`` offers.
+    """Local disks of a server; those over the network are `network_drives`.
 
     list, get, create, update, delete, auto_backups (resource), backups (resource).
     """
 
     @cached_property
     def auto_backups(self) -> AsyncServersDisksAutoBackupsResource:
-        """What ``client.servers.disks.auto_backups`` offers."""
+        """The schedule of a disk's automatic backups."""
         return AsyncServersDisksAutoBackupsResource(self._client)
 
     @cached_property
     def backups(self) -> AsyncServersDisksBackupsResource:
-        """What ``client.servers.disks.backups`` offers."""
+        """Backups of a disk, by hand or by schedule; a snapshot of a whole server is in `restore_points`."""
         return AsyncServersDisksBackupsResource(self._client)
 
     def list(self, server_id: int) -> AsyncPage[ServerDisk]:
@@ -1203,7 +1203,7 @@ class AsyncServersDisksResource(AsyncResource["AsyncServersDisksWithResponse"]):
 
 
 class ServersDisksAutoBackupsResource(Resource["ServersDisksAutoBackupsWithResponse"]):
-    """What ``client.servers.disks.auto_backups`` offers.
+    """The schedule of a disk's automatic backups.
 
     get, update.
     """
@@ -1265,7 +1265,7 @@ class ServersDisksAutoBackupsResource(Resource["ServersDisksAutoBackupsWithRespo
 
 
 class AsyncServersDisksAutoBackupsResource(AsyncResource["AsyncServersDisksAutoBackupsWithResponse"]):
-    """What ``client.servers.disks.auto_backups`` offers.
+    """The schedule of a disk's automatic backups.
 
     get, update.
     """
@@ -1327,7 +1327,7 @@ class AsyncServersDisksAutoBackupsResource(AsyncResource["AsyncServersDisksAutoB
 
 
 class ServersDisksBackupsResource(Resource["ServersDisksBackupsWithResponse"]):
-    """What ``client.servers.disks.backups`` offers.
+    """Backups of a disk, by hand or by schedule; a snapshot of a whole server is in `restore_points`.
 
     list, get, create, update, delete, action.
     """
@@ -1437,7 +1437,7 @@ class ServersDisksBackupsResource(Resource["ServersDisksBackupsWithResponse"]):
 
 
 class AsyncServersDisksBackupsResource(AsyncResource["AsyncServersDisksBackupsWithResponse"]):
-    """What ``client.servers.disks.backups`` offers.
+    """Backups of a disk, by hand or by schedule; a snapshot of a whole server is in `restore_points`.
 
     list, get, create, update, delete, action.
     """
@@ -1549,7 +1549,7 @@ class AsyncServersDisksBackupsResource(AsyncResource["AsyncServersDisksBackupsWi
 
 
 class ServersIpsResource(Resource["ServersIpsWithResponse"]):
-    """What ``client.servers.ips`` offers.
+    """Public addresses of a server; those that can move are `floating_ips`.
 
     list, create, update, delete.
     """
@@ -1611,7 +1611,7 @@ class ServersIpsResource(Resource["ServersIpsWithResponse"]):
 
 
 class AsyncServersIpsResource(AsyncResource["AsyncServersIpsWithResponse"]):
-    """What ``client.servers.ips`` offers.
+    """Public addresses of a server; those that can move are `floating_ips`.
 
     list, create, update, delete.
     """
@@ -1673,7 +1673,7 @@ class AsyncServersIpsResource(AsyncResource["AsyncServersIpsWithResponse"]):
 
 
 class ServersLocalNetworksResource(Resource["ServersLocalNetworksWithResponse"]):
-    """What ``client.servers.local_networks`` offers.
+    """How the private network of a server reaches the internet.
 
     set_nat_mode.
     """
@@ -1693,7 +1693,7 @@ class ServersLocalNetworksResource(Resource["ServersLocalNetworksWithResponse"])
 
 
 class AsyncServersLocalNetworksResource(AsyncResource["AsyncServersLocalNetworksWithResponse"]):
-    """What ``client.servers.local_networks`` offers.
+    """How the private network of a server reaches the internet.
 
     set_nat_mode.
     """
@@ -1713,7 +1713,7 @@ class AsyncServersLocalNetworksResource(AsyncResource["AsyncServersLocalNetworks
 
 
 class ServersLogsResource(Resource["ServersLogsWithResponse"]):
-    """What ``client.servers.logs`` offers.
+    """What happened to a server, such as installs and restarts.
 
     list.
     """
@@ -1744,7 +1744,7 @@ class ServersLogsResource(Resource["ServersLogsWithResponse"]):
 
 
 class AsyncServersLogsResource(AsyncResource["AsyncServersLogsWithResponse"]):
-    """What ``client.servers.logs`` offers.
+    """What happened to a server, such as installs and restarts.
 
     list.
     """
@@ -1775,7 +1775,7 @@ class AsyncServersLogsResource(AsyncResource["AsyncServersLogsWithResponse"]):
 
 
 class ServersStatisticsResource(Resource["ServersStatisticsWithResponse"]):
-    """What ``client.servers.statistics`` offers.
+    """Load and traffic of a server over time.
 
     list, get.
     """
@@ -1828,7 +1828,7 @@ class ServersStatisticsResource(Resource["ServersStatisticsWithResponse"]):
 
 
 class AsyncServersStatisticsResource(AsyncResource["AsyncServersStatisticsWithResponse"]):
-    """What ``client.servers.statistics`` offers.
+    """Load and traffic of a server over time.
 
     list, get.
     """
@@ -1888,7 +1888,7 @@ class SoftwareResource(Resource[WithResponse]):
 
     @cached_property
     def servers(self) -> SoftwareServersResource:
-        """What ``client.software.servers`` offers."""
+        """Programs for servers; bare systems are `os.servers`."""
         return SoftwareServersResource(self._client)
 
 
@@ -1900,12 +1900,12 @@ class AsyncSoftwareResource(AsyncResource[WithResponse]):
 
     @cached_property
     def servers(self) -> AsyncSoftwareServersResource:
-        """What ``client.software.servers`` offers."""
+        """Programs for servers; bare systems are `os.servers`."""
         return AsyncSoftwareServersResource(self._client)
 
 
 class SoftwareServersResource(Resource["SoftwareServersWithResponse"]):
-    """What ``client.software.servers`` offers.
+    """Programs for servers; bare systems are `os.servers`.
 
     list.
     """
@@ -1921,7 +1921,7 @@ class SoftwareServersResource(Resource["SoftwareServersWithResponse"]):
 
 
 class AsyncSoftwareServersResource(AsyncResource["AsyncSoftwareServersWithResponse"]):
-    """What ``client.software.servers`` offers.
+    """Programs for servers; bare systems are `os.servers`.
 
     list.
     """
@@ -1937,31 +1937,31 @@ class AsyncSoftwareServersResource(AsyncResource["AsyncSoftwareServersWithRespon
 
 
 class PresetsTypesResource(Resource[WithResponse]):
-    """What ``client.presets.types`` offers.
+    """Families of sizes.
 
     servers (resource).
     """
 
     @cached_property
     def servers(self) -> PresetsTypesServersResource:
-        """What ``client.presets.types.servers`` offers."""
+        """Families of servers and the configurators that belong to each."""
         return PresetsTypesServersResource(self._client)
 
 
 class AsyncPresetsTypesResource(AsyncResource[WithResponse]):
-    """What ``client.presets.types`` offers.
+    """Families of sizes.
 
     servers (resource).
     """
 
     @cached_property
     def servers(self) -> AsyncPresetsTypesServersResource:
-        """What ``client.presets.types.servers`` offers."""
+        """Families of servers and the configurators that belong to each."""
         return AsyncPresetsTypesServersResource(self._client)
 
 
 class PresetsTypesServersResource(Resource["PresetsTypesServersWithResponse"]):
-    """What ``client.presets.types.servers`` offers.
+    """Families of servers and the configurators that belong to each.
 
     get.
     """
@@ -1979,7 +1979,7 @@ class PresetsTypesServersResource(Resource["PresetsTypesServersWithResponse"]):
 
 
 class AsyncPresetsTypesServersResource(AsyncResource["AsyncPresetsTypesServersWithResponse"]):
-    """What ``client.presets.types.servers`` offers.
+    """Families of servers and the configurators that belong to each.
 
     get.
     """
@@ -2042,15 +2042,15 @@ if TYPE_CHECKING:
         update = responding(ServersResource.update)
         delete = responding(ServersResource.delete)
         action = responding(ServersResource.action)  # pyright: ignore[reportDeprecated]
-        boot_mode = responding(ServersResource.boot_mode)
         clone = responding(ServersResource.clone)
         hard_reboot = responding(ServersResource.hard_reboot)
         hard_shutdown = responding(ServersResource.hard_shutdown)
-        image_unmount = responding(ServersResource.image_unmount)
         reboot = responding(ServersResource.reboot)
         reset_password = responding(ServersResource.reset_password)
+        set_boot_mode = responding(ServersResource.set_boot_mode)
         shutdown = responding(ServersResource.shutdown)
         start = responding(ServersResource.start)
+        unmount_image = responding(ServersResource.unmount_image)
         wait_for = responding(ServersResource.wait_for)
         wait_for_many = responding(ServersResource.wait_for_many)
 
@@ -2061,15 +2061,15 @@ if TYPE_CHECKING:
         update = aresponding(AsyncServersResource.update)
         delete = aresponding(AsyncServersResource.delete)
         action = aresponding(AsyncServersResource.action)  # pyright: ignore[reportDeprecated]
-        boot_mode = aresponding(AsyncServersResource.boot_mode)
         clone = aresponding(AsyncServersResource.clone)
         hard_reboot = aresponding(AsyncServersResource.hard_reboot)
         hard_shutdown = aresponding(AsyncServersResource.hard_shutdown)
-        image_unmount = aresponding(AsyncServersResource.image_unmount)
         reboot = aresponding(AsyncServersResource.reboot)
         reset_password = aresponding(AsyncServersResource.reset_password)
+        set_boot_mode = aresponding(AsyncServersResource.set_boot_mode)
         shutdown = aresponding(AsyncServersResource.shutdown)
         start = aresponding(AsyncServersResource.start)
+        unmount_image = aresponding(AsyncServersResource.unmount_image)
         wait_for = aresponding(AsyncServersResource.wait_for)
         wait_for_many = aresponding(AsyncServersResource.wait_for_many)
 

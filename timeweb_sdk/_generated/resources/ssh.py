@@ -13,7 +13,7 @@ from timeweb_sdk._generated.models.ssh import SshKey
 
 
 class ServersSshKeysResource(Resource["ServersSshKeysWithResponse"]):
-    """What ``client.servers.ssh_keys`` offers.
+    """Keys put on a running server; those kept by the account are `ssh_keys`.
 
     create, delete.
     """
@@ -46,7 +46,7 @@ class ServersSshKeysResource(Resource["ServersSshKeysWithResponse"]):
 
 
 class AsyncServersSshKeysResource(AsyncResource["AsyncServersSshKeysWithResponse"]):
-    """What ``client.servers.ssh_keys`` offers.
+    """Keys put on a running server; those kept by the account are `ssh_keys`.
 
     create, delete.
     """

@@ -20,12 +20,12 @@ class VpcsResource(Resource["VpcsWithResponse"]):
 
     @cached_property
     def ports(self) -> VpcsPortsResource:
-        """What ``client.vpcs.ports`` offers."""
+        """Ports of a private network, with their addresses."""
         return VpcsPortsResource(self._client)
 
     @cached_property
     def services(self) -> VpcsServicesResource:
-        """What ``client.vpcs.services`` offers."""
+        """Services that are connected to a private network."""
         return VpcsServicesResource(self._client)
 
     def list(self) -> Page[Vpc]:
@@ -124,12 +124,12 @@ class AsyncVpcsResource(AsyncResource["AsyncVpcsWithResponse"]):
 
     @cached_property
     def ports(self) -> AsyncVpcsPortsResource:
-        """What ``client.vpcs.ports`` offers."""
+        """Ports of a private network, with their addresses."""
         return AsyncVpcsPortsResource(self._client)
 
     @cached_property
     def services(self) -> AsyncVpcsServicesResource:
-        """What ``client.vpcs.services`` offers."""
+        """Services that are connected to a private network."""
         return AsyncVpcsServicesResource(self._client)
 
     def list(self) -> AsyncPage[Vpc]:
@@ -221,7 +221,7 @@ class AsyncVpcsResource(AsyncResource["AsyncVpcsWithResponse"]):
 
 
 class VpcsPortsResource(Resource["VpcsPortsWithResponse"]):
-    """What ``client.vpcs.ports`` offers.
+    """Ports of a private network, with their addresses.
 
     list.
     """
@@ -240,7 +240,7 @@ class VpcsPortsResource(Resource["VpcsPortsWithResponse"]):
 
 
 class AsyncVpcsPortsResource(AsyncResource["AsyncVpcsPortsWithResponse"]):
-    """What ``client.vpcs.ports`` offers.
+    """Ports of a private network, with their addresses.
 
     list.
     """
@@ -259,7 +259,7 @@ class AsyncVpcsPortsResource(AsyncResource["AsyncVpcsPortsWithResponse"]):
 
 
 class VpcsServicesResource(Resource["VpcsServicesWithResponse"]):
-    """What ``client.vpcs.services`` offers.
+    """Services that are connected to a private network.
 
     list.
     """
@@ -278,7 +278,7 @@ class VpcsServicesResource(Resource["VpcsServicesWithResponse"]):
 
 
 class AsyncVpcsServicesResource(AsyncResource["AsyncVpcsServicesWithResponse"]):
-    """What ``client.vpcs.services`` offers.
+    """Services that are connected to a private network.
 
     list.
     """
