@@ -143,7 +143,7 @@ def decide(row: StoredRow, observed: Observed, context: RunContext, *, linking: 
     }
     host, base, owned = _shared_changes(row, wanted, values)
     host |= _timeweb_changes(row, values, context)
-    if old_state.fingerprint != values.fingerprint or row.state is None:
+    if old_state.fingerprint != values.fingerprint:
         host["timeweb_data"] = values.timeweb_data
     if linking:
         host["timeweb_id"] = values.timeweb_id
@@ -291,7 +291,7 @@ def _state(
     values = observed.values
     project_id = observed.cost_row.project_id if observed.cost_row else None
     components = [{"type": kind, "cost": str(amount)} for kind, amount in cost.components]
-    keep_components = cost.stale or (cost.gross == old.cost_gross and not components)
+    keep_components = cost.gross == old.cost_gross and not components  # a stale cost is the old one, told without parts
     return State(
         timeweb_id=values.timeweb_id,
         account=context.account,

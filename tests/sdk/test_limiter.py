@@ -12,9 +12,10 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from timeweb_sdk import ConfigurationError, Rate, RateLimit
+from timeweb_sdk._core import limiter
 from timeweb_sdk._core.limiter import LINGER, MARGIN, SLOW_FOR, Bucket, Ticket, bucket, swap_buckets
 from timeweb_sdk._core.pacing import gates_of
 from timeweb_sdk._core.raw import RawArguments, raw_call
@@ -173,6 +174,7 @@ def test_no_window_sees_more_arrivals_than_allowed(calls: list[Caller], requests
 
 
 @given(st.lists(mortals, min_size=1, max_size=60), st.integers(1, 5), windows)
+@example([Caller(0.0, 1.25, 1.0, Fate.LOOP_CLOSED, patience=2.0), Caller(1.0, 0.125, 1.0, patience=1.0)], 1, 0.5)
 @settings(max_examples=100, deadline=None)
 def test_nobody_who_vanishes_takes_a_slot_along(calls: list[Caller], requests: int, seconds: float) -> None:
     network = Network(Bucket(Rate(requests, seconds)))
@@ -253,6 +255,70 @@ def test_a_waiter_whose_event_loop_is_closed_hands_its_slot_on() -> None:
     assert limit.reserve(0.0).ready_at is None
 
 
+@pytest.mark.parametrize(("sent", "free"), [(False, True), (True, False)])
+def test_a_holder_that_cannot_go_on_gives_back_what_it_has_not_used(sent: bool, free: bool) -> None:
+    limit = Bucket(Rate(1))
+    gone = limit.reserve(0.0, is_gone=lambda: True)
+    if sent:
+        assert limit.begin(gone, 0.0)
+    assert (limit.reserve(0.5).ready_at == 0.5) is free
+
+
+def test_who_begins_too_late_has_no_slot() -> None:
+    limit = Bucket(Rate(1))
+    late = limit.reserve(0.0, until=1.0)
+    heir = limit.reserve(0.0)
+    limit.collect(2.0)
+    assert heir.ready_at is not None
+    assert limit.begin(late, 2.0) is False
+    assert limit.begin(heir, 2.0) is True
+
+
+def test_who_has_its_slot_already_is_woken_at_once() -> None:
+    woken: list[int] = []
+    Bucket(Rate(1)).reserve(0.0).on_grant(lambda: woken.append(1))
+    assert woken == [1]
+
+
+def test_a_slot_that_an_exception_lost_comes_back_a_window_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = Bucket(Rate(1))
+    ticket = limit.reserve(0.0)
+
+    def strike(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(heapq, "heappush", strike)
+        with pytest.raises(KeyboardInterrupt):
+            limit.release(ticket, 0.0)
+    assert limit.reserve(5.0).ready_at == pytest.approx(5.0 + 1 + MARGIN)
+
+
+def test_a_fork_leaves_neither_slots_nor_locks_behind() -> None:
+    """What runs in the child; the parent's threads, which may hold a lock, are not there."""
+    locked, over = threading.Event(), threading.Event()
+    before = swap_buckets({})
+    try:
+        left = bucket(("x",), Rate(1), 0.0)
+
+        def hold() -> None:
+            with left._lock:
+                locked.set()
+                over.wait(10)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        locked.wait(10)
+        limiter._after_fork()
+        assert left.reserve(0.0).ready_at == 0.0
+        assert not over.is_set()
+        assert bucket(("x",), Rate(1), 0.0) is not left
+        over.set()
+        thread.join()
+    finally:
+        swap_buckets(before)
+
+
 def test_threads_do_not_lose_slots() -> None:
     limit = Bucket(Rate(5))
 
@@ -305,6 +371,7 @@ def test_raw_paths_share_a_limit_by_their_shape(path: str, shape: str) -> None:
 def test_buckets_that_nobody_uses_are_dropped() -> None:
     buckets: dict[tuple[Any, ...], Bucket] = {}
     before = swap_buckets(buckets)
+    assert before is not buckets
     try:
         blocked, held, queued = (bucket((name,), Rate(1), 0.0) for name in ("blocked", "held", "queued"))
         blocked.penalise(0.0, 3600.0)
@@ -319,10 +386,10 @@ def test_buckets_that_nobody_uses_are_dropped() -> None:
         assert bucket(("held",), Rate(1), 1000.0) is held
         assert bucket(("queued",), Rate(1), 1000.0) is queued
     finally:
-        swap_buckets(before)
+        assert swap_buckets(before) is buckets
 
 
-@pytest.mark.parametrize(("idle", "dropped"), [(59.9, False), (60.1, True)])
+@pytest.mark.parametrize(("idle", "dropped"), [(59.9, False), (60.0, True)])
 def test_a_bucket_is_dropped_a_minute_after_its_last_use(idle: float, dropped: bool) -> None:
     limit = Bucket(Rate(2))
     limit.used_at = 100.0

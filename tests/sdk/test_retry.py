@@ -12,7 +12,7 @@ from hypothesis import example, given, strategies as st
 
 from timeweb_sdk import errors
 from timeweb_sdk._core.responses import retry_after
-from timeweb_sdk._core.retry import Again, Outcome, TooLate, decide, may_repeat
+from timeweb_sdk._core.retry import Again, Outcome, TooLate, asked_wait, decide, may_repeat, slows_down
 from timeweb_sdk._core.types import Delivery
 
 deliveries = st.sampled_from(["not_sent", "unknown", "answered"])
@@ -31,6 +31,40 @@ def test_what_may_have_been_carried_out_is_not_sent_twice(outcome: Outcome) -> N
 @given(outcomes)
 def test_whatever_may_be_repeated_for_post_may_be_repeated_for_get(outcome: Outcome) -> None:
     assert may_repeat("safe", outcome) or not may_repeat("unsent", outcome)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "status", "from_edge", "safe", "unsent"),
+    [
+        ("not_sent", None, False, True, True),
+        ("not_sent", 404, False, True, True),
+        ("unknown", None, False, True, False),
+        ("answered", 429, False, True, True),
+        ("answered", 503, False, True, True),
+        ("answered", 429, True, True, False),
+        ("answered", 503, True, True, False),
+        ("answered", 502, False, True, False),
+        ("answered", 500, False, True, False),
+        ("answered", 499, False, False, False),
+        ("answered", 404, False, False, False),
+        ("answered", 404, True, True, False),
+        ("answered", 402, True, True, False),
+        ("answered", 401, True, False, False),
+        ("answered", 403, True, False, False),
+    ],
+)
+def test_what_is_repeated(delivery: Delivery, status: int | None, from_edge: bool, safe: bool, unsent: bool) -> None:
+    outcome = Outcome(delivery, status, from_edge)
+    assert may_repeat("safe", outcome) is safe
+    assert may_repeat("unsent", outcome) is unsent
+
+
+@pytest.mark.parametrize(("status", "slow"), [(None, False), (429, True), (503, True), (500, False), (502, False)])
+def test_whom_the_neighbours_wait_for(status: int | None, slow: bool) -> None:
+    error = failure("answered", status, False, 7.0)
+    assert slows_down(error) is slow
+    assert asked_wait(error) == (1.0 if status is None else 7.0)
+    assert asked_wait(failure("answered", 429, False, None)) == 1.0
 
 
 @given(st.sampled_from([400, 401, 403, 404, 405, 409, 423]), retries)

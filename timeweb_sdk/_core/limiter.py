@@ -34,7 +34,8 @@ _FEW = 64
 class Ticket:
     """A place in a bucket: `ready_at` says from when on the request may go; None while every slot is in use.
 
-    It ends by itself whatever became of its holder: at `until`, or as soon as `is_gone` says that the holder cannot go on.
+    It ends by itself whatever became of its holder: at `until`, or as soon as `is_gone` says that the holder, which has
+    sent nothing yet, never will.
     """
 
     __slots__ = ("_wake", "group", "is_gone", "ready_at", "sent_at", "until")
@@ -65,7 +66,8 @@ class Ticket:
         return min(max(self.until + LINGER, self.sent_at + window), self.sent_at + ARRIVES_WITHIN + window)
 
     def is_over(self, now: float, window: float) -> bool:
-        return now >= self.ends_at(window) or (self.is_gone is not None and self.is_gone())
+        # What was sent arrives in its own time, although nobody waits for the reply any more.
+        return now >= self.ends_at(window) or (self.sent_at is None and self.is_gone is not None and self.is_gone())
 
 
 class _Queue:

@@ -1,4 +1,10 @@
-"""Whether and when a call is repeated: one pure decision, carried out by tenacity's stop, wait and retry objects."""
+"""Whether and when a call is repeated: one pure decision, made of tenacity's stop, wait and retry objects.
+
+tenacity's own loop calls and sleeps. Here drivers do both, so nothing may be called from inside the loop: `decide` builds
+the `RetryCallState` that the loop would have built and asks the policy's objects, whose protocol is one call with that
+state. What is taken from tenacity so is the randomised exponential wait and the names that people know; what would be
+taken by its `iter()` is a state per loop, and with it the purity of the decision.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from crm_adapter import get_primary_ip, map_server, parse_server_configuration
 from crm_adapter.payload import plain
+from crm_adapter.results import HostingValues
 from tests.crm.fake_timeweb import server
 from timeweb_sdk.models import Server
 from timeweb_sdk.secrets import STARS
@@ -29,6 +31,18 @@ def disks(*pairs: tuple[int, str]) -> list[dict[str, Any]]:
     [
         ({}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
         ({"disks": [{"size": 25600}]}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
+        ({"ram": 1023}, "2 CPU / 1023MB RAM / 25GB SSD / Ubuntu 22.04"),
+        ({"ram": 1024}, "2 CPU / 1GB RAM / 25GB SSD / Ubuntu 22.04"),
+        ({"ram": 1, "cpu": 1}, "1 CPU / 1MB RAM / 25GB SSD / Ubuntu 22.04"),
+        ({"ram": 0, "cpu": 0}, "25GB SSD / Ubuntu 22.04"),
+        ({"ram": -1, "cpu": -1, "gpu": -1}, "25GB SSD / Ubuntu 22.04"),
+        ({"ram": 10240, "disks": [{"size": 1365, "type": "SSD"}]}, "2 CPU / 10GB RAM / 1.33GB SSD / Ubuntu 22.04"),
+        ({"disks": [{"size": 0}, {"size": None}, {"size": -5}, {"size": 1}]}, "2 CPU / 2GB RAM / 1MB SSD / Ubuntu 22.04"),
+        ({"disks": disks((512, "tape" + "x" * 17))}, f"2 CPU / 2GB RAM / 512MB TAPE{'X' * 16} / Ubuntu 22.04"),
+        ({"image": {"name": "x" * 101}, "os": None}, f"2 CPU / 2GB RAM / 25GB SSD / {'x' * 100}"),
+        ({"image": {"is_custom": True}}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
+        ({"image": {"is_custom": True}, "os": None}, "2 CPU / 2GB RAM / 25GB SSD"),
+        ({"os": {"name": "o" * 101, "version": "1" * 51}}, f"2 CPU / 2GB RAM / 25GB SSD / O{'o' * 99} {'1' * 50}"),
         ({"ram": 512}, "2 CPU / 512MB RAM / 25GB SSD / Ubuntu 22.04"),
         ({"ram": 1536}, "2 CPU / 1.5GB RAM / 25GB SSD / Ubuntu 22.04"),
         ({"ram": "2048", "cpu": "2"}, "2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04"),
@@ -89,6 +103,33 @@ def test_the_whole_mapping_of_a_model_and_of_a_dict_agree() -> None:
     assert (from_dict.configuration, from_dict.ip_address) == (from_model.configuration, from_model.ip_address)
 
 
+def test_every_value_of_a_server() -> None:
+    data = server(1, name="веб " + "x" * 255, status="s" * 51, location="l" * 51, preset_id=2**31 - 1, configurator_id=2**31)
+    private = {"type": "local", "ips": [ip("192.168.0.4")]}
+    six = {"type": "public", "ips": [ip("2001:db8::1", kind="ipv6")]}
+    data["networks"] += [private, six]
+    text = map_server(data).timeweb_data
+    assert text.startswith('{"availability_zone":"spb-1","boot_mode":"std",') and '"name":"веб x' in text
+    assert map_server(data) == HostingValues(
+        timeweb_id=1001,
+        server_name="веб " + "x" * 251,
+        configuration="2 CPU / 2GB RAM / 25GB SSD / Ubuntu 22.04",
+        ip_address="203.0.113.1",
+        timeweb_status="s" * 50,
+        timeweb_preset_id=2**31 - 1,
+        timeweb_data=text,
+        status="suspended",
+        cost_price=None,
+        configurator_id=2**31,
+        location="l" * 50,
+        ip_all=("203.0.113.1", "192.168.0.4", "2001:db8::1"),
+        public_ipv4=("203.0.113.1",),
+        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    assert map_server(data | {"preset_id": 2**31}).timeweb_preset_id is None
+    assert map_server(data | {"id": 1}).timeweb_id == 1
+
+
 @pytest.mark.parametrize(
     ("raw", "stored", "status"),
     [
@@ -128,7 +169,9 @@ def test_the_fingerprint_follows_the_server_and_not_its_disk_usage_or_the_order_
     assert there.fingerprint == back.fingerprint != first.fingerprint
 
 
-@pytest.mark.parametrize("bad", [{"id": None}, {"id": "x"}, {"id": 1.5}, {"id": -3}, {"id": 2**70}, {"id": True}, {}])
+@pytest.mark.parametrize(
+    "bad", [{"id": None}, {"id": 0}, {"id": "x"}, {"id": 1.5}, {"id": -3}, {"id": 2**70}, {"id": True}, {}]
+)
 def test_a_server_without_an_id_is_refused(bad: dict[str, Any]) -> None:
     data = server(1)
     del data["id"]
