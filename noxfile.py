@@ -47,6 +47,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Break the rules of sync, limits and decoding in small ways: the tests must notice 90 % (tests/mutation/floor.toml)."""
+    install(session, "tests", extras=ALL_EXTRAS)
+    session.run("python", "-m", "tests.mutation", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting and the schema and safety of the GitHub workflows."""
     session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "lint"))
