@@ -54,6 +54,12 @@ def monthly_income(client_price: object, service_fee: object, period: str | None
     return to_money((price + (money_or_none(service_fee) or 0)) / months)
 
 
+def is_jump(old: Decimal, new: Decimal) -> bool:
+    """Whether a cost per month has changed so much that people are told: by 10 % or by 100 RUB."""
+    difference = abs(new - old)
+    return difference > 0 and (difference >= 100 or difference * 10 >= old)
+
+
 def margin(income: Decimal | None, cost: Decimal | None) -> Decimal | None:
     """Income minus cost per month; None when either is unknown."""
     return None if income is None or cost is None else to_money(income - cost)

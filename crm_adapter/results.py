@@ -387,6 +387,7 @@ class Change(Result):
     id: int
     at: datetime
     server_id: int
+    """The CRM's row; 0 where a service changed."""
     timeweb_id: int | None
     account: str | None
     run_id: int | None
@@ -394,6 +395,8 @@ class Change(Result):
     field: str
     old: str | None
     new: str | None
+    service_id: int | None = None
+    """The service that changed."""
 
 
 @dataclass(frozen=True, slots=True)

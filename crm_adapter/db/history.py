@@ -26,6 +26,13 @@ class Entry:
     server_id: int
     timeweb_id: int | None
     changes: Mapping[str, tuple[Any, Any]]
+    service_id: int | None = None
+    """The service that changed instead of a row; `server_id` is 0 then."""
+
+
+def of_service(service_id: int, changes: Mapping[str, tuple[Any, Any]]) -> Entry:
+    """What changed in one service; its fields are `created`, `gone`, `returned`, `owner`, `account` and its columns."""
+    return Entry(0, None, changes, service_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,12 @@ class Author:
 
 
 def write_changes(session: Session, columns: Columns, author: Author, entries: Sequence[Entry]) -> None:
-    """Append what changed, and tell the host, which writes its own in the same transaction."""
+    """Append what changed, and tell the host of its rows: it writes its own in the same transaction."""
     records = [
         {
             "at": author.at,
             "server_id": entry.server_id,
+            "service_id": entry.service_id,
             "timeweb_id": entry.timeweb_id,
             "account": author.account,
             "run_id": author.run_id,
@@ -60,7 +68,7 @@ def write_changes(session: Session, columns: Columns, author: Author, entries: S
         session.execute(_LOG.insert(), records)
     if columns.on_change is not None:
         for entry in entries:
-            if entry.changes:
+            if entry.changes and entry.service_id is None:
                 columns.on_change(session.connection(), _told(author, entry))
 
 
@@ -77,11 +85,20 @@ def _told(author: Author, entry: Entry) -> RowChange:
     )
 
 
-def read_changes(session: Session, crm_id: int | None = None, *, run_id: int | None = None, limit: int) -> list[Change]:
+def read_changes(
+    session: Session,
+    crm_id: int | None = None,
+    *,
+    run_id: int | None = None,
+    service_id: int | None = None,
+    limit: int,
+) -> list[Change]:
     """See `crm_adapter.changes`."""
     statement = select(ChangeLog).order_by(ChangeLog.id.desc()).limit(limit)
     if crm_id is not None:
         statement = statement.where(ChangeLog.server_id == crm_id)
+    if service_id is not None:
+        statement = statement.where(ChangeLog.service_id == service_id)
     if run_id is not None:
         statement = statement.where(ChangeLog.run_id == run_id)
     names = Change.__dataclass_fields__

@@ -193,7 +193,8 @@ class AccountState(AdapterBase):
     finances_at: Mapped[datetime | None] = mapped_column(Instant)
     cost_basis: Mapped[str | None] = mapped_column(String(10), doc="gross or net: what the rows of the cost list are")
     cost_factor: Mapped[str | None] = mapped_column(String(40), doc="decimal; net = gross x factor")
-    other_costs: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month net, services that are no server of ours")
+    other_costs: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month net: the sum of the account's services")
+    services_at: Mapped[datetime | None] = mapped_column(Instant, doc="when the last complete list of services came")
     presets: Mapped[str | None] = mapped_column(LongText, doc="JSON: preset id -> RUB per month")
     presets_at: Mapped[datetime | None] = mapped_column(Instant)
     servers_total: Mapped[int | None] = mapped_column(Integer)
@@ -204,7 +205,8 @@ class AccountState(AdapterBase):
     error_code: Mapped[str | None] = mapped_column(String(50))
     failures: Mapped[int] = mapped_column(Integer, default=0)
     retry_at: Mapped[datetime | None] = mapped_column(Instant, doc="no automatic run before this instant")
-    balance_alerted: Mapped[bool] = mapped_column(Boolean, default=False)
+    balance_alerted: Mapped[bool] = mapped_column(Boolean, default=False, doc="told that it ends within 72 hours")
+    balance_week_told: Mapped[bool | None] = mapped_column(Boolean, default=False, doc="told that it ends within 7 days")
 
 
 def _index_where(name: str, where: Any, *columns: Any) -> None:
@@ -251,7 +253,8 @@ class ChangeLog(AdapterBase):
 
     id: Mapped[int] = mapped_column(AutoId, primary_key=True)
     at: Mapped[datetime] = mapped_column(Instant, index=True)
-    server_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    server_id: Mapped[int] = mapped_column(BigInteger, index=True, doc="0 where a service changed")
+    service_id: Mapped[int | None] = mapped_column(BigInteger, index=True, doc="id in timeweb_service")
     timeweb_id: Mapped[int | None] = mapped_column(BigInteger)
     account: Mapped[str | None] = mapped_column(_key(100))
     run_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
@@ -303,6 +306,44 @@ class MonthEnd(AdapterBase):
     income: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month, as the other two")
     cost: Mapped[Decimal | None] = mapped_column(Money)
     margin: Mapped[Decimal | None] = mapped_column(Money)
+    services: Mapped[Decimal | None] = mapped_column(Money, doc="what is no server; none before the first run that kept it")
+
+
+class Service(AdapterBase):
+    """A paid service of an account that is no server of the CRM: Timeweb's columns are sync's, the owner is people's."""
+
+    __tablename__ = "timeweb_service"
+
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True)
+    account: Mapped[str] = mapped_column(_key(100))
+    type: Mapped[str] = mapped_column(_key(50), doc="as Timeweb calls it, known to us or not")
+    service_id: Mapped[str] = mapped_column(_key(100), doc="Timeweb's: a number, a UUID, or nothing")
+    name: Mapped[str | None] = mapped_column(String(255))
+    project_id: Mapped[int | None] = mapped_column(BigInteger, doc="Timeweb's project")
+    cost_gross: Mapped[Decimal] = mapped_column(Money, doc="RUB per month before the account's discount")
+    cost_net: Mapped[Decimal] = mapped_column(Money, doc="RUB per month")
+    parts: Mapped[str | None] = mapped_column(LongText, doc="JSON list of {type, cost}, gross")
+    first_seen_at: Mapped[datetime] = mapped_column(Instant)
+    last_seen_at: Mapped[datetime] = mapped_column(Instant, doc="to the hour, so that a run does not write every row")
+    gone_since: Mapped[datetime | None] = mapped_column(Instant, doc="when a complete list first lacked it")
+    told_unowned: Mapped[bool] = mapped_column(Boolean, default=False, doc="people were told that it is nobody's")
+    server_id: Mapped[int | None] = mapped_column(BigInteger, index=True, doc="the host's row that it belongs to")
+    server_born: Mapped[str | None] = mapped_column(String(40), doc="when that row was created: SQLite gives ids out again")
+    client_name: Mapped[str | None] = mapped_column(String(255), doc="the client that it belongs to, where no server has it")
+
+
+Index("uq_timeweb_service", Service.account, Service.type, Service.service_id, unique=True)
+
+
+class ServiceMonth(AdapterBase):
+    """What a service cost at the end of a month that is over, and whose it was then."""
+
+    __tablename__ = "timeweb_service_month"
+
+    month: Mapped[date] = mapped_column(Date, primary_key=True, doc="its first day")
+    service: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False, doc="id in timeweb_service")
+    cost_net: Mapped[Decimal] = mapped_column(Money, doc="RUB per month")
+    client_name: Mapped[str | None] = mapped_column(String(255), doc="its own, or that of its server")
 
 
 def create_all(connection: Any, *, host: bool = True) -> None:

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn
 
-from crm_adapter.migrations import additions, baseline, kinds
+from crm_adapter.migrations import additions, baseline, kinds, services
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ _LEDGER = sa.Table(
 """What the adapter created in a database that was there before it, so that a downgrade takes away that and no more."""
 
 _FIRST: Final = "0001"
+_SECOND: Final = "0002"
 _COMMITS_EACH_CHANGE: Final = frozenset({"mysql", "mariadb"})
 """Dialects whose schema changes are in no transaction."""
 _ACCEPTED: dict[str, Any] = {
@@ -88,7 +89,7 @@ def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision
     """Add the six columns and the unique index to `table` and create the adapter's own tables.
 
     A later version of the package may need more: call it again from a new migration of the host, it adds what is missing.
-    `revision` "0001" stops at the first of the adapter's own revisions.
+    `revision` "0001" or "0002" stops at that one of the adapter's own revisions.
     `table` may name a schema (`crm.hosting_servers`); the adapter's own tables are in the default one.
     Creates `table` too where there is none. Raises `MigrationError` with nothing changed: before the first change where
     the kind of the table says so, else after taking back what was begun.
@@ -104,6 +105,10 @@ def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision
         if revision != _FIRST:
             begun.create(additions.month_table())
             additions.upgrade(op, bind)
+        if revision not in {_FIRST, _SECOND}:
+            for own in services.tables():
+                begun.create(own)
+            services.upgrade(op, bind)
         if sa.inspect(bind).has_table(name, schema):
             _alter(op, bind, table)
         else:
@@ -118,13 +123,15 @@ def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision
 def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision: str = "base") -> None:
     """Drop the adapter's tables and what `upgrade` added to `table`: its column list is as it was.
 
-    `revision` "0001" takes away what came after it only.
+    `revision` "0001" or "0002" takes away what came after it only.
     A table that `upgrade` created goes only when it is empty; a row that people filled in is never dropped.
     """
     bind = _bind(op)
-    if revision == _FIRST:
+    if revision in {_FIRST, _SECOND}:
         with explained(table):
-            additions.downgrade(op, bind)
+            services.downgrade(op, bind)
+            if revision == _FIRST:
+                additions.downgrade(op, bind)
         return
     added = _recorded(bind)
     inspector = sa.inspect(bind)
@@ -136,7 +143,7 @@ def downgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revisi
                 op.drop_table(name, schema=schema)
             else:
                 _drop_added(op, bind, table, added)
-        for own in (additions.month_table(), *reversed(baseline.own_tables())):
+        for own in reversed(_own_tables()):
             if inspector.has_table(own.name):
                 op.drop_table(own.name)
         if inspector.has_table(_LEDGER.name):
@@ -194,8 +201,7 @@ def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
     name, schema = split(table)
     if schema is not None and schema not in inspector.get_schema_names():
         raise MigrationError(f"{table}: there is no schema {schema!r}; create it first; nothing was changed.")
-    own_tables = (*baseline.own_tables(), additions.month_table())
-    if (own := kinds.without_transactions(bind, (own.name for own in own_tables))) is not None:
+    if (own := kinds.without_transactions(bind, (own.name for own in _own_tables()))) is not None:
         raise MigrationError(
             f"{own} must be of the engine InnoDB; convert it (ALTER TABLE ... ENGINE=InnoDB); nothing was changed."
         )
@@ -218,6 +224,11 @@ def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
             )
     if duplicates := _duplicates(bind, inspector, table):
         raise DuplicateTimewebIds(table, duplicates)
+
+
+def _own_tables() -> list[sa.Table]:
+    """All that the adapter keeps, of every revision."""
+    return [*baseline.own_tables(), additions.month_table(), *services.tables()]
 
 
 def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dict[int, list[object]]:

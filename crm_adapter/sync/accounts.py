@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import Table, and_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore
-from crm_adapter.db.rows import Snapshot
 from crm_adapter.db.tables import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import money_or_none
 from crm_adapter.narrow import is_list
@@ -24,6 +23,9 @@ from crm_adapter.sync import leases
 from crm_adapter.sync.apply import add_events
 from crm_adapter.sync.decisions import EventDraft, RunContext
 from crm_adapter.sync.planner import Fetched
+
+if TYPE_CHECKING:
+    from crm_adapter.sync.services import Written
 
 _DEAD: Final = frozenset({"unauthorized", "forbidden", "account_mismatch", "duplicate_account"})
 """The account cannot be asked until somebody gives it another token."""
@@ -192,7 +194,7 @@ def close_account(
     owner: str,
     run_id: int,
     events: tuple[EventDraft, ...],
-    snapshot: Snapshot,
+    services: Written,
     token: str | None,
 ) -> None:
     """Write down how the account's part went, release the lease, queue the account's events."""
@@ -221,8 +223,12 @@ def close_account(
         drafts.append(EventDraft("sync_failed", told, f"{context.account}:{run_id}"))
     if fetched.discount.basis is not None:
         values |= {"cost_basis": fetched.discount.basis, "cost_factor": str(fetched.discount.factor)[:40]}
-    if fetched.costs is not None:
-        values["other_costs"] = money_or_none(_other(fetched, snapshot) * fetched.discount.factor)
+    if services.complete:
+        values["services_at"] = context.now
+    if services.net is not None:
+        values["other_costs"] = money_or_none(services.net)
+        if forgotten := context.aliases - {context.account}:
+            session.execute(update(AccountState).where(AccountState.account.in_(forgotten)).values(other_costs=None))
     if fetched.finances is not None:
         money = fetched.finances
         low = money.hours_left is not None and money.hours_left < BALANCE_LOW_HOURS
@@ -245,14 +251,6 @@ def close_account(
     save_account(session, context.account, values)
     add_events(session, context, run_id, [(draft, None) for draft in drafts])
     leases.release(session, context.account, owner)
-
-
-def _other(fetched: Fetched, snapshot: Snapshot) -> Decimal:
-    """Services that are no server, and servers that the CRM has no row for and that were not listed either."""
-    assert fetched.costs is not None
-    listed = {server.timeweb_id for server in fetched.servers}
-    strays = (row.gross for key, row in fetched.costs.servers.items() if key not in snapshot.linked and key not in listed)
-    return fetched.costs.other + sum(strays, Decimal(0))
 
 
 def close_run(session: Session, run_id: int, report: SyncReport) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 from crm_adapter.money import exact_or_none, money_or_none, to_money
-from crm_adapter.payload import as_dicts, as_int, as_text, plain
+from crm_adapter.payload import as_dict, as_dicts, as_int, as_text, plain
 
 Source = Literal["services_cost", "preset", "manual", "unknown"]
+SERVER: Final = "server"
+"""How the cost list calls servers."""
 _TOLERANCE: Final = Decimal("0.01")
+_TYPE_LENGTH: Final = 50
+_ID_LENGTH: Final = 100
+_NAME_LENGTH: Final = 255
+"""Characters that the columns of services hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +27,19 @@ class CostRow:
     gross: Decimal
     components: tuple[tuple[str, Decimal], ...] = ()
     project_id: int | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CostTable:
-    """The whole cost list: servers by id, everything else in one sum."""
+    """The whole cost list: servers by id, every other service by its type and id there."""
 
     servers: Mapping[int, CostRow] = field(default_factory=dict[int, CostRow])
-    other: Decimal = Decimal(0)
+    services: Mapping[tuple[str, str], CostRow | None] = field(default_factory=dict[tuple[str, str], CostRow | None])
+    """None: the service is there, and what it costs cannot be read."""
     total: Decimal = Decimal(0)
+    complete: bool = True
+    """Only what a complete list lacks may be taken for gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +73,48 @@ class Cost:
     components: tuple[tuple[str, Decimal], ...] = ()
 
 
-def read_costs(items: Iterable[object]) -> CostTable:
-    """Read the cost list; an unreadable row is left out, a server without a positive price counts as unknown."""
+def read_costs(items: Sequence[object], expected: int | None = None) -> CostTable:
+    """Read the cost list; a server without a positive price counts as unknown, services of one type and id are one.
+
+    `expected` is how many rows the list is said to have. An unreadable row is left out, and the list is not complete then.
+    """
     servers: dict[int, CostRow] = {}
-    other = total = Decimal(0)
+    services: dict[tuple[str, str], CostRow | None] = {}
+    complete, total = expected is None or expected == len(items), Decimal(0)
     for item in items:
         try:
             data = plain(item)
         except TypeError:
+            complete = False
             continue
         own = exact_or_none(data.get("cost"))
         gross = exact_or_none(data.get("total_cost"))
         gross = own if gross is None else gross
+        kind, number = as_text(data.get("type"), _TYPE_LENGTH) or "other", as_text(data.get("service_id"), _ID_LENGTH) or ""
+        server_id = as_int(data.get("service_id")) if kind == SERVER else None
         if gross is None:
+            if server_id is None:
+                services.setdefault((kind, number), None)
             continue
         total += gross
-        server_id = as_int(data.get("service_id"))
-        if data.get("type") != "server" or server_id is None:
-            other += gross
+        name = as_text(as_dict(data.get("info")).get("name"), _NAME_LENGTH)
+        row = CostRow(gross, _components(data, own, kind), as_int(data.get("project_id")), name)
+        if server_id is None:
+            services[kind, number] = _together(services.get((kind, number)), row)
         elif gross > 0:
-            servers.setdefault(server_id, CostRow(gross, _components(data, own), as_int(data.get("project_id"))))
-    return CostTable(servers, other, total)
+            servers[server_id] = _together(servers.get(server_id), row)
+    return CostTable(servers, services, total, complete)
 
 
-def _components(data: dict[str, Any], own: Decimal | None) -> tuple[tuple[str, Decimal], ...]:
-    parts = [("server", to_money(own))] if own is not None else []
+def _together(before: CostRow | None, row: CostRow) -> CostRow:
+    """Two rows of one service as one, so that nothing that costs money is left out."""
+    if before is None:
+        return row
+    return replace(before, gross=before.gross + row.gross, components=before.components + row.components)
+
+
+def _components(data: dict[str, Any], own: Decimal | None, kind: str) -> tuple[tuple[str, Decimal], ...]:
+    parts = [(kind, to_money(own))] if own is not None else []
     for nested in as_dicts(data.get("services")):
         cost = money_or_none(nested.get("cost"))
         if cost is not None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from crm_adapter.db.rows import State, StoredRow, shared_value
 from crm_adapter.db.tables import UNKNOWN_CLIENT
-from crm_adapter.money import as_midnight, margin, money_or_none, monthly_income, next_payment
+from crm_adapter.money import as_midnight, is_jump, margin, money_or_none, monthly_income, next_payment
 from crm_adapter.results import HostingValues
 from crm_adapter.sync.costs import Cost, CostRow, resolve
 from crm_adapter.sync.mapping import ACTIVE_STATUSES, BUSY_STATUSES, PROBLEM_STATUSES
@@ -336,10 +336,8 @@ def _value_events(row: StoredRow, host: Mapping[str, Any]) -> list[EventDraft]:
     if "cost_price" not in host:
         return events
     old_cost, new_cost = row.cost_price, money_or_none(host["cost_price"])
-    if old_cost is not None and new_cost is not None:
-        difference = abs(new_cost - old_cost)
-        if difference >= 100 or difference * 10 >= old_cost:
-            events.append(EventDraft("cost_changed", {"name": row.server_name, "old": old_cost, "new": new_cost}))
+    if old_cost is not None and new_cost is not None and is_jump(old_cost, new_cost):
+        events.append(EventDraft("cost_changed", {"name": row.server_name, "old": old_cost, "new": new_cost}))
     income = monthly_income(row.client_price, row.service_fee, row.payment_period)
     before, after = margin(income, old_cost), margin(income, new_cost)
     if after is not None and after < 0 and (before is None or before >= 0):

@@ -209,7 +209,7 @@ def _unreadable(item: object) -> ServerProblem:
 async def costs(caller: Caller) -> tuple[CostTable | None, Failure | None]:
     """The account's cost list."""
     reply, failure = await try_call(caller, lambda tw: tw.account.services.cost.list())
-    return (None, failure) if reply is None else (read_costs(_items(reply)), None)
+    return (None, failure) if reply is None else (read_costs(_items(reply), getattr(reply, "total", None)), None)
 
 
 async def finances(caller: Caller) -> tuple[Finances | None, Failure | None]:

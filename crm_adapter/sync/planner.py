@@ -141,8 +141,12 @@ def removal_candidates(
         and not _has_left(row, known)
     ]
     missing.sort(key=lambda row: (row.missing_since is None, row.id))
-    suspicious = len(missing) >= _SUSPICIOUS_COUNT and len(missing) > _SUSPICIOUS_SHARE * len(own)
-    return missing, suspicious
+    return missing, too_many(len(missing), len(own))
+
+
+def too_many(missing: int, known: int) -> bool:
+    """Whether so much has vanished at once that it is a failure rather than news."""
+    return missing >= _SUSPICIOUS_COUNT and missing > _SUSPICIOUS_SHARE * known
 
 
 def _has_left(row: StoredRow, known: Whereabouts) -> bool:

@@ -27,6 +27,7 @@ from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
 from crm_adapter.sync.planner import AccountPlan, Options, Whereabouts, build_plan, planned, project
 from crm_adapter.sync.report import Outcome, account_report, busy, not_configured, outcome_of, report
+from crm_adapter.sync.services import write_services
 from crm_adapter.telemetry import log, span
 from crm_adapter.text import messages
 
@@ -241,8 +242,18 @@ async def _run_account(
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)
         await apply_decisions(writer, made.decisions, work.on_progress, before=partial(fence.keep, account), applied=applied)
+        services = await write_services(
+            collected,
+            work.scope.columns,
+            applied.done,
+            run_id=run_id,
+            actor=work.actor,
+            owner=owner,
+            before=partial(fence.keep, account),
+        )
         outcome.done = applied.done
         outcome.errors += applied.errors
+        outcome.warnings += services.warnings
         outcome.report = account_report(collected.fetched, made, outcome.errors)
 
         def close(session: Any) -> None:
@@ -254,8 +265,8 @@ async def _run_account(
                 outcome.report,
                 owner=owner,
                 run_id=run_id,
-                events=made.events,
-                snapshot=collected.snapshot,
+                events=(*made.events, *services.events),
+                services=services,
                 token=token,
             )
             if last:

@@ -34,6 +34,8 @@ LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"⚠ {e.get('name')} ({e.get('client')}): оплата {money(e.get('amount'))} просрочена с {e.get('date')}"
     ),
     "payment_due": lambda e: f"{e.get('name')} ({e.get('client')}): оплата {money(e.get('amount'))} {_when(e)}",
+    "service_unowned": lambda e: f"{_service(e)}: {money(e.get('cost'))} в месяц, и услуга ничья",
+    "service_cost_changed": lambda e: f"{_service(e)}: {money(e.get('old'))} → {money(e.get('new'))} в месяц",
     "cost_changed": lambda e: f"{e.get('name')}: себестоимость {money(e.get('old'))} → {money(e.get('new'))}",
     "config_changed": lambda e: f"{e.get('name')}: конфигурация {e.get('old')} → {e.get('new')}",
     "ip_changed": lambda e: f"{e.get('name')}: IP-адрес {e.get('old')} → {e.get('new')}",
@@ -43,6 +45,8 @@ LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "sync_recovered": lambda e: f"Синхронизация восстановлена ({e.get('account')})",
     "linked": lambda e: f"{e.get('name')}: связан с сервером «{e.get('server')}» (совпал IP)",
     "imported": lambda e: f"Новый сервер {e.get('name')}: {e.get('configuration')}, {money(e.get('cost'))} в месяц",
+    "service_new": lambda e: f"Новая услуга {_service(e)}: {money(e.get('cost'))} в месяц",
+    "service_gone": lambda e: f"{_service(e)}: услуги больше нет, было {money(e.get('cost'))} в месяц",
     "discovered": lambda e: f"В Timeweb есть сервер {e.get('name')}, которого нет в CRM",
 }
 
@@ -50,6 +54,12 @@ LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 def _hours(value: object) -> str:
     hours = int(value) if isinstance(value, int | float) else 0
     return count(hours, "hour")
+
+
+def _service(event: Mapping[str, Any]) -> str:
+    """A service by its name and what it is; one without a name is called by what it is already."""
+    name, kind = str(event.get("name")), labels.service_type(str(event.get("type")))
+    return name if name.startswith(kind) else f"{name} ({kind})"
 
 
 def _status(value: object) -> str:

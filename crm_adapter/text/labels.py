@@ -55,6 +55,32 @@ COST_SOURCES: Final = {
     "unknown": "неизвестна",
 }
 
+SERVICE_TYPES: Final = {
+    "server": "Сервер без записи в CRM",
+    "dedicated_server": "Выделенный сервер",
+    "database": "База данных",
+    "balancer": "Балансировщик",
+    "s3": "Хранилище S3",
+    "s3_outgoing_traffic": "Исходящий трафик S3",
+    "k8s": "Кластер Kubernetes",
+    "mail": "Почта",
+    "image": "Образ",
+    "floating_ip": "IP-адрес",
+    "floating_ip_with_ddos_guard": "IP-адрес с защитой от DDoS",
+    "app_frontend": "Приложение (фронтенд)",
+    "app_backend": "Приложение (бэкенд)",
+    "network_drive": "Сетевой диск",
+    "additional_drive": "Дополнительный диск",
+    "container_registry": "Реестр контейнеров",
+    "router": "Роутер",
+    "vmware": "VMware",
+    "backup": "Резервная копия",
+    "domain": "Домен",
+    "license": "Лицензия",
+    "difference": "Разница с финансами аккаунта",
+}
+"""Types of paid services that have a word of ours; all others are shown as Timeweb calls them."""
+
 RUN_STATUSES: Final = {
     "success": "успешно",
     "partial": "частично",
@@ -107,6 +133,11 @@ def status(code: str) -> Badge:
 def timeweb_status(code: str | None) -> Badge | None:
     """Timeweb's status; an unknown one as it came, None when there is none."""
     return _TIMEWEB.get(code, Badge("◇", code, "idle")) if code else None
+
+
+def service_type(kind: str) -> str:
+    """What kind of service it is."""
+    return SERVICE_TYPES.get(kind, kind)
 
 
 def project(number: int | None, names: Mapping[int, str]) -> str:

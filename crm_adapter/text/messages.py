@@ -94,6 +94,14 @@ def suspicious(listed: int, known: int, candidates: int) -> str:
     )
 
 
+def suspicious_services(listed: int, known: int, missing: int) -> str:
+    """The same for services that cost money."""
+    return (
+        f"Timeweb вернул {count(listed, 'service')} вместо {number(known)}, пропало {missing}. "
+        "Ни одна услуга не отмечена пропавшей"
+    )
+
+
 def run_outcome(report: Mapping[str, Any]) -> str:
     """What a toast says about a run that is over: «Синхронизация завершена: обновлено 3, без изменений 20»."""
     if report["status"] == "failed":

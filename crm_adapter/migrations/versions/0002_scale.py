@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    helpers.upgrade(op, table=op.get_context().opts["table"])
+    helpers.upgrade(op, table=op.get_context().opts["table"], revision="0002")
 
 
 def downgrade() -> None:

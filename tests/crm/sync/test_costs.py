@@ -23,6 +23,7 @@ from crm_adapter.sync.costs import (
 
 D = Decimal
 PARTS = (("server", D("320.00")), ("floating_ip", D("180.00")))
+S3_PARTS = (("s3", D("320.00")), PARTS[1])
 
 
 def listed(**changes: Any) -> dict[str, Any]:
@@ -33,37 +34,58 @@ def listed(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("item", "table"),
     [
-        (listed(), CostTable({5: CostRow(D(500), PARTS, 7)}, D(0), D(500))),
+        (listed(), CostTable({5: CostRow(D(500), PARTS, 7)}, {}, D(500))),
         # The total is what is paid; without one the own price is all that is known.
-        (listed(total_cost=None), CostTable({5: CostRow(D(320), PARTS, 7)}, D(0), D(320))),
-        (listed(cost=None), CostTable({5: CostRow(D(500), PARTS[1:], 7)}, D(0), D(500))),
-        (listed(services=None, project_id="x"), CostTable({5: CostRow(D(500), PARTS[:1])}, D(0), D(500))),
+        (listed(total_cost=None), CostTable({5: CostRow(D(320), PARTS, 7)}, {}, D(320))),
+        (listed(cost=None), CostTable({5: CostRow(D(500), PARTS[1:], 7)}, {}, D(500))),
+        (listed(services=None, project_id="x"), CostTable({5: CostRow(D(500), PARTS[:1])}, {}, D(500))),
         (
             listed(services=[{"cost": 1}, {"type": "ip"}]),
-            CostTable({5: CostRow(D(500), (PARTS[0], ("other", D(1))), 7)}, D(0), D(500)),
+            CostTable({5: CostRow(D(500), (PARTS[0], ("other", D(1))), 7)}, {}, D(500)),
         ),
         (
             listed(services=[{"cost": 1, "type": "x" * 51}]),
-            CostTable({5: CostRow(D(500), (PARTS[0], ("x" * 50, D(1))), 7)}, D(0), D(500)),
+            CostTable({5: CostRow(D(500), (PARTS[0], ("x" * 50, D(1))), 7)}, {}, D(500)),
         ),
-        (listed(total_cost=D("0.005")), CostTable({5: CostRow(D("0.005"), PARTS, 7)}, D(0), D("0.005"))),
+        (listed(total_cost=D("0.005")), CostTable({5: CostRow(D("0.005"), PARTS, 7)}, {}, D("0.005"))),
         (listed(total_cost=0), CostTable()),
         (listed(total_cost=-5), CostTable(total=D(-5))),
         (listed(total_cost=None, cost=None), CostTable()),
-        (listed(type="s3"), CostTable({}, D(500), D(500))),
-        (listed(service_id="uuid"), CostTable({}, D(500), D(500))),
-        ("no row", CostTable()),
+        (listed(type="s3"), CostTable({}, {("s3", "5"): CostRow(D(500), S3_PARTS, 7)}, D(500))),
+        (listed(service_id="uuid"), CostTable({}, {("server", "uuid"): CostRow(D(500), PARTS, 7)}, D(500))),
+        (listed(type="s3", total_cost=None, cost=None), CostTable({}, {("s3", "5"): None})),
+        (
+            listed(type="x" * 51, service_id="y" * 101, info={"name": "z" * 256}),
+            CostTable({}, {("x" * 50, "y" * 100): CostRow(D(500), (("x" * 50, D(320)), PARTS[1]), 7, "z" * 255)}, D(500)),
+        ),
+        (
+            listed(type=None, service_id=None, services=[]),
+            CostTable({}, {("other", ""): CostRow(D(500), (("other", D(320)),), 7)}, D(500)),
+        ),
+        ("no row", CostTable(complete=False)),
     ],
 )
 def test_a_row_of_the_cost_list(item: object, table: CostTable) -> None:
     assert read_costs([item]) == table
 
 
+@pytest.mark.parametrize(("expected", "complete"), [(None, True), (1, True), (0, False), (2, False)])
+def test_a_cost_list_is_complete_when_it_has_the_rows_that_it_is_said_to_have(expected: int | None, complete: bool) -> None:
+    assert read_costs([listed()], expected).complete is complete
+
+
+def test_rows_of_one_service_are_one() -> None:
+    table = read_costs([listed(), listed(total_cost=1), listed(type="s3"), listed(type="s3", total_cost="0.5")])
+    assert table.servers == {5: CostRow(D(501), PARTS + PARTS, 7)}
+    assert table.services == {("s3", "5"): CostRow(D("500.5"), S3_PARTS + S3_PARTS, 7)}
+
+
 def test_the_cost_list_is_summed_exactly() -> None:
     table = read_costs(
         [listed(total_cost="0.005"), "junk", listed(service_id=6), listed(type="s3", total_cost="0.1"), listed(type="ip")]
     )
-    assert (table.total, table.other, set(table.servers)) == (D("1000.105"), D("500.1"), {5, 6})
+    others = sum((row.gross for row in table.services.values() if row is not None), D(0))
+    assert (table.total, others, set(table.servers)) == (D("1000.105"), D("500.1"), {5, 6})
 
 
 def test_finances_as_they_come() -> None:
