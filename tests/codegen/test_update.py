@@ -1,12 +1,12 @@
-"""Taking a new contract: what is stale drops out by itself, and contracts of other years build."""
+"""Taking a new contract: what is stale drops out by itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from codegen.update import drop_stale
-from tests.codegen.conftest import Import, Run
-from tests.codegen.contracts import STRING, contract, envelope, obj, operation
+from tests.codegen.conftest import Run
+from tests.codegen.contracts import contract, operation
 
 TEXTS = """overlay: 1.0.0
 actions:
@@ -42,22 +42,3 @@ def test_each_resource_needs_its_text_and_no_text_speaks_of_one_that_is_gone(run
     assert not [line for line in built.to_write() if line.endswith("on things")]
     assert built.stale_texts == ["x-resources: 'gone' is not there"]
     assert '"""Things."""' in built.files["client.py"]
-
-
-def test_a_contract_as_it_was_written_in_2023_builds(run: Run, in_package: Import) -> None:
-    """An enum beside the schema of a parameter, constants, and types called `true` and `null`."""
-    thing = obj(
-        id=STRING,
-        kind={"const": "thing"},
-        is_ready={"type": "true"},
-        owner={"oneOf": [STRING, {"type": "null"}]},
-    )
-    parameters = [{"name": "order", "in": "query", "schema": STRING, "enum": ["asc", "desc"]}]
-    reply = envelope("things", {"type": "array", "items": {"$ref": "#/components/schemas/thing"}})
-    paths = {"/api/v1/things": {"get": operation("getThings", reply=reply, parameters=parameters)}}
-    code = """
-from timeweb_sdk.models import Thing
-thing = Thing.model_validate({"id": "1", "kind": "thing", "is_ready": True, "owner": None})
-print(thing.kind, thing.is_ready, thing.owner)
-"""
-    assert in_package(run(contract(paths, {"thing": thing})), code) == "thing True None"
