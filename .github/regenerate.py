@@ -11,7 +11,6 @@ import argparse
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,17 +24,24 @@ WRITTEN = ("openapi/", "timeweb_sdk/_generated/", "tests/packaging/", "docs/", "
 """All that a regeneration may change. Nothing here is run by the job that pushes."""
 BODY_LIMIT = 60_000
 """Characters of a pull request's body; GitHub takes 65,536."""
-TAIL = 60
+LEFT = 3
+"""Exit code of `codegen update`: the code is built, and something is left for a person."""
+TAIL = 100
 """Lines of a failed step's output worth reading in the body; the whole stands in the job's log."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command that was run: its name, whether it went well, what it printed."""
+    """A command that was run: its name, its exit code, what it printed."""
 
     name: str
-    ok: bool
+    code: int
     output: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it went well."""
+        return self.code == 0
 
 
 def run(name: str, command: Sequence[str]) -> Step:
@@ -44,7 +50,7 @@ def run(name: str, command: Sequence[str]) -> Step:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     output = done.stdout.decode(errors="replace")
     print(output, flush=True)
-    return Step(name, done.returncode == 0, output)
+    return Step(name, done.returncode, output)
 
 
 def git(*arguments: str) -> str:
@@ -59,15 +65,15 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text.strip()}\n{fence}"
 
 
-def body(changelog: Step, steps: Sequence[Step]) -> str:
+def body(changelog: str, steps: Sequence[Step]) -> str:
     """The body of the pull request: what a person must look at first, then what changed."""
     failed = [step for step in steps if not step.ok]
-    told = f"**This needs a person: {', '.join(step.name for step in failed)} failed.**" if failed else "Everything passed."
+    told = f"**This needs a person: {', '.join(step.name for step in failed)}.**" if failed else "Everything passed."
     rows = [f"| {step.name} | {'passed' if step.ok else '**failed**'} |" for step in steps]
     parts = [told, "\n".join(["| step | result |", "|---|---|", *rows])]
     for step in failed:
         parts += [f"### {step.name}", fenced("\n".join(step.output.splitlines()[-TAIL:]) or "(it printed nothing)")]
-    parts += ["### What changed", fenced(changelog.output or "(no changes that callers or readers would notice)")]
+    parts += ["### What changed", fenced(changelog or "(the new contract does not compile)")]
     text = "\n\n".join(parts) + "\n"
     if len(text) <= BODY_LIMIT:
         return text
@@ -76,20 +82,17 @@ def body(changelog: Step, steps: Sequence[Step]) -> str:
 
 
 def propose(out: Path, source: str | None, python: str, checks: Sequence[str]) -> bool:
-    """Fetch, tell what changed, build, test; returns whether there is something to propose, which is then in `out`."""
+    """Take the contract and test it; returns whether there is something to propose, which is then in `out`."""
     with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder, "openapi")
-        shutil.copytree("openapi", old)
-        fetched = run("fetch", [python, "-m", "codegen", "fetch", *(["--from", source] if source else [])])
-        if not fetched.ok:
-            raise SystemExit("the contract could not be fetched")
-        if not git("status", "--porcelain", "--", "openapi/bundle.json"):
-            return False
-        # Before the build, which may stop.
-        changelog = run("changelog", [python, "-m", "codegen", "diff", str(old), "openapi"])
-    steps = [changelog, run("build", [python, "-m", "codegen", "build"])]
-    if steps[-1].ok:
-        steps.append(run("surface", [python, "-m", "tests.packaging.surface", "--write"]))
+        page = Path(folder, "changelog.md")
+        command = [python, "-m", "codegen", "update", "--changelog", str(page), *(["--from", source] if source else [])]
+        steps = [run("update", command)]
+        changelog = page.read_text(encoding="utf-8") if page.exists() else ""
+    if not git("status", "--porcelain", "--", "openapi/bundle.json"):
+        if not steps[0].ok:
+            raise SystemExit("nothing is new, and the update failed")
+        return False
+    if steps[0].code in {0, LEFT}:
         steps += [run(check, shlex.split(check)) for check in checks]
     git("add", "--intent-to-add", "--", *(path for path in WRITTEN if Path(path).exists()))
     out.mkdir(parents=True, exist_ok=True)
@@ -133,7 +136,7 @@ def main() -> None:
     """Parse the command line and run one of the two halves."""
     parser = argparse.ArgumentParser(prog="regenerate.py", description=__doc__)
     halves = parser.add_subparsers(dest="half", required=True)
-    proposing = halves.add_parser("propose", help="fetch, tell what changed, build and test; write a patch and a body")
+    proposing = halves.add_parser("propose", help="take the contract and test it; write a patch and a body")
     proposing.add_argument("out", type=Path)
     proposing.add_argument("--from", dest="source", help="a bundle in a file instead of the vendor's")
     proposing.add_argument("--python", default=sys.executable, help="an interpreter that has what codegen and tests need")

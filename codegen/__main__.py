@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import importlib
 import shutil
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 from codegen import build as pipeline
-from codegen.documents import BUNDLE, NAMES_LOCK, NUMBERS_LOCK
+from codegen.documents import BUNDLE, NAMES_LOCK, NUMBERS_LOCK, OPENAPI
 from codegen.errors import CodegenError
 
 _SHOWN = 20
@@ -47,21 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         if known.command == "check":
             parser.parse_args(arguments)
             return _check()
-        if known.command == "diff":
-            from codegen import changelog
-
-            return changelog.main(rest)
-        if known.command == "fetch":
-            from codegen import fetch
-
-            return fetch.main(rest)
-        if known.command == "update":
-            from codegen import update
-
-            return update.main(rest)
-        from codegen import verify
-
-        return verify.main(rest)
+        module = "changelog" if known.command == "diff" else known.command
+        return int(importlib.import_module(f"codegen.{module}").main(rest))
     except CodegenError as error:
         for line in str(error).splitlines():
             print(f"codegen: {line}", file=sys.stderr)
@@ -84,8 +72,7 @@ def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> i
         )
     pipeline.write(result, package)
     if out is None:
-        result.names.write(NAMES_LOCK)
-        result.numbers.write(NUMBERS_LOCK)
+        pipeline.write_locks(result, OPENAPI)
     _list("matched nothing", result.unmatched)
     _list("speaks of nothing, drop it", result.stale_texts)
     _list("to write", result.to_write())
@@ -107,10 +94,9 @@ def _check() -> int:
         result = pipeline.run(pipeline.read_bundle(BUNDLE))
         pipeline.write(result, fresh)
         stale = _differences(pipeline.PACKAGE / pipeline.GENERATED, fresh / pipeline.GENERATED)
-        for lock, names in ((NAMES_LOCK, result.names), (NUMBERS_LOCK, result.numbers)):
-            written = Path(folder) / lock.name
-            names.write(written)
-            if not lock.exists() or written.read_bytes() != lock.read_bytes():
+        pipeline.write_locks(result, Path(folder))
+        for lock in (NAMES_LOCK, NUMBERS_LOCK):
+            if not lock.exists() or Path(folder, lock.name).read_bytes() != lock.read_bytes():
                 stale.append(f"openapi/{lock.name}")
     for line in result.stale_texts:
         print(f"codegen: warning: openapi/english.yaml: speaks of nothing: {line}", file=sys.stderr)

@@ -101,7 +101,11 @@ def compile_contract(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: b
 
 def run(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> Build:
     """Run every step in memory."""
-    compiled = compile_contract(bundle, folder, allow_unmatched=allow_unmatched)
+    return generate(compile_contract(bundle, folder, allow_unmatched=allow_unmatched))
+
+
+def generate(compiled: Compiled) -> Build:
+    """Spell a compiled contract as Python, and say what of it nobody has explained."""
     operations, classes = compiled.operations, compiled.classes
     assigned = modules(classes, operations)
     params = request_classes(classes, operations)
@@ -119,6 +123,12 @@ def run(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) 
     texts = english.problems(operations, classes.values(), compiled.described)
     stale = compiled.stale_texts + english.stale_notes(operations, classes, compiled.described)
     return Build(files, compiled.names, compiled.numbers, operations, texts, stale, compiled.unmatched)
+
+
+def write_locks(build: Build, folder: Path) -> None:
+    """Write the names and numbers in use into the locks of a folder such as openapi/."""
+    build.names.write(folder / NAMES_LOCK.name)
+    build.numbers.write(folder / NUMBERS_LOCK.name)
 
 
 def write(build: Build, package: Path) -> None:

@@ -6,7 +6,7 @@ from codegen import build as pipeline
 from codegen.distil import distil
 from codegen.tree import Json
 from tests.codegen.conftest import Import, Run
-from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, operation
+from tests.codegen.contracts import NUMBER, STRING, contract, envelope, obj, operation, ref
 
 IMPORT_ALL = """
 import functools, timeweb_sdk.models, timeweb_sdk.params
@@ -19,10 +19,6 @@ for client in (Timeweb("token"), AsyncTimeweb("token")):
     for operation in OPERATIONS.values():
         assert callable(functools.reduce(getattr, operation.attribute.split("."), client))
 """
-
-
-def ref(name: str, kind: str = "schemas") -> Json:
-    return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def array(schema: Json) -> Json:

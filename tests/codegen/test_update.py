@@ -1,12 +1,18 @@
-"""Taking a new contract: what is stale drops out by itself."""
+"""Taking a new contract: what a person has to do is one list, what is stale drops out by itself."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from codegen.update import drop_stale
+import pytest
+
+from codegen.documents import read_lock
+from codegen.errors import CodegenError
+from codegen.tree import Json
+from codegen.update import drop_stale, take
 from tests.codegen.conftest import Run
-from tests.codegen.contracts import contract, operation
+from tests.codegen.contracts import NUMBER, contract, envelope, obj, operation, small_contract, write_documents
 
 TEXTS = """overlay: 1.0.0
 actions:
@@ -42,3 +48,63 @@ def test_each_resource_needs_its_text_and_no_text_speaks_of_one_that_is_gone(run
     assert not [line for line in built.to_write() if line.endswith("on things")]
     assert built.stale_texts == ["x-resources: 'gone' is not there"]
     assert '"""Things."""' in built.files["client.py"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_documents(tmp_path / "openapi")
+    return tmp_path / "openapi"
+
+
+def taken(document: Json, folder: Path) -> tuple[list[str], str, str]:
+    """Take a contract; returns what is left for a person, the changelog and the generated models."""
+    page = folder.with_name("changelog.md")
+    left = take(json.dumps(document).encode(), folder, folder.with_name("package"), page)
+    models = folder.with_name("package") / "_generated/models"
+    return left, page.read_text(encoding="utf-8"), "".join(path.read_text(encoding="utf-8") for path in models.glob("*.py"))
+
+
+def test_an_update_that_leaves_nothing_to_a_person(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = small_contract()
+    document["components"]["schemas"]["thing"]["properties"]["status"]["enum"].append("dreaming")
+    left, changes, models = taken(document, folder)
+    assert left == []
+    assert changes.splitlines()[-1] == "- `Thing`: field `status`: new `dreaming`"
+    assert "dreaming" in models
+    assert "Left for a person: 0" in capsys.readouterr().out
+    assert taken(document, folder)[:2] == ([], "No changes for callers or readers.\n")
+
+
+def test_an_update_lists_all_that_only_a_person_can_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = small_contract()
+    thing = document["components"]["schemas"]["thing"]
+    del thing["properties"]["gadget"], document["components"]["schemas"]["gadget"]
+    thing["required"].remove("gadget")
+    thing["properties"]["size"]["nullable"] = True  # as the correction said
+    document["paths"]["/api/v1/parts"] = {"get": operation("getParts", reply=envelope("parts", obj(price=NUMBER)))}
+    left, changes, models = taken(document, folder)
+    place = "/paths/~1api~1v1~1parts/get/responses/200/content/application~1json/schema/properties/parts/properties/price"
+    assert [line.partition(" (")[0] for line in left] == [
+        "openapi/overlay.yaml: actions[0]",
+        f'openapi/numbers.lock: "{place}": "decimal"',
+        "openapi/english.yaml: getParts: no summary",
+        "openapi/english.yaml: x-resources: no text on parts",
+    ]
+    assert "- `Thing`: field `gadget` removed **(breaks readers)**" in changes
+    assert "class Part(" in models
+    assert read_lock(folder / "names.lock")["/paths/~1api~1v1~1parts/get"] == "parts.get"
+    assert "gadget" not in (folder / "english.yaml").read_text(encoding="utf-8")
+    told = capsys.readouterr().out
+    assert "Dropped from openapi/english.yaml, for it spoke of nothing: 1" in told
+    assert "parts.get (/paths/~1api~1v1~1parts/get)" in told
+
+
+def test_a_contract_that_cannot_be_expressed_leaves_the_code_as_it_was(folder: Path) -> None:
+    _, _, models = taken(small_contract(), folder)
+    document = small_contract()
+    document["paths"]["/api/v1/things"]["head"] = operation("touchThings")
+    with pytest.raises(CodegenError, match="/paths/~1api~1v1~1things/head"):
+        taken(document, folder)
+    left, changes, after = taken(small_contract(), folder)
+    assert (left, after) == ([], models)
+    assert changes.startswith("What was there before does not compile")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.codegen.contracts import write_documents
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ".github/regenerate.py"
@@ -31,47 +34,59 @@ if arguments[:2] == ["pr", "create"]:
     pathlib.Path({opened!r}).touch()
 """
 
+IDENTITY = {f"GIT_{who}_{what}": "tester@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 Contract = dict[str, Any]
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
 
 
 def add_status(contract: Contract) -> None:
     """What the vendor does every month, and no person needs to think about."""
-    contract["components"]["schemas"]["vds"]["properties"]["status"]["enum"].append("dreaming")
+    contract["components"]["schemas"]["thing"]["properties"]["status"]["enum"].append("dreaming")
 
 
 def mend_what_we_correct(contract: Contract) -> None:
     """Makes a correction stale."""
-    contract["components"]["parameters"]["network-drive-id"]["name"] = "network_drive_id"
+    contract["components"]["schemas"]["thing"]["properties"]["size"]["nullable"] = True
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a contract so small that it compiles in no time: all that a regeneration needs, and nothing else."""
+    checkout = tmp_path_factory.mktemp("begun") / "checkout"
+    ignored = shutil.ignore_patterns("_generated", "testing")
+    for name in ("codegen", "timeweb_sdk", ".github"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
+    write_documents(checkout / "openapi")
+    (checkout / ".gitignore").write_text("__pycache__\n", encoding="utf-8")
+    (checkout / "tests/packaging").mkdir(parents=True)
+    for name in ("tests/__init__.py", "tests/packaging/__init__.py"):
+        (checkout / name).touch()
+    surface = (ROOT / "tests/packaging/surface.py").read_text(encoding="utf-8")
+    elsewhere = re.compile(r'    "(?:crm_adapter|timeweb_sdk\.testing)[^"]*",\n')
+    (checkout / "tests/packaging/surface.py").write_text(elsewhere.sub("", surface), encoding="utf-8")
+    for command in ("init --quiet --initial-branch=main", "add --all", "commit --quiet --message Begin"):
+        subprocess.run(["git", *command.split()], cwd=checkout, env={**os.environ, **IDENTITY}, check=True)
+    return checkout
 
 
 class Repository:
-    """A copy of the checkout with a remote of its own, and a `gh` that notes what it is asked."""
+    """A checkout with a remote of its own, and a `gh` that notes what it is asked."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, begun: Path, folder: Path) -> None:
         self.path = folder / "checkout"
         self.remote = folder / "remote.git"
         self.proposal = folder / "proposal"
         self.log = folder / "gh.log"
-        for name in ("openapi", "codegen", "timeweb_sdk", "crm_adapter", "tests/packaging", ".github"):
-            ignored = shutil.ignore_patterns("__pycache__", "vendor")
-            shutil.copytree(ROOT / name, self.path / name, ignore=ignored)
-        for name in ("CHANGELOG.md", "pyproject.toml", "tests/__init__.py", "CONTRIBUTING.md"):
-            if (ROOT / name).exists():
-                shutil.copy(ROOT / name, self.path / name)
+        shutil.copytree(begun, self.path)
         tools = folder / "bin"
         tools.mkdir()
         gh = tools / "gh"
         gh.write_text(GH.format(python=sys.executable, log=str(self.log), opened=str(folder / "opened")))
         gh.chmod(0o755)
-        identity = {f"GIT_{who}_{what}": "tester@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, **identity, "PATH": path, "GITHUB_OUTPUT": str(folder / "output")}
+        self.environment = {**os.environ, **IDENTITY, "PATH": path, "GITHUB_OUTPUT": str(folder / "output")}
         self.environment["PYTHONPATH"] = str(self.path)
         self.git("init", "--quiet", "--initial-branch=main", "--bare", str(self.remote))
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("add", "--all", "--force")
-        self.git("commit", "--quiet", "--message", "Begin")
 
     def git(self, *arguments: str) -> str:
         command = ["git", *arguments]
@@ -88,7 +103,7 @@ class Repository:
         if change is not None:
             change(contract)
         source = self.proposal.with_name("vendor.json")
-        source.write_text(json.dumps(contract), encoding="utf-8")
+        source.write_text(json.dumps(contract, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         done = self.run("propose", str(self.proposal), "--from", str(source), *options)
         assert done.returncode == 0, done.stdout + done.stderr
         return (self.proposal / "body.md").read_text(encoding="utf-8") if change else ""
@@ -108,50 +123,84 @@ class Repository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path)
+def repository(begun: Path, tmp_path: Path) -> Repository:
+    return Repository(begun, tmp_path)
+
+
+@pytest.fixture
+def update(tmp_path: Path) -> Callable[[str], str]:
+    """An interpreter that does this instead of the update: what is told of an outcome does not depend on the pipeline."""
+
+    def python(script: str) -> str:
+        path = tmp_path / "python"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return python
+
+
+FETCH = 'cp "$7" openapi/bundle.json'
+"""As `-m codegen update --changelog FILE --from FILE` begins."""
 
 
 def test_a_clean_update(repository: Repository) -> None:
     body = repository.propose(add_status, "--check", f"{sys.executable} -c pass")
     assert body.startswith("Everything passed.")
-    assert "dreaming" in body
+    assert "`Thing`: field `status`: new `dreaming`" in body
     asked = repository.push()
     assert [call[:2] for call in asked] == [["pr", "view"], ["pr", "create"], ["workflow", "run"]]
     assert asked[1][-1] == body
-    assert {"openapi/bundle.json", "openapi/SOURCE.md"} <= repository.pushed()
+    assert {"openapi/bundle.json", "openapi/SOURCE.md", "tests/packaging/public_surface.txt"} <= repository.pushed()
     assert any(path.startswith("timeweb_sdk/_generated/") for path in repository.pushed())
     # The next day there is a pull request already.
     assert [call[:2] for call in repository.push()[3:]] == [["pr", "view"], ["pr", "edit"], ["workflow", "run"]]
 
 
-def test_a_stale_correction(repository: Repository) -> None:
-    body = repository.propose(mend_what_we_correct, "--check", f"{sys.executable} -c pass")
-    assert body.startswith("**This needs a person: build failed.**")
-    assert "network-drive-id" in body
+def test_a_stale_correction_is_told_and_the_rest_is_built_and_tested(repository: Repository) -> None:
+    body = repository.propose(mend_what_we_correct, "--check", "echo tested")
+    assert body.startswith("**This needs a person: update.**")
+    assert "Left for a person: 1\n  openapi/overlay.yaml: actions[0] ($.components.schemas.thing.properties.size)" in body
+    assert "| echo tested | passed |" in body
     repository.push()
-    assert "openapi/bundle.json" in repository.pushed()
-    assert not any(path.startswith("timeweb_sdk/") for path in repository.pushed())
+    assert any(path.startswith("timeweb_sdk/_generated/") for path in repository.pushed())
 
 
-def test_a_failing_test(repository: Repository, tmp_path: Path) -> None:
-    # What is told of a failing test does not depend on the pipeline, which the two tests above run.
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\n[ "$3" = fetch ] && cp "$5" openapi/bundle.json\necho "$@"\n')
-    python.chmod(0o755)
-    check = f"{sys.executable} -c \"import sys; sys.exit('closes #1 @everyone ![x](y) ' + '`' * 5)\""
-    body = repository.propose(add_status, "--python", str(python), "--check", check)
-    assert body.startswith("**This needs a person:")
-    # What others wrote stands in a fence longer than any that it holds.
-    assert "``````text\ncloses #1 @everyone" in body
+def test_a_build_that_stops_is_told(repository: Repository, update: Callable[[str], str]) -> None:
+    python = update(f"{FETCH}; echo codegen: /paths: unknown; exit 1")
+    body = repository.propose(add_status, "--python", python, "--check", "echo tested")
+    assert body.startswith("**This needs a person: update.**")
+    assert "```text\ncodegen: /paths: unknown\n```" in body
+    assert "(the new contract does not compile)" in body
+    assert "tested" not in body
     repository.push()
     assert repository.pushed() == {"openapi/bundle.json"}
 
 
-def test_an_unchanged_contract_proposes_nothing(repository: Repository) -> None:
-    repository.propose(None)
+def test_a_failing_test(repository: Repository, update: Callable[[str], str]) -> None:
+    check = f"{sys.executable} -c \"import sys; sys.exit('closes #1 @everyone ![x](y) ' + '`' * 5)\""
+    body = repository.propose(add_status, "--python", update(f'echo one change > "$5"; {FETCH}'), "--check", check)
+    assert body.startswith("**This needs a person:")
+    # What others wrote stands in a fence longer than any that it holds.
+    assert "``````text\ncloses #1 @everyone" in body
+    assert "one change" in body
+    repository.push()
+    assert repository.pushed() == {"openapi/bundle.json"}
+
+
+def test_an_unchanged_contract_proposes_nothing(repository: Repository, update: Callable[[str], str]) -> None:
+    repository.propose(None, "--python", update(FETCH))
     assert not repository.proposal.exists()
     assert Path(repository.environment["GITHUB_OUTPUT"]).read_text() == "changed=false\n"
+
+
+def test_an_update_that_fails_before_anything_is_new_fails_the_job(
+    repository: Repository, update: Callable[[str], str]
+) -> None:
+    done = repository.run("propose", str(repository.proposal), "--python", update("echo unreachable; exit 1"))
+    assert done.returncode != 0
+    assert "unreachable" in done.stdout
+    assert "the update failed" in done.stderr
 
 
 PATCH = """diff --git a/{path} b/{path}
