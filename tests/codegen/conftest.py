@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from codegen import build as pipeline
-from codegen.build import Build
+from codegen.build import Build, Compiled
 from codegen.distil import distil
 from codegen.documents import BUNDLE, write_lock
 from codegen.tree import Json
@@ -21,9 +21,15 @@ Import = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def committed() -> Build:
+def compiled() -> Compiled:
+    """What the committed contract says. It takes seconds: tests that need it stand together in test_build.py."""
+    return pipeline.compile_contract(pipeline.read_bundle(BUNDLE))
+
+
+@pytest.fixture(scope="session")
+def committed(compiled: Compiled) -> Build:
     """What the committed contract gives."""
-    return pipeline.run(pipeline.read_bundle(BUNDLE))
+    return pipeline.generate(compiled)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from codegen.build import Build
 from codegen.errors import CodegenError
 from codegen.numbers import Numbers
 from codegen.tree import Json
@@ -50,7 +49,3 @@ def test_a_decision_about_what_is_gone_leaves_the_lock(run: Run) -> None:
 def test_a_lock_says_one_of_three() -> None:
     with pytest.raises(CodegenError, match=r"a number is one of integer, decimal, float"):
         Numbers({f"{PLAN}/id": "int"})
-
-
-def test_every_number_of_the_committed_contract_is_decided(committed: Build) -> None:
-    assert committed.numbers.undecided == []
