@@ -22,7 +22,7 @@ from sqlalchemy import FromClause, Select, Table, and_, or_, select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import upsert
+from crm_adapter.db.dialects import in_pieces, upsert
 from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import known_cost, margin, money_or_none, monthly_income, percent, to_money
 from crm_adapter.payload import as_dict, as_text
@@ -246,11 +246,12 @@ DECISIVE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All rows at one moment, as far as a sync decides on them."""
+    """The rows that a plan concerns, as far as a sync decides on them."""
 
     linked: Mapping[int, StoredRow] = field(default_factory=dict[int, StoredRow])
     """Rows by timeweb_id."""
     unlinked: tuple[StoredRow, ...] = ()
+    """Rows without a server; none where every server has its row, since nothing is matched then."""
     hidden: frozenset[int] = frozenset()
     """timeweb_ids of rows that the host's `where` leaves out: deleted softly, or of another kind."""
 
@@ -297,22 +298,39 @@ def read_row(session: Session, columns: Columns, row_id: int) -> StoredRow | Non
     return next(iter(read_rows(session, columns, columns["id"] == row_id)), None)
 
 
-def read_snapshot(session: Session, columns: Columns, *conditions: Any) -> Snapshot:
-    """All rows (or some), for a plan that is decided again on locked rows before it is written."""
+def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int], *, account: str | None = None) -> Snapshot:
+    """What a plan for these servers concerns, for a plan that is decided again on locked rows before it is written.
+
+    Their rows, the rows that `account` has or has shown once, and rows without a server where one of the servers has none:
+    what is read grows with the account, not with the table.
+    """
     linked: dict[int, StoredRow] = {}
-    unlinked: list[StoredRow] = []
-    for row in read_rows(session, columns, *conditions, names=DECISIVE):
-        if row.timeweb_id is None:
-            unlinked.append(row)
-        else:
-            linked[row.timeweb_id] = row
-    hidden: frozenset[int] = frozenset()
-    if columns.scope:
-        # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
-        visible = session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].is_not(None), *columns.scope))
-        numbers = session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].is_not(None)))
-        hidden = frozenset(numbers) - frozenset(visible)
-    return Snapshot(linked, tuple(unlinked), hidden)
+    if account is not None:
+        mine = or_(_STATE.c.account == account, _STATE.c.listed_by == account)
+        linked = _by_server(read_rows(session, columns, mine, names=DECISIVE))
+    more, hidden = read_linked(session, columns, (number for number in timeweb_ids if number not in linked))
+    linked |= more
+    if all(number in linked for number in timeweb_ids):
+        return Snapshot(linked, hidden=hidden)
+    return Snapshot(linked, tuple(read_rows(session, columns, is_unlinked(columns), names=DECISIVE)), hidden)
+
+
+def read_linked(session: Session, columns: Columns, timeweb_ids: Iterable[int]) -> tuple[dict[int, StoredRow], frozenset[int]]:
+    """The rows of servers by timeweb_id, and which numbers are taken by rows that the host's `where` leaves out."""
+    linked: dict[int, StoredRow] = {}
+    hidden: set[int] = set()
+    for numbers in in_pieces(number for number in timeweb_ids if columns.holds("timeweb_id", number)):
+        found = _by_server(read_rows(session, columns, columns["timeweb_id"].in_(numbers), names=DECISIVE))
+        linked |= found
+        missing = [number for number in numbers if number not in found]
+        if columns.scope and missing:
+            # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
+            hidden.update(session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].in_(missing))))
+    return linked, frozenset(hidden)
+
+
+def _by_server(rows: Iterable[StoredRow]) -> dict[int, StoredRow]:
+    return {row.timeweb_id: row for row in rows if row.timeweb_id is not None}
 
 
 def lock(

@@ -144,6 +144,11 @@ class HostingServer(HostBase):
     last_sync_at: Mapped[datetime | None] = mapped_column(DateTime)
 
 
+def _index_where(name: str, where: Any, *columns: Any) -> None:
+    """An index of few rows; a whole one on MariaDB, which has no partial indexes."""
+    Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
+
 class TimewebServerState(AdapterBase):
     """What sync knows about one row of the host, 1:1 by the row's id.
 
@@ -174,6 +179,9 @@ class TimewebServerState(AdapterBase):
     unlinked_from: Mapped[int | None] = mapped_column(BigInteger, doc="timeweb_id that a human took off this row")
     edit_version: Mapped[int] = mapped_column(Integer, default=0, doc="counts edits by humans only")
     payment_anchor_day: Mapped[int | None] = mapped_column(Integer, doc="day of month that payments return to")
+
+
+_index_where("ix_timeweb_server_state_listed_by", TimewebServerState.listed_by.is_not(None), TimewebServerState.listed_by)
 
 
 class AccountState(AdapterBase):
@@ -207,11 +215,6 @@ class AccountState(AdapterBase):
     retry_at: Mapped[datetime | None] = mapped_column(Instant, doc="no automatic run before this instant")
     balance_alerted: Mapped[bool] = mapped_column(Boolean, default=False, doc="told that it ends within 72 hours")
     balance_week_told: Mapped[bool | None] = mapped_column(Boolean, default=False, doc="told that it ends within 7 days")
-
-
-def _index_where(name: str, where: Any, *columns: Any) -> None:
-    """An index of few rows; a whole one on MariaDB, which has no partial indexes."""
-    Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
 class SyncLease(AdapterBase):

@@ -37,11 +37,13 @@ def indexes() -> list[sa.Index]:
     """What the outbox and the runs are asked for all the time; MariaDB has no partial indexes and gets whole ones."""
     tables = {table.name: table for table in baseline.own_tables()}
     event, run = tables["timeweb_event_outbox"].c, tables["timeweb_sync_run"].c
+    listed_by = tables["timeweb_server_state"].c.listed_by
     waiting = sa.and_(event.sent_at.is_(None), event.dead_at.is_(None))
     found = (
         ("ix_timeweb_event_outbox_waiting", (event.sent_at, event.dead_at, event.id), waiting),
         ("ix_timeweb_event_outbox_dead", (event.dead_at, event.id), event.dead_at.is_not(None)),
         ("ix_timeweb_event_outbox_claimed", (event.claimed_by,), event.claimed_by.is_not(None)),
+        ("ix_timeweb_server_state_listed_by", (listed_by,), listed_by.is_not(None)),
         ("ix_timeweb_sync_run_open", (run.finished_at, run.id), run.finished_at.is_(None)),
     )
     return [sa.Index(name, *columns, postgresql_where=where, sqlite_where=where) for name, columns, where in found]

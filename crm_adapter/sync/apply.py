@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select, update
@@ -18,7 +18,7 @@ from crm_adapter.db.dialects import begin_write, insert_ignore, is_lock_timeout,
 from crm_adapter.db.history import Author, Entry, write_changes
 from crm_adapter.db.rejections import rejection
 from crm_adapter.db.rows import DECISIVE, StoredRow, lock, write_states
-from crm_adapter.db.tables import EventOutbox
+from crm_adapter.db.tables import AccountState, EventOutbox
 from crm_adapter.errors import MappingError
 from crm_adapter.payload import plain
 from crm_adapter.results import ChangeKind, ServerProblem, to_plain
@@ -31,6 +31,8 @@ from crm_adapter.text import messages
 
 CHUNK: Final = 250
 """Rows per transaction."""
+TOUCH_EVERY: Final = timedelta(hours=1)
+"""A run moves `last_sync_at` of a row that is as it was at most this often: it would rewrite the host's table each time."""
 _HELD_ENOUGH: Final = 3
 """After so many rows in a row that somebody holds, the rest of a chunk is not tried."""
 _STATE_ONLY: Final = frozenset({"missing", "note"})
@@ -167,7 +169,9 @@ class Writer:
 
     def _rewrite(self, session: Session, decisions: list[Decision]) -> list[Decision]:
         quiet = [decision for decision in decisions if not decision.is_loud]
-        if ids := [decision.row.id for decision in quiet if decision.row and decision.action != "missing"]:
+        every = TOUCH_EVERY if self.owner is not None else timedelta(0)
+        seen = [decision.row for decision in quiet if decision.row and decision.action != "missing"]
+        if ids := [row.id for row in seen if _is_older(row.last_sync_at, self.context.now, every)]:
             session.execute(self._touch(ids))
         loud, outdated = self._decide_again(session, [decision for decision in decisions if decision.is_loud])
         groups: dict[tuple[str, ...], list[Decision]] = defaultdict(list)
@@ -189,6 +193,7 @@ class Writer:
         if not decisions:
             return [], []
         rows = lock(session, self.columns, [d.row.id for d in decisions if d.row], names=DECISIVE)
+        run_asked_at = self._run_asked_at(session)
         kept: list[Decision] = []
         outdated: list[Decision] = []
         for decision in decisions:
@@ -198,17 +203,27 @@ class Writer:
                 continue  # deleted, linked or unlinked by a human meanwhile: the next run sees it
             if planned.auto_sync and not row.auto_sync:
                 continue  # a human took it out of the sync meanwhile
-            if row == planned:
+            told_later = row.auto_sync and row.account == self.context.account and _is_later(run_asked_at, self.context.now)
+            if row == planned and not told_later:
                 kept.append(decision)
             elif decision.observed is None or decision.action == "remove":
                 continue  # it was there after all, or somebody else has noted it
             elif decision.action == "link" and not is_linkable(row):
                 continue  # a human closed it or took a server off it meanwhile
-            elif _is_newer(row, planned, self.context.now):
+            elif told_later or _is_newer(row, planned, self.context.now):
                 outdated.append(Decision("unchanged", row.server_name, decision.timeweb_id, row, decision.observed))
             else:
                 kept.append(decide(row, decision.observed, self.context, linking=decision.action == "link"))
         return kept, outdated
+
+    def _run_asked_at(self, session: Session) -> datetime | None:
+        """When the account's last run began that saw all of it; it leaves no trace in rows that were as they are.
+
+        Only a single action has to ask: of two runs of an account one waits for the other.
+        """
+        if self.owner is not None:
+            return None
+        return session.scalar(select(AccountState.listed_at).where(AccountState.account == self.context.account))
 
     def _note(self, session: Session, decisions: Sequence[Decision]) -> None:
         """Our states and the change log."""
@@ -262,10 +277,21 @@ def _new_row(decision: Decision, row_id: Any) -> StoredRow:
 
 def _is_newer(row: StoredRow, planned: StoredRow, asked_at: datetime) -> bool:
     """Whether another sync has asked Timeweb later than we and written already."""
-    moment = row.last_sync_at
-    if moment is None or moment == planned.last_sync_at:
-        return False
-    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment) > asked_at
+    return row.last_sync_at != planned.last_sync_at and _is_later(row.last_sync_at, asked_at)
+
+
+def _is_later(moment: datetime | None, asked_at: datetime) -> bool:
+    return moment is not None and _naive(moment) > asked_at
+
+
+def _is_older(moment: datetime | None, now: datetime, age: timedelta) -> bool:
+    """Whether it is that old, or lies so far ahead that a clock was wrong."""
+    return moment is None or abs(now - _naive(moment)) > age
+
+
+def _naive(moment: datetime) -> datetime:
+    """A host's moment as ours: naive UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def add_events(

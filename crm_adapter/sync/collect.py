@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.rows import Snapshot, StoredRow, read_snapshot
+from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_snapshot
 from crm_adapter.db.tables import utcnow
-from crm_adapter.results import ReportWarning, ServerProblem
+from crm_adapter.results import HostingValues, ReportWarning, ServerProblem
 from crm_adapter.steps import Db, transaction
 from crm_adapter.sync import accounts, fetch
 from crm_adapter.sync.accounts import AccountInfo
@@ -26,9 +29,9 @@ _DAY: Final = timedelta(hours=24)
 _HOUR: Final = timedelta(hours=1)
 """Another name that synced the same Timeweb account within this time is in use; an older one was renamed."""
 _PASSING: Final = frozenset({"rate_limited", "upstream_unavailable", "bad_response"})
-"""Faults after which Timeweb is left alone for the rest of the run.
-Failures after which an account may have its servers all the same."""
+"""Failures after which an account may have its servers all the same."""
 _GIVE_UP: Final = frozenset({"rate_limited", "upstream_unavailable", "unauthorized", "not_configured"})
+"""Failures after which Timeweb is left alone for the rest of the account's part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     listing = await fetch.list_servers(caller)
     if listing.failure is not None and not listing.servers:
         return fatal(listing.failure)
-    snapshot = await Db(lambda s: read_snapshot(s, work.columns))
+    snapshot = await Db(lambda s: read_snapshot(s, work.columns, _ids(listing.servers), account=account))
     if _looks_foreign(account, listing, snapshot):
         if fresh:
             verified, failure = await _identify(caller, info, has_rows, {}, context, write=work.write)
@@ -93,6 +96,7 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
         retry_after=listing.failure.retry_after if listing.failure else None,
     )
     fetched = await _fetch_money(caller, fetched, info)
+    snapshot = await Db(partial(_with_charged, columns=work.columns, snapshot=snapshot, fetched=fetched))
     fetched, prices = await _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
     if not listing.complete and listing.failure is None:
         fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
@@ -107,6 +111,23 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     return Collected(_kept_wait(replace(fetched, api_calls=caller.calls), info), snapshot, info, context, caller)
 
 
+def read_again(session: Session, columns: Columns, fetched: Fetched) -> Snapshot:
+    """The rows that the account concerns, once others have written."""
+    snapshot = read_snapshot(session, columns, _ids(fetched.servers), account=fetched.account)
+    return _with_charged(session, columns, snapshot, fetched)
+
+
+def _with_charged(session: Session, columns: Columns, snapshot: Snapshot, fetched: Fetched) -> Snapshot:
+    """Add the rows of servers that the account is charged for and does not list: without a row these are services."""
+    charged = fetched.costs.servers.keys() if fetched.costs is not None else set[int]()
+    more, _ = read_linked(session, columns, charged - snapshot.linked.keys() - set(_ids(fetched.servers)))
+    return replace(snapshot, linked={**snapshot.linked, **more}) if more else snapshot
+
+
+def _ids(servers: Iterable[HostingValues]) -> list[int]:
+    return [server.timeweb_id for server in servers]
+
+
 async def confirm(collected: Collected, options: Options, known: Whereabouts) -> Collected:
     """Ask for the servers that no account shows by their ids; to be done when all accounts of the run are listed."""
     fetched, caller = collected.fetched, collected.caller
@@ -117,26 +138,32 @@ async def confirm(collected: Collected, options: Options, known: Whereabouts) ->
     return replace(collected, fetched=_kept_wait(fetched, collected.info))
 
 
-def whereabouts(
-    collected: Iterable[Collected], in_use: Mapping[str, datetime | None], configured: Iterable[str]
-) -> Whereabouts:
-    """What the listings of a run tell of where servers are."""
-    shown: dict[int, frozenset[str]] = {}
-    complete: set[str] = set()
-    dead: set[str] = set()
-    for one in collected:
-        fetched = one.fetched
+class Listed:
+    """Where servers are, as far as the accounts of a run have been listed."""
+
+    def __init__(self) -> None:
+        self._shown: dict[int, frozenset[str]] = {}
+        self._complete: set[str] = set()
+        self._dead: set[str] = set()
+
+    def add(self, fetched: Fetched) -> None:
+        """Take in what one account has shown."""
         if fetched.fatal:
             if fetched.error_code not in _PASSING:
-                dead.add(fetched.account)
-            continue
+                self._dead.add(fetched.account)
+            return
         if fetched.complete:
-            complete.add(fetched.account)
+            self._complete.add(fetched.account)
+        alone = frozenset({fetched.account})
         for server in fetched.servers:
             if server.timeweb_status != REMOVED_STATUS:
-                shown[server.timeweb_id] = shown.get(server.timeweb_id, frozenset()) | {fetched.account}
-    alive = {account: listed_at for account, listed_at in in_use.items() if account not in dead}
-    return Whereabouts(shown, frozenset(complete), alive, frozenset(configured))
+                others = self._shown.get(server.timeweb_id)
+                self._shown[server.timeweb_id] = alone if others is None else others | alone
+
+    def whereabouts(self, in_use: Mapping[str, datetime | None], configured: Iterable[str]) -> Whereabouts:
+        """The same beside what the latest runs of other accounts know."""
+        alive = {account: listed_at for account, listed_at in in_use.items() if account not in self._dead}
+        return Whereabouts(self._shown, frozenset(self._complete), alive, frozenset(configured))
 
 
 def _stale_identity(info: AccountInfo, context: RunContext, caller: Caller) -> bool:

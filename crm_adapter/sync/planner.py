@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
 from crm_adapter.db.rows import Snapshot, StoredRow, with_state, with_values
 from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
@@ -166,14 +167,36 @@ def needs_presets(fetched: Fetched, snapshot: Snapshot) -> bool:
     return False
 
 
-def project(snapshot: Snapshot, decisions: Iterable[Decision]) -> Snapshot:
-    """The snapshot as it will be once the decisions are applied, for a rehearsal of the accounts after them."""
-    linked = dict(snapshot.linked)
-    for decision in decisions:
-        row = with_values(decision.row or StoredRow(0), decision.host)
-        linked[decision.timeweb_id] = with_state(row, decision.state) if decision.state is not None else row
-    taken = {row.id for row in linked.values()}
-    return replace(snapshot, linked=linked, unlinked=tuple(row for row in snapshot.unlinked if row.id not in taken))
+class Ahead:
+    """What the accounts before have decided, for a rehearsal of those after them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, StoredRow] = {}
+        self._received: dict[str, set[int]] = defaultdict(set)
+        """Account -> servers that others have handed to it."""
+        self._linked: set[int] = set()
+
+    def add(self, account: str, decisions: Iterable[Decision]) -> None:
+        """Remember what an account would write."""
+        for decision in decisions:
+            if not decision.is_loud:
+                continue
+            row = with_values(decision.row or StoredRow(0), decision.host)
+            if decision.state is not None:
+                row = with_state(row, decision.state)
+                if decision.state.account not in {None, account}:
+                    self._received[cast(str, decision.state.account)].add(decision.timeweb_id)
+            self._rows[decision.timeweb_id] = row
+            if decision.action == "link":
+                self._linked.add(row.id)
+
+    def project(self, snapshot: Snapshot, fetched: Fetched) -> Snapshot:
+        """An account's snapshot as it will be once all that is written."""
+        listed = (server.timeweb_id for server in fetched.servers)
+        concerned = {*snapshot.linked, *listed, *self._received.get(fetched.account, ())}
+        changed = {number: self._rows[number] for number in concerned if number in self._rows}
+        unlinked = tuple(row for row in snapshot.unlinked if row.id not in self._linked)
+        return replace(snapshot, linked={**snapshot.linked, **changed}, unlinked=unlinked)
 
 
 def build_plan(

@@ -14,7 +14,6 @@ from typing import Any, Final
 from sqlalchemy.exc import DBAPIError
 
 from crm_adapter.db.dialects import is_lock_timeout
-from crm_adapter.db.rows import read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
@@ -22,10 +21,9 @@ from crm_adapter.steps import HASTE, Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Applied, Writer, apply_decisions
-from crm_adapter.sync.collect import Collected, Scope, collect, confirm, whereabouts
-from crm_adapter.sync.decisions import Decision
+from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, read_again
 from crm_adapter.sync.fetch import Caller
-from crm_adapter.sync.planner import AccountPlan, Options, Whereabouts, build_plan, planned, project
+from crm_adapter.sync.planner import AccountPlan, Ahead, Options, Whereabouts, build_plan, planned
 from crm_adapter.sync.report import Outcome, account_report, busy, not_configured, outcome_of, report
 from crm_adapter.sync.services import write_services
 from crm_adapter.telemetry import log, span
@@ -130,6 +128,7 @@ class _Listings:
         self.clients, self.work, self.fence = clients, work, fence
         self.seen_ids: dict[str, str] = {}
         self.collected: dict[str, Collected] = {}
+        self._listed = Listed()
 
     async def add(self, account: str) -> None:
         """Ask for one account; a lost lease is told when the account's turn to write has come."""
@@ -137,8 +136,9 @@ class _Listings:
         caller = Caller(account, before, self.token(account))
         with suppress(leases.LeaseLost):
             self.collected[account] = await collect(caller, self.work.scope, self.seen_ids)
+            self._listed.add(self.collected[account].fetched)
 
-    async def settle(self, account: str, ahead: Sequence[Decision] = ()) -> tuple[Collected, Whereabouts]:
+    async def settle(self, account: str, ahead: Ahead | None = None) -> tuple[Collected, Whereabouts]:
         """One account beside all others: the rows as they are by now, which of its servers are gone, and where others are."""
         if account not in self.collected:
             await self.add(account)
@@ -146,15 +146,11 @@ class _Listings:
             raise leases.LeaseLost
         found, scope = self.collected[account], self.work.scope
         if len(self.collected) > 1 and not found.fetched.fatal:
-            snapshot = await Db(lambda s: read_snapshot(s, scope.columns))
-            found = replace(found, snapshot=project(snapshot, ahead))
-        known = await self._whereabouts()
-        return await confirm(found, scope.options, known), known
-
-    async def _whereabouts(self) -> Whereabouts:
-        """Where servers are, as far as this run and the latest runs of other accounts know."""
+            snapshot = await Db(lambda s: read_again(s, scope.columns, self.collected[account].fetched))
+            found = replace(found, snapshot=ahead.project(snapshot, found.fetched) if ahead is not None else snapshot)
         in_use = await Db(lambda s: accounts.accounts_in_use(s, utcnow() - _IN_USE))
-        return whereabouts(self.collected.values(), in_use, self.clients)
+        known = self._listed.whereabouts(in_use, self.clients)
+        return await confirm(found, scope.options, known), known
 
     def token(self, account: str) -> str | None:
         """Tells the account's token from another."""
@@ -214,11 +210,11 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work) -> list[Outcome]:
     listings = _Listings(clients, work, None)
     for account in clients:
         await listings.add(account)
-    ahead: list[Decision] = []
+    ahead = Ahead()
     for account in clients:
         collected, known = await listings.settle(account, ahead)
         made = await Cpu(partial(_plan_account, collected, work, known))
-        ahead += made.decisions
+        ahead.add(account, made.decisions)
         outcomes.append(outcome_of(collected.fetched, made))
     return outcomes
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy.exc import StatementError
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import is_lock_timeout, rejects_values
 from crm_adapter.db.rejections import rejection
-from crm_adapter.db.rows import Snapshot, StoredRow, read_row, read_snapshot
+from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_row, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import (
@@ -37,8 +37,6 @@ from crm_adapter.text import messages
 
 _LIST_FROM: Final = 4
 """From this many ids on, listing is cheaper than asking for each."""
-_FEW: Final = 10_000
-"""Ids that one IN list may hold; for more, all linked rows are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +82,9 @@ async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> S
         if values.timeweb_status == REMOVED_STATUS:
             # Removal is decided by a complete listing as well; one reply is not enough.
             return failed("server_missing", timeweb_id=timeweb_id, calls=calls + caller.calls)
-        prices = await _price(caller, columns, [values], columns["id"] == crm_id)
+        prices = await _price(caller, columns, [values])
         fresh = prices.snapshot.linked.get(timeweb_id)
-        if fresh is None:
+        if fresh is None or fresh.id != crm_id:
             return failed("not_linked", timeweb_id=timeweb_id)
         try:
             done = await _write(Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context))
@@ -117,8 +115,8 @@ async def import_servers(
     errors: list[ItemError] = []
     imported: list[ImportedServer] = []
     warnings: list[ReportWarning] = []
-    snapshot = await Db(lambda s: read_snapshot(s, columns, columns["timeweb_id"].is_not(None)))
-    taken = {**dict.fromkeys(snapshot.hidden, "hidden"), **dict.fromkeys(snapshot.linked, "already_imported")}
+    linked, hidden = await Db(lambda s: read_linked(s, columns, wanted))
+    taken = {**dict.fromkeys(hidden, "hidden"), **dict.fromkeys(linked, "already_imported")}
     # Timeweb numbers its servers from 1: it need not be asked for others.
     taken |= {timeweb_id: "not_found" for timeweb_id in wanted if timeweb_id < 1}
     pending = [timeweb_id for timeweb_id in wanted if timeweb_id not in taken]
@@ -134,14 +132,11 @@ async def import_servers(
         found, account_failures = await _find(caller, pending)
         failures |= account_failures
         if found:
-            ids = [values.timeweb_id for values in found]
-            key = columns["timeweb_id"]
-            linked = key.in_(ids) if len(ids) <= _FEW else key.is_not(None)
-            prices = await _price(caller, columns, found, key.is_(None) | linked)
+            prices = await _price(caller, columns, found)
             for observed in prices.observed:
                 done = await _import_one(columns, prices, observed, link, actor, dry_run)
                 (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
-            done_with = set(ids)
+            done_with = {values.timeweb_id for values in found}
             pending = [timeweb_id for timeweb_id in pending if timeweb_id not in done_with]
         calls += caller.calls
     errors += [_error(timeweb_id, failures.get(timeweb_id, Failure("not_found")).code) for timeweb_id in pending]
@@ -177,8 +172,8 @@ async def _find(caller: Caller, wanted: Sequence[int]) -> tuple[list[HostingValu
     return found, failures
 
 
-async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues], concerned: Any) -> _Prices:
-    """Costs for a few servers, and the rows that are `concerned`; what cannot be read leaves them unknown (or as they were)."""
+async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValues]) -> _Prices:
+    """Costs for a few servers, and the rows that they concern; what cannot be read leaves them unknown (or as they were)."""
     now = utcnow()
     info, _ = await Db(lambda s: accounts.load_account(s, caller.account, columns))
     costs, _ = await fetch.costs(caller)
@@ -189,7 +184,7 @@ async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValu
     foreign = is_foreign(finances, info.currency)
     if foreign:
         costs = None
-    snapshot = await Db(lambda s: read_snapshot(s, columns, concerned))
+    snapshot = await Db(lambda s: read_snapshot(s, columns, [values.timeweb_id for values in servers]))
     fetched = Fetched(caller.account, tuple(servers), costs=costs)
     prices: Mapping[int, Decimal] = {} if foreign else info.presets or {}
     if not foreign and needs_presets(fetched, snapshot) and not prices:

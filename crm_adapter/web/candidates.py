@@ -91,7 +91,8 @@ async def list_live(crm: Installation) -> Live:
         found += [(account, values) for server in servers if (values := _values(server))]
     if len(failures) == len(clients):
         raise next(iter(failures.values()))
-    snapshot = await crm.transact(lambda session: read_snapshot(session, crm.columns))
+    listed = [values.timeweb_id for _, values in found]
+    snapshot = await crm.transact(lambda session: read_snapshot(session, crm.columns, listed))
     new = [values for _, values in found if values.timeweb_id not in snapshot.linked]
     links = match(new, snapshot.unlinked, "ip")
     return Live([_compare(account, values, snapshot, links) for account, values in found], failures)

@@ -231,14 +231,19 @@ class Held:
         self._owner = threading.get_ident()
 
     @contextmanager
-    def __call__(self) -> Iterator[Held]:
+    def listening(self) -> Iterator[None]:
+        """To end when the others are done: a listener cannot be taken away while statements go past it."""
         event.listen(self._engine, "before_cursor_execute", self._note)
         try:
-            with self._engine.connect() as connection, connection.begin():
-                connection.execute(text("SELECT 1 FROM hosting_servers WHERE id = :id FOR UPDATE"), {"id": self._crm_id})
-                yield self
+            yield
         finally:
             event.remove(self._engine, "before_cursor_execute", self._note)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._engine.connect() as connection, connection.begin():
+            connection.execute(text("SELECT 1 FROM hosting_servers WHERE id = :id FOR UPDATE"), {"id": self._crm_id})
+            yield
 
     def _note(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         takes = "FOR UPDATE" in statement or statement.startswith("UPDATE hosting_servers")
@@ -275,11 +280,12 @@ def _race_held(contest: Contest, first: str, second: str) -> None:
     held = Held(contest.db, contest.crm_id)
     failures: list[BaseException] = []
     threads = [contest.thread(name, failures) for name in (first, second)]
-    with held():
-        for thread in threads:
-            thread.start()
-            held.wait(thread)
-    finish(threads, failures)
+    with held.listening():
+        with held():
+            for thread in threads:
+                thread.start()
+                held.wait(thread)
+        finish(threads, failures)
 
 
 def _judge(contest: Contest, entered: tuple[str, str], figures: Figures) -> None:

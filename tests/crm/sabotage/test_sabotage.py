@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from crm_adapter import blocking, money, payload
 from crm_adapter.db import tables
+from crm_adapter.db.rows import DECISIVE, read_rows
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.jobs import background
 from crm_adapter.results import Freshness
@@ -122,6 +123,11 @@ def rows_of_all_accounts_are_own(patch: Patch) -> None:
     def all_rows(original: Any, snapshot: Any, account: str) -> Any:
         return {key: row for key, row in snapshot.linked.items() if row.state and row.state.removed_at is None}
 
+    def of_everybody(original: Any, session: Any, columns: Any, timeweb_ids: Any, **options: Any) -> Any:
+        everybody = {row.timeweb_id: row for row in read_rows(session, columns, names=DECISIVE) if row.timeweb_id}
+        return replace(original(session, columns, timeweb_ids, **options), linked=everybody)
+
+    wrap(patch, collect, "read_snapshot", of_everybody)
     wrap(patch, planner, "_own_rows", all_rows)
 
 

@@ -99,7 +99,7 @@ def _is_nobodys(db: Db) -> None:
     with db() as session:
         row = read_row(session, COLUMNS, 1)
         (listed,) = list_rows(session, COLUMNS, Filters(), today=TODAY).rows
-        (stored,) = read_snapshot(session, COLUMNS).unlinked
+        (stored,) = read_snapshot(session, COLUMNS, [1]).unlinked
     assert row == listed
     assert (listed.cost_price, listed.cost_source, listed.edit_version, listed.state) == (None, "unknown", 0, None)
     assert (stored.state, listed.to_dict()["cost_price"], totals(db).unknown_cost_count) == (None, None, 1)
@@ -112,7 +112,7 @@ def test_the_matcher_says_what_the_sync_then_does(db: Db, address: str, status: 
     crm_id = typed(db, ip_address=address, status=status)
     fake = world(1)
     with db() as session:
-        links = match([map_server(fake.servers_[0])], read_snapshot(session, COLUMNS).unlinked, "ip")
+        links = match([map_server(fake.servers_[0])], read_snapshot(session, COLUMNS, [1]).unlinked, "ip")
     report = sync_all(db, client(fake))
     assert [(key, row.id) for key, row in links.linked.items()] == [(item.timeweb_id, item.crm_id) for item in report.linked]
     assert (len(rows(db)), [item.crm_id for item in report.linked]) == ((1, [crm_id]) if status == "active" else (2, []))

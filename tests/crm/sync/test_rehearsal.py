@@ -32,9 +32,21 @@ def one_row_for_two(db: Db) -> Accounts:
     return world(1), FakeTimeweb([twin], [cost(2)], account_id="cp2")
 
 
+def handed(db: Db) -> Accounts:
+    """A server that the second account has shown in a run of its own; now nobody does."""
+    first, second = world(4), FakeTimeweb([server(9)], [cost(9)], account_id="cp2")
+    sync_all(db, {"first": client(first), "second": client(second)})
+    second.servers_.append(first.servers_[3])
+    sync_all(db, {"second": client(second)})
+    first.servers_.pop()
+    second.servers_.pop()
+    return first, second
+
+
 @pytest.mark.parametrize(
     ("prepare", "expected"),
     [
+        (handed, {"unchanged": 4, "updated": 1, "missing": 1}),
         (moved, {"unchanged": 4, "updated": 1}),
         (shared, {"created": 2, "skipped": 1}),
         (one_row_for_two, {"created": 1, "linked": 1}),
