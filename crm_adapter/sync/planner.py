@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, cast
+from typing import Final
 
 from crm_adapter.db.rows import Snapshot, StoredRow, with_state, with_values
 from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
@@ -184,8 +184,8 @@ class Ahead:
             row = with_values(decision.row or StoredRow(0), decision.host)
             if decision.state is not None:
                 row = with_state(row, decision.state)
-                if decision.state.account not in {None, account}:
-                    self._received[cast(str, decision.state.account)].add(decision.timeweb_id)
+            if row.account is not None and row.account != account:
+                self._received[row.account].add(decision.timeweb_id)
             self._rows[decision.timeweb_id] = row
             if decision.action == "link":
                 self._linked.add(row.id)

@@ -15,13 +15,13 @@ from crm_adapter.sync.costs import CostRow, CostTable
 from crm_adapter.sync.decisions import EventDraft, create, decide, mark_missing, mark_moved, mark_removed, note_listed
 from crm_adapter.sync.planner import (
     AccountPlan,
+    Ahead,
     Fetched,
     Options,
     Whereabouts,
     build_plan,
     needs_presets,
     planned,
-    project,
     removal_candidates,
 )
 from tests.crm.sync.values import CONTEXT, EARLIER, NOW, observed, server_values, state, stored, typed
@@ -399,12 +399,27 @@ def test_a_rehearsal_sees_what_was_decided_before() -> None:
     made = create(observed(3), CONTEXT)
     gone = mark_missing(stored(4, state(4)), CONTEXT)
     again = mark_missing(stored(5, state(5, missing_since=EARLIER)), CONTEXT)
-    snapshot = Snapshot(rows(4, 5).linked, (row, other), frozenset({9}))
-    found = project(snapshot, [linked, made, gone, again])
+    linked_before = {**rows(4).linked, **rows(5, missing_since=EARLIER).linked}
+    snapshot = Snapshot(linked_before, (row, other), frozenset({9}))
+    ahead = Ahead()
+    ahead.add("main", [linked, made, gone, again])
+    found = ahead.project(snapshot, "main", [1001, 1003, 1006])
     assert (set(found.linked), found.unlinked, found.hidden) == ({1001, 1003, 1004, 1005}, (other,), frozenset({9}))
     assert (found.linked[1001].id, found.linked[1001].timeweb_id, found.linked[1001].state) == (1, 1001, linked.state)
     assert (found.linked[1003].id, found.linked[1003].server_name, found.linked[1003].account) == (0, "web-3", "main")
     assert (found.linked[1004].missing_since, found.linked[1005].missing_since) == (NOW, EARLIER)
+
+
+def test_a_rehearsal_sees_what_concerns_the_account() -> None:
+    """What others have decided for servers that it neither has nor lists is theirs, unless they have handed them to it."""
+    ahead, theirs = Ahead(), stored(3, state(3, account="b", listed_by="c"))
+    ahead.add("b", [create(observed(1), replace(CONTEXT, account="b")), mark_moved(theirs, CONTEXT, "c")])
+    ahead.add("b", [mark_missing(stored(4, state(4, missing_since=EARLIER)), CONTEXT)])  # changes nothing
+    assert set(ahead.project(Snapshot(), "c", [1002]).linked) == {1003}
+    assert set(ahead.project(Snapshot(), "b", [1001, 1004]).linked) == {1001}
+    assert set(ahead.project(Snapshot(), "main", []).linked) == set()
+    before = rows(3)
+    assert ahead.project(before, "main", []).linked[1003].account == "c"
 
 
 def test_a_decision_as_the_caller_of_plan_sees_it() -> None:
