@@ -403,7 +403,7 @@ def test_a_rehearsal_sees_what_was_decided_before() -> None:
     snapshot = Snapshot(linked_before, (row, other), frozenset({9}))
     ahead = Ahead()
     ahead.add("main", [linked, made, gone, again])
-    found = ahead.project(snapshot, "main", [1001, 1003, 1006])
+    found = ahead.project(snapshot, fetched(1, 3, 6))
     assert (set(found.linked), found.unlinked, found.hidden) == ({1001, 1003, 1004, 1005}, (other,), frozenset({9}))
     assert (found.linked[1001].id, found.linked[1001].timeweb_id, found.linked[1001].state) == (1, 1001, linked.state)
     assert (found.linked[1003].id, found.linked[1003].server_name, found.linked[1003].account) == (0, "web-3", "main")
@@ -415,11 +415,10 @@ def test_a_rehearsal_sees_what_concerns_the_account() -> None:
     ahead, theirs = Ahead(), stored(3, state(3, account="b", listed_by="c"))
     ahead.add("b", [create(observed(1), replace(CONTEXT, account="b")), mark_moved(theirs, CONTEXT, "c")])
     ahead.add("b", [mark_missing(stored(4, state(4, missing_since=EARLIER)), CONTEXT)])  # changes nothing
-    assert set(ahead.project(Snapshot(), "c", [1002]).linked) == {1003}
-    assert set(ahead.project(Snapshot(), "b", [1001, 1004]).linked) == {1001}
-    assert set(ahead.project(Snapshot(), "main", []).linked) == set()
-    before = rows(3)
-    assert ahead.project(before, "main", []).linked[1003].account == "c"
+    assert set(ahead.project(Snapshot(), replace(fetched(2), account="c")).linked) == {1003}
+    assert set(ahead.project(Snapshot(), replace(fetched(1, 4), account="b")).linked) == {1001}
+    assert set(ahead.project(Snapshot(), fetched()).linked) == set()
+    assert ahead.project(rows(3), fetched()).linked[1003].account == "c"
 
 
 def test_a_decision_as_the_caller_of_plan_sees_it() -> None:
