@@ -55,21 +55,21 @@ def count(amount: int, noun: str) -> str:
 
 def number(value: int) -> str:
     """Return a number with its thousands apart: «1 200»."""
-    return format_decimal(value, locale=_LOCALE)
+    return _signed(format_decimal(value, locale=_LOCALE))
 
 
 def money(amount: Decimal | float | str | None, currency: str = "RUB") -> str:
     """Return an amount with its currency sign, «—» when it is not known."""
     if amount is None:
         return UNKNOWN
-    return format_currency(Decimal(str(amount)), currency, locale=_LOCALE)
+    return _signed(format_currency(Decimal(str(amount)), currency, locale=_LOCALE))
 
 
 def percent(share: Decimal | None) -> str:
     """Return a share of one hundred with one decimal place: `Decimal("47.31")` is «47,3 %»."""
     if share is None:
         return UNKNOWN
-    return format_percent(share / 100, format="#,##0.0\u00a0%", locale=_LOCALE)
+    return _signed(format_percent(share / 100, format="#,##0.0\u00a0%", locale=_LOCALE))
 
 
 def day(value: date | datetime | None) -> str:
@@ -95,6 +95,11 @@ def ago(value: datetime | None, now: datetime) -> str:
 def visible(text: str) -> str:
     """Names are data: what would act on the page or the terminal (control characters, direction overrides) shows as a box."""
     return text if text.isprintable() else _ACTING.sub("\ufffd", text)
+
+
+def _signed(text: str) -> str:
+    """A minus is as wide as a digit, and no line ends behind it as behind a hyphen."""
+    return text.replace("-", "\u2212")
 
 
 def _aware(value: datetime) -> datetime:

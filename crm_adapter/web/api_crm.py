@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
-from crm_adapter.servers.listing import SORTS, VIEWS, Filters, Listing, list_rows
+from crm_adapter.servers.listing import Filters, Listing, list_rows
 from crm_adapter.servers.totals import read_totals
+from crm_adapter.web.addresses import PARAMETERS, filters_of, number
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.charts import margin_of_all_months
 from crm_adapter.web.context import Actor, Hosting
@@ -24,34 +24,6 @@ from crm_adapter.web.schemas import NewServer, ProjectLink, ServerEdit
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-
-def filters_of(
-    q: str = "",
-    status: str = "",
-    project: str = "",
-    account: str = "",
-    client: str = "",
-    view: str = "",
-    sort: str = "attention",
-    desc: str = "",
-    page: str = "1",
-) -> Filters:
-    """Filters of the query string; a value that makes no sense counts as none, since people edit addresses."""
-    return Filters(
-        search=q[:200].replace("\x00", ""),
-        status=status[:20].replace("\x00", ""),
-        project=_number(project),
-        account=account[:100].replace("\x00", ""),
-        client=client[:255].replace("\x00", ""),
-        view=view if view in VIEWS else "",
-        sort=sort if sort in SORTS else "attention",
-        descending=desc.lower() in {"1", "true"},
-        page=_number(page) or 1,
-    )
-
-
-_PARAMETERS = ("q", "status", "project", "account", "client", "view", "sort", "desc", "page")
 
 
 def _refuse_unknown(*known: str) -> Any:
@@ -65,19 +37,6 @@ def _refuse_unknown(*known: str) -> Any:
     return Depends(check)
 
 
-def filters_behind(request: Request) -> Filters:
-    """The filters of the page on which somebody works; none where the browser does not tell its address."""
-    try:
-        query = parse_qs(urlsplit(request.headers.get("hx-current-url", "")).query)
-    except ValueError:
-        query = {}
-    return filters_of(**{name: values[0] for name, values in query.items() if name in _PARAMETERS})
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The CRM part."""
     api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
@@ -87,12 +46,12 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         columns, today, narrowed = hosting.crm.columns, hosting.today(), replace(filters, size=size)
         return await hosting.crm.transact(lambda session: list_rows(session, columns, narrowed, today=today))
 
-    @api.get("/api/servers", dependencies=[_refuse_unknown(*_PARAMETERS, "project_id", "limit")])
+    @api.get("/api/servers", dependencies=[_refuse_unknown(*PARAMETERS, "project_id", "limit")])
     async def servers(
         filters: Filters = wanted, project_id: str = "", limit: Annotated[int, Query(ge=0, le=10_000)] = 0
     ) -> dict[str, Any]:
         """Rows with their sums; `limit` 0 gives all of them, `project_id` is another name of `project`."""
-        found = await listed(replace(filters, project=filters.project or _number(project_id)), limit)
+        found = await listed(replace(filters, project=filters.project or number(project_id)), limit)
         return {
             "success": True,
             "servers": [hosting.shown(row) for row in found.rows],

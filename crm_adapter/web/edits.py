@@ -13,7 +13,7 @@ from crm_adapter.servers.totals import read_sums
 from crm_adapter.servers.undo import UNDOABLE
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
-from crm_adapter.web.api_crm import filters_behind
+from crm_adapter.web.addresses import filters_behind
 from crm_adapter.web.bodies import read_form
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, sync_error
@@ -112,8 +112,9 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             "problems": wrong or {},
         }
         base = hosting.base(request)
-        if field in forms.INLINE and is_htmx(request):
-            reply = pages.fragment("cell.html", {"base": base, "field": field, **context})
+        if field in forms.CELLS and is_htmx(request):
+            inputs = [name for name in forms.CELLS[field] if name == field or name in hosting.crm.columns]
+            reply = pages.fragment("cell.html", {"base": base, "field": field, "names": inputs, **context})
             if problem or wrong:
                 # The form replaces itself in its cell; only success replaces the row.
                 reply.headers.update({"HX-Retarget": "closest td", "HX-Reswap": "innerHTML"})
@@ -137,9 +138,10 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         typed = forms.typed(await read_form(request))
         version = typed.pop("edit_version", "")
         seen = {name: typed.pop(f"was_{name}") for name in forms.NEW if f"was_{name}" in typed}
-        if field in forms.INLINE and typed.keys() == {field}:
+        if typed and typed.keys() <= set(forms.CELLS.get(field, ())):
             # One cell of a human's own: what is as it was is left out where the row is locked.
-            before, changed = typed, {field: typed[field] or None}
+            before = typed
+            changed = {name: value or None for name, value in typed.items() if value != seen.get(name)}
         else:
             before = {**forms.shown(await hosting.row(row_id)), **seen}
             changed = {name: value or None for name, value in typed.items() if name in before and value != before[name]}
@@ -155,7 +157,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             )
         )
         if result.success:
-            if field in forms.INLINE and is_htmx(request) and result.row is not None:
+            if field in forms.CELLS and is_htmx(request) and result.row is not None:
                 return await row_reply(hosting, pages, request, result.row, DONE["saved"], focus=field, **undo_of(result))
             return pages.done(request, "saved", DONE["saved"], **undo_of(result))
         now = await hosting.row(row_id)

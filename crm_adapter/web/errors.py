@@ -19,6 +19,9 @@ from crm_adapter.text.problems import explain
 from timeweb_sdk.errors import TimewebError, UnauthorizedError
 
 if TYPE_CHECKING:
+    from starlette.routing import Match
+    from starlette.types import Receive, Scope, Send
+
     from crm_adapter.results import EditResult, ServerSyncResult
 
 logger = logging.getLogger("crm_adapter.web")
@@ -88,6 +91,19 @@ Answer = Callable[[Request, HostingError], Response]
 
 class HostingRoute(APIRoute):
     """Answers errors in our form without exception handlers, which belong to the host's application."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Take HEAD as GET: monitors ask so, and the server leaves the body out."""
+        if scope.get("method") == "HEAD":
+            scope = {**scope, "method": "GET"}
+        return super().matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what `matches` took."""
+        if scope["method"] == "HEAD" and "GET" in (self.methods or ()):
+            await self.app(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
 
     @staticmethod
     def answer(_: Request, error: HostingError) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,6 @@ from crm_adapter.servers.validation import Invalid, parse_day
 from crm_adapter.text import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from decimal import Decimal
 
     from starlette.datastructures import FormData
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from crm_adapter.db.rows import StoredRow
     from crm_adapter.web.context import Hosting
 
-INLINE: Final = ("client_name", "project_id", "client_price", "next_payment_date")
-"""What is edited in its cell."""
+CELLS: Final[Mapping[str, tuple[str, ...]]] = {
+    "client_name": ("client_name",),
+    "project_id": ("project_id",),
+    "client_price": ("client_price", "service_fee"),
+    "next_payment_date": ("next_payment_date",),
+}
+"""What is edited in its cell: the cell's name -> its inputs. A price is shown with the fee that is added to it."""
 
 _MONEY: Final = ("cost_price", "client_price", "service_fee")
 _DATES: Final = ("start_date", "next_payment_date")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
@@ -16,7 +14,7 @@ from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import charts, edits, imports, several, undelivered
-from crm_adapter.web.api_crm import filters_of
+from crm_adapter.web.addresses import address, filters_of, query
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
 from crm_adapter.web.history import read_history
@@ -145,8 +143,8 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
     return {
         "title": "Хостинг",
         "base": base,
-        "here": _address(base, shown),
-        "query": _query(shown),
+        "here": address(base, shown),
+        "query": query(shown),
         "filters": shown,
         "listing": listing,
         "bulk_actions": several.ACTIONS,
@@ -155,35 +153,18 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
         "today": today,
         "many_accounts": len(summary.accounts) > 1,
         "views": [
-            {"caption": caption, "url": _address(base, shown, view=key, page=1), "current": shown.view == key, "key": key}
+            {"caption": caption, "url": address(base, shown, view=key, page=1), "current": shown.view == key, "key": key}
             for key, caption in VIEWS.items()
         ],
         "headers": [_header(base, shown, *header) for header in _HEADERS],
-        "previous_url": _address(base, shown, page=shown.page - 1) if shown.page > 1 else None,
-        "next_url": _address(base, shown, page=shown.page + 1) if shown.page < listing.pages else None,
+        "previous_url": address(base, shown, page=shown.page - 1) if shown.page > 1 else None,
+        "next_url": address(base, shown, page=shown.page + 1) if shown.page < listing.pages else None,
         **present(hosting, summary, latest),
     }
 
 
-def _query(filters: Filters, **changed: Any) -> str:
-    """The query string that leads to `filters`; defaults are left out."""
-    values = {item.name: getattr(filters, item.name) for item in fields(Filters)} | changed
-    names = {"search": "q", "descending": "desc"}
-    default = Filters()
-    given = {
-        names.get(name, name): int(value) if isinstance(value, bool) else value
-        for name, value in values.items()
-        if name != "size" and value != getattr(default, name)
-    }
-    return f"?{urlencode(given)}" if given else ""
-
-
-def _address(base: str, filters: Filters, **changed: Any) -> str:
-    return (base or "/") + _query(filters, **changed)
-
-
 def _header(base: str, filters: Filters, key: str, caption: str, number: bool) -> dict[str, Any]:
     active = bool(key) and filters.sort == key
-    url = _address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
+    url = address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
     direction = ("descending" if filters.descending else "ascending") if active else None
     return {"key": key, "caption": caption, "number": number, "url": url, "direction": direction}

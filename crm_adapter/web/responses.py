@@ -8,7 +8,6 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from crm_adapter.servers.totals import read_totals
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.security import frame_headers
 
@@ -72,11 +71,6 @@ class Pages:
         """Only a message; `undo` (with the `base` of its form) offers to take back what it tells of."""
         context = {"message": message, "message_tone": tone, **(undo or {})}
         return self.fragment("toast.html", context, headers={"HX-Reswap": "none", **(headers or {})})
-
-    async def money(self) -> dict[str, Any]:
-        """The sums above the table."""
-        columns, today = self.hosting.crm.columns, self.hosting.today()
-        return {"totals": await self.hosting.crm.transact(lambda session: read_totals(session, columns, today))}
 
     def error(self, request: Request, error: HostingError) -> Response:
         """An error in the form that the asker understands."""

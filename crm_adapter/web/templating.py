@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from crm_adapter.servers.conditions import days_to_payment
 from crm_adapter.text import formats, labels
+from crm_adapter.web.addresses import address
 from timeweb_sdk.errors import ConfigurationError
 
 _HERE: Final = Path(__file__).parent
@@ -54,6 +55,7 @@ class Renderer:
         }
         names: dict[str, Any] = {
             "labels": labels,
+            "address": address,
             "has_asset": has_asset,
             "asset_version": asset_version,
             "days_to_payment": days_to_payment,

@@ -70,7 +70,7 @@
     if (event.detail.target !== body || !body.firstElementChild) return;
     if (event.detail.xhr.getResponseHeader("HX-Reswap") === "none") return;
     if (!dialog.open) dialog.showModal();
-    body.querySelector("h2")?.focus();
+    (body.querySelector("[autofocus]") ?? body.querySelector("h2"))?.focus();
   });
 
   // The list of the import: found by typing, ticked at once.  Without JavaScript there are the boxes themselves.
@@ -105,6 +105,32 @@
   // What somebody is typing is theirs: nothing replaces it, and only one cell is edited at a time.
   const fields = "input:not([type=hidden]), select";
   const editor = () => root.querySelector(".cell-form");
+  // Tab goes on to the next cell, as in a spreadsheet, and saves what was typed; Enter and Escape are the two buttons.
+  let onward = null;
+  root.addEventListener("keydown", (event) => {
+    const form = event.target.closest(".cell-form");
+    if (event.key !== "Tab" || form === null || !event.target.matches(fields)) return;
+    const inputs = [...form.querySelectorAll(fields)];
+    if (event.target !== (event.shiftKey ? inputs[0] : inputs.at(-1))) return;
+    const cells = [...root.querySelectorAll("a.edit, .cell-form")];
+    const next = cells[cells.indexOf(form) + (event.shiftKey ? -1 : 1)];
+    if (next === undefined) return;
+    event.preventDefault();
+    if (isDirty(form)) {
+      onward = next.id;
+      form.requestSubmit();
+    } else next.click();
+  });
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (!event.detail.successful) onward = null;
+  });
+  document.body.addEventListener("htmx:afterSettle", () => {
+    const next = onward === null ? null : document.getElementById(onward);
+    onward = null;
+    // What could not be saved stays open and says why.
+    if (editor() === null) next?.click();
+  });
+
   const isDirty = (form) =>
     [...form.querySelectorAll(fields)].some((field) =>
       field.options ? [...field.options].some((option) => option.selected !== option.defaultSelected) : field.value !== field.defaultValue
@@ -239,7 +265,12 @@
       postpone(elt);
       return;
     }
-    if (elt.matches("a.edit")) shown.set(event.detail.target, [...event.detail.target.childNodes]);
+    if (elt.matches("a.edit")) {
+      const cell = event.detail.target;
+      // The form lies over the cell, which keeps its height.
+      cell.style.height = `${cell.offsetHeight}px`;
+      shown.set(cell, [...cell.childNodes]);
+    }
     // A page that is not ours is the host's login after the session has ended.
     if (event.detail.shouldSwap && event.detail.xhr.getResponseHeader("X-Hosting") === null) {
       event.detail.shouldSwap = false;

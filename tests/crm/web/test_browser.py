@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.crm.web.conftest import PREFIX, Section, Sit, too_wide
@@ -68,6 +69,46 @@ def test_escape_leaves_a_cell_as_it_was(synced: Section, sit: Sit) -> None:
         field.press("Escape")
         expect(page.locator(f"#edit-{number}-client_name")).to_be_focused()
         expect(page.locator(f"#server-{number}")).to_contain_text("Не указан")
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_tab_goes_from_cell_to_cell_and_nothing_moves(synced: Section, sit: Sit, width: int) -> None:
+    number = synced.id_of("gitlab")
+    with sit(synced.app()) as desk:
+        page = desk.open(viewport={"width": width, "height": 900})
+        line = page.locator(f"#server-{number}")
+        boxes = "row => [...row.cells].map(cell => [cell.getBoundingClientRect().x, cell.offsetWidth, cell.offsetHeight])"
+        before = line.evaluate(boxes)
+        page.locator(f"#edit-{number}-client_name").press("Enter")
+        field = page.get_by_label("Имя клиента", exact=True)
+        expect(field).to_be_focused()
+        assert line.evaluate(boxes) == before
+        field.fill("Анна")
+        field.press("Tab")
+        expect(page.get_by_label("Проект", exact=True)).to_be_focused()
+        expect(line).to_contain_text("Анна")
+        page.keyboard.press("Tab")
+        price, fee = page.get_by_label("Цена для клиента (₽"), page.get_by_label("Обслуживание (₽")
+        expect(price).to_be_focused()
+        assert [box[1] for box in line.evaluate(boxes)] == [box[1] for box in before]
+        price.fill("много")
+        price.press("Tab")
+        fee.press("Tab")
+        expect(page.get_by_text("сумма записана неверно")).to_be_visible()
+        price.fill("2000")
+        price.press("Tab")
+        expect(fee).to_be_focused()
+        fee.fill("500")
+        fee.press("Tab")
+        expect(page.get_by_label("Дата следующего платежа", exact=True)).to_be_focused()
+        expect(line).to_contain_text("2\u00a0500,00\u00a0₽")
+        page.keyboard.press("Shift+Tab")
+        expect(price).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator(f"#edit-{number}-client_price")).to_be_focused()
+        desk.assert_quiet()
+    saved = "SELECT client_name, client_price, service_fee FROM hosting_servers WHERE id = :id"
+    assert synced.query(saved, id=number) == [("Анна", 2000, 500)]
 
 
 def test_two_people_who_edit_one_row_are_told_kindly(synced: Section, sit: Sit) -> None:

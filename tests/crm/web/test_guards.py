@@ -168,3 +168,14 @@ def test_no_cell_is_a_formula_whatever_the_reader_takes_for_the_separator(
     for row in csv.reader(io.StringIO(text), delimiter=separator):
         for cell in row:
             assert not cell.lstrip(" \"'").startswith(("=", "+", "@")) or cell.lstrip(' "').startswith("'"), cell
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/state", "/dynamics.svg", "/static/hosting.css", "/api/servers", "/export.csv", "/servers/999/edit"]
+)
+def test_head_is_answered_as_get(synced: Section, open_client: Open, path: str) -> None:
+    client = open_client(synced.app())
+    asked, told = client.head(PREFIX + path), client.get(PREFIX + path)
+    assert (asked.status_code, asked.headers["content-type"]) == (told.status_code, told.headers["content-type"])
+    assert client.head(PREFIX + path, headers={"Authorization": ""}).status_code == 401
+    assert client.head(f"{PREFIX}/sync").status_code == 405
