@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
+# People's own locale must not decide in which language the command line is tested.
+os.environ["HOSTING_LANG"] = "ru"
+
 # How long an example takes says something of the machine, and nothing of the code.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")

@@ -12,8 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -112,6 +110,8 @@ class Output:
     @contextmanager
     def progress(self, title: str) -> Generator[Callable[[int, int | None], None]]:
         """Show a bar while the block runs, when a person is watching; the block reports (done, total)."""
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -127,6 +127,8 @@ class Output:
 
     def logs(self, *, verbose: bool) -> None:
         """Send the log to stderr."""
+        from rich.logging import RichHandler
+
         root = logging.getLogger()
         if any(isinstance(handler, RichHandler) for handler in root.handlers):
             return

@@ -89,27 +89,25 @@ def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
         yield {name: stack.enter_context(client) for name, client in build_clients(settings, Timeweb).items()}
 
 
-@contextmanager
-def explained() -> Generator[None]:
-    """Turn what can go wrong outside our hands into a message without a traceback."""
-    try:
-        yield
-    except NotConfigured as error:
-        raise CommandError("not_configured", NOT_CONFIGURED, hint=HOW_TO_SET_TOKEN) from error
-    except migrations.DuplicateTimewebIds as error:
-        rows = "; ".join(f"{key} — строки {', '.join(map(str, ids))}" for key, ids in error.duplicates.items())
-        message = f"В таблице {error.table} повторяется timeweb_id: {rows}. Ничего не изменено."
-        hint = "Оставьте каждый timeweb_id только в одной строке и повторите команду."
-        raise CommandError("duplicate_timeweb_id", message, hint=hint) from error
-    except migrations.MigrationError as error:
-        raise CommandError("migration", f"Миграция невозможна: {error}") from error
-    except ConfigurationError as error:
-        raise CommandError("configuration", f"Ошибка настройки. {error}") from error
-    except DBAPIError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
-        if is_read_only(error):
-            raise CommandError(READ_ONLY, f"{READ_ONLY_TEXT}: {reason}", hint=READ_ONLY_HINT, exit_code=FAILED) from error
-        lost = isinstance(error, OperationalError | InterfaceError)
-        raise CommandError(
-            "database_unavailable" if lost else "database_error", f"База данных не отвечает: {reason}", exit_code=FAILED
-        ) from error
+def explanation(error: Exception) -> CommandError | None:
+    """What went wrong outside our hands, in words instead of a traceback; None for a defect of ours."""
+    match error:
+        case NotConfigured():
+            return CommandError("not_configured", NOT_CONFIGURED, hint=HOW_TO_SET_TOKEN)
+        case migrations.DuplicateTimewebIds():
+            rows = "; ".join(f"{key} — строки {', '.join(map(str, ids))}" for key, ids in error.duplicates.items())
+            message = f"В таблице {error.table} повторяется timeweb_id: {rows}. Ничего не изменено."
+            hint = "Оставьте каждый timeweb_id только в одной строке и повторите команду."
+            return CommandError("duplicate_timeweb_id", message, hint=hint)
+        case migrations.MigrationError():
+            return CommandError("migration", f"Миграция невозможна: {error}")
+        case ConfigurationError():
+            return CommandError("configuration", f"Ошибка настройки. {error}")
+        case DBAPIError():
+            reason = str(error.orig).strip().partition("\n")[0]
+            if is_read_only(error):
+                return CommandError(READ_ONLY, f"{READ_ONLY_TEXT}: {reason}", hint=READ_ONLY_HINT, exit_code=FAILED)
+            code = "database_unavailable" if isinstance(error, OperationalError | InterfaceError) else "database_error"
+            return CommandError(code, f"База данных не отвечает: {reason}", exit_code=FAILED)
+        case _:
+            return None

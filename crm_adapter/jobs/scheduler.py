@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -44,12 +45,17 @@ class Scheduler:
 
     def run(self) -> None:
         """Work until `stop`; a sync that is under way ends at its next step and lets go of its account."""
+        logger.info("the schedule begins, a round every %g s", self.interval)
         with ended_by(self._stop), suppress(asyncio.CancelledError):
             while not self._stop.is_set():
+                began = time.monotonic()
                 # A sync says itself where it may be ended; the other jobs are short and are finished.
                 with shielded():
-                    self.round()
+                    done = self.round()
+                failed = ", ".join(name for name, result in done.items() if result is None) or "none"
+                logger.info("a round of %d jobs took %.1f s, failed: %s", len(done), time.monotonic() - began, failed)
                 self._stop.wait(self.interval)
+        logger.info("the schedule ends")
 
     def stop(self) -> None:
         """End `run` soon; callable from signal handlers and other threads."""

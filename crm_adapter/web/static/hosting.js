@@ -242,8 +242,8 @@
   root.addEventListener("focusin", (event) => {
     focused = event.target;
     focusedRow = focused.closest("tbody tr")?.id ?? null;
-    // A browser is content when half of a heading shows at the edge of the line that it scrolls.
-    if (focused.closest("thead")) focused.scrollIntoView({ block: "nearest", inline: "nearest" });
+    // A browser is content when half of a link shows at the edge of the line that it scrolls.
+    if (focused.closest("thead, .tools, .hosting-chips, .hosting-totals")) focused.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
   const keepFocus = () => {
     if (focused === null || document.activeElement !== document.body || dialog.open) return;

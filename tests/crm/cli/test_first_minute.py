@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import date
@@ -12,15 +13,55 @@ import pytest
 
 from crm_adapter.cli import main
 
+HEAVY = {"sqlalchemy", "alembic", "pydantic", "fastapi", "starlette", "jinja2", "uvicorn", "httpx", "babel"}
 
-def test_the_version_is_told_before_anything_is_loaded() -> None:
-    code = (
-        "import sys; from crm_adapter.cli import main; main(['--version']);"
-        "print([name for name in ('sqlalchemy', 'typer', 'fastapi', 'pydantic') if name in sys.modules])"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert told[0].startswith("timeweb-crm 0.")
-    assert told[1] == "[]"
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "absent"),
+    [
+        (["--version"], "timeweb-crm 0.", HEAVY | {"typer", "rich"}),
+        (["--help"], "Использование: timeweb-crm", HEAVY),
+        # Newer typer asks pydantic itself what the options of a command are.
+        (["serve", "-h"], "Порт, 0 — любой свободный.", HEAVY - {"pydantic"}),
+    ],
+)
+def test_nothing_is_loaded_that_is_not_needed(arguments: list[str], told: str, absent: set[str]) -> None:
+    code = "import sys; from crm_adapter.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert told in done.stdout
+    assert absent.isdisjoint(done.stderr.split())
+
+
+def helped(language: str) -> str:
+    """The list of commands as somebody with this language reads it."""
+    environment = {**os.environ, "HOSTING_LANG": "", "LC_ALL": "", "LC_MESSAGES": "", "LANG": "C.UTF-8", **json.loads(language)}
+    code = "from crm_adapter.cli import main; main(['-h'])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
+
+
+@pytest.mark.parametrize(
+    ("language", "is_english"),
+    [
+        ('{"HOSTING_LANG": "en"}', True),
+        ('{"LANG": "en_GB.UTF-8"}', True),
+        ('{"HOSTING_LANG": "ru", "LANG": "en_GB"}', False),
+        ("{}", False),
+    ],
+)
+def test_help_is_in_one_language(language: str, is_english: bool) -> None:
+    told = helped(language)
+    assert any("а" <= letter <= "я" for letter in told) is not is_english
+    assert ("Usage:" in told, "Show this message" in told, "Commands:" in told) == (is_english,) * 3
+
+
+def test_a_shell_completes_commands_and_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for typed, expected in (("timeweb-crm se", {"servers", "serve"}), ("timeweb-crm servers --da", {"--database"})):
+        monkeypatch.setenv("_TIMEWEB_CRM_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+        with pytest.raises(SystemExit):
+            main([])
+        assert set(capsys.readouterr().out.split()) == expected
 
 
 def test_the_demonstration_has_clients_late_at_a_loss_and_due(

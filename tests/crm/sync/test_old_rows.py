@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, import_servers, link, sync_all, sync_server
@@ -69,14 +70,15 @@ def read_only(db: Db) -> Any:
 
 def test_a_replica_is_told_from_a_lost_database(real_db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     from crm_adapter.cli import doctor
-    from crm_adapter.cli.output import CommandError
-    from crm_adapter.cli.runtime import explained
+    from crm_adapter.cli.runtime import explanation
 
     replica = read_only(real_db)
     try:
-        with pytest.raises(CommandError, match="только для чтения") as caught, explained():
+        with pytest.raises(DBAPIError) as caught:
             sync_all(sessionmaker(replica), client(FakeTimeweb()))
-        assert (caught.value.code, caught.value.exit_code) == ("database_read_only", 1)
+        told = explanation(caught.value)
+        assert told is not None and "только для чтения" in told.message
+        assert (told.code, told.exit_code) == ("database_read_only", 1)
         (check,) = doctor._writing(replica)
         assert (check.state, check.subject) == ("bad", "Запись")
         (check,) = doctor._writing(engine_of(real_db))
