@@ -70,6 +70,7 @@ CELLS = {
     "a proxy without a host": proxy("HTTPS_PROXY", "http://"),
     "a proxy with an empty label": proxy("HTTPS_PROXY", "http://a..b:3128"),
     "a proxy with a label too long": proxy("https_proxy", f"http://{LONG}.example:3128"),
+    "a proxy that is a sentence": proxy("HTTPS_PROXY", "ask the administrator"),
     "a proxy with half a bracket": proxy("HTTPS_PROXY", "http://[::1:3128"),
     "a proxy without a scheme at port 99999": proxy("ALL_PROXY", "127.0.0.1:99999"),
     "a proxy with a password at port 99999": proxy("HTTPS_PROXY", "http://me:hidden-word@127.0.0.1:99999"),

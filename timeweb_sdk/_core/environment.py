@@ -6,6 +6,7 @@ for threads and tasks. A client of ours talks to one host alone, so what holds f
 
 import logging
 import os
+import re
 import ssl
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
@@ -15,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from timeweb_sdk.errors import ConfigurationError
 
 _log = logging.getLogger("timeweb_sdk")
+_HOST = re.compile(rb"[\w.-]+")
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
@@ -29,6 +31,8 @@ def fault_of_host(host: str | None) -> str | None:
         encoded = host.encode("idna")
     except UnicodeError:
         return "names a host that cannot be: a part of the name is empty, longer than 63 characters or not allowed"
+    if not _HOST.fullmatch(encoded):
+        return "names a host with a character that no name has"
     return "names a host of more than 253 characters" if len(encoded.rstrip(b".")) > 253 else None
 
 

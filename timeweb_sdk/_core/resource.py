@@ -82,6 +82,8 @@ class _Node(Generic[View]):
     _response: Response[Any] | None = None
     _operation: str | None = None
     """The operation of the last call that was recorded."""
+    _written: str | None = None
+    """That call, as it is written."""
     _sent = 0
     """How many requests the recorded calls took."""
 
@@ -106,7 +108,7 @@ class _Node(Generic[View]):
 
     def _record(self, call: Call, response: Response[Any]) -> None:
         self._response = response
-        self._operation = call.operation.id
+        self._operation, self._written = call.operation.id, call.written()
         self._sent += response.attempts
 
     def _recorded(self, data: T) -> Response[T]:

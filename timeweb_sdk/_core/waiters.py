@@ -42,6 +42,8 @@ class Wait(Generic[T]):
     pending: list[Id]
     arrived: dict[Id, T] = field(default_factory=dict[Id, T])
     operation: str | None = None
+    call: str | None = None
+    """The last look, as it is written."""
     attempts: int = 0
     _seen: dict[Id, T] = field(default_factory=dict[Id, T])
     _fault: TimewebError | None = None
@@ -56,7 +58,7 @@ class Wait(Generic[T]):
     def count(self, node: Any, fault: TimewebError | None) -> None:
         """Take in what a look cost, and why it failed."""
         self.attempts += node._sent + (fault.attempts if fault else 0)
-        self.operation = fault.operation if fault else node._operation
+        self.operation, self.call = (fault.operation, fault.call) if fault else (node._operation, node._written)
         self._fault = fault
 
     def see(self, ident: Id, item: T, now: float) -> None:
@@ -83,7 +85,7 @@ class Wait(Generic[T]):
 
     def failure(self, ident: Id, why: str) -> WaitFailed:
         error = WaitFailed(f"{ident} {why}", delivery="answered", failed_id=ident, last_status=self._statuses.get(ident))
-        error.operation, error.attempts = self.operation, self.attempts
+        error.operation, error.call, error.attempts = self.operation, self.call, self.attempts
         error.arrived, error.pending = self.arrived, tuple(self.pending)
         return error
 
@@ -99,6 +101,7 @@ class Wait(Generic[T]):
         raise WaitTimeout(
             f"{shown} did not reach {self._wish()} within {self.timeout:g} s; the last status was {last!r}{failed}",
             operation=self.operation,
+            call=self.call,
             attempts=self.attempts,
             delivery=self._fault.delivery if self._fault else "answered",
             last_status=last,
