@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crm_adapter.blocking import (
         add_manual as add_manual,
+        attribute_services as attribute_services,
         changes as changes,
+        clients as clients,
         dispatch_events as dispatch_events,
         ensure_fresh as ensure_fresh,
         import_servers as import_servers,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         plan as plan,
         remove_manual as remove_manual,
         runs as runs,
+        services as services,
         set_cost as set_cost,
         sync_all as sync_all,
         sync_server as sync_server,
@@ -65,7 +68,9 @@ _HOMES = {
 } | dict.fromkeys(
     (
         "add_manual",
+        "attribute_services",
         "changes",
+        "clients",
         "dispatch_events",
         "ensure_fresh",
         "import_servers",
@@ -75,6 +80,7 @@ _HOMES = {
         "plan",
         "remove_manual",
         "runs",
+        "services",
         "set_cost",
         "sync_all",
         "sync_server",

@@ -5,7 +5,7 @@ The work is the same; only the driver differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -16,6 +16,10 @@ from crm_adapter.db.history import read_changes
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.installation import Installation
 from crm_adapter.jobs import background
+from crm_adapter.ledger.clients import client_cards
+from crm_adapter.ledger.listing import ServiceFilters, list_services
+from crm_adapter.ledger.ownership import attribute, owner_text
+from crm_adapter.ledger.results import AttributionResult, ClientCard, ServiceList, ServiceView
 from crm_adapter.notify import outbox
 from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import (
@@ -283,6 +287,55 @@ async def totals(
     """Income, cost, margin and overdue sums, RUB per month; an unknown number is None and counted, never 0."""
     crm = Installation(db=db, model=model, fields=fields)
     return await crm.arun(lambda crm: transaction(lambda session: read_totals(session, crm.columns, today)))
+
+
+async def services(
+    db: async_sessionmaker[AsyncSession],
+    *,
+    search: str = "",
+    kind: str = "",
+    account: str = "",
+    client: str = "",
+    view: ServiceView = "",
+    model: type[Any] = HostingServer,
+    fields: FieldMap | None = None,
+) -> ServiceList:
+    """Everything that costs money beside servers, nobody's first, with sums in RUB per month net.
+
+    `kind` is a type as Timeweb calls it (`database`), `client` the exact name of a client, `view` narrows to `nobody`,
+    `servers`, `clients` or `gone`. Asks the database only; the runs keep it.
+    """
+    crm = Installation(db=db, model=model, fields=fields)
+    wanted = ServiceFilters(search=search, type=kind, account=account, client=client, view=view, size=0)
+    return await crm.arun(lambda crm: transaction(lambda session: list_services(session, crm.columns, wanted)))
+
+
+async def attribute_services(
+    db: async_sessionmaker[AsyncSession],
+    service_ids: Iterable[int],
+    *,
+    server_id: int | None = None,
+    client: str | None = None,
+    actor: str | None = None,
+    model: type[Any] = HostingServer,
+    fields: FieldMap | None = None,
+) -> AttributionResult:
+    """Say whose services are, by `ServiceInfo.id`: a server's (`server_id` is the row of the CRM), a client's, or nobody's.
+
+    One transaction, and one entry of the change log for each; no sync changes it. A refusal is data: look at `refused`, or
+    call `raise_for_failure()`. Raises `ValueError` for a server and a client at once.
+    """
+    crm, owner = Installation(db=db, model=model, fields=fields), owner_text(server_id, client)
+    wanted = dict.fromkeys(service_ids, owner)
+    return await crm.arun(lambda crm: attribute(crm.columns, wanted, actor=actor))
+
+
+async def clients(
+    db: async_sessionmaker[AsyncSession], *, model: type[Any] = HostingServer, fields: FieldMap | None = None
+) -> list[ClientCard]:
+    """What each client brings, and what their servers and services cost, RUB per month; the least result first."""
+    crm = Installation(db=db, model=model, fields=fields)
+    return await crm.arun(lambda crm: transaction(lambda session: client_cards(session, crm.columns)))
 
 
 async def changes(

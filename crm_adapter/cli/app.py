@@ -151,6 +151,20 @@ def servers(
     return commands.servers(database, Output(as_json=as_json), search)
 
 
+@app.command(cls=_Command, help=said("services"))
+def services(
+    search: Annotated[str, typer.Option("--search", metavar="TEXT", help=said("search_services"))] = "",
+    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help=said("service_type"))] = "",
+    client: Annotated[str, typer.Option("--client", metavar="NAME", help=said("service_client"))] = "",
+    unowned: Annotated[bool, typer.Option("--unowned", help=said("unowned"))] = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    from crm_adapter.cli import commands
+
+    return commands.services(database, Output(as_json=as_json), search, kind=kind, client=client, unowned=unowned)
+
+
 @app.command(cls=_Command, help=said("runs"))
 def runs(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help=said("limit"))] = 20,

@@ -145,6 +145,17 @@ def servers(url: str | None, output: Output, search: str) -> int:
     return DONE
 
 
+def services(url: str | None, output: Output, search: str, *, kind: str, client: str, unowned: bool) -> int:
+    """Show what costs money beside servers."""
+    from crm_adapter import blocking
+    from crm_adapter.cli import tables
+
+    with open_database(settings_of(url)) as db:
+        found = blocking.services(db, search=search, kind=kind, client=client, view="nobody" if unowned else "")
+    output.result(found.to_dict(), tables.services_table(found.services), tables.services_line(found))
+    return DONE
+
+
 def runs(url: str | None, output: Output, limit: int) -> int:
     """Show the last runs."""
     from crm_adapter import blocking

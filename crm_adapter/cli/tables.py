@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from crm_adapter.db.rows import StoredRow
+    from crm_adapter.ledger.results import ServiceInfo, ServiceList
     from crm_adapter.results import PlannedServer, RunInfo, Totals
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_black"}
@@ -41,6 +42,25 @@ def totals_line(totals: Totals) -> str:
         f"Доход {money(totals.income_month)} - себестоимость {money(totals.cost_month)}{other}"
         f" = результат {money(totals.result_month)} в месяц, в том числе {margin}"
     )
+
+
+def services_table(services: Sequence[ServiceInfo]) -> Table:
+    """Service, what it is, whose it is, and its cost per month."""
+    table = _table("ID", "Услуга", "Тип", "Аккаунт", "Чья", "Себестоимость")
+    table.columns[0].justify = table.columns[5].justify = "right"
+    for each in services:
+        name, kind = Text(visible(each.name)), Text(visible(labels.service_type(each.type)))
+        whose = Text(visible(labels.service_owner(each.server_name, each.client_name) or "ничья"))
+        if each.owner is None and each.proposal is not None:
+            whose.append(f" ({visible(each.proposal.reason)})", style=_COLOURS["idle"])
+        table.add_row(str(each.id), name, kind, Text(visible(each.account)), whose, money(each.cost_net))
+    return table
+
+
+def services_line(found: ServiceList) -> str:
+    """What the services cost together, and what of it is nobody's."""
+    nobodys = f", из них ничьих {found.unowned_count} на {money(found.unowned_cost)}" if found.unowned_count else ""
+    return f"{count(found.total, 'service').capitalize()} на {money(found.cost_month)} в месяц{nobodys}"
 
 
 def cost_text(row: StoredRow) -> str:

@@ -30,6 +30,7 @@ from crm_adapter.db.rows import (
     write_states,
 )
 from crm_adapter.db.tables import UNKNOWN_CLIENT, TimewebServerState, utcnow
+from crm_adapter.ledger.ownership import release
 from crm_adapter.money import add_months, as_midnight, next_payment
 from crm_adapter.results import ChangeKind, EditCode, EditResult
 from crm_adapter.servers.conditions import payment_day
@@ -236,8 +237,9 @@ async def remove_manual(columns: Columns, crm_id: int, *, actor: str | None) -> 
             raise _Refused("not_found", messages.failure_text("row_not_found"))
         if row.timeweb_id is not None:
             raise _Refused("linked")
-        deleted = {"deleted": (row.server_name, None)}
-        write_changes(session, columns, Author("deleted", utcnow(), actor), [Entry(crm_id, None, deleted)])
+        deleted, author = {"deleted": (row.server_name, None)}, Author("deleted", utcnow(), actor)
+        release(session, columns, crm_id, author)
+        write_changes(session, columns, author, [Entry(crm_id, None, deleted)])
         session.execute(delete(TimewebServerState).where(TimewebServerState.server_id == crm_id))
         session.execute(delete(columns.table).where(columns["id"] == crm_id, *columns.scope))
         return EditResult(True, crm_id, changes=("deleted",), server=row.values(), row=row)

@@ -144,12 +144,9 @@ def _cost(columns: Columns) -> sa.ColumnElement[Any]:
 
 def conditions_of(session: Session, columns: Columns, filters: Filters, today: date) -> list[sa.ColumnElement[bool]]:
     """What a row must be to be shown; empty when every row is."""
-    dialect = session.get_bind().dialect.name
-    if dialect == "sqlite" and filters.search.strip():
-        _teach_to_fold(session)
     found: list[sa.ColumnElement[bool]] = []
     if filters.search.strip():
-        found.append(_matches(columns, filters.search.strip(), dialect))
+        found.append(_matches(session, columns, filters.search))
     if filters.status:
         found.append(columns["status"] == filters.status)
     if filters.project is not None and "project_id" in columns:
@@ -176,12 +173,19 @@ def conditions_of(session: Session, columns: Columns, filters: Filters, today: d
     return found
 
 
-def _matches(columns: Columns, text: str, dialect: str) -> sa.ColumnElement[bool]:
+def _matches(session: Session, columns: Columns, text: str) -> sa.ColumnElement[bool]:
     names = ("server_name", "ip_address", "client_name", "client_company", "configuration", "notes", "timeweb_id")
     haystack = [
         sa.cast(columns[name], sa.String) if name == "timeweb_id" else columns[name] for name in names if name in columns
     ]
-    if dialect == "sqlite":
+    return contains(session, haystack, text)
+
+
+def contains(session: Session, haystack: Sequence[Any], text: str) -> sa.ColumnElement[bool]:
+    """Whether one of the columns holds what somebody looks for, in whatever case."""
+    text = text.strip()
+    if session.get_bind().dialect.name == "sqlite":
+        _teach_to_fold(session)
         folded = text.casefold()
         return sa.or_(*(sa.func.instr(sa.func.hosting_fold(column), folded) > 0 for column in haystack))
     return sa.or_(*(column.icontains(text, autoescape=True) for column in haystack))

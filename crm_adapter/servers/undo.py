@@ -15,6 +15,7 @@ from crm_adapter.db.columns import CALENDAR, Columns
 from crm_adapter.db.history import logged
 from crm_adapter.db.rows import State, StoredRow
 from crm_adapter.db.tables import ChangeLog
+from crm_adapter.ledger.ownership import owners_changed, take_back
 from crm_adapter.money import add_months
 from crm_adapter.servers import edit
 from crm_adapter.servers.validation import EDITABLE
@@ -29,9 +30,13 @@ _Values = Mapping[str, tuple[str | None, str | None]]
 async def undo(columns: Columns, at: datetime, *, actor: str | None) -> tuple[int, int]:
     """Take back what `actor` did at the instant `at` (UTC, as `EditResult.at` gives it), in one transaction.
 
-    Gives how many rows are as they were before, and how many are not because somebody changed them since.
+    Gives how many rows (or services) are as they were before, and how many are not because somebody changed them since.
     """
-    wanted = await transaction(lambda session: _entries(session, at, actor))
+    mine = (ChangeLog.run_id.is_(None), ChangeLog.actor == actor if actor is not None else ChangeLog.actor.is_(None))
+    owners = await transaction(lambda session: owners_changed(session, ChangeLog, at, *mine))
+    if owners:
+        return await take_back(columns, owners, actor=actor)
+    wanted = await transaction(lambda session: _entries(session, at, *mine))
     if not wanted:
         return 0, 0
     changes: dict[int, edit.Change] = {row_id: partial(_back, columns, values) for row_id, values in wanted.items()}
@@ -39,10 +44,9 @@ async def undo(columns: Columns, at: datetime, *, actor: str | None) -> tuple[in
     return len(rows), len(wanted) - len(rows)
 
 
-def _entries(session: Session, at: datetime, actor: str | None) -> dict[int, dict[str, tuple[str | None, str | None]]]:
+def _entries(session: Session, at: datetime, *conditions: Any) -> dict[int, dict[str, tuple[str | None, str | None]]]:
     """Row id -> column -> (old, new) of what one person did in one transaction."""
-    mine = ChangeLog.actor == actor if actor is not None else ChangeLog.actor.is_(None)
-    query = select(ChangeLog).where(ChangeLog.at == at, ChangeLog.run_id.is_(None), mine)
+    query = select(ChangeLog).where(ChangeLog.at == at, *conditions)
     found: dict[int, dict[str, tuple[str | None, str | None]]] = {}
     for entry in session.scalars(query):
         found.setdefault(entry.server_id, {})[entry.field] = (entry.old, entry.new)

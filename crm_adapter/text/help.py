@@ -45,6 +45,17 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "ids": ("ID серверов в Timeweb.", "Ids of servers at Timeweb."),
     "dry_run": ("Ничего не записывать.", "Write nothing."),
     "servers": ("Показать серверы из базы данных.", "Show the servers of the database."),
+    "services": (
+        "Показать платные услуги, которые не серверы: чьи они и сколько стоят.",
+        "Show paid services that are no servers: whose they are and what they cost.",
+    ),
+    "search_services": ("Название, номер, клиент, сервер…", "Name, id, client, server…"),
+    "service_type": (
+        "Тип, как в Timeweb: database, s3, floating_ip…",
+        "The type as Timeweb calls it: database, s3, floating_ip…",
+    ),
+    "service_client": ("Услуги одного клиента, по точному имени.", "Services of one client, by the exact name."),
+    "unowned": ("Только ничьи.", "Nobody's only."),
     "search": ("Имя, IP, клиент…", "Name, IP, client…"),
     "runs": ("Показать историю синхронизаций.", "Show the history of syncs."),
     "limit": ("Сколько последних запусков.", "How many of the last runs."),

@@ -122,6 +122,12 @@ COLUMNS: Final = {
     "last_sync_at": "Синхронизирован",
     "notes": "Заметки",
     "account": "Аккаунт",
+    "owner": "Чья услуга",
+    "gone": "Услуги больше нет",
+    "returned": "Услуга снова есть",
+    "name": "Название",
+    "cost_net": "Себестоимость",
+    "cost_gross": "Цена до скидки",
 }
 
 
@@ -138,6 +144,12 @@ def timeweb_status(code: str | None) -> Badge | None:
 def service_type(kind: str) -> str:
     """What kind of service it is."""
     return SERVICE_TYPES.get(kind, kind)
+
+
+def service_owner(server_name: str | None, client_name: str | None) -> str:
+    """Whose a service is: «сервер web-1, Анна Белова», «Анна Белова», or nothing."""
+    parts = [f"сервер {server_name}"] if server_name is not None else []
+    return ", ".join([*parts, *([client_name] if client_name else [])])
 
 
 def project(number: int | None, names: Mapping[int, str]) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-def _refuse_unknown(*known: str) -> Any:
+def refuse_unknown(*known: str) -> Any:
     """A dependency: a program that narrows a list by a misspelt name would take all rows for the ones it asked for."""
 
     def check(request: Request) -> None:
@@ -46,7 +46,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         columns, today, narrowed = hosting.crm.columns, hosting.today(), replace(filters, size=size)
         return await hosting.crm.transact(lambda session: list_rows(session, columns, narrowed, today=today))
 
-    @api.get("/api/servers", dependencies=[_refuse_unknown(*PARAMETERS, "project_id", "limit")])
+    @api.get("/api/servers", dependencies=[refuse_unknown(*PARAMETERS, "project_id", "limit")])
     async def servers(
         filters: Filters = wanted, project_id: str = "", limit: Annotated[int, Query(ge=0, le=10_000)] = 0
     ) -> dict[str, Any]:

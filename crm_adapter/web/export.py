@@ -48,10 +48,15 @@ _FORMULA = re.compile("((?:^|[;,\t\r\n])[ \u00a0\ufeff\"']*)(?=[=+\\-@\t\r\n|%])
 
 def to_csv(rows: Iterable[StoredRow], zone: ZoneInfo) -> bytes:
     """The rows as a file."""
+    return table_csv(_HEADERS, (_cells(row, zone) for row in rows))
+
+
+def table_csv(headers: Iterable[str], lines: Iterable[Iterable[object]]) -> bytes:
+    """A table as a file; texts in it have gone through `safe`, amounts through `amount`."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerow(_HEADERS)
-    writer.writerows(_cells(row, zone) for row in rows)
+    writer.writerow(headers)
+    writer.writerows(lines)
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -59,36 +64,36 @@ def _cells(row: StoredRow, zone: ZoneInfo) -> list[object]:
     there = labels.timeweb_status(row.timeweb_status)
     return [
         row.id,
-        _safe(row.server_name),
-        _safe(labels.status(row.status).word),
-        _safe(there.word) if there else "",
-        _safe(row.configuration),
-        _safe(row.ip_address),
-        _safe(row.client_name),
-        _safe(row.client_company),
+        safe(row.server_name),
+        safe(labels.status(row.status).word),
+        safe(there.word) if there else "",
+        safe(row.configuration),
+        safe(row.ip_address),
+        safe(row.client_name),
+        safe(row.client_company),
         row.project_id or "",
-        _safe(row.account),
-        _number(row.cost_price),
-        _safe(labels.COST_SOURCES.get(row.cost_source, row.cost_source)),
-        _number(row.client_price),
-        _number(row.service_fee) if row.service_fee is not None else "",
-        _safe(labels.PERIODS.get(row.payment_period, row.payment_period)),
-        _number(row.profit_amount),
-        _number(row.profit_percent),
+        safe(row.account),
+        amount(row.cost_price),
+        safe(labels.COST_SOURCES.get(row.cost_source, row.cost_source)),
+        amount(row.client_price),
+        amount(row.service_fee) if row.service_fee is not None else "",
+        safe(labels.PERIODS.get(row.payment_period, row.payment_period)),
+        amount(row.profit_amount),
+        amount(row.profit_percent),
         day(row.start_date),
         day(row.next_payment_date),
         row.timeweb_id or "",
         instant(row.last_sync_at, zone) if row.last_sync_at else "",
-        _safe(row.notes),
+        safe(row.notes),
     ]
 
 
-def _number(amount: Decimal | None) -> str:
+def amount(value: Decimal | None) -> str:
     """A number as a Russian spreadsheet reads it; «—» when it is not known. A loss keeps its minus: it is a number."""
-    return UNKNOWN if amount is None else str(amount).replace(".", ",")
+    return UNKNOWN if value is None else str(value).replace(".", ",")
 
 
-def _safe(value: str | None) -> str:
+def safe(value: str | None) -> str:
     """Text that no spreadsheet takes for a formula, whichever separator and line ends it reads the file with."""
     text = visible((value or "").replace("\x00", "").replace("\r\n", "\n"))
     return _FORMULA.sub(r"\1'", text)

@@ -13,7 +13,7 @@ from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.installation import Installation
 from crm_adapter.results import AllTimeProfit, LinkPolicy, Numbers, Payments, Runner
-from crm_adapter.web import api_crm, api_timeweb, page
+from crm_adapter.web import api_crm, api_services, api_timeweb, page
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.documents import Documents
 from crm_adapter.web.security import same_origin
@@ -54,11 +54,11 @@ def create_hosting_router(
     account -> client, or None while no token is set. `dependencies` are the host's own (`[Depends(require_admin)]`):
     they guard every route, static files included, and must be given. `actor` is a dependency that returns the name of
     the person at work for the change log. `parts` chooses among `timeweb` (`/api/timeweb/*` and
-    `POST /api/server/{id}/sync`), `crm` (the rest of `/api/server*`, stats, CSV) and `page`. `base_template` is the
-    host's template with a `content` block, as a path or as a `jinja2.Template`. `runner` starts background runs
-    (Celery: `task.delay`). `trusted_origins` may change things from other hosts. `stale_after` is in seconds. `zone`
-    (IANA; None: that of `fields`, else `HOSTING_TZ`) is where people read times and days begin, on the page and in the
-    syncs that it starts.
+    `POST /api/server/{id}/sync`), `crm` (the rest of `/api/server*`, services, clients, stats, CSV) and `page`.
+    `base_template` is the host's template with a `content` block, as a path or as a `jinja2.Template`. `runner` starts
+    background runs (Celery: `task.delay`). `trusted_origins` may change things from other hosts. `stale_after` is in
+    seconds. `zone` (IANA; None: that of `fields`, else `HOSTING_TZ`) is where people read times and days begin,
+    on the page and in the syncs that it starts.
 
     For a front end that is there already: `numbers="zero"` tells an unknown number as 0 (null by default);
     `payments(connection, row_id)` and `all_time_profit(connection)` are the host's own, for what only the host keeps.
@@ -104,6 +104,7 @@ def create_hosting_router(
         built.append(api_timeweb.router(hosting, who, prefix, guards))
     if "crm" in parts:
         built.append(api_crm.router(hosting, who, prefix, guards))
+        built.append(api_services.router(hosting, who, prefix, guards))
     if "page" in parts:
         built.append(page.router(hosting, who, prefix, guards, Renderer(base_template), has_csv="crm" in parts))
     router = APIRouter(lifespan=lifespan)

@@ -38,6 +38,7 @@ MODULES = (
     "crm_adapter",
     "crm_adapter.aio",
     "crm_adapter.errors",
+    "crm_adapter.ledger",
     "crm_adapter.wiring",
     "crm_adapter.migrations",
     "crm_adapter.migrations.helpers",

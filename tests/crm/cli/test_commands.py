@@ -55,6 +55,17 @@ def test_the_demo_shows_servers_and_both_runs_and_can_be_repeated(capfd: pytest.
     assert len(document["servers"]) == 23
 
 
+def test_services_tell_whose_they_are_and_what_they_cost(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = str(tmp_path / "demo.sqlite3")
+    run(capfd, "demo", "--database", path)
+    where = ("--database", f"sqlite:///{path}")
+    code, out, _ = run(capfd, "services", "--search", "SHOP-db", *where)
+    assert code == 0 and "База данных" in out and "shop-db" in out and "1 услуга на 270,00" in out
+    code, document = run_json(capfd, "services", "--unowned", "--type", "network_drive", *where)
+    assert (code, document["total"], document["services"][0]["owner"]) == (0, 1, None)
+    assert document["services"][0]["cost_net"] == document["unowned_cost"] == document["cost_month"] == 36
+
+
 def test_the_demo_ignores_the_environment(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,244 @@
+"""Services as the page, the API, the CSV and the command line show them, whose each is, and whose it may be. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final, cast, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from crm_adapter.db.columns import Columns
+from crm_adapter.db.dialects import exact_text, in_pieces
+from crm_adapter.db.rows import joined
+from crm_adapter.db.services import SERVICES, StoredService, select_services, service_of
+from crm_adapter.db.tables import TimewebServerState
+from crm_adapter.ledger.ownership import owner_row
+from crm_adapter.ledger.results import Proposal, ServiceInfo, ServiceList, ServiceView
+from crm_adapter.money import to_money
+from crm_adapter.servers.conditions import client_known, live
+from crm_adapter.servers.listing import PAGE_SIZE, contains
+from crm_adapter.text import labels
+
+VIEWS: Final[tuple[ServiceView, ...]] = get_args(ServiceView)
+SORTS: Final = ("attention", "name", "type", "project", "account", "owner", "cost", "seen")
+_S: Final = SERVICES.c
+_STATE: Final = TimewebServerState.__table__.c
+_ADDRESSES: Final = ("floating_ip", "floating_ip_with_ddos_guard")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFilters:
+    """What to list. `size` 0 lists all on one page."""
+
+    search: str = ""
+    type: str = ""
+    project: int | None = None
+    """Timeweb's project."""
+    account: str = ""
+    client: str = ""
+    """The exact name of a client, who has services and servers with services."""
+    view: ServiceView = ""
+    sort: str = "attention"
+    """`attention`: nobody's first, then by cost."""
+    descending: bool = False
+    page: int = 1
+    size: int = PAGE_SIZE
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether services may be hidden beside those that are gone."""
+        return bool(self.search or self.type or self.project is not None or self.account or self.client or self.view)
+
+
+def list_services(session: Session, columns: Columns, filters: ServiceFilters) -> ServiceList:
+    """One page of services with the sums of all that match, in two statements, and one or two for proposals."""
+    book = Book(session, columns)
+    conditions = book.conditions(filters)
+    costs = sa.case((_S.gone_since.is_(None), _S.cost_net), else_=0)
+    nobodys = sa.case((sa.and_(book.unowned, _S.gone_since.is_(None)), 1), else_=0)
+    total, cost, unowned, unowned_cost = session.execute(
+        sa.select(sa.func.count(), sa.func.sum(costs), sa.func.sum(nobodys), sa.func.sum(costs * nobodys))
+        .select_from(book.source)
+        .where(*conditions)
+    ).one()
+    pages = max(1, -(-total // filters.size)) if filters.size else 1
+    page = min(max(filters.page, 1), pages)
+    query = book.select().where(*conditions).order_by(*book.order(filters))
+    if filters.size:
+        query = query.limit(filters.size).offset((page - 1) * filters.size)
+    found = [book.info(record) for record in session.execute(query)] if total else []
+    proposals = propose(session, columns, found)
+    shown = tuple(replace(each, proposal=proposals.get(each.id)) for each in found)
+    return ServiceList(shown, total, _money(cost), int(unowned or 0), _money(unowned_cost), page, pages)
+
+
+def read_service(session: Session, columns: Columns, service_id: int) -> ServiceInfo | None:
+    """One service, None when there is none."""
+    if not 0 < service_id < 2**63:
+        return None
+    book = Book(session, columns)
+    record = session.execute(book.select().where(_S.id == service_id)).one_or_none()
+    if record is None:
+        return None
+    found = book.info(record)
+    return replace(found, proposal=propose(session, columns, [found]).get(found.id))
+
+
+def choices(session: Session) -> dict[str, Any]:
+    """Types, Timeweb's projects and accounts of services that cost money now, in the order in which people look for them."""
+    there = sa.select(_S.type, _S.project_id, _S.account).where(_S.gone_since.is_(None)).distinct()
+    found = session.execute(there).all()
+    return {
+        "types": sorted({kind for kind, _, _ in found}, key=labels.service_type),
+        "projects": sorted({project for _, project, _ in found if project is not None}),
+        "accounts": sorted({account for _, _, account in found}),
+    }
+
+
+class Book:
+    """Services beside the rows that have them."""
+
+    def __init__(self, session: Session, columns: Columns) -> None:
+        self.session, self.columns = session, columns
+        self.row_id = columns["id"]
+        self.source = SERVICES.outerjoin(columns.table, owner_row(columns, session.get_bind().dialect.name))
+        named = sa.and_(self.row_id.is_not(None), client_known(columns))
+        self.client: Any = sa.case((named, columns["client_name"]), (self.row_id.is_not(None), sa.null()), else_=_S.client_name)
+        """The client who has the service, also by way of a server; none where its server has no client."""
+        self.unowned: sa.ColumnElement[bool] = sa.and_(self.row_id.is_(None), _S.client_name.is_(None))
+
+    def select(self) -> sa.Select[Any]:
+        """What `info` takes."""
+        beside = (self.row_id.label("row_id"), self.columns["server_name"], self.client.label("client"))
+        return select_services(*beside).select_from(self.source)
+
+    def info(self, record: Any) -> ServiceInfo:
+        """A record of `select`."""
+        service: StoredService = service_of(record)
+        row_id, server_name, client = record[-3:]
+        dangling = service.server_id is not None and row_id is None
+        return ServiceInfo(
+            id=service.id,
+            account=service.account,
+            type=service.type,
+            service_id=service.service_id,
+            name=service.name or f"{labels.service_type(service.type)} {service.service_id}".strip(),
+            project_id=service.project_id,
+            cost_gross=service.cost_gross,
+            cost_net=service.cost_net,
+            parts=service.components,
+            first_seen_at=service.first_seen_at,
+            last_seen_at=service.last_seen_at,
+            gone_since=service.gone_since,
+            owner=None if dangling else service.owner,
+            server_id=row_id,
+            server_name=server_name if row_id is not None else None,
+            client_name=client,
+        )
+
+    def conditions(self, filters: ServiceFilters) -> list[sa.ColumnElement[bool]]:
+        """What a service must be to be shown."""
+        found: list[sa.ColumnElement[bool]] = [
+            _S.gone_since.is_not(None) if filters.view == "gone" else _S.gone_since.is_(None)
+        ]
+        if filters.search.strip():
+            texts = (_S.name, _S.service_id, _S.type, _S.client_name, self.columns["server_name"], self.columns["client_name"])
+            found.append(contains(self.session, texts, filters.search))
+        if filters.type:
+            found.append(_S.type == filters.type)
+        if filters.project is not None:
+            found.append(_S.project_id == filters.project)
+        if filters.account:
+            found.append(_S.account == filters.account)
+        if filters.client:
+            found.append(exact_text(sa.func.coalesce(self.client, "")) == filters.client)
+        if filters.view == "nobody":
+            found.append(self.unowned)
+        elif filters.view == "servers":
+            found.append(self.row_id.is_not(None))
+        elif filters.view == "clients":
+            found.append(sa.and_(self.row_id.is_(None), _S.client_name.is_not(None)))
+        return found
+
+    def order(self, filters: ServiceFilters) -> list[sa.ColumnElement[Any]]:
+        """By the wished column, unknown values last in either direction; by id at the end, so that pages do not overlap."""
+        if filters.sort == "attention":
+            return [sa.case((self.unowned, 0), else_=1), _S.cost_net.desc(), _S.id]
+        key: sa.ColumnElement[Any] = {
+            "type": _S.type,
+            "project": _S.project_id,
+            "account": _S.account,
+            "owner": self.client,
+            "cost": _S.cost_net,
+            "seen": _S.first_seen_at,
+        }.get(filters.sort, _S.name)
+        unknown_last = sa.case((key.is_(None), 1), else_=0)
+        return [unknown_last, key.desc() if filters.descending else key.asc(), _S.name, _S.id]
+
+
+def propose(session: Session, columns: Columns, services: Sequence[ServiceInfo]) -> dict[int, Proposal]:
+    """Whose services of nobody may be: the server with that address, or whoever alone has servers in their project."""
+    unowned = [each for each in services if each.owner is None and each.gone_since is None and each.type != "difference"]
+    addresses = {each.name for each in unowned if each.type in _ADDRESSES}
+    holders: dict[str, list[tuple[int, str]]] = {}
+    for piece in in_pieces(sorted(addresses)):
+        query = sa.select(columns["ip_address"], columns["id"], columns["server_name"]).select_from(joined(columns))
+        for address, row_id, name in session.execute(
+            query.where(columns["ip_address"].in_(piece), live(columns), *columns.scope)
+        ):
+            holders.setdefault(address, []).append((row_id, name))
+    neighbours = _neighbours(session, columns, {each.project_id for each in unowned if each.project_id is not None})
+    found: dict[int, Proposal] = {}
+    for each in unowned:
+        holding = holders.get(each.name, []) if each.type in _ADDRESSES else []
+        if len(holding) == 1:
+            row_id, name = holding[0]
+            found[each.id] = Proposal(row_id, None, f"адрес сервера «{name}»")
+        elif each.project_id is not None and (proposal := neighbours.get((each.account, each.project_id))):
+            found[each.id] = proposal
+    return found
+
+
+def _neighbours(session: Session, columns: Columns, projects: set[int]) -> Mapping[tuple[str, int], Proposal]:
+    """Who alone has servers in a project: one server, or one client with several."""
+    found: dict[tuple[str, int], Proposal] = {}
+    name, client = columns["server_name"], columns["client_name"]
+    nobodys = sa.func.sum(sa.case((client_known(columns), 0), else_=1))
+    for piece in in_pieces(sorted(projects)):
+        query = (
+            sa.select(
+                _STATE.account,
+                _STATE.project_id,
+                sa.func.count(),
+                sa.func.min(columns["id"]),
+                sa.func.min(name),
+                sa.func.min(exact_text(client)),
+                sa.func.max(exact_text(client)),
+                nobodys,
+            )
+            .select_from(joined(columns))
+            .where(_STATE.project_id.in_(piece), live(columns), *columns.scope)
+            .group_by(_STATE.account, _STATE.project_id)
+        )
+        for account, project, count, row_id, server, first, last, without in session.execute(query):
+            if count == 1:
+                reason = f"в том же проекте Timeweb, что и сервер «{server}»"
+                found[account, project] = Proposal(row_id, None, reason)
+            elif first == last and not without:
+                whose = as_words(first)
+                found[account, project] = Proposal(
+                    None, whose, f"в том же проекте Timeweb, что и все серверы клиента «{whose}»"
+                )
+    return found
+
+
+def as_words(value: object) -> str:
+    """What `exact_text` gives: MariaDB compares bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _money(value: object) -> Decimal:
+    return to_money(cast("Decimal | float | int", value or 0))

@@ -1,0 +1,125 @@
+"""`/api/services*` and `/api/clients`: what costs money beside servers, whose it is, and what a client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_adapter.db.history import read_changes
+from crm_adapter.ledger.clients import client_cards
+from crm_adapter.ledger.listing import SORTS, VIEWS, ServiceFilters, list_services, read_service
+from crm_adapter.ledger.ownership import attribute, owner_text
+from crm_adapter.ledger.results import AttributionResult, ServiceInfo, ServiceList
+from crm_adapter.text.messages import failure_text
+from crm_adapter.web.addresses import number
+from crm_adapter.web.api_crm import refuse_unknown
+from crm_adapter.web.bodies import documented, json_body
+from crm_adapter.web.context import Actor, Hosting
+from crm_adapter.web.errors import HostingError, HostingRoute
+from crm_adapter.web.export_services import to_csv
+
+_SHOWN = 200
+
+
+class Attribution(BaseModel):
+    """Services (by their ids here), and whose they are: a row's, a client's, or nobody's where both are null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    service_ids: Annotated[list[int], Field(max_length=10_000)]
+    server_id: int | None = None
+    client_name: str | None = None
+
+
+PARAMETERS = ("q", "type", "project", "account", "client", "view", "sort", "desc", "page")
+
+
+def filters_of(
+    q: str = "",
+    type: str = "",
+    project: str = "",
+    account: str = "",
+    client: str = "",
+    view: str = "",
+    sort: str = "attention",
+    desc: str = "",
+    page: str = "1",
+) -> ServiceFilters:
+    """Filters of the query string; a value that makes no sense counts as none, since people edit addresses."""
+    return ServiceFilters(
+        search=q[:200].replace("\x00", ""),
+        type=type[:50].replace("\x00", ""),
+        project=number(project),
+        account=account[:100].replace("\x00", ""),
+        client=client[:255].replace("\x00", ""),
+        view=view if view in VIEWS else "",
+        sort=sort if sort in SORTS else "attention",
+        descending=desc.lower() in {"1", "true"},
+        page=number(page) or 1,
+    )
+
+
+async def listed(hosting: Hosting, filters: ServiceFilters) -> ServiceList:
+    """Services that match."""
+    return await hosting.crm.transact(lambda session: list_services(session, hosting.crm.columns, filters))
+
+
+async def one(hosting: Hosting, service_id: int) -> ServiceInfo:
+    """One service; raises HostingError 404."""
+    found = await hosting.crm.transact(lambda session: read_service(session, hosting.crm.columns, service_id))
+    if found is None:
+        raise HostingError(404, "not_found", failure_text("service_not_found"))
+    return found
+
+
+def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
+    """The part of services."""
+    api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
+    wanted = Depends(filters_of)
+
+    @api.get("/api/services", dependencies=[refuse_unknown(*PARAMETERS, "limit")])
+    async def services(filters: ServiceFilters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, Any]:
+        """Paid services that are no servers, RUB per month; `limit` 0 gives all of them."""
+        return {"success": True, **(await listed(hosting, replace(filters, size=limit))).to_dict()}
+
+    @api.get("/api/services/{service_id}")
+    async def service(service_id: int) -> dict[str, Any]:
+        """One service, and what became of it, newest first."""
+        found = await one(hosting, service_id)
+        changes = await hosting.crm.transact(lambda session: read_changes(session, service_id=service_id, limit=_SHOWN))
+        return {"success": True, "service": found.to_dict(), "changes": [change.to_dict() for change in changes]}
+
+    @api.post("/api/services/attribute", openapi_extra=documented(Attribution))
+    async def give(body: Attribution = json_body(Attribution), who: Actor = actor) -> dict[str, Any]:
+        """Say whose services are; `refused` tells of those that could not be given away."""
+        try:
+            owner = owner_text(body.server_id, body.client_name)
+        except ValueError:
+            raise HostingError(422, "validation", "Укажите server_id или client_name, но не оба") from None
+        result: AttributionResult = await hosting.crm.perform(
+            lambda crm: attribute(crm.columns, dict.fromkeys(body.service_ids, owner), actor=who)
+        )
+        return result.to_dict()
+
+    @api.get("/api/clients")
+    async def clients() -> dict[str, Any]:
+        """What each client brings and costs, RUB per month; the least result first."""
+        cards = await hosting.crm.transact(lambda session: client_cards(session, hosting.crm.columns))
+        return {"success": True, "clients": [card.to_dict() for card in cards]}
+
+    @api.get("/services.csv")
+    async def export(filters: ServiceFilters = wanted) -> Response:
+        """The services that match as CSV for a spreadsheet."""
+        found = await listed(hosting, replace(filters, size=0))
+        name = f"services-{hosting.today():%Y-%m-%d}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        text = await asyncio.to_thread(to_csv, found.services, hosting.zone_info)
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+    return api
