@@ -94,6 +94,7 @@ def test_every_change_has_one_row(lived: Lived) -> None:
         *(("main", 1000 + number, "auto", "created", None, f"web-{number}") for number in range(1, 7)),
         *(("second", 1000 + number, "auto", "created", None, f"web-{number}") for number in range(11, 14)),
         ("third", 1021, "auto", "created", None, "web-21"),
+        ("main", None, "auto", "created", None, "Разница с финансами аккаунта"),
         ("main", 1001, "auto", "cost_price", "450.00", "504.00"),
         ("main", 1002, "auto", "cost_price", "450.00", "540.00"),
         ("main", 1005, "auto", "cost_price", "450.00", "454.50"),
