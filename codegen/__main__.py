@@ -1,4 +1,4 @@
-"""``python -m codegen``: build, check, diff, fetch, update, verify."""
+"""``python -m codegen``: build, check, diff, update, verify."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("check", help="fail if the committed code is not what the contract gives")
     for name, text in (
         ("diff", "what changes for Python callers between two contracts"),
-        ("fetch", "get the vendor's bundle and distil it"),
         ("update", "fetch, build, list the public names and what changed, and say what a person has to write"),
         ("verify", "decode the vendor's documented bodies with the built models"),
     ):
@@ -61,7 +60,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> int:
     if source is not None and out is None:
-        raise CodegenError("--from needs --out: the checkout is built from openapi/bundle.json (see `python -m codegen fetch`)")
+        raise CodegenError(
+            "--from needs --out: the checkout is built from openapi/bundle.json (see `python -m codegen update`)"
+        )
     started = time.perf_counter()
     result = pipeline.run(pipeline.read_bundle(source or BUNDLE), allow_unmatched=allow_unmatched)
     package = pipeline.PACKAGE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from codegen.errors import Problems, at
+from codegen.errors import Problems
 from codegen.tree import Json, Where, follow, is_array, is_object
 
 _VALUES = frozenset({"default", "enum", "example"})
@@ -24,23 +24,21 @@ def check_refs(document: Json) -> None:
     sizes = _Sizes(document, problems)
     for where, ref in _references(document, ()):
         if not ref.startswith("#/"):
-            problems.add(
-                str(at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported"))
-            )
+            problems.add_at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported")
             continue
         try:
             target, _ = follow(document, ref)
         except LookupError:
-            problems.add(str(at(where, f"the reference {ref!r} leads nowhere")))
+            problems.add_at(where, f"the reference {ref!r} leads nowhere")
             continue
         if not is_object(target):
-            problems.add(str(at(where, f"the reference {ref!r} does not lead to an object")))
+            problems.add_at(where, f"the reference {ref!r} does not lead to an object")
     problems.raise_any()
     total = 0
     for where, ref in _references(document, ()):
         total += sizes.of_ref(ref, where)
         if total > _MOST:
-            problems.add(str(at(where, f"the schemas have more than {_MOST:,} parts when every reference is written out")))
+            problems.add_at(where, f"the schemas have more than {_MOST:,} parts when every reference is written out")
             break
     problems.raise_any()
 
@@ -70,7 +68,7 @@ class _Sizes:
     def of_ref(self, ref: str, where: Where) -> int:
         size = self._known.get(ref, 0)
         if size is None:
-            self._problems.add(str(at(where, f"the reference {ref!r} leads back to itself")))
+            self._problems.add_at(where, f"the reference {ref!r} leads back to itself")
             return 1
         if not size:
             self._known[ref] = None

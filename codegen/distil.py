@@ -42,7 +42,7 @@ def distil(bundle: Any) -> Json:
     problems = Problems()
     result = _Distiller(problems).document(bundle)
     for where in _broken_texts(result, ()):
-        problems.add(str(at(where, "holds half of a surrogate pair, which is no text")))
+        problems.add_at(where, "holds half of a surrogate pair, which is no text")
     problems.raise_any()
     check_refs(result)
     ordered: Json = _sorted(result)
@@ -85,7 +85,7 @@ class _Distiller:
     def _node(self, value: Any, where: Where) -> Json:
         if is_object(value):
             return value
-        self.problems.add(str(at(where, f"must be an object, not {_kind(value)}")))
+        self.problems.add_at(where, f"must be an object, not {_kind(value)}")
         return {}
 
     def _object(self, node: Json, key: str, where: Where) -> Json:
@@ -95,18 +95,18 @@ class _Distiller:
         value = node.get(key, [])
         if is_array(value):
             return value
-        self.problems.add(str(at((*where, key), f"must be an array, not {_kind(value)}")))
+        self.problems.add_at((*where, key), f"must be an array, not {_kind(value)}")
         return []
 
     def _text(self, value: Any, where: Where) -> str:
         if isinstance(value, str):
             return value
-        self.problems.add(str(at(where, f"must be a string, not {_kind(value)}")))
+        self.problems.add_at(where, f"must be a string, not {_kind(value)}")
         return ""
 
     def _scalar(self, value: Any, where: Where) -> Any:
         if is_object(value) or is_array(value):
-            self.problems.add(str(at(where, f"must not be an {_kind(value)}")))
+            self.problems.add_at(where, f"must not be an {_kind(value)}")
             return None
         return value
 
@@ -118,7 +118,7 @@ class _Distiller:
 
     def _unknown(self, key: str, where: Where, owner: str) -> None:
         if key not in _PROSE and not key.startswith("x-"):
-            self.problems.add(str(at((*where, key), f"unknown key of {owner}")))
+            self.problems.add_at((*where, key), f"unknown key of {owner}")
 
     # -- paths ------------------------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class _Distiller:
             node = self._node(value, (*where, media))
             found = {"schema": self._schema(node["schema"], (*where, media, "schema"))} if "schema" in node else {}
             if result.setdefault(name, found) != found:
-                self.problems.add(str(at((*where, media), f"{name} stands here twice, with two schemas")))
+                self.problems.add_at((*where, media), f"{name} stands here twice, with two schemas")
         return result
 
     def _security_scheme(self, scheme: Any, where: Where) -> Json:
@@ -266,7 +266,7 @@ class _Distiller:
                 del schema["type"]
                 rest = {key: schema.pop(key) for key in list(schema) if key in {"items", "properties", "required", "format"}}
                 if named and (rest or "oneOf" in schema or "anyOf" in schema):
-                    self.problems.add(str(at((*where, "type"), f"the types {', '.join(named)} beside {[*rest]}")))
+                    self.problems.add_at((*where, "type"), f"the types {', '.join(named)} beside {[*rest]}")
                 elif named:
                     schema["anyOf"] = [{"type": kind} for kind in named]
         elif kinds == "null":

@@ -35,6 +35,9 @@ class Problems:
     def add(self, *problems: str) -> None:
         self.found += [problem for problem in problems if problem not in self.found]
 
+    def add_at(self, parts: Iterable[str | int], problem: str) -> None:
+        self.add(str(at(parts, problem)))
+
     def raise_any(self) -> None:
         """Raise one CodegenError with a line per problem, if there is any."""
         if self.found:

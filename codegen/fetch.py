@@ -1,17 +1,16 @@
-"""`python -m codegen fetch`: get the vendor's bundle and distil it into `openapi/`."""
+"""The vendor's bundle, downloaded or from a file, and distilled into `openapi/`: where an update begins."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import urllib.error
 import urllib.request
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from codegen.distil import METHODS, distil
-from codegen.documents import OPENAPI, parse_json, read_json
+from codegen.documents import parse_json, read_json
 from codegen.errors import CodegenError
 from codegen.tree import Json
 
@@ -21,18 +20,6 @@ BUNDLE_URL = "https://timeweb.cloud/api-docs-data/bundle.json"
 _TIMEOUT = 60.0
 _MOST = 64 * 1024 * 1024
 """More bytes than this are not a contract (it has 3 MB)."""
-
-
-def main(args: list[str]) -> int:
-    """Write `bundle.json` and `SOURCE.md` if the source has changed, and say so."""
-    parser = argparse.ArgumentParser(prog="python -m codegen fetch", description="Get and distil the vendor's contract.")
-    parser.add_argument("--from", dest="source", type=Path, help=f"a file instead of {BUNDLE_URL}")
-    parser.add_argument("--into", type=Path, default=OPENAPI, help="the folder to write (default: openapi/)")
-    options = parser.parse_args(args)
-    raw = read(options.source)
-    changed = store(raw, options.into, fetched=datetime.now(UTC).date())
-    print(f"{options.into / 'bundle.json'} {'has changed' if changed else 'is as it was'}")
-    return 0
 
 
 def store(raw: bytes, folder: Path, *, fetched: date) -> bool:
@@ -67,7 +54,7 @@ def _source(raw: bytes, distilled: Json, fetched: date) -> str:
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return f"""# Where `bundle.json` comes from
 
-It is what `python -m codegen fetch` kept of the vendor's OpenAPI bundle: paths, operation ids, English tag names, parameters,
+It is what `python -m codegen update` kept of the vendor's OpenAPI bundle: paths, operation ids, English tag names, parameters,
 schemas, types, enums, bounds, defaults and deprecations. The vendor's descriptions, examples and code samples are not in it.
 Do not edit it: corrections belong in `overlay.yaml`, our own words in `english.yaml`.
 

@@ -15,7 +15,7 @@ from datamodel_code_generator.enums import DataModelType, InputFileType, OpenAPI
 from datamodel_code_generator.format import DateClassType, DatetimeClassType, Formatter, PythonVersion
 from datamodel_code_generator.parser import LiteralType
 
-from codegen.normalise import ModelClass, referenced
+from codegen.normalise import ModelClass, closure, referenced
 from codegen.operations import Operation
 from codegen.tree import Json
 
@@ -33,7 +33,7 @@ def modules(classes: dict[str, ModelClass], operations: list[Operation]) -> dict
     for operation in operations:
         schemas = [argument.schema for argument in operation.all_arguments]
         schemas += [schema for schema in (operation.returns, operation.whole_body) if schema]
-        for name in _closure(schemas, classes):
+        for name in closure(schemas, classes):
             users[name].add(operation.tag)
         direct = next(iter(referenced(operation.returns)), None) if operation.returns else None
         if direct and "{" not in operation.path:
@@ -71,21 +71,10 @@ def _break_cycles(assigned: dict[str, str], classes: dict[str, ModelClass]) -> N
                 changed = True
 
 
-def _closure(schemas: list[Json], classes: dict[str, ModelClass]) -> set[str]:
-    found: set[str] = set()
-    todo = [name for schema in schemas for name in referenced(schema)]
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += referenced(classes[name].schema)
-    return found
-
-
 def request_classes(classes: dict[str, ModelClass], operations: list[Operation]) -> set[str]:
     """The classes that bodies and parameters can hold."""
     schemas = [argument.schema for operation in operations for argument in operation.all_arguments]
-    return _closure(schemas + [operation.whole_body for operation in operations if operation.whole_body], classes)
+    return closure(schemas + [operation.whole_body for operation in operations if operation.whole_body], classes)
 
 
 def generate_models(classes: dict[str, ModelClass], assigned: dict[str, str], header: str) -> dict[str, str]:

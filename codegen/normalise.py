@@ -20,7 +20,7 @@ from typing import Any
 
 from codegen.errors import Problems, at
 from codegen.names import Names, pascal, singular
-from codegen.tree import Json, Where, follow, pointer
+from codegen.tree import Json, Where, pointer, resolved
 
 FORMATS = frozenset({"date-time", "decimal", "password", "binary"})
 """Formats that change the Python type: datetime, Decimal, SecretStr, bytes."""
@@ -64,13 +64,7 @@ class Normaliser:
 
     def resolve(self, node: Json, where: Where) -> tuple[Json, Where]:
         """Follow ``$ref`` (also chains) and merge ``allOf``; returns the node and the place where its text stands."""
-        seen: set[str] = set()
-        while "$ref" in node:
-            ref = node["$ref"]
-            if ref in seen:
-                raise at(where, f"the reference {ref!r} leads back to itself")
-            seen.add(ref)
-            node, where = self._target(ref, where)
+        node, where = resolved(self.contract, node, where)
         if "allOf" not in node:
             return node, where
         parts = [self.resolve(part, (*where, "allOf", i)) for i, part in enumerate(node["allOf"])]
@@ -79,14 +73,6 @@ class Normaliser:
             part, part_where = parts[0]  # a reference that only carries a remark or a null
             return {**part, **own}, part_where
         return _merged([*(part for part, _ in parts), own], where), where
-
-    def _target(self, ref: str, where: Where) -> tuple[Json, Where]:
-        if not ref.startswith("#/"):
-            raise at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported")
-        try:
-            return follow(self.contract, ref)
-        except LookupError:
-            raise at(where, f"the reference {ref!r} points to nothing") from None
 
     def plain(self, node: Any, where: Where, hint: str) -> Json:
         """Return ``node`` in plain form; ``hint`` is the name that an inline object found here would get."""
@@ -275,3 +261,15 @@ def referenced(schema: Any) -> Iterable[str]:
     elif isinstance(schema, list):
         for value in schema:
             yield from referenced(value)
+
+
+def closure(schemas: Iterable[Json], classes: dict[str, ModelClass]) -> set[str]:
+    """Return the names of all classes that plain schemas hold, also within others."""
+    found: set[str] = set()
+    waiting = [name for schema in schemas for name in referenced(schema)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += referenced(classes[name].schema)
+    return found

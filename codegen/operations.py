@@ -166,7 +166,7 @@ def _check_unique(operations: list[Operation], normaliser: Normaliser) -> None:
             if other is not operation:
                 where = ("paths", operation.path, operation.method.lower())
                 text = f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock"
-                normaliser.problems.add(str(at(where, text)))
+                normaliser.problems.add_at(where, text)
 
 
 def _speak_python(operations: list[Operation], normaliser: Normaliser) -> None:

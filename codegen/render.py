@@ -13,7 +13,8 @@ from codegen.tree import Json
 
 WIDTH = 128
 
-_RETURNED: dict[tuple[str, str | None], str] = {
+_Scalars = dict[tuple[str, str | None], str]
+_RETURNED: _Scalars = {
     ("string", None): "str",
     ("string", "date-time"): "datetime",
     ("string", "password"): "SecretStr",
@@ -44,54 +45,33 @@ class Types:
 
     def returned(self, schema: Json | None) -> str:
         """The type of a reply, exact: ``Server``, ``builtins.list[str]``."""
-        if schema is None:
-            return "None"
-        return _nullable(self._returned(schema), schema)
-
-    def _returned(self, schema: Json) -> str:
-        if "$ref" in schema:
-            self.models.add(schema["$ref"])
-            return str(schema["$ref"])
-        if "anyOf" in schema:
-            return " | ".join(dict.fromkeys(self.returned(branch) for branch in schema["anyOf"]))
-        if schema.get("type") == "array":
-            return f"builtins.list[{self.returned(schema['items'])}]"
-        if schema.get("type") == "object":
-            values = schema["additionalProperties"]
-            return f"dict[str, {self.returned(values) if isinstance(values, dict) else 'Any'}]"
-        if "enum" in schema:
-            return f"{_literal(schema['enum'])} | str"
-        return _scalar(_RETURNED, schema)
+        return "None" if schema is None else self._spelled(schema, _RETURNED)
 
     def accepted(self, schema: Json, *, closed: bool = False) -> str:
         """The type of an argument, wide: any sequence, a model or its TypedDict, a secret in plain or wrapped."""
-        return _nullable(self._accepted(schema, closed=closed), schema)
+        return self._spelled(schema, _ACCEPTED, closed=closed)
 
-    def _accepted(self, schema: Json, *, closed: bool = False) -> str:
+    def _spelled(self, schema: Json, scalars: _Scalars, *, closed: bool = False) -> str:
+        kind, form, wide = str(schema.get("type")), schema.get("format"), scalars is _ACCEPTED
         if "$ref" in schema:
-            name = schema["$ref"]
-            self.models.add(name)
-            self.params.add(name)
-            return f"{name} | {name}Params"
-        if "anyOf" in schema:
-            return " | ".join(dict.fromkeys(self.accepted(branch) for branch in schema["anyOf"]))
-        if schema.get("type") == "array":
-            return f"Sequence[{self.accepted(schema['items'])}]"
-        if schema.get("type") == "object":
+            text = str(schema["$ref"])
+            self.models.add(text)
+            if wide:
+                self.params.add(text)
+                text = f"{text} | {text}Params"
+        elif "anyOf" in schema:
+            text = " | ".join(dict.fromkeys(self._spelled(branch, scalars) for branch in schema["anyOf"]))
+        elif kind == "array":
+            text = f"{'Sequence' if wide else 'builtins.list'}[{self._spelled(schema['items'], scalars)}]"
+        elif kind == "object":
             values = schema["additionalProperties"]
-            return f"Mapping[str, {self.accepted(values) if isinstance(values, dict) else 'Any'}]"
-        if "enum" in schema:
-            return _literal(schema["enum"]) if closed else f"{_literal(schema['enum'])} | str"
-        return _scalar(_ACCEPTED, schema)
-
-
-def _scalar(spelling: dict[tuple[str, str | None], str], schema: Json) -> str:
-    kind = str(schema.get("type"))
-    return spelling.get((kind, schema.get("format"))) or spelling.get((kind, None), "Any")
-
-
-def _nullable(text: str, schema: Json) -> str:
-    return f"{text} | None" if schema.get("nullable") and text != "Any" else text
+            held = self._spelled(values, scalars) if isinstance(values, dict) else "Any"
+            text = f"{'Mapping' if wide else 'dict'}[str, {held}]"
+        elif "enum" in schema:
+            text = _literal(schema["enum"]) + ("" if closed else " | str")
+        else:
+            text = scalars.get((kind, form)) or scalars.get((kind, None), "Any")
+        return f"{text} | None" if schema.get("nullable") and text != "Any" else text
 
 
 def _literal(values: list[Any]) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from codegen.distil import METHODS
-from codegen.errors import Problems, at
-from codegen.tree import Json, Where, follow, is_object
+from codegen.errors import Problems
+from codegen.tree import Json, Where, is_object, resolved
 
 _BODIES = ("application/json", "multipart/form-data", "application/octet-stream")
 _SHAPES = ("properties", "oneOf", "anyOf", "items", "additionalProperties")
@@ -29,7 +29,7 @@ def is_json(media: str) -> bool:
 def refuse(contract: Json, problems: Problems) -> None:
     """Note what cannot be expressed."""
     for where, message in _Walk(contract).found():
-        problems.add(str(at(where, message)))
+        problems.add_at(where, message)
 
 
 class _Walk:
@@ -45,9 +45,7 @@ class _Walk:
                     yield from self._operation(item, method, ("paths", path, method))
 
     def _resolved(self, node: Json, where: Where) -> tuple[Json, Where]:
-        while "$ref" in node:
-            node, where = follow(self._contract, node["$ref"])
-        return node, where
+        return resolved(self._contract, node, where)
 
     def _operation(self, item: Json, method: str, where: Where) -> Iterator[tuple[Where, str]]:
         node = item[method]

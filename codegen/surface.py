@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from codegen.normalise import ModelClass, referenced
+from codegen.normalise import ModelClass, closure
 from codegen.operations import Argument, Operation
 from codegen.render import Types, merged_body, signature
 from codegen.tree import Json
@@ -73,7 +73,7 @@ def read(operations: list[Operation], classes: dict[str, ModelClass]) -> Surface
     arguments = [argument.schema for operation in operations for argument in operation.all_arguments]
     sent = [*arguments, *(operation.whole_body for operation in operations if operation.whole_body)]
     received = [operation.returns for operation in operations if operation.returns]
-    return Surface(methods, models, _reached(sent, classes), _reached(received, classes))
+    return Surface(methods, models, frozenset(closure(sent, classes)), frozenset(closure(received, classes)))
 
 
 def _method(operation: Operation) -> Method:
@@ -138,17 +138,6 @@ def _enumerated(schema: Any) -> Iterator[str]:
     elif isinstance(schema, list):
         for value in schema:
             yield from _enumerated(value)
-
-
-def _reached(schemas: list[Json], classes: dict[str, ModelClass]) -> frozenset[str]:
-    found: set[str] = set()
-    waiting = [name for schema in schemas for name in referenced(schema)]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += referenced(classes[name].schema)
-    return frozenset(found)
 
 
 def renamed(value: Value, names: dict[str, str]) -> Value:

@@ -40,3 +40,10 @@ def follow(document: Json, ref: str) -> tuple[Any, Where]:
         else:
             raise KeyError(part)
     return node, where
+
+
+def resolved(document: Json, node: Json, where: Where) -> tuple[Json, Where]:
+    """Follow a chain of references that `codegen.check_refs` has seen; returns the node and its place."""
+    while "$ref" in node:
+        node, where = follow(document, node["$ref"])
+    return node, where

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from codegen.check_refs import check_refs
 from codegen.distil import METHODS
 from codegen.documents import read_json
-from codegen.tree import Json, Where, follow, is_object, pointer
+from codegen.tree import Json, Where, is_object, pointer, resolved
 
 
 class Body(NamedTuple):
@@ -93,7 +93,7 @@ def bodies(bundle: Json) -> Iterator[Body]:
 
 
 def _of_response(bundle: Json, operation: str, response: Json, where: Where) -> Iterator[Body]:
-    response, where = _resolved(bundle, response, where)
+    response, where = resolved(bundle, response, where)
     media = response.get("content", {}).get("application/json")
     if media is None:
         return
@@ -106,12 +106,6 @@ def _of_response(bundle: Json, operation: str, response: Json, where: Where) -> 
         yield Body(operation, (*where, "schema"), _example(bundle, media["schema"], ()))
 
 
-def _resolved(bundle: Json, node: Json, where: Where) -> tuple[Json, Where]:
-    while "$ref" in node:
-        node, where = follow(bundle, node["$ref"])
-    return node, where
-
-
 _MISSING: Any = object()
 
 
@@ -119,7 +113,7 @@ def _example(bundle: Json, schema: Json, inside: Where) -> Any:
     """Put an example together from those of the fields; ``_MISSING`` where nothing is shown."""
     ref = schema.get("$ref")
     if ref is not None:
-        return _MISSING if ref in inside else _example(bundle, _resolved(bundle, schema, ())[0], (*inside, ref))
+        return _MISSING if ref in inside else _example(bundle, resolved(bundle, schema, ())[0], (*inside, ref))
     if "example" in schema:
         return schema["example"]
     if "allOf" in schema:

@@ -73,16 +73,9 @@ def test_what_is_no_contract_changes_nothing(tmp_path: Path, source: bytes, prob
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_reads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = tmp_path / "vendor.json"
-    source.write_bytes(raw(bundle("id")))
-    target = tmp_path / "openapi"
-    target.mkdir()
-    assert fetch.main(["--from", str(source), "--into", str(target)]) == 0
-    assert capsys.readouterr().out.endswith("bundle.json has changed\n")
-    assert {path.name for path in target.iterdir()} == {"bundle.json", "SOURCE.md"}
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CodegenError, match=r"nowhere\.json: cannot be read"):
-        fetch.main(["--from", str(tmp_path / "nowhere.json")])
+        fetch.read(tmp_path / "nowhere.json")
 
 
 def test_the_committed_note_counts_the_committed_contract() -> None:

@@ -22,7 +22,7 @@ from timeweb_sdk.testing.__main__ import _parser as emulator_parser
 
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 PROGRAMS = {"cd", "celery", "export", "git", "nox", "pip", "python", "python3", "timeweb-crm", "uvicorn"}
-CODEGEN = {"fetch", "build", "check", "diff", "update", "verify"}
+CODEGEN = {"build", "check", "diff", "update", "verify"}
 #: Read by the HTTP library.
 FOREIGN = {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
 SOURCES = "".join(
