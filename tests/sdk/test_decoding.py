@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -172,15 +173,67 @@ def test_a_list_is_found_wherever_it_stands(body: Any) -> None:
     assert decode(KEYS, list[str], json.dumps(body).encode()).data == ["k"]
 
 
-def test_the_other_spelling_of_the_key_is_no_issue_and_needs_no_second_look() -> None:
-    decoded = decode(KEYS, list[str], b'{"ssh_keys": ["k"], "meta": {"total": 1}}', strict=True)
-    assert decoded == Decoded(["k"], 1, None, ())
+@pytest.mark.parametrize(("documented", "sent"), [("ssh-keys", "ssh_keys"), ("ssh_keys", "ssh-keys"), ("ssh-keys", "ssh-keys")])
+def test_the_other_spelling_of_the_key_is_no_issue_and_needs_no_second_look(
+    documented: str, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(decoding, "_decode_leniently")
+    operation = replace(KEYS, data_key=documented)
+    decoded = decode(operation, list[str], f'{{"{sent}": ["k"], "meta": {{"total": 0}}}}'.encode(), strict=True)
+    assert decoded == Decoded(["k"], 0, None, ())
+
+
+def test_a_spelling_that_is_found_at_the_second_look_is_no_issue_either() -> None:
+    assert decode(KEYS, list[str], b'{"SSH_KEYS": ["k"]}', strict=True) == Decoded(["k"])
+
+
+@pytest.mark.parametrize(("told", "kept"), [('"r-1"', "r-1"), ('""', None), ("5", None)])
+def test_an_id_of_the_reply_is_a_text(told: str, kept: str | None) -> None:
+    assert decode(KEYS, list[str], f'{{"ssh_keys": [], "response_id": {told}}}'.encode()).response_id == kept
+
+
+@pytest.mark.parametrize(
+    ("returns", "content", "data"),
+    [
+        # One key alone is an envelope, although it could be a field as well; beside others it is the field.
+        (Machine, {"address": machine()}, 1),
+        (Machine, {"address": {"id": 7, "name": "nested"}, "id": 5}, 5),
+        (int, 5, 5),
+        (int, {"thing": 5}, NotPromised),
+        (int, "x", NotPromised),
+    ],
+)
+def test_what_is_taken_for_the_payload(returns: Any, content: Any, data: Any) -> None:
+    if data is NotPromised:
+        with pytest.raises(NotPromised):
+            decode(ONE, returns, json.dumps(content).encode())
+        return
+    decoded = decode(ONE, returns, json.dumps(content).encode())
+    assert (decoded.data.id if returns is Machine else decoded.data) == data
+    assert DecodeIssue("machine", "missing") in decoded.issues
+
+
+def test_a_payload_without_an_envelope() -> None:
+    assert decode(BARE, list[str], b'["k"]') == Decoded(["k"])
+    odd = decode(BARE, Machine, json.dumps({**machine(id="odd"), "response_id": "r", "meta": {"total": 3}}).encode())
+    assert (odd.response_id, odd.total, odd.issues) == ("r", 3, (DecodeIssue("id", "int_parsing"),))
+    assert not {"meta", "response_id"} & odd.data.model_dump().keys()
+    damaged = decode(BARE, Machine, json.dumps(machine(name="NAME")).encode().replace(b"NAME", b"caf\xe9"))
+    assert damaged.issues[0] == DecodeIssue("", "json_invalid")
+
+
+def test_what_came_is_not_shown() -> None:
+    assert "sesame" not in repr(Decoded("sesame", body="sesame"))
 
 
 def test_a_reply_without_the_payload_is_none_and_says_so() -> None:
     decoded = decode(LIST, list[Machine], b'{"response_id": "r", "meta": {"total": 0}}')
     assert decoded.data is None
     assert [issue.kind for issue in decoded.issues] == ["missing"]
+    # An object about something else is no list, and yet no error: the page says that it is not complete.
+    assert decode(LIST, list[Machine], b'{"message": "later"}').data is None
+    with pytest.raises(Mismatch):
+        decode(ONE, Machine, b'{"message": "later"}', strict=True)
 
 
 def test_fields_are_found_under_the_other_spelling() -> None:
@@ -225,7 +278,9 @@ def test_what_is_json_of_another_kind_is_told(content: bytes) -> None:
         decode(ONE, Machine, content)
 
 
-@pytest.mark.parametrize("content", [b"{}", b'{"response_id": "r-1"}', b"null", b'{"machine": null}'])
+@pytest.mark.parametrize(
+    "content", [b"{}", b'{"response_id": "r-1"}', b'{"meta": {}, "response_id": "r-1"}', b"null", b'{"machine": null}']
+)
 def test_nothing_is_none_and_says_so(content: bytes) -> None:
     decoded = decode(ONE, Machine, content)
     assert decoded.data is None
