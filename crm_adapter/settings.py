@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from crm_adapter.narrow import is_list
 from crm_adapter.steps import ACCOUNT_LENGTH, DEFAULT_ACCOUNT, account_problem
+from crm_adapter.text import settings as words
 from crm_adapter.text.problems import problem
 from timeweb_sdk import Timeweb
 from timeweb_sdk.errors import ConfigurationError
@@ -74,9 +75,9 @@ class SettingsError(ConfigurationError):
         return type(self), (self.problems,)
 
 
-def _wrong(english: str, russian: str) -> PydanticCustomError:
+def _wrong(text: words.Words) -> PydanticCustomError:
     # Braces in a value would be read as placeholders by pydantic's message template.
-    return PydanticCustomError("setting", "{english}", {"english": english, "russian": russian})
+    return PydanticCustomError("setting", "{english}", text._asdict())
 
 
 def _token(value: object) -> object:
@@ -85,15 +86,12 @@ def _token(value: object) -> object:
         return None
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(text, str):
-        raise _wrong("must be a string", "ожидается строка")
+        raise _wrong(words.NO_TEXT)
     text = text.strip()
     if not text:
         return None
     if not text.isascii() or re.search(r"\s", text):
-        raise _wrong(
-            "the token holds spaces or non-ASCII characters; copy it again from the Timeweb Cloud panel",
-            "токен содержит пробелы или недопустимые символы; скопируйте его из панели Timeweb Cloud ещё раз",
-        )
+        raise _wrong(words.TOKEN)
     return SecretStr(text)
 
 
@@ -104,19 +102,13 @@ def _tokens(value: object) -> object:
         except ValueError:
             value = None  # the message below must not repeat what may be a token
     if not isinstance(value, dict):
-        raise _wrong(
-            'must be a JSON object of account name and token, such as {"main": "…"}',
-            'ожидается JSON-объект «имя аккаунта: токен», например {"main": "…"}',
-        )
+        raise _wrong(words.TOKENS)
     given = cast("dict[object, object]", value)
     tokens = {str(name).strip(): _token(token) for name, token in given.items()}
     if not all(name and token for name, token in tokens.items()):
-        raise _wrong("an account name or a token is empty", "имя аккаунта или токен пусты")
+        raise _wrong(words.EMPTY_TOKEN)
     if any(account_problem(name) for name in tokens):
-        raise _wrong(
-            f"an account name has more than {ACCOUNT_LENGTH} characters or unprintable ones",
-            f"имя аккаунта длиннее {ACCOUNT_LENGTH} символов или содержит непечатаемые",
-        )
+        raise _wrong(words.account_name(ACCOUNT_LENGTH))
     return tokens
 
 
@@ -128,25 +120,14 @@ def _database_url(value: object) -> object:
             url = make_url(str(value).strip())
         except (ArgumentError, ValueError):
             # The text of a ValueError repeats what stands where a port should, which may be a part of the password.
-            raise _wrong(
-                "not a database URL; write it as sqlite:///hosting.sqlite3 or postgresql://user:password@host:5432/name, "
-                "and special characters of the password percent-encoded",
-                "это не адрес базы данных; пример: sqlite:///hosting.sqlite3 или postgresql://user:password@host:5432/name; "
-                "особые символы пароля записываются через %",
-            ) from None
+            raise _wrong(words.DATABASE) from None
     if url.get_backend_name() not in _DRIVERS:
         known = ", ".join(_DRIVERS)
-        raise _wrong(
-            f"{url.get_backend_name()!r} is not supported; use one of {known}",
-            f"СУБД «{url.get_backend_name()}» не поддерживается; подходят {known}",
-        )
+        raise _wrong(words.no_database(url.get_backend_name(), known))
     threshold = url.query.get(PREPARE_THRESHOLD, "none")
     # To psycopg 0 means "prepare at once", to others "never": whoever writes it is asked which.
     if threshold != "none" and not (isinstance(threshold, str) and re.fullmatch(r"[1-9]\d{0,6}", threshold)):
-        raise _wrong(
-            f"{PREPARE_THRESHOLD}={threshold} is neither none (prepare nothing, for PgBouncer) nor a count from 1",
-            f"{PREPARE_THRESHOLD}={threshold} — укажите none (не готовить запросы, для PgBouncer) или число от 1",
-        )
+        raise _wrong(words.prepare_threshold(PREPARE_THRESHOLD, threshold))
     return url
 
 
@@ -161,7 +142,7 @@ def _notify_urls(value: object) -> object:
         except ValueError:
             urls = None
         if not is_list(urls) or not all(isinstance(url, str) for url in urls):
-            raise _wrong("not a valid JSON list of addresses", "некорректный JSON-список адресов")
+            raise _wrong(words.ADDRESSES)
         return urls
     return [part for part in re.split(r"\s*,\s*(?=\w+://)|\s+", text) if part]
 
@@ -198,10 +179,7 @@ class _Zone(BaseSettings):
         try:
             ZoneInfo(value)
         except (OSError, ValueError, KeyError):
-            raise _wrong(
-                f"{value!r} is not an IANA time zone such as Europe/Moscow",
-                f"«{value}» — не часовой пояс; пример: Europe/Moscow",
-            ) from None
+            raise _wrong(words.zone(value)) from None
         return value
 
 
@@ -240,22 +218,16 @@ class Settings(_Zone):
         scheme, mark, rest = value.rpartition("://")
         shown = f"{scheme}{mark}{unquote(rest).rpartition('@')[2]}"
         if not _is_accepted(value, allow_http=True):
-            raise _wrong(
-                f"{shown!r} is not an http(s) address; write it as https://api.timeweb.cloud",
-                f"«{shown}» — не адрес http(s); пример: https://api.timeweb.cloud",
-            )
+            raise _wrong(words.base_url(shown))
         if not _is_accepted(value, allow_http=info.data.get("timeweb_allow_http") is True):
-            raise _wrong(
-                f"{shown!r} would send the token unencrypted; give https, or set TIMEWEB_ALLOW_HTTP=1 where the way is yours",
-                f"«{shown}» — токен ушёл бы без шифрования; нужен https, а если путь туда только ваш — TIMEWEB_ALLOW_HTTP=1",
-            )
+            raise _wrong(words.unencrypted(shown))
         return value.rstrip("/")
 
     @field_validator("timeweb_redis_url")
     @classmethod
     def _check_redis(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.match(r"(rediss?|unix)://", value.get_secret_value()):
-            raise _wrong("must start with redis://, rediss:// or unix://", "адрес начинается с redis://, rediss:// или unix://")
+            raise _wrong(words.REDIS)
         return value
 
     @property
@@ -329,18 +301,10 @@ def _load(kind: type[_Kind], values: Mapping[str, Any], env_file: str | None) ->
         problems = tuple(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
         raise SettingsError(problems) from None
     except UnicodeDecodeError:
-        raise SettingsError(
-            (Problem(str(env_file), "not in UTF-8; save it as UTF-8", "сохраните файл в кодировке UTF-8"),)
-        ) from None
+        raise SettingsError((Problem(str(env_file), *words.ENCODING),)) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise SettingsError(
-            (
-                Problem(
-                    str(env_file), f"cannot be read ({reason}); allow it", f"файл не читается ({reason}); дайте право на чтение"
-                ),
-            )
-        ) from None
+        raise SettingsError((Problem(str(env_file), *words.unreadable(reason)),)) from None
 
 
 _TOKENS = ("timeweb_api_token", "timeweb_cloud_token", "twc_token", "timeweb_api_tokens")
@@ -352,17 +316,7 @@ def _check_sources(env_file: str) -> None:
     in_shell = {name.lower() for name, value in os.environ.items() if value}
     if "timeweb_base_url" not in in_file - in_shell or not in_shell.intersection(_TOKENS):
         return
-    raise SettingsError(
-        (
-            Problem(
-                "TIMEWEB_BASE_URL",
-                f"stands in {env_file}, but the token in the environment: the file would send your token to an address of its "
-                "own. Put both in the file, or both in the environment",
-                f"задан в {env_file}, а токен — в переменной окружения: файл отправил бы ваш токен по своему адресу. "
-                "Задайте оба в файле или оба в окружении",
-            ),
-        )
-    )
+    raise SettingsError((Problem("TIMEWEB_BASE_URL", *words.two_sources(env_file)),))
 
 
 def _problem(detail: Mapping[str, Any]) -> Problem:

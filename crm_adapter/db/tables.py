@@ -33,7 +33,7 @@ try:
 except ImportError as exc:  # pragma: no cover - exercised in a bare environment
     raise ImportError("crm_adapter needs the extra [crm]: pip install 'timeweb-sdk[crm]'") from exc
 
-UNKNOWN_CLIENT = "Не указан"
+from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 LongText = Text().with_variant(MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 """Raw JSON of a server or of a run outgrows MariaDB's TEXT (65 535 bytes), and old databases there take no emoji."""

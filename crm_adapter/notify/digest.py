@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from crm_adapter.results import OutboxEvent
+from crm_adapter.text import events as events_text
 from crm_adapter.text.events import LINES
-from crm_adapter.text.formats import count
 
 MAXLINES: Final = 20
 MAX_CHARACTERS: Final = 4096
@@ -29,7 +29,7 @@ def digest(events: Sequence[OutboxEvent], total: int | None = None) -> tuple[str
     """Title and text; what does not fit is counted: «и ещё 3». `total` counts those too that are not among `events`."""
     total = len(events) if total is None else total
     ordered = sorted(events, key=lambda event: (ORDER.get(event.kind, len(ORDER)), event.id))
-    title = f"Хостинг: {count(total, 'event')}"
+    title = events_text.title(total)
     lines = [line(event) for event in ordered[:MAXLINES]]
     # Telegram counts UTF-16 units, and the title stands above the text.
     while len(lines) > 1 and _length(title, lines, total) > MAX_CHARACTERS:
@@ -39,7 +39,7 @@ def digest(events: Sequence[OutboxEvent], total: int | None = None) -> tuple[str
 
 def _text(lines: Sequence[str], total: int) -> str:
     rest = total - len(lines)
-    return "\n".join([*lines, f"и ещё {rest}"] if rest else lines)
+    return "\n".join([*lines, events_text.more(rest)] if rest else lines)
 
 
 def _length(title: str, lines: Sequence[str], total: int) -> int:

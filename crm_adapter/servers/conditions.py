@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import calendar_day, exact_text
 from crm_adapter.db.rows import StoredRow
-from crm_adapter.db.tables import UNKNOWN_CLIENT, TimewebServerState
+from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import LEAST_AMOUNT, MONTHS, TOO_MUCH, as_midnight
 from crm_adapter.sync.mapping import PROBLEM_STATUSES
+from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 Condition = sa.ColumnElement[bool]
 

@@ -29,14 +29,15 @@ from crm_adapter.db.rows import (
     with_values,
     write_states,
 )
-from crm_adapter.db.tables import UNKNOWN_CLIENT, TimewebServerState, utcnow
+from crm_adapter.db.tables import TimewebServerState, utcnow
 from crm_adapter.ledger.ownership import release
 from crm_adapter.money import add_months, as_midnight, next_payment
 from crm_adapter.results import ChangeKind, EditCode, EditResult
 from crm_adapter.servers.conditions import payment_day
 from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
-from crm_adapter.text import messages
+from crm_adapter.text import messages, refusals
+from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 _UNLINKED_ONLY: Final = frozenset({"configuration", "ip_address"})
 """Timeweb's columns that a person may fill while the row is not linked."""
@@ -94,7 +95,7 @@ def edited(columns: Columns, values: Mapping[str, Any]) -> Change:
         checked = check_values(columns, {name: value for name, value in values.items() if name not in back})
         managed = {name for name in _UNLINKED_ONLY.intersection(checked) if _differs(row, name, checked[name])}
         if row.timeweb_id is not None and managed:
-            raise _Refused("validation", f"{', '.join(sorted(managed))}: ведёт Timeweb")
+            raise _Refused("validation", refusals.kept_by_timeweb(sorted(managed)))
         for name in back:
             state = _hand_back(row, state, name)
         if "cost_price" in checked and row.cost_price != checked["cost_price"]:
@@ -130,7 +131,7 @@ def paid(expected_date: date | None) -> Change:
     def edit(row: StoredRow, state: State) -> _Edit:
         day = payment_day(row)
         if day is None:
-            raise _Refused("validation", "next_payment_date: дата не указана")
+            raise _Refused("validation", f"next_payment_date: {refusals.NO_DAY}")
         if expected_date is not None and expected_date != day:
             raise _Refused("version_conflict")
         anchor = state.payment_anchor_day
@@ -140,7 +141,7 @@ def paid(expected_date: date | None) -> Change:
         try:
             following = next_payment(day, row.payment_period, anchor)
         except ValueError:
-            raise _Refused("validation", f"next_payment_date: после {day:%d.%m.%Y} дат нет, исправьте её") from None
+            raise _Refused("validation", f"next_payment_date: {refusals.no_day_after(day)}") from None
         host: dict[str, Any] = {"next_payment_date": as_midnight(following)}
         if row.status == "overdue":
             host["status"] = "active"
@@ -154,11 +155,11 @@ async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str |
 
     def edit(row: StoredRow, state: State) -> _Edit:
         if timeweb_id < 1 or not columns.holds("timeweb_id", timeweb_id):
-            raise _Refused("validation", f"timeweb_id: {timeweb_id} не может быть номером сервера Timeweb")
+            raise _Refused("validation", f"timeweb_id: {refusals.no_server_number(timeweb_id)}")
         if row.timeweb_id == timeweb_id:
             return _Edit({}, state)
         if row.timeweb_id is not None:
-            raise _Refused("conflict", "Запись уже связана с другим сервером")
+            raise _Refused("conflict", refusals.LINKED_ALREADY)
         return _Edit({"timeweb_id": timeweb_id}, replace(state, timeweb_id=timeweb_id, account=account, unlinked_from=None))
 
     return await _edit(columns, crm_id, "linked", edit, actor=actor)
@@ -393,7 +394,7 @@ def _keep_from_sync(state: State, column: str) -> State:
 def _must_be_free(session: Session, columns: Columns, timeweb_id: int) -> None:
     other = session.scalar(select(columns["id"]).where(columns["timeweb_id"] == timeweb_id))
     if other is not None:
-        raise _Refused("conflict", f"{messages.ALREADY_IMPORTED}: запись № {other}")
+        raise _Refused("conflict", refusals.taken_by(other))
 
 
 def _insert_host(session: Session, columns: Columns, values: Mapping[str, Any]) -> int:

@@ -26,16 +26,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE: Final = 100
 
-VIEWS: Final = {
-    "": "Все",
-    "problems": "Проблемы",
-    "overdue": "Просрочены",
-    "week": "На этой неделе",
-    "unpriced": "Без цены",
-    "loss": "В минус",
-    "removed": "Удалены",
-}
-"""The quick filters of the page: key -> caption."""
+VIEWS: Final = ("", "problems", "overdue", "week", "unpriced", "loss", "removed")
+"""The quick filters of the page."""
 SORTS: Final = ("attention", "name", "status", "configuration", "ip", "client", "project", "cost", "price", "margin", "date")
 
 _STATE: Final = TimewebServerState.__table__.c

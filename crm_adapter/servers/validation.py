@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter.db.columns import CALENDAR
-from crm_adapter.db.tables import UNKNOWN_CLIENT
 from crm_adapter.errors import UnknownColumn
 from crm_adapter.money import MONTHS, as_midnight, money_or_none
 from crm_adapter.payload import as_int
+from crm_adapter.text import refusals
+from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
@@ -35,7 +36,7 @@ def parse_money(value: object) -> Decimal | None:
         value = value.replace("\u00a0", "").replace("\u202f", "").replace(" ", "").replace("₽", "").replace(",", ".")
     amount = money_or_none(value)
     if amount is None:
-        raise Invalid("сумма записана неверно; пример: 1 234,50")
+        raise Invalid(refusals.AMOUNT)
     return amount
 
 
@@ -50,13 +51,13 @@ def parse_day(value: object) -> date:
             return datetime.strptime(str(value).strip()[:10], form).date()  # noqa: DTZ007 - a calendar date has no zone
         except ValueError:
             continue
-    raise Invalid("дата записана неверно; пример: 31.12.2026")
+    raise Invalid(refusals.DAY)
 
 
 def _amount(value: object) -> Decimal:
     amount = parse_money(value)
     if amount is not None and amount < 0:
-        raise Invalid("сумма не может быть отрицательной")
+        raise Invalid(refusals.NEGATIVE)
     return amount if amount is not None else Decimal(0)
 
 
@@ -68,7 +69,7 @@ def _clean(value: object) -> str:
     """Text without NUL; a lone surrogate is refused, because no database takes it."""
     text = "" if value is None else str(value).replace("\x00", "").strip()
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise Invalid("текст содержит недопустимые символы")
+        raise Invalid(refusals.CHARACTERS)
     return text
 
 
@@ -80,16 +81,16 @@ def _moment(value: object) -> datetime | None:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
-        raise Invalid("время записано неверно; пример: 2026-12-31T10:00:00") from None
+        raise Invalid(refusals.MOMENT) from None
 
 
 def _text(limit: int, *, required: bool = False, empty: str | None = None) -> Callable[[object], str | None]:
     def check(value: object) -> str | None:
         text = _clean(value)
         if len(text) > limit:
-            raise Invalid(f"не больше {limit} символов")
+            raise Invalid(refusals.longer_than(limit))
         if not text and required and empty is None:
-            raise Invalid("не может быть пустым")
+            raise Invalid(refusals.EMPTY)
         return text or empty
 
     return check
@@ -100,14 +101,14 @@ def _number(value: object) -> int | None:
         return None
     number = as_int(value)
     if number is None:
-        raise Invalid("ожидается целое число")
+        raise Invalid(refusals.NO_NUMBER)
     return number
 
 
 def _choice(*allowed: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         if value not in allowed:
-            raise Invalid(f"допустимо: {', '.join(allowed)}")
+            raise Invalid(refusals.none_of(allowed))
         return str(value)
 
     return check
@@ -120,7 +121,7 @@ def _flag(value: object) -> bool:
         return True
     if str(value).strip().lower() in {"0", "false", "off", "no", ""}:
         return False
-    raise Invalid("ожидается да или нет")
+    raise Invalid(refusals.NO_FLAG)
 
 
 def _midnight(value: object) -> datetime:
@@ -165,9 +166,9 @@ def check_values(columns: Columns, values: Mapping[str, Any]) -> dict[str, Any]:
         try:
             checked[name] = EDITABLE[name](value)
             if name in CALENDAR and abs(checked[name].date() - columns.today()) > _FAR:
-                raise Invalid(f"{checked[name]:%d.%m.%Y} дальше десяти лет от сегодняшнего дня; проверьте год")
+                raise Invalid(refusals.too_far(checked[name]))
             if EDITABLE[name] is _number and checked[name] is not None and not columns.holds(name, checked[name]):
-                raise Invalid("число слишком велико")
+                raise Invalid(refusals.TOO_LARGE_A_NUMBER)
         except Invalid as error:
             raise Invalid(f"{name}: {error}") from None
     return checked

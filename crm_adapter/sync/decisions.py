@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from crm_adapter.db.rows import State, StoredRow, shared_value
-from crm_adapter.db.tables import UNKNOWN_CLIENT
 from crm_adapter.money import as_midnight, is_jump, margin, money_or_none, monthly_income, next_payment
 from crm_adapter.results import HostingValues
 from crm_adapter.sync.costs import Cost, CostRow, resolve
 from crm_adapter.sync.mapping import ACTIVE_STATUSES, BUSY_STATUSES, PROBLEM_STATUSES
+from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 Action = Literal["create", "update", "unchanged", "link", "restore", "remove", "missing", "note"]
 _SHARED: Final = ("server_name", "cost_price", "status")

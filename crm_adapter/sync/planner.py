@@ -299,13 +299,13 @@ class _Plan:
                 self.decisions.append(decide(row, self.observed(server), self.context, linking=True))
         elif row := links.suggested.get(timeweb_id):
             self.skip(server, "link_suggested", row)
-            self.warn("link_suggested", f"{name}: похоже на «{row.server_name}» (совпал IP)")
+            self.warn("link_suggested", messages.similar(name, row.server_name, messages.SAME_IP))
         elif not self.options.import_new:
             self.skip(server, "new")
             self.events.append(EventDraft("discovered", {"name": name, "ip": server.ip_address}, str(timeweb_id)))
         else:
             if row := links.alike.get(timeweb_id):
-                self.warn("link_suggested", f"{name}: похоже на «{row.server_name}» (совпало имя)")
+                self.warn("link_suggested", messages.similar(name, row.server_name, messages.SAME_NAME))
             self.decisions.append(create(self.observed(server), self.context))
 
     def note_moves(self) -> None:

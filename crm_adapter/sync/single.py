@@ -33,7 +33,8 @@ from crm_adapter.sync.fetch import Caller, Failure
 from crm_adapter.sync.linking import match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.planner import Fetched, needs_presets
-from crm_adapter.text import messages
+from crm_adapter.text import messages, refusals
+from crm_adapter.text.messages import DONE
 
 _LIST_FROM: Final = 4
 """From this many ids on, listing is cheaper than asking for each."""
@@ -95,7 +96,7 @@ async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> S
         now = await Db(lambda s: read_row(s, columns, crm_id))
         server = now.values() if now else None
         changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
-        text = "Сервер синхронизирован" if changed else "Изменений нет"
+        text = DONE["synced" if changed else "unchanged"]
         return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
     missing = unasked or Failure("server_missing")
     return failed(missing.code, timeweb_id=timeweb_id, calls=calls, retry_after=missing.retry_after)
@@ -248,7 +249,7 @@ def _target(
             return None
         crm_id = link[values.timeweb_id]
         row = next((row for row in snapshot.unlinked if row.id == crm_id), None)
-        return row or _error(values.timeweb_id, "conflict", f"Запись № {crm_id} не найдена или уже связана с другим сервером")
+        return row or _error(values.timeweb_id, "conflict", refusals.no_row_to_link(crm_id))
     links = match([values], snapshot.unlinked, link or "ip")
     if values.timeweb_id in links.conflicts:
         return _error(values.timeweb_id, "conflict")

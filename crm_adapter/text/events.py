@@ -7,19 +7,7 @@ from typing import Any, Final
 
 from crm_adapter.text import labels
 from crm_adapter.text.formats import count, money
-from crm_adapter.text.messages import failure_text
-
-_LINES: Final = 20
-MAX_CHARACTERS: Final = 4096
-"""Telegram's limit for one message, in UTF-16 units."""
-_MAX_LINE: Final = 300
-
-_STATUS_WORDS: Final = {
-    "off": "выключен",
-    "no_paid": "не оплачен",
-    "blocked": "заблокирован",
-    "permanent_blocked": "заблокирован навсегда",
-}
+from crm_adapter.text.messages import SAME_IP, failure_text
 
 LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "suspicious_disappearance": lambda e: f"⚠ {e.get('text')}",
@@ -43,12 +31,22 @@ LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "moved": lambda e: f"{e.get('name')}: переехал в аккаунт {e.get('account')}",
     "restored": lambda e: f"{e.get('name')}: сервер снова есть в Timeweb",
     "sync_recovered": lambda e: f"Синхронизация восстановлена ({e.get('account')})",
-    "linked": lambda e: f"{e.get('name')}: связан с сервером «{e.get('server')}» (совпал IP)",
+    "linked": lambda e: f"{e.get('name')}: связан с сервером «{e.get('server')}» ({SAME_IP})",
     "imported": lambda e: f"Новый сервер {e.get('name')}: {e.get('configuration')}, {money(e.get('cost'))} в месяц",
     "service_new": lambda e: f"Новая услуга {_service(e)}: {money(e.get('cost'))} в месяц",
     "service_gone": lambda e: f"{_service(e)}: услуги больше нет, было {money(e.get('cost'))} в месяц",
     "discovered": lambda e: f"В Timeweb есть сервер {e.get('name')}, которого нет в CRM",
 }
+
+
+def title(total: int) -> str:
+    """Above a digest."""
+    return f"Хостинг: {count(total, 'event')}"
+
+
+def more(rest: int) -> str:
+    """Below one that has no room for all."""
+    return f"и ещё {rest}"
 
 
 def _hours(value: object) -> str:

@@ -91,6 +91,9 @@ RUN_STATUSES: Final = {
     "crashed": "сбой",
 }
 
+UNKNOWN_CLIENT: Final = "Не указан"
+"""What the host's column says where there is no client."""
+
 COLUMNS: Final = {
     "created": "Создан",
     "removed": "Удалён в Timeweb",
@@ -129,6 +132,11 @@ COLUMNS: Final = {
     "cost_net": "Себестоимость",
     "cost_gross": "Цена до скидки",
 }
+
+
+def switched(on: bool) -> str:
+    """The state of a switch."""
+    return "включена" if on else "выключена"
 
 
 def status(code: str) -> Badge:

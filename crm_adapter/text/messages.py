@@ -14,6 +14,13 @@ NOT_FOUND: Final = "Сервер не найден в Timeweb"
 ALREADY_RUNNING: Final = "Синхронизация уже выполняется"
 DATABASE_UNAVAILABLE: Final = "База данных недоступна. Попробуйте ещё раз через минуту."
 CROSS_ORIGIN: Final = "Запрос с другого сайта отклонён"
+STILL_RUNNING: Final = "Синхронизация продолжается"
+SAME_IP: Final = "совпал IP"
+SAME_NAME: Final = "совпало имя"
+"""Why a row may be a server."""
+AS_OF: Final = "данные на"
+ZERO_NOTE: Final = "0 стоит и там, где значение неизвестно: себестоимость, цена или дата не заданы"
+"""What a reply with `numbers="zero"` hides."""
 CRASHED: Final = "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."
 
 DONE: Final = {
@@ -27,6 +34,10 @@ DONE: Final = {
     "already_running": ALREADY_RUNNING,
     "imported": "Серверы импортированы",
     "undone": "Изменения отменены",
+    "unchanged": "Изменений нет",
+    "removed": "Сервер удалён",
+    "project_linked": "Сервер привязан к проекту",
+    "project_unlinked": "Сервер отвязан от проекта",
     "requeued": "Уведомления снова в очереди, они уйдут при следующей отправке",
 }
 """What a person is told after an action."""
@@ -76,8 +87,13 @@ def failure_text(code: str, *, retry_after: float | None = None, fresh_until: da
         return f"Превышен лимит, повтор через {max(1, round(retry_after or 60))} с"
     text = _FAILURES.get(code, "Неизвестная ошибка")
     if code == "upstream_unavailable" and fresh_until is not None:
-        return f"{text}, данные на {fresh_until:%H:%M}"
+        return as_of(text, f"{fresh_until:%H:%M}")
     return text
+
+
+def as_of(text: str, moment: str) -> str:
+    """A failure, and how old what is shown is."""
+    return f"{text}, {AS_OF} {moment}"
 
 
 def sequence_behind(table: str, column: str) -> str:
@@ -105,6 +121,11 @@ def suspicious_services(listed: int, known: int, missing: int) -> str:
     )
 
 
+def similar(name: str, row_name: str, reason: str) -> str:
+    """A row that may be the server, and by what: «web-1: похоже на «old» (совпал IP)»."""
+    return f"{name}: похоже на «{row_name}» ({reason})"
+
+
 def run_outcome(report: Mapping[str, Any]) -> str:
     """What a toast says about a run that is over: «Синхронизация завершена: обновлено 3, без изменений 20»."""
     if report["status"] == "failed":
@@ -118,6 +139,11 @@ def run_outcome(report: Mapping[str, Any]) -> str:
     if errors:
         parts.append(count(errors, "error"))
     return f"Синхронизация завершена: {', '.join(parts)}"
+
+
+def without(hidden: int) -> str:
+    """What a sum of the head leaves out."""
+    return f"Прибыль без учёта тех, у кого не задана цена или неизвестна себестоимость: {count(hidden, 'server')}"
 
 
 def foreign_host(host: str) -> str:

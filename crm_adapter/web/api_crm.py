@@ -14,6 +14,8 @@ from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
 from crm_adapter.servers.listing import Filters, Listing, list_rows
 from crm_adapter.servers.totals import read_totals
+from crm_adapter.text import refusals
+from crm_adapter.text.messages import DONE
 from crm_adapter.web.addresses import PARAMETERS, filters_of, number
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.charts import margin_of_all_months
@@ -31,8 +33,7 @@ def refuse_unknown(*known: str) -> Any:
 
     def check(request: Request) -> None:
         if unknown := sorted(request.query_params.keys() - set(known)):
-            text = f"неизвестный параметр {', '.join(unknown)[:200]}; есть: {', '.join(known)}"
-            raise HostingError(422, "validation", text)
+            raise HostingError(422, "validation", refusals.unknown_parameters(unknown, known))
 
     return Depends(check)
 
@@ -80,7 +81,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         if not result.success:
             raise edit_error(result)
         row = await hosting.row(row_id)
-        return {"success": True, "server": hosting.shown(row), "changes": list(result.changes), "message": "Сохранено"}
+        return {"success": True, "server": hosting.shown(row), "changes": list(result.changes), "message": DONE["saved"]}
 
     @api.patch("/api/server/{row_id}/link-project", openapi_extra=documented(ProjectLink))
     async def link_project(row_id: int, body: ProjectLink = json_body(ProjectLink), who: Actor = actor) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         )
         if not result.success:
             raise edit_error(result)
-        message = "Сервер отвязан от проекта" if body.project_id is None else "Сервер привязан к проекту"
+        message = DONE["project_unlinked" if body.project_id is None else "project_linked"]
         return {"success": True, "server": hosting.shown(await hosting.row(row_id)), "message": message}
 
     @api.delete("/api/server/{row_id}")
@@ -100,7 +101,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         result = await hosting.edited(lambda columns: edit.remove_manual(columns, row_id, actor=who))
         if not result.success:
             raise edit_error(result)
-        return {"success": True, "message": "Сервер удалён"}
+        return {"success": True, "message": DONE["removed"]}
 
     @api.post("/api/server", openapi_extra=documented(NewServer))
     async def add(body: NewServer = json_body(NewServer), who: Actor = actor) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         result = await hosting.edited(lambda columns: edit.add_manual(columns, body.values(), actor=who))
         if not result.success or result.crm_id is None:
             raise edit_error(result)
-        return {"success": True, "server": hosting.shown(await hosting.row(result.crm_id)), "message": "Сервер добавлен"}
+        return {"success": True, "server": hosting.shown(await hosting.row(result.crm_id)), "message": DONE["added"]}
 
     @api.get("/api/stats")
     async def stats(filters: Filters = wanted) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends
 
 from crm_adapter.results import SyncReport
 from crm_adapter.servers.totals import read_runs
-from crm_adapter.text.messages import NOT_CONFIGURED, failure_text, run_outcome
+from crm_adapter.text.messages import DONE, NOT_CONFIGURED, STILL_RUNNING, failure_text, run_outcome
+from crm_adapter.text.refusals import NO_SUCH_RUN
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.candidates import list_live
 from crm_adapter.web.context import Actor, Hosting
@@ -58,7 +59,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         if report is None:
             latest = await hosting.crm.transact(lambda session: read_runs(session, limit=1))
             run_id = latest[0].run_id if latest else None
-            return _reply(SyncReport(run_id, "running"), "Синхронизация продолжается", success=True)
+            return _reply(SyncReport(run_id, "running"), STILL_RUNNING, success=True)
         if report.status == "running":
             raise _failed(report, "already_running", failure_text("already_running"))
         message = run_outcome(report.to_dict())
@@ -71,7 +72,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         """How a run is getting on."""
         found = await hosting.crm.transact(lambda session: read_runs(session, run_id, limit=1)) if 0 < run_id < 2**63 else []
         if not found:
-            raise HostingError(404, "not_found", "Такого запуска нет")
+            raise HostingError(404, "not_found", NO_SUCH_RUN)
         return {"success": True, **found[0].to_dict()}
 
     @api.post("/server/{row_id}/sync")
@@ -85,7 +86,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         if not result.success:
             raise sync_error(result)
         row = await hosting.row(row_id)
-        return {"success": True, "server": hosting.shown(row), "message": result.message or "Синхронизировано"}
+        return {"success": True, "server": hosting.shown(row), "message": result.message or DONE["synced"]}
 
     return api
 

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request as Reader
 
+from crm_adapter.text import refusals
 from crm_adapter.text.problems import explain
 from crm_adapter.web.errors import UNREADABLE, HostingError
 
@@ -25,7 +26,7 @@ Body = TypeVar("Body", bound=BaseModel)
 LIMIT: Final = 1_000_000
 """Bytes of a body: an import of 10,000 servers, each with a row to link, has 400,000."""
 
-_TOO_LARGE = HostingError(413, "too_large", "Запрос слишком большой: больше 1 МБ. Разделите его на части")
+_TOO_LARGE = HostingError(413, "too_large", refusals.TOO_LARGE_A_BODY)
 
 
 async def _read(request: Request) -> bytes:

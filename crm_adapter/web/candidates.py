@@ -10,7 +10,7 @@ from crm_adapter.db.rows import Snapshot, read_snapshot
 from crm_adapter.steps import Api
 from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import map_server
-from crm_adapter.text.messages import NOT_CONFIGURED
+from crm_adapter.text.messages import NOT_CONFIGURED, SAME_IP, SAME_NAME
 from crm_adapter.web.errors import HostingError, upstream_error
 from timeweb_sdk.errors import TimewebError
 
@@ -135,6 +135,6 @@ def _compare(account: str, values: HostingValues, snapshot: Snapshot, links: Lin
         crm_id=row.id if row else None,
         likely_id=likely.id if likely else None,
         likely_name=likely.server_name if likely else None,
-        likely_reason=None if likely is None else "совпал IP" if likely is same_ip else "совпало имя",
+        likely_reason=None if likely is None else SAME_IP if likely is same_ip else SAME_NAME,
         conflicts=tuple(other.server_name for other in links.conflicts.get(timeweb_id, ())),
     )

@@ -11,6 +11,7 @@ from babel.dates import format_date
 from crm_adapter.servers.months import known_months, read_ledger
 from crm_adapter.servers.totals import add_up, result
 from crm_adapter.text.formats import money, number
+from crm_adapter.text.page import SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
     from crm_adapter.servers.months import MonthSum
 
-_SERIES: Final = {"Доход": "#2f7fe0", "Себестоимость": "#d08a1d", "Результат": "#2f9d57"}
+_COLOURS: Final = {"income": "#2f7fe0", "cost": "#d08a1d", "result": "#2f9d57"}
 _WIDTH: Final = 860
 _HEIGHT: Final = 380
 _LEFT: Final = 90
@@ -98,7 +99,7 @@ class Chart:
     guides: list[Label]
     captions: list[Label]
     zero: float
-    series: dict[str, str] = field(default_factory=lambda: dict(_SERIES))
+    series: dict[str, str] = field(default_factory=lambda: {SUMS[key]: colour for key, colour in _COLOURS.items()})
     """Name -> colour."""
     width: int = _WIDTH
     height: int = _HEIGHT
@@ -108,7 +109,7 @@ class Chart:
 
 def lay_out(series: Sequence[Month]) -> Chart:
     """Place three bars for each month, between guides at round amounts."""
-    groups = [[("Доход", month.income), ("Себестоимость", month.cost), ("Результат", month.result)] for month in series]
+    groups = [[("income", month.income), ("cost", month.cost), ("result", month.result)] for month in series]
     amounts = [float(amount) for group in groups for _, amount in group if amount is not None]
     step = _round_step(max(amounts, default=0) - min(amounts, default=0))
     lowest = math.floor(min(0, *amounts, 0) / step) * step
@@ -124,8 +125,8 @@ def lay_out(series: Sequence[Month]) -> Chart:
             round(_LEFT + slot * position + slot * 0.11 + bar_width * place, 1),
             min(y(float(amount)), y(0)),
             round(abs(y(float(amount)) - y(0)), 1),
-            _SERIES[name],
-            f"{month.caption}, {name.lower()}: {money(amount)}",
+            _COLOURS[name],
+            f"{month.caption}, {SUMS[name].lower()}: {money(amount)}",
         )
         for position, (month, group) in enumerate(zip(series, groups, strict=True))
         for place, (name, amount) in enumerate(group)

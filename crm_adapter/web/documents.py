@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter.results import Numbers, to_plain
-from crm_adapter.text.formats import count
+from crm_adapter.text.messages import ZERO_NOTE, without
 
 if TYPE_CHECKING:
     from datetime import date
@@ -25,8 +25,6 @@ _NUMBERS: Final = (
     "profit_percent",
     "days_remaining",
 )
-ZERO_NOTE: Final = "0 стоит и там, где значение неизвестно: себестоимость, цена или дата не заданы"
-"""What a reply with `numbers="zero"` hides."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,7 @@ class Documents:
         plain = to_plain(totals)
         five = {name: plain[name] or 0 for name in ("active_servers", "profit_month", "overdue_count", "overdue_sum")}
         hidden = totals.unpriced_count + totals.unknown_cost_count
-        note = f"Прибыль без учёта тех, у кого не задана цена или неизвестна себестоимость: {count(hidden, 'server')}"
-        stats = {**five, "profit_all_time": to_plain(all_time) or 0, "note": note if hidden else ""}
+        stats = {**five, "profit_all_time": to_plain(all_time) or 0, "note": without(hidden) if hidden else ""}
         if self.numbers == "zero":
             plain = {name: 0 if value is None else value for name, value in plain.items()}
         return {**plain, "stats": stats, **self.note()}

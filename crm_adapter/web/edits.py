@@ -11,6 +11,7 @@ from crm_adapter.results import EditResult
 from crm_adapter.servers import edit, listing
 from crm_adapter.servers.totals import read_sums
 from crm_adapter.servers.undo import UNDOABLE
+from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.addresses import filters_behind
@@ -70,8 +71,8 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         expected = forms.day((await read_form(request)).get("expected_date"))
         result = await hosting.edited(lambda columns: edit.mark_paid(columns, row_id, expected_date=expected, actor=who))
         if result.code == "version_conflict":
-            return await refuse(request, row_id, "Оплату уже отметили, дата показана новая")
-        return await finish(request, row_id, result, "paid", "Оплата отмечена")
+            return await refuse(request, row_id, words.ALREADY_PAID)
+        return await finish(request, row_id, result, "paid", words.PAID)
 
     @api.post("/servers/{row_id}/auto")
     async def auto(request: Request, row_id: int, who: Actor = actor) -> Response:
@@ -80,8 +81,7 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         result = await hosting.edited(
             lambda columns: edit.update_manual(columns, row_id, {"auto_sync": wanted}, expected_version=None, actor=who)
         )
-        message = "Автосинхронизация включена" if wanted else "Автосинхронизация выключена"
-        return await finish(request, row_id, result, "saved", message)
+        return await finish(request, row_id, result, "saved", words.auto_sync(wanted))
 
     @api.post("/servers/{row_id}/unlink")
     async def unlink(request: Request, row_id: int, who: Actor = actor) -> Response:
@@ -120,11 +120,11 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
                 reply.headers.update({"HX-Retarget": "closest td", "HX-Reswap": "innerHTML"})
             return reply
         context |= {
-            "title": "Изменить сервер",
-            "heading": f"Изменить: {row.server_name}"[:80],
+            "title": words.EDIT,
+            "heading": words.edit_heading(row.server_name),
             "action": f"{base}/servers/{row.id}/edit",
             "names": forms.fields_of(row),
-            "submit": "Сохранить",
+            "submit": words.SUBMIT_EDIT,
         }
         return pages.reply(request, "form.html", context)
 
@@ -186,8 +186,8 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         context = {
             **await forms.names(hosting),
             "from_timeweb": False,
-            "title": "Добавить сервер",
-            "heading": "Добавить сервер",
+            "title": words.ADD,
+            "heading": words.ADD,
             "action": f"{hosting.base(request)}/new",
             "names": forms.NEW,
             "values": values,
@@ -195,7 +195,7 @@ def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
             "seen": dict[str, str](),
             "problem": problem,
             "problems": wrong,
-            "submit": "Добавить",
+            "submit": words.SUBMIT_ADD,
         }
         return pages.reply(request, "form.html", context)
 

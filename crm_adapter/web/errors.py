@@ -14,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from crm_adapter.text import refusals
 from crm_adapter.text.messages import DATABASE_UNAVAILABLE, failure_text
 from crm_adapter.text.problems import explain
 from timeweb_sdk.errors import TimewebError, UnauthorizedError
@@ -83,7 +84,7 @@ def upstream_error(error: TimewebError) -> HostingError:
     return HostingError(502, code, failure_text(code))
 
 
-UNREADABLE = HostingError(400, "validation", "Тело запроса не читается")
+UNREADABLE = HostingError(400, "validation", refusals.UNREADABLE_BODY)
 """A body that is no JSON and no form."""
 
 Answer = Callable[[Request, HostingError], Response]

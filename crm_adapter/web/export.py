@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from crm_adapter.text import labels
 from crm_adapter.text.formats import UNKNOWN, day, instant, visible
+from crm_adapter.text.page import CSV_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,38 +18,13 @@ if TYPE_CHECKING:
 
     from crm_adapter.db.rows import StoredRow
 
-_HEADERS = (
-    "ID",
-    "Сервер",
-    "Статус",
-    "Статус в Timeweb",
-    "Конфигурация",
-    "IP-адрес",
-    "Имя клиента",
-    "Компания",
-    "Проект",
-    "Аккаунт",
-    "Себестоимость, ₽/мес",
-    "Источник себестоимости",
-    "Цена для клиента, ₽",
-    "Обслуживание, ₽",
-    "Период оплаты",
-    "Маржа, ₽/мес",
-    "Маржа, %",
-    "Дата начала",
-    "Дата следующего платежа",
-    "Timeweb ID",
-    "Синхронизирован",
-    "Заметки",
-)
-
 _FORMULA = re.compile("((?:^|[;,\t\r\n])[ \u00a0\ufeff\"']*)(?=[=+\\-@\t\r\n|%])")
 """Where a cell may begin (of ours, or of a reader that separates by commas, tabs or lines), before what makes it a formula."""
 
 
 def to_csv(rows: Iterable[StoredRow], zone: ZoneInfo) -> bytes:
     """The rows as a file."""
-    return table_csv(_HEADERS, (_cells(row, zone) for row in rows))
+    return table_csv(CSV_HEADERS, (_cells(row, zone) for row in rows))
 
 
 def table_csv(headers: Iterable[str], lines: Iterable[Iterable[object]]) -> bytes:

@@ -10,7 +10,7 @@ from crm_adapter.db.columns import SHARED
 from crm_adapter.money import MONTHS
 from crm_adapter.servers import listing
 from crm_adapter.servers.validation import Invalid, parse_day
-from crm_adapter.text import labels
+from crm_adapter.text import labels, page as words
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -30,12 +30,6 @@ CELLS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _MONEY: Final = ("cost_price", "client_price", "service_fee")
 _DATES: Final = ("start_date", "next_payment_date")
-_HINTS: Final = {
-    "cost_price": "₽ в месяц",
-    "client_price": "₽ за период",
-    "service_fee": "₽ за период",
-    "client_telegram_id": "номер",
-}
 _COMMON: Final = (
     "client_name",
     "client_company",
@@ -75,12 +69,12 @@ async def names(hosting: Hosting) -> dict[str, Any]:
     known = await hosting.crm.transact(lambda session: listing.projects(session, hosting.crm.columns, named_only=True))
     choices: dict[str, dict[str, str]] = {
         "status": {code: badge.word for code, badge in labels.STATUSES.items()},
-        "payment_period": {code: f"раз {labels.PERIODS[code]}" for code in MONTHS},
+        "payment_period": {code: words.every(code) for code in MONTHS},
     }
     if known:
         choices["project_id"] = {"": "—"} | {str(number): name for number, name in known.items()}
     numbers = ("project_id", "client_telegram_id")
-    return {"choices": choices, "money_fields": _MONEY, "dates": _DATES, "numbers": numbers, "hints": _HINTS}
+    return {"choices": choices, "money_fields": _MONEY, "dates": _DATES, "numbers": numbers, "hints": words.HINTS}
 
 
 def typed(form: FormData) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from crm_adapter.db.history import read_changes
 from crm_adapter.servers.months import as_amount
 from crm_adapter.sync.freshness import ACTOR
-from crm_adapter.text import labels
+from crm_adapter.text import labels, page as words
 from crm_adapter.text.formats import UNKNOWN, day, instant, money
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ _SILENT = frozenset({"timeweb_data"})
 
 
 _SHOWN: Final = 200
-SYNC: Final = "синхронизация"
-UNNAMED: Final = "не указан"
-"""A person of whom the host told no name."""
 
 
 async def read_history(hosting: Hosting, row_id: int) -> list[dict[str, str]]:
@@ -40,13 +37,9 @@ async def who_was_faster(hosting: Hosting, row_id: int, fields: Collection[str])
     by_people = [change for change in changes if change.run_id is None]
     latest = next((change for change in by_people if change.field in fields), next(iter(by_people), None))
     if latest is None:
-        return "Пока вы редактировали, строку изменили. Проверьте значение и сохраните ещё раз."
+        return words.FASTER
     change = present(latest, hosting.zone_info)
-    who = latest.actor or "другой пользователь"
-    return (
-        f"Пока вы редактировали, строку изменил {who}: {change['field'].lower()} — {change['new'] or UNKNOWN}. "
-        "Ваше значение осталось в поле: проверьте и сохраните ещё раз."
-    )
+    return words.faster(latest.actor, change["field"], change["new"])
 
 
 def present(change: Change, zone: ZoneInfo) -> dict[str, str]:
@@ -63,8 +56,8 @@ def present(change: Change, zone: ZoneInfo) -> dict[str, str]:
 def _who(change: Change) -> str:
     """A run writes as the synchronisation, whoever started it; a person without a name is not one."""
     if change.run_id is None:
-        return change.actor or UNNAMED
-    return SYNC if change.actor in {None, ACTOR} else f"{SYNC} ({change.actor})"
+        return change.actor or words.UNNAMED
+    return words.SYNC if change.actor in {None, ACTOR} else f"{words.SYNC} ({change.actor})"
 
 
 def _shown(field: str, text: str | None) -> str:
@@ -78,7 +71,7 @@ def _shown(field: str, text: str | None) -> str:
     if field == "payment_period":
         return labels.PERIODS.get(text, text)
     if field == "auto_sync":
-        return "включена" if text.lower() in {"true", "1"} else "выключена"
+        return labels.switched(text.lower() in {"true", "1"})
     try:
         if field in {"cost_price", "client_price", "service_fee", "balance"}:
             return money(as_amount(text))

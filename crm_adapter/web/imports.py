@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from crm_adapter.servers import edit
-from crm_adapter.text.formats import count
+from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.bodies import read_form
@@ -42,7 +42,7 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
         servers.sort(key=lambda server: (server.crm_id is not None, server.name.casefold()))
         imported = sum(server.crm_id is not None for server in servers)
         context = {
-            "title": "Импорт из Timeweb",
+            "title": words.IMPORT,
             "servers": servers,
             "imported": imported,
             "results": results or [],
@@ -60,13 +60,13 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
         form = await read_form(request, max_fields=_MAX_FIELDS)
         ids = [number for value in form.getlist("server_ids") if (number := forms.number(value)) is not None]
         if not ids:
-            return await show(request, problem="Отметьте хотя бы один сервер")
+            return await show(request, problem=words.TICK_A_SERVER)
         links = {key: row for key in ids if (row := forms.number(form.get(f"link_{key}"))) is not None}
         result = await hosting.import_servers(ids, link=links or "off", actor=who)
         if not result.errors:
-            return pages.done(request, "imported", f"Импортировано: {count(result.imported_count, 'server')}")
-        lines = [f"{item.name}: {'связан' if item.linked else 'импортирован'}" for item in result.imported]
-        lines += [f"Сервер {item.server_id}: {item.error}" for item in result.errors]
+            return pages.done(request, "imported", words.imported(result.imported_count))
+        lines = [words.imported_one(item.name, linked=item.linked) for item in result.imported]
+        lines += [words.not_imported(item.server_id, item.error) for item in result.errors]
         return await show(request, results=lines)
 
 
@@ -80,9 +80,7 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         except HostingError as error:
             problem = problem or error.error
         servers.sort(key=lambda server: (server.likely_id != row.id, server.name.casefold()))
-        return pages.reply(
-            request, "link.html", {"title": "Связать с Timeweb", "item": row, "servers": servers, "problem": problem}
-        )
+        return pages.reply(request, "link.html", {"title": words.LINK, "item": row, "servers": servers, "problem": problem})
 
     @api.get("/servers/{row_id}/link", dependencies=[Depends(own_site)])
     async def choose(request: Request, row_id: int) -> Response:
@@ -94,7 +92,7 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         target = (await read_form(request)).get("target")
         number, _, account = target.partition("@") if isinstance(target, str) else ("", "", "")
         if (timeweb_id := forms.number(number)) is None:
-            return await show(request, row, "Выберите сервер")
+            return await show(request, row, words.CHOOSE_A_SERVER)
         result = await hosting.edited(
             lambda columns: edit.link(columns, row_id, timeweb_id, account=account or None, actor=who)
         )

@@ -9,9 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from crm_adapter.servers.listing import VIEWS, Filters, list_rows, projects
+from crm_adapter.servers.listing import Filters, list_rows, projects
 from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
+from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import charts, edits, imports, several, undelivered
 from crm_adapter.web.addresses import address, filters_of, query
@@ -27,19 +28,7 @@ from crm_adapter.web.templating import STATIC, Renderer, asset_version
 _SHORT_WAIT = 0.3
 """How long the button waits for a run to end before the page watches it, in seconds."""
 
-_HEADERS = (
-    ("name", "Сервер", False),
-    ("status", "Статус", False),
-    ("configuration", "Конфигурация", False),
-    ("ip", "IP-адрес", False),
-    ("client", "Имя клиента", False),
-    ("project", "Проект", False),
-    ("cost", "Себестоимость", True),
-    ("price", "Цена для клиента", True),
-    ("margin", "Маржа", True),
-    ("date", "Дата следующего платежа", False),
-    ("", "Действия", False),
-)
+_NUMBERS = frozenset({"cost", "price", "margin"})
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], renderer: Renderer, *, has_csv: bool) -> APIRouter:
@@ -81,12 +70,12 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     async def history(request: Request, row_id: int) -> HTMLResponse:
         row = await hosting.row(row_id)
         changes = await read_history(hosting, row_id)
-        return pages.reply(request, "history.html", {"title": "История", "item": row, "changes": changes})
+        return pages.reply(request, "history.html", {"title": words.HISTORY, "item": row, "changes": changes})
 
     @api.get("/dynamics")
     async def dynamics(request: Request) -> HTMLResponse:
         months = await _months(hosting)
-        return pages.reply(request, "dynamics.html", {"title": "Динамика", "months": months})
+        return pages.reply(request, "dynamics.html", {"title": words.DYNAMICS, "months": months})
 
     @api.get("/dynamics.svg")
     async def chart() -> Response:
@@ -97,7 +86,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("/static/{name:path}")
     async def static(name: str, v: str = "") -> FileResponse:
         if name not in files:
-            raise HostingError(404, "not_found", "Такого файла нет")
+            raise HostingError(404, "not_found", words.NO_SUCH_FILE)
         cache = "private, max-age=31536000, immutable" if v and v == asset_version(name) else "private, max-age=300"
         return FileResponse(STATIC / name, headers={"Cache-Control": cache, "X-Content-Type-Options": "nosniff"})
 
@@ -141,30 +130,30 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
     )
     shown = listing.filters
     return {
-        "title": "Хостинг",
+        "title": words.TITLE,
         "base": base,
         "here": address(base, shown),
         "query": query(shown),
         "filters": shown,
         "listing": listing,
-        "bulk_actions": several.ACTIONS,
+        "bulk_actions": words.BULK,
         "totals": totals,
         "projects": names,
         "today": today,
         "many_accounts": len(summary.accounts) > 1,
         "views": [
             {"caption": caption, "url": address(base, shown, view=key, page=1), "current": shown.view == key, "key": key}
-            for key, caption in VIEWS.items()
+            for key, caption in words.VIEWS.items()
         ],
-        "headers": [_header(base, shown, *header) for header in _HEADERS],
+        "headers": [_header(base, shown, key, caption) for key, caption in words.HEADERS.items()],
         "previous_url": address(base, shown, page=shown.page - 1) if shown.page > 1 else None,
         "next_url": address(base, shown, page=shown.page + 1) if shown.page < listing.pages else None,
         **present(hosting, summary, latest),
     }
 
 
-def _header(base: str, filters: Filters, key: str, caption: str, number: bool) -> dict[str, Any]:
+def _header(base: str, filters: Filters, key: str, caption: str) -> dict[str, Any]:
     active = bool(key) and filters.sort == key
     url = address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
     direction = ("descending" if filters.descending else "ascending") if active else None
-    return {"key": key, "caption": caption, "number": number, "url": url, "direction": direction}
+    return {"key": key, "caption": caption, "number": key in _NUMBERS, "url": url, "direction": direction}

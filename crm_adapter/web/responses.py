@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from crm_adapter.text import page as words
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.security import frame_headers
 
@@ -76,6 +77,6 @@ class Pages:
         """An error in the form that the asker understands."""
         if is_htmx(request):
             return self.toast(error.error, tone="bad")
-        heading = {403: "Нет доступа", 404: "Не найдено", 503: "Временно недоступно"}.get(error.status, "Не получилось")
+        heading = words.HEADINGS.get(error.status, words.FAILED)
         context = {"title": heading, "heading": heading, "problem": error.error}
         return self.reply(request, "error.html", context, status=error.status)

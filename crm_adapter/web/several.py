@@ -13,7 +13,7 @@ from crm_adapter.db.dialects import is_lock_timeout, rejects_values
 from crm_adapter.servers import edit
 from crm_adapter.servers.undo import undo
 from crm_adapter.servers.validation import Invalid, check_values
-from crm_adapter.text.formats import count
+from crm_adapter.text import page as words
 from crm_adapter.text.messages import failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.bodies import read_form
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
     from crm_adapter.results import ChangeKind
 
-ACTIONS: Final = {
-    "paid": "Оплачено",
-    "client": "Имя клиента…",
-    "project": "Проект №…",
-    "auto": "Включить автосинхронизацию",
-    "no_auto": "Выключить автосинхронизацию",
-    "close": "Закрыть",
-}
-"""What can be done to rows that are ticked."""
-_NAMED: Final = 3
 _MAX_FIELDS: Final = 10_100
 
 
@@ -48,7 +38,7 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
         ticked = [value.partition(":") for value in form.getlist("ids") if isinstance(value, str)]
         rows = {number: day for text, _, day in ticked if (number := forms.number(text)) is not None}
         if not rows:
-            raise HostingError(422, "validation", "Отметьте хотя бы одну строку")
+            raise HostingError(422, "validation", words.TICK_A_ROW)
         columns = hosting.crm.columns
         action, value = str(form.get("action", "")), str(form.get("value", "")).strip()
         changes = {row_id: _change(columns, action, value, day) for row_id, day in rows.items()}
@@ -60,11 +50,7 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
                 raise
             code = "row_busy" if is_lock_timeout(error) else "database_rejected"
             raise HostingError(409, "conflict", failure_text(code)) from error
-        message = f"Изменено: {count(len(done), 'row')}"
-        if refused:
-            told = "; ".join(f"№ {row_id}: {text}" for row_id, text in list(refused.items())[:_NAMED])
-            message += f". Не изменено: {len(refused)} ({told}{'…' if len(refused) > _NAMED else ''})"
-        reply = pages.done(request, "saved", message, **({"undo": at.isoformat()} if done else {}))
+        reply = pages.done(request, "saved", words.changed(len(done), refused), **({"undo": at.isoformat()} if done else {}))
         if "HX-Trigger" in reply.headers:
             reply.headers["HX-Trigger"] = "hosting:untick, hosting:refresh"
         return reply
@@ -75,12 +61,11 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
         try:
             at = datetime.fromisoformat(str((await read_form(request)).get("at", ""))).replace(tzinfo=None)
         except ValueError:
-            raise HostingError(422, "validation", "Отменять нечего") from None
+            raise HostingError(422, "validation", words.NOTHING_TO_UNDO) from None
         back, kept = await hosting.crm.perform(lambda crm: undo(crm.columns, at, actor=who))
         if not back:
-            raise HostingError(409, "conflict", "Отменить нельзя: строку с тех пор изменили")
-        message = f"Отменено: {count(back, 'row')}" + (f", изменены с тех пор и оставлены: {kept}" if kept else "")
-        return pages.done(request, "undone", message)
+            raise HostingError(409, "conflict", words.CHANGED_SINCE)
+        return pages.done(request, "undone", words.undone(back, kept))
 
 
 def _change(columns: Columns, action: str, value: str, day: str) -> edit.Change:
@@ -95,7 +80,7 @@ def _change(columns: Columns, action: str, value: str, day: str) -> edit.Change:
         "close": {"status": "closed"},
     }
     if action not in values:
-        raise HostingError(422, "validation", "Такого действия нет")
+        raise HostingError(422, "validation", words.NO_SUCH_ACTION)
     try:
         check_values(columns, values[action])
     except Invalid as error:

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from crm_adapter.text import page as words
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.router import create_hosting_router
 from crm_adapter.web.security import CONTENT_SECURITY_POLICY
@@ -46,7 +47,7 @@ def create_app(
         if close is not None:
             await close()
 
-    app = FastAPI(title="Хостинг", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=words.TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     if link is not None:
         options = {"actor": _login, **options}
     guards = [Depends(_only_here)] if link is None else [Depends(_only_here), Depends(_holds(link))]
@@ -97,8 +98,7 @@ def _holds(link: str) -> Callable[[Request], Awaitable[None]]:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         shown = (request.cookies.get(_cookie_of(link), ""), bearer)
         if not any(secrets.compare_digest(value.encode(), link.encode()) for value in shown):
-            text = "Откройте страницу по ссылке, которую напечатала команда timeweb-crm serve"
-            raise HostingError(403, "no_link", text)
+            raise HostingError(403, "no_link", words.OPEN_BY_LINK)
 
     return check
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,20 +11,18 @@ import sqlalchemy as sa
 from crm_adapter.db.dialects import db_now_ms
 from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
 from crm_adapter.servers.totals import read_runs
-from crm_adapter.text.formats import UNKNOWN, ago, count, instant, money
-from crm_adapter.text.messages import CRASHED, NOT_CONFIGURED, failure_text, run_outcome
+from crm_adapter.text import page as words
+from crm_adapter.text.formats import ago, count, instant
+from crm_adapter.text.messages import AS_OF, CRASHED, as_of, failure_text, run_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
-    from decimal import Decimal
     from zoneinfo import ZoneInfo
 
     from sqlalchemy.orm import Session
 
     from crm_adapter.results import RunInfo
-
-_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ class Summary:
     def updated(self, zone: ZoneInfo, now: datetime) -> str:
         """«Обновлено 23.11.2026 15:04 (5 минут назад)»."""
         if self.updated_at is None:
-            return "Данные Timeweb ещё не загружены"
-        return f"Обновлено {instant(self.updated_at, zone)} ({ago(self.updated_at, now)})"
+            return words.NEVER_LOADED
+        return words.updated(instant(self.updated_at, zone), ago(self.updated_at, now))
 
     def timeweb(self) -> str:
         """«Timeweb: 23 сервера · баланс 7 378,30 ₽, хватит на 18 дн.»; an unknown number is left out or «—»."""
@@ -82,19 +81,14 @@ class Summary:
             return ""
         parts = [f"Timeweb: {count(sum(totals), 'server')}"]
         balances = [account.balance for account in self.accounts if account.balance is not None]
-        text = f"баланс {money(sum(balances)) if balances else UNKNOWN}"
         hours = [account.hours_left for account in self.accounts if account.hours_left is not None]
-        if hours:
-            days = min(hours) // 24
-            text += f", хватит на {days} дн." if days else ", хватит меньше чем на день"
-        return " · ".join([*parts, text])
+        return " · ".join([*parts, words.funds(sum(balances, Decimal(0)) if balances else None, min(hours, default=None))])
 
     def notices(self, zone: ZoneInfo, latest: RunInfo | None) -> list[Notice]:
         """Everything that people should know before they trust the numbers."""
         found: list[Notice] = []
         if not self.configured:
-            text = f"{NOT_CONFIGURED}. Задайте переменную TIMEWEB_API_TOKEN; таблица показана из базы данных."
-            found.append(Notice("warn", text))
+            found.append(Notice("warn", words.SHOWN_FROM_DATABASE))
         report = (latest.report if latest else None) or {}
         # A warning about an account says it with numbers; the account's own message is about a failure.
         messages = {(item.get("account"), item["code"]): item["message"] for item in report.get("warnings", ())}
@@ -113,28 +107,20 @@ class Summary:
         if latest is not None and latest.status in {"interrupted", "crashed"} and not self.running:
             found.append(Notice("warn", CRASHED))
         if errors := report.get("error_count"):
-            found.append(
-                Notice("warn", f"Не удалось обработать: {count(errors, 'server')}. {_named(report.get('errors', ()))}")
-            )
+            named = [(item.get("server_name") or item.get("server_id"), item["error"]) for item in report.get("errors", ())]
+            found.append(Notice("warn", words.unprocessed(errors, named)))
         if self.dead_events:
-            text = f"Не доставлено уведомлений: {self.dead_events}. Проверьте HOSTING_NOTIFY_URLS."
-            found.append(Notice("bad", text, "undelivered", "Посмотреть и отправить ещё раз"))
+            found.append(Notice("bad", words.undelivered(self.dead_events), "undelivered", words.SEND_AGAIN))
         return found
-
-
-def _named(errors: Sequence[Mapping[str, Any]]) -> str:
-    """The first servers that failed, each with its reason."""
-    told = [f"{error.get('server_name') or error.get('server_id')}: {error['error']}" for error in errors[:_NAMED]]
-    return "; ".join(told) + ("…" if len(errors) > _NAMED else "")
 
 
 def _account_notice(account: Account, message: str | None, zone: ZoneInfo, *, many: bool) -> Notice:
     code = account.error_code or ""
     text = message or failure_text(code)
-    if code == "upstream_unavailable" and account.last_success_at is not None and "данные на" not in text:
-        text += f", данные на {instant(account.last_success_at, zone, 'HH:mm')}"
+    if code == "upstream_unavailable" and account.last_success_at is not None and AS_OF not in text:
+        text = as_of(text, instant(account.last_success_at, zone, "HH:mm"))
     tone = "bad" if code in {"unauthorized", "forbidden", "account_mismatch", "suspicious_disappearance"} else "warn"
-    return Notice(tone, f"Аккаунт «{account.account}»: {text}" if many else text)
+    return Notice(tone, words.of_account(account.account, text) if many else text)
 
 
 def read_summary(session: Session, *, configured: bool) -> Summary:

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 
 from crm_adapter.db.dialects import begin_write
 from crm_adapter.notify import dead_letters, retry_dead_letters
-from crm_adapter.text.formats import count, instant
+from crm_adapter.text import page as words
+from crm_adapter.text.formats import instant
 from crm_adapter.web.responses import Pages
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
             {"at": instant(letter.created_at, hosting.zone_info), "text": letter.text, "error": letter.error or ""}
             for letter in letters[:_SHOWN]
         ]
-        context = {"title": "Недоставленные уведомления", "letters": shown, "more": len(letters) > _SHOWN}
+        context = {"title": words.UNDELIVERED, "letters": shown, "more": len(letters) > _SHOWN}
         return pages.reply(request, "undelivered.html", context)
 
     @api.post("/undelivered")
     async def retry(request: Request) -> Response:
         """Queue all of them again; they go out with the next dispatch."""
         queued = await hosting.crm.transact(_retry)
-        return pages.done(request, "requeued", f"Снова в очереди: {count(queued, 'notification')}")
+        return pages.done(request, "requeued", words.requeued(queued))
 
 
 def _retry(session: Session) -> int:

@@ -83,6 +83,23 @@ def test_words_that_people_read_know_nothing_of_where_they_are_shown() -> None:
     assert {path for path in outside if "/web/" not in path} == {"crm_adapter/cli/serve.py"}
 
 
+def test_russian_stands_where_it_is_read() -> None:
+    """In `text`; in `cli`, whose commands are their own help; in the templates. Docstrings may quote it."""
+    found = set()
+    for path, source in modules("timeweb_sdk", "crm_adapter"):
+        if path.startswith(("crm_adapter/text/", "crm_adapter/cli/")):
+            continue
+        tree = ast.parse(source)
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        found |= {
+            f"{path}:{node.lineno} {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+            if re.search("[А-Яа-яЁё]", node.value)
+        }
+    assert found == set()
+
+
 @pytest.mark.parametrize("package", ["timeweb_sdk", "crm_adapter"])
 def test_a_lazy_facade_tells_type_checkers_the_names_that_it_has(package: str) -> None:
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))

@@ -77,7 +77,8 @@ def test_a_list_as_php_writes_it() -> None:
     got = one(machine(disks={"10": {"id": 2, "size": 2}, "9": {"id": 1, "size": 1}}))
     assert [disk.id for disk in got.disks] == [1, 2]
     assert got.decode_issues == (("disks", "list_type"),)
-    for kept in ({"disks": {}}, {"labels": {"1": "x"}}):
+    others: tuple[dict[str, Any], ...] = ({"disks": {}}, {"labels": {"1": "x"}})
+    for kept in others:
         ((name, value),) = kept.items()
         assert getattr(one(machine(**kept)), name) == value
 
