@@ -1,6 +1,6 @@
 """The functions of `crm_adapter` for asyncio, under the same names.
 
-The work is the same; only the driver differs.
+`blocking.py` is written from this file (`python -m codegen.blocking`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ async def sync_all(
     return await crm.arun(
         lambda crm: run.sync_all(
             crm, only_auto=only_auto, actor=actor, dry_run=dry_run, claimed=leases, on_progress=on_progress
-        )
+        ),
+        ends_early=True,
     )
 
 
@@ -92,7 +93,7 @@ async def plan(
 ) -> SyncPlan:
     """Tell what `sync_all` would do now, server by server; writes nothing and takes no lease."""
     crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields, import_new=import_new, link_policy=link_policy)
-    return await crm.arun(lambda crm: run.plan(crm, only_auto=only_auto))
+    return await crm.arun(lambda crm: run.plan(crm, only_auto=only_auto), ends_early=True)
 
 
 async def sync_server(
@@ -106,7 +107,7 @@ async def sync_server(
 ) -> ServerSyncResult:
     """Bring one row up to date, whatever its `auto_sync` says. Never marks a server removed."""
     crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
-    return await crm.arun(lambda crm: single.sync_server(crm, crm_id, actor=actor))
+    return await crm.arun(lambda crm: single.sync_server(crm, crm_id, actor=actor), ends_early=True)
 
 
 async def import_servers(
@@ -126,7 +127,9 @@ async def import_servers(
     Timeweb id -> CRM id. Safe to call at once from many processes: one creates, the others get `already_imported`.
     """
     crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
-    return await crm.arun(lambda crm: single.import_servers(crm, server_ids, link=link, actor=actor, dry_run=dry_run))
+    return await crm.arun(
+        lambda crm: single.import_servers(crm, server_ids, link=link, actor=actor, dry_run=dry_run), ends_early=True
+    )
 
 
 async def ensure_fresh(
@@ -360,7 +363,8 @@ async def dispatch_events(
 ) -> DispatchReport:
     """Send waiting events: one digest per run, at least once each, retried with backoff, given up after 8 tries.
 
-    A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later.
+    A sink is called as `sink(title, text, events)`; a sink that raises makes the digest try again later. Of a digest of more
+    than 500 events, the text counts all and `events` holds the 500 gravest.
     """
     return await Installation(db=db).arun(lambda _: outbox.dispatch_events(sink, limit=limit, now=now))
 

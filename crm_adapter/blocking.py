@@ -1,5 +1,7 @@
 """The functions of `crm_adapter` for threads and scripts; `crm_adapter.aio` has the same for asyncio."""
 
+# Written by `python -m codegen.blocking` from aio.py: change that file.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -202,23 +204,6 @@ def update_manual(
     return crm.run(lambda crm: edit.update_manual(crm.columns, crm_id, values, expected_version=expected_version, actor=actor))
 
 
-def add_manual(
-    db: sessionmaker[Session],
-    values: Mapping[str, Any],
-    *,
-    actor: str | None = None,
-    model: type[Any] = HostingServer,
-    fields: FieldMap | None = None,
-) -> EditResult:
-    """Add a server that is not at Timeweb (or not yet linked); `server_name` must be given.
-
-    A refusal is data: `EditResult.code` is `validation`, or call `raise_for_failure()`. Raises `UnknownColumn` for a name
-    that is no editable column.
-    """
-    crm = Installation(db=db, model=model, fields=fields)
-    return crm.run(lambda crm: edit.add_manual(crm.columns, values, actor=actor))
-
-
 def remove_manual(
     db: sessionmaker[Session],
     crm_id: int,
@@ -234,6 +219,23 @@ def remove_manual(
     """
     crm = Installation(db=db, model=model, fields=fields)
     return crm.run(lambda crm: edit.remove_manual(crm.columns, crm_id, actor=actor))
+
+
+def add_manual(
+    db: sessionmaker[Session],
+    values: Mapping[str, Any],
+    *,
+    actor: str | None = None,
+    model: type[Any] = HostingServer,
+    fields: FieldMap | None = None,
+) -> EditResult:
+    """Add a server that is not at Timeweb (or not yet linked); `server_name` must be given.
+
+    A refusal is data: `EditResult.code` is `validation`, or call `raise_for_failure()`. Raises `UnknownColumn` for a name
+    that is no editable column.
+    """
+    crm = Installation(db=db, model=model, fields=fields)
+    return crm.run(lambda crm: edit.add_manual(crm.columns, values, actor=actor))
 
 
 def mark_paid(

@@ -85,8 +85,8 @@ class Installation:
         clients = self.clients
         return drive(flow(replace(self, timeweb=clients)), self.db, clients, stop=stop, ends_early=ends_early)
 
-    async def arun(self, flow: Callable[[Installation], Flow[T]]) -> T:
-        """Run a flow on the loop, with its blocking steps in threads."""
+    async def arun(self, flow: Callable[[Installation], Flow[T]], *, ends_early: bool = False) -> T:
+        """Run a flow on the loop, with its blocking steps in threads. A task can be cancelled anywhere, so all end early."""
         clients = self.clients
         return await adrive(flow(replace(self, timeweb=clients)), self.db, clients)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from codegen import blocking
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("timeweb_sdk", "crm_adapter", "codegen", "tests")
 LONGEST = 500
@@ -106,6 +108,10 @@ def test_a_lazy_facade_tells_type_checkers_the_names_that_it_has(package: str) -
     guarded = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     told = {name.asname for node in guarded.body if isinstance(node, ast.ImportFrom) for name in node.names}
     assert told == set(importlib.import_module(package).__all__) - {"__version__"}
+
+
+def test_the_blocking_functions_are_those_of_asyncio() -> None:
+    assert blocking.TARGET.read_text(encoding="utf-8") == blocking.written(), "run `python -m codegen.blocking`"
 
 
 def test_the_layout_in_contributing_is_what_is_there() -> None:

@@ -130,13 +130,21 @@ def test_every_value_of_a_server() -> None:
     assert map_server(data | {"id": 1}).timeweb_id == 1
 
 
+BUSY = """
+    installing software_install reinstalling turning_on turning_off hard_turning_off rebooting hard_rebooting removing cloning
+    transfer configuring starting stopping shutting_down creating recovering
+"""
+
+
 @pytest.mark.parametrize(
     ("raw", "stored", "status"),
     [
         ("on", "on", "active"),
-        ("installing", "installing", "active"),
+        *((status, status, "active") for status in BUSY.split()),
         ("off", "off", "suspended"),
         ("no_paid", "no_paid", "suspended"),
+        ("permanent_blocked", "permanent_blocked", "suspended"),
+        ("removed", "removed", "suspended"),
         ("a_status_of_2031" + "x" * 60, "a_status_of_2031" + "x" * 34, "suspended"),
         (None, None, "suspended"),
     ],
