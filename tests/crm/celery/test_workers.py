@@ -44,19 +44,6 @@ def test_a_tick_syncs_every_account_on_its_own(stack: Stack) -> None:
     assert len(whose) == 2
 
 
-def test_beat_alone_keeps_an_installation_going(stack: Stack) -> None:
-    """``worker --beat`` with a queue of its own: nobody else sends a tick."""
-    queue = f"{stack.queue}.beat"
-    schedule = f"--schedule={stack.directory / 'schedule'}"
-    beat = stack.start("beat", "--beat", schedule, queue=queue, TEST_QUEUE=queue, TEST_TICK="0.3")
-    until(lambda: [run.status for run in stack.runs()] == ["success", "success"], 60, lambda: beat.log)
-    until(lambda: sum(message["message"].count("Новый сервер") for message in stack.post.messages) == 17, 60, lambda: beat.log)
-    until(lambda: "Task timeweb_crm.payment_reminders[" in beat.log, 60, lambda: beat.log)
-    beat.kill()
-
-    assert len(stack.servers()) == 17
-
-
 def test_a_bad_token_hurts_no_other_account_and_a_new_one_needs_no_restart(stack: Stack) -> None:
     stack.tokens(main=MAIN, second="revoked")
     assert stack.call("sync_account", "second")["error_code"] == "unauthorized"

@@ -1,0 +1,90 @@
+"""An installation as it stands on a machine: beat, workers and the served page as processes, a browser, nobody at the helm."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import expect, sync_playwright
+from sqlalchemy import update
+
+from crm_adapter import runs
+from crm_adapter.db.tables import SyncLease
+from tests.crm.celery.conftest import Stack
+from tests.crm.celery.test_workers import listings
+from tests.crm.web.conftest import CHROMIUM_FLAGS
+from tests.waiting import until
+
+SERVE = "import sys; from crm_adapter.cli import main; sys.exit(main())"
+
+
+@contextmanager
+def beat(stack: Stack, queue: str) -> Iterator[None]:
+    """`celery beat` with three ticks a second."""
+    command = [sys.executable, "-m", "celery", "-A", "tests.crm.celery.worker_app", "beat"]
+    environment = os.environ | stack.environment | {"TEST_QUEUE": queue, "TEST_TICK": "0.3"}
+    with (stack.directory / "beat.log").open("wb") as log:
+        schedule = f"--schedule={stack.directory / 'schedule'}"
+        process = subprocess.Popen([*command, schedule], cwd=stack.directory, env=environment, stdout=log, stderr=log)
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
+def served(stack: Stack) -> Iterator[str]:
+    """`timeweb-crm serve`; gives the address that it prints."""
+    command = [sys.executable, "-u", "-c", SERVE, "serve", "--port", "0"]
+    with (
+        (stack.directory / "serve.log").open("wb") as log,
+        subprocess.Popen(
+            command, cwd=stack.directory, env=os.environ | stack.environment, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.kill()
+
+
+def test_it_goes_on_whoever_is_killed(stack: Stack, chromium_path: str) -> None:
+    queue = f"{stack.queue}.beat"
+    victim = stack.start("victim", queue=queue, TEST_QUEUE=queue)
+
+    def told() -> str:
+        return victim.log + (stack.directory / "serve.log").read_text() + json.dumps([run.status for run in stack.runs()])
+
+    with beat(stack, queue), served(stack) as url, sync_playwright() as playwright:
+        until(lambda: [run.status for run in stack.runs()] == ["success", "success"], 60, told)
+        until(lambda: sum(text["message"].count("Новый сервер") for text in stack.post.messages) == 17, 60, told)
+        until(lambda: "timeweb_crm.payment_reminders[" in victim.log, 60, told)
+
+        # Its worker is killed in the middle of a run; the page sees a run go on that nobody does any more.
+        stack.main.add_fault(operation="getServers", delay_ms=60_000, times=1)
+        stack.main.state["servers"][0]["name"] = "renamed-meanwhile"
+        before = listings(stack.main)
+        stack.make_stale()
+        until(lambda: listings(stack.main) > before, 60, told)
+        victim.kill()
+        page = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS).new_page()
+        page.goto(url)
+        expect(page.locator("#hosting-main tbody tr")).to_have_count(17, timeout=60_000)
+        expect(page.get_by_text("renamed-meanwhile")).to_have_count(0)
+
+        # Another worker comes, and the lease of the dead one lapses.
+        heir = stack.start("heir", queue=queue, TEST_QUEUE=queue)
+        with stack.db() as session, session.begin():
+            session.execute(update(SyncLease).values(expires_ms=0, queued_ms=None))  # five minutes later
+        until(lambda: any(server.server_name == "renamed-meanwhile" for server in stack.servers()), 60, lambda: heir.log)
+        page.get_by_role("link", name="Обновить").click()
+        expect(page.get_by_text("renamed-meanwhile").first).to_be_visible(timeout=60_000)
+    heir.kill()
+    assert {run.status for run in runs(stack.db)} == {"crashed", "success"}
+    assert len(stack.servers()) == 17
