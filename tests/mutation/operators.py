@@ -84,6 +84,8 @@ def _is_silent(node: ast.AST, field: str) -> bool:
             return True
         case ast.Call(func=ast.Name(id="cast" | "TypedDict")) | ast.Call(func=ast.Attribute(value=ast.Name(id="_log"))):
             return True
+        case ast.If(test=ast.Call(func=ast.Name(id="hasattr"))):  # what the process was told at import stays told
+            return True
         case ast.Dict(values=[ast.Constant(value=str()), *_]):  # a table of names is what somebody decided, right or wrong
             return True
         case ast.Assign(targets=[ast.Name(id="__slots__" | "__all__" | "_log")]) | ast.If(test=ast.Name(id="TYPE_CHECKING")):
@@ -108,7 +110,7 @@ def _replacements(parent: ast.AST, node: ast.AST) -> Iterator[ast.AST]:
                 kept = [value for index, value in enumerate(values) if index != left_out]
                 yield kept[0] if len(kept) == 1 else ast.BoolOp(op, kept)
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
-            if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp) and ast.unparse(test) != "TYPE_CHECKING":
+            if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp) and not _is_silent(node, "test"):
                 yield _changed(node, test=ast.copy_location(ast.UnaryOp(ast.Not(), test), test))
         case ast.comprehension(ifs=ifs):
             for left_out in range(len(ifs)):

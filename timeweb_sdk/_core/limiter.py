@@ -157,7 +157,7 @@ class Bucket:
         """Take back what has ended by itself, for those who wait."""
         with self._lock:
             for ticket in [ticket for ticket in self._held if ticket.is_over(now, self.window)]:
-                self._put_back(ticket, min(now + self.window, ticket.ends_at(self.window)))
+                self._put_back(ticket, ticket.ends_at(self.window))
             for _ in range(self._slots - len(self._free) - len(self._held)):
                 heapq.heappush(self._free, now + self.window)
             self._serve(now)
