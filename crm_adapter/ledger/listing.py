@@ -20,7 +20,7 @@ from crm_adapter.ledger.results import Proposal, ServiceInfo, ServiceList, Servi
 from crm_adapter.money import to_money
 from crm_adapter.servers.conditions import client_known, live
 from crm_adapter.servers.listing import PAGE_SIZE, contains
-from crm_adapter.text import labels
+from crm_adapter.text import labels, services as words
 
 VIEWS: Final[tuple[ServiceView, ...]] = get_args(ServiceView)
 SORTS: Final = ("attention", "name", "type", "project", "account", "owner", "cost", "seen")
@@ -196,7 +196,7 @@ def propose(session: Session, columns: Columns, services: Sequence[ServiceInfo])
         holding = holders.get(each.name, []) if each.type in _ADDRESSES else []
         if len(holding) == 1:
             row_id, name = holding[0]
-            found[each.id] = Proposal(row_id, None, f"адрес сервера «{name}»")
+            found[each.id] = Proposal(row_id, None, words.address_of(name))
         elif each.project_id is not None and (proposal := neighbours.get((each.account, each.project_id))):
             found[each.id] = proposal
     return found
@@ -225,13 +225,10 @@ def _neighbours(session: Session, columns: Columns, projects: set[int]) -> Mappi
         )
         for account, project, count, row_id, server, first, last, without in session.execute(query):
             if count == 1:
-                reason = f"в том же проекте Timeweb, что и сервер «{server}»"
-                found[account, project] = Proposal(row_id, None, reason)
+                found[account, project] = Proposal(row_id, None, words.beside_server(server))
             elif first == last and not without:
                 whose = as_words(first)
-                found[account, project] = Proposal(
-                    None, whose, f"в том же проекте Timeweb, что и все серверы клиента «{whose}»"
-                )
+                found[account, project] = Proposal(None, whose, words.beside_servers_of(whose))
     return found
 
 

@@ -14,10 +14,11 @@ from crm_adapter.db.dialects import begin_write, in_pieces
 from crm_adapter.db.history import Author, of_service, write_changes
 from crm_adapter.db.rows import created_at_text, read_rows
 from crm_adapter.db.services import SERVICES, StoredService, lock_services
-from crm_adapter.db.tables import UNKNOWN_CLIENT, utcnow
+from crm_adapter.db.tables import utcnow
 from crm_adapter.ledger.results import AttributionResult
 from crm_adapter.steps import transaction
 from crm_adapter.text import messages
+from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 OWNER: Final = "owner"
 """The field of the change log."""

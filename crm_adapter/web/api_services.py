@@ -17,6 +17,7 @@ from crm_adapter.ledger.listing import SORTS, VIEWS, ServiceFilters, list_servic
 from crm_adapter.ledger.ownership import attribute, owner_text
 from crm_adapter.ledger.results import AttributionResult, ServiceInfo, ServiceList
 from crm_adapter.text.messages import failure_text
+from crm_adapter.text.services import ONE_OWNER
 from crm_adapter.web.addresses import number
 from crm_adapter.web.api_crm import refuse_unknown
 from crm_adapter.web.bodies import documented, json_body
@@ -101,7 +102,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         try:
             owner = owner_text(body.server_id, body.client_name)
         except ValueError:
-            raise HostingError(422, "validation", "Укажите server_id или client_name, но не оба") from None
+            raise HostingError(422, "validation", ONE_OWNER) from None
         result: AttributionResult = await hosting.crm.perform(
             lambda crm: attribute(crm.columns, dict.fromkeys(body.service_ids, owner), actor=who)
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crm_adapter.text import labels
 from crm_adapter.text.formats import instant
+from crm_adapter.text.services import CSV_HEADERS
 from crm_adapter.web.export import amount, safe, table_csv
 
 if TYPE_CHECKING:
@@ -14,27 +15,10 @@ if TYPE_CHECKING:
 
     from crm_adapter.ledger.results import ServiceInfo
 
-_HEADERS = (
-    "ID",
-    "Услуга",
-    "Тип",
-    "Тип в Timeweb",
-    "ID в Timeweb",
-    "Проект Timeweb",
-    "Аккаунт",
-    "Сервер",
-    "Имя клиента",
-    "Себестоимость, ₽/мес",
-    "До скидки, ₽/мес",
-    "Состав",
-    "Впервые",
-    "Пропала",
-)
-
 
 def to_csv(services: Iterable[ServiceInfo], zone: ZoneInfo) -> bytes:
     """The services as a file."""
-    return table_csv(_HEADERS, (_cells(service, zone) for service in services))
+    return table_csv(CSV_HEADERS, (_cells(service, zone) for service in services))
 
 
 def _cells(service: ServiceInfo, zone: ZoneInfo) -> list[object]:
