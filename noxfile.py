@@ -19,8 +19,10 @@ WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"
 DIST = Path("dist")
 # What builds the published files, and nox itself: pinned by hash.
 TOOLS = ".github/tools.txt"
+# One process more than there are cores: many tests wait for a lock, a lease or a browser.
+WORKERS = (os.cpu_count() or 1) + 1
 # Clients that are not ours have a session of their own: they need other versions of everything.
-PYTEST = ("pytest", "--numprocesses=logical", "--dist=worksteal", "--ignore=tests/emulator/foreign")
+PYTEST = ("pytest", f"--numprocesses={WORKERS}", "--dist=worksteal", "--ignore=tests/emulator/foreign")
 TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py", ".github/regenerate.py")
 
 
