@@ -309,7 +309,6 @@ class MonthEnd(AdapterBase):
     income: Mapped[Decimal | None] = mapped_column(Money, doc="RUB per month, as the other two")
     cost: Mapped[Decimal | None] = mapped_column(Money)
     margin: Mapped[Decimal | None] = mapped_column(Money)
-    services: Mapped[Decimal | None] = mapped_column(Money, doc="what is no server; none before the first run that kept it")
 
 
 class Service(AdapterBase):

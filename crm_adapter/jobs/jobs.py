@@ -21,6 +21,7 @@ from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.installation import Installation
 from crm_adapter.jobs import background, retention
+from crm_adapter.ledger.months import store_service_months
 from crm_adapter.notify import Sink, apprise_sinks, outbox
 from crm_adapter.notify.reminders import write_reminders
 from crm_adapter.results import SyncReport
@@ -150,6 +151,7 @@ class Jobs:
         keep, days = timedelta(days=settings.hosting_keep_days), settings.hosting_keep_changes_days
         keep_changes = None if days is None else timedelta(days=days)
         crm.run(lambda crm: transaction(lambda s: store_month_ends(s, crm.columns, crm.today(), crm.zone_info)))
+        crm.run(lambda crm: transaction(lambda s: store_service_months(s, crm.columns, crm.today(), crm.zone_info)))
         report = crm.run(lambda _: retention.prune(keep, keep_changes=keep_changes))
         if report.runs or report.events or report.changes:
             telemetry.log(logger, "old rows deleted", **report.to_dict())

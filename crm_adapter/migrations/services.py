@@ -59,7 +59,6 @@ def columns() -> list[tuple[str, sa.Column[object]]]:
         ("timeweb_account_state", sa.Column("services_at", INSTANT)),
         ("timeweb_account_state", sa.Column("balance_week_told", sa.Boolean)),
         ("timeweb_change_log", sa.Column("service_id", sa.BigInteger)),
-        ("timeweb_month_end", sa.Column("services", MONEY)),
     ]
 
 

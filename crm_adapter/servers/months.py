@@ -47,10 +47,10 @@ class MonthSum:
 
 
 @dataclass(frozen=True, slots=True)
-class _Undo:
-    """The first change of a field of a row in a month."""
+class FirstChange:
+    """The first change of a field of a row (or of a service) in a month: what was there before the month."""
 
-    server_id: int
+    subject: int
     field: str
     old: str | None
     at: datetime
@@ -64,7 +64,7 @@ class Ledger:
     """The first days of the months, newest first."""
     stored: Mapping[date, MonthSum]
     rows: Sequence[StoredRow]
-    undo: Mapping[int, Sequence[_Undo]]
+    undo: Mapping[int, Sequence[FirstChange]]
     """Place of a month in `starts` -> its changes, oldest first."""
     zone: ZoneInfo
 
@@ -80,7 +80,7 @@ class Ledger:
                 found.append(_sum(start, rows.values()))
                 wanting -= 1
             if wanting:
-                _undo(rows, self.undo.get(place, ()), _midnight(start, self.zone))
+                _undo(rows, self.undo.get(place, ()), midnight(start, self.zone))
         return found
 
 
@@ -96,7 +96,7 @@ def read_ledger(session: Session, columns: Columns, today: date, zone: ZoneInfo,
     stored = {month: MonthSum(month, income, cost, margin) for month, income, cost, margin in ends}
     oldest = max(place for place, start in enumerate(starts) if start not in stored)
     # The state that the oldest wanted month ended with is there once everything after it is undone.
-    undo = _first_changes(session, [_midnight(start, zone) for start in starts[:oldest]])
+    undo = first_changes(session, [midnight(start, zone) for start in starts[:oldest]])
     rows = read_rows(session, columns, names=FIELDS, state_names=_STATE)
     return Ledger(starts, stored, rows, undo, zone)
 
@@ -137,52 +137,55 @@ def as_amount(value: object) -> Decimal | None:
         return None
 
 
-def _first_changes(session: Session, starts: Sequence[datetime]) -> dict[int, list[_Undo]]:
+def first_changes(
+    session: Session, starts: Sequence[datetime], fields: Sequence[str] = FIELDS, subject: Any = ChangeLog.server_id
+) -> dict[int, list[FirstChange]]:
+    """Place of a month in `starts` (newest first) -> the first change of each field of each subject in it, oldest first."""
     if not starts:
         return {}
     place: Any = sa.case(*((ChangeLog.at >= start, position) for position, start in enumerate(starts)))
     told = (
-        sa.select(ChangeLog.id, ChangeLog.server_id, ChangeLog.field, place.label("place"))
-        .where(ChangeLog.at >= starts[-1], ChangeLog.field.in_(FIELDS))
+        sa.select(ChangeLog.id, subject.label("subject"), ChangeLog.field, place.label("place"))
+        .where(ChangeLog.at >= starts[-1], ChangeLog.field.in_(fields), subject.is_not(None))
         .subquery()
     )
     firsts = (
         sa.select(sa.func.min(told.c.id).label("id"), told.c.place)
-        .group_by(told.c.server_id, told.c.field, told.c.place)
+        .group_by(told.c.subject, told.c.field, told.c.place)
         .subquery()
     )
     query = (
-        sa.select(firsts.c.place, ChangeLog.server_id, ChangeLog.field, ChangeLog.old, ChangeLog.at)
+        sa.select(firsts.c.place, subject, ChangeLog.field, ChangeLog.old, ChangeLog.at)
         .join(firsts, ChangeLog.id == firsts.c.id)
         .order_by(ChangeLog.id)
     )
-    found: dict[int, list[_Undo]] = {}
-    for position, server_id, field, old, at in session.execute(query):
-        found.setdefault(position, []).append(_Undo(server_id, field, old, at))
+    found: dict[int, list[FirstChange]] = {}
+    for position, number, field, old, at in session.execute(query):
+        found.setdefault(position, []).append(FirstChange(number, field, old, at))
     return found
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
     """When a day begins, as the log has its instants: naive UTC."""
     return datetime.combine(day, time(), zone).astimezone(UTC).replace(tzinfo=None)
 
 
-def _undo(rows: dict[int, StoredRow], changes: Sequence[_Undo], instant: datetime) -> None:
+def _undo(rows: dict[int, StoredRow], changes: Sequence[FirstChange], instant: datetime) -> None:
     """Take back what happened in a month that began at `instant`."""
     for change in reversed(changes):
-        row = rows.get(change.server_id)
+        row = rows.get(change.subject)
         if row is None:
             continue
         if change.field == "created":
-            del rows[change.server_id]
+            del rows[change.subject]
         else:
-            rows[change.server_id] = _before(row, change)
+            rows[change.subject] = _before(row, change)
     born = ((key, _instant(row.created_at)) for key, row in rows.items())
     for key in [key for key, moment in born if moment is not None and moment >= instant]:
         del rows[key]
 
 
-def _before(row: StoredRow, change: _Undo) -> StoredRow:
+def _before(row: StoredRow, change: FirstChange) -> StoredRow:
     """The row without one of its changes."""
     state = row.state or State(timeweb_id=row.timeweb_id)
     match change.field:

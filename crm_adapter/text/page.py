@@ -85,7 +85,7 @@ HINTS: Final = {
     "client_telegram_id": "номер",
 }
 """Beside the caption of an input."""
-SUMS: Final = {"income": "Доход", "cost": COLUMNS["cost_price"], "result": "Результат"}
+SUMS: Final = {"income": "Доход", "cost": COLUMNS["cost_price"], "services": "Услуги", "result": "Результат"}
 """The bars of the chart."""
 HEADINGS: Final = {403: "Нет доступа", 404: "Не найдено", 503: "Временно недоступно"}
 """Above an error, by its status."""

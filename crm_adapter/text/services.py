@@ -22,6 +22,8 @@ CSV_HEADERS: Final = (
     "Впервые",
     "Пропала",
 )
+MONTHS_HEADERS: Final = ("Месяц", "Доход, ₽", "Серверы, ₽", "Услуги, ₽", "Результат, ₽", "Маржа серверов с ценой, ₽")
+COSTS_HEADERS: Final = ("Месяц", COLUMNS["account"], *CSV_HEADERS[2:4], "Услуга", "ID в Timeweb", *CSV_HEADERS[8:10])
 ONE_OWNER: Final = "Укажите server_id или client_name, но не оба"
 
 

@@ -14,16 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_adapter.db.history import read_changes
 from crm_adapter.ledger.clients import client_cards
 from crm_adapter.ledger.listing import SORTS, VIEWS, ServiceFilters, list_services, read_service
+from crm_adapter.ledger.months import read_service_months
 from crm_adapter.ledger.ownership import attribute, owner_text
 from crm_adapter.ledger.results import AttributionResult, ServiceInfo, ServiceList
 from crm_adapter.text.messages import failure_text
 from crm_adapter.text.services import ONE_OWNER
+from crm_adapter.web import charts
 from crm_adapter.web.addresses import number
 from crm_adapter.web.api_crm import refuse_unknown
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
-from crm_adapter.web.export_services import to_csv
+from crm_adapter.web.export_services import costs_csv, months_csv, to_csv
 
 _SHOWN = 200
 
@@ -118,9 +120,26 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     async def export(filters: ServiceFilters = wanted) -> Response:
         """The services that match as CSV for a spreadsheet."""
         found = await listed(hosting, replace(filters, size=0))
-        name = f"services-{hosting.today():%Y-%m-%d}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        text = await asyncio.to_thread(to_csv, found.services, hosting.zone_info)
-        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+        return _file(hosting, "services", await asyncio.to_thread(to_csv, found.services, hosting.zone_info))
+
+    @api.get("/dynamics.csv")
+    async def dynamics() -> Response:
+        """Income, costs and result at the end of each month as CSV."""
+        columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
+        months = await hosting.crm.transact(lambda session: charts.months(session, columns, today, zone))
+        return _file(hosting, "dynamics", months_csv(months))
+
+    @api.get("/services-months.csv")
+    async def months() -> Response:
+        """What each service cost at the end of each month, and whose it was, as CSV."""
+        columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
+        history = await hosting.crm.transact(lambda session: read_service_months(session, columns, today, zone))
+        return _file(hosting, "services-months", await asyncio.to_thread(lambda: costs_csv(history.costs())))
 
     return api
+
+
+def _file(hosting: Hosting, name: str, content: bytes) -> Response:
+    """A file to be saved, named by today."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}-{hosting.today():%Y-%m-%d}.csv"'}
+    return Response(content, media_type="text/csv; charset=utf-8", headers=headers | {"Cache-Control": "no-store"})

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from babel.dates import format_date
 
+from crm_adapter.ledger.months import month_sums, read_service_months
 from crm_adapter.servers.months import known_months, read_ledger
 from crm_adapter.servers.totals import add_up, result
 from crm_adapter.text.formats import money, number
 from crm_adapter.text.page import SUMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
     from decimal import Decimal
     from zoneinfo import ZoneInfo
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
     from crm_adapter.servers.months import MonthSum
 
-_COLOURS: Final = {"income": "#2f7fe0", "cost": "#d08a1d", "result": "#2f9d57"}
+_COLOURS: Final = {"income": "#2f7fe0", "cost": "#d08a1d", "services": "#8a63c9", "result": "#2f9d57"}
 _WIDTH: Final = 860
 _HEIGHT: Final = 380
 _LEFT: Final = 90
@@ -42,11 +43,13 @@ class Month:
     cost: Decimal | None
     margin: Decimal | None
     """Of the servers with a price and a known cost."""
+    services: Decimal | None = None
+    """What services cost beside servers; None before the first run that kept them."""
 
     @property
     def result(self) -> Decimal | None:
-        """What the servers leave; the log does not keep what else an account cost."""
-        return result(self.income, self.cost)
+        """What servers and services leave, as far as they are known."""
+        return result(self.income, self.cost, self.services)
 
 
 def margin_of_all_months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> Decimal | None:
@@ -58,17 +61,23 @@ def margin_of_all_months(session: Session, columns: Columns, today: date, zone: 
 
 
 def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
-    """The last twelve months, oldest first, without those in which there was no server."""
-    return captioned(read_ledger(session, columns, today, zone).sums())
+    """The last twelve months, oldest first, without those in which there was nothing."""
+    history = read_service_months(session, columns, today, zone)
+    return captioned(read_ledger(session, columns, today, zone).sums(), month_sums(history.months()))
 
 
-def captioned(sums: Iterable[MonthSum]) -> list[Month]:
+def captioned(sums: Iterable[MonthSum], services: Mapping[date, Decimal]) -> list[Month]:
     """Sums, newest first, as the chart has them."""
     return [
-        Month(format_date(each.start, "LLL yy", locale="ru"), each.income, each.cost, each.margin)
+        Month(caption(each.start), each.income, each.cost, each.margin, services.get(each.start))
         for each in reversed(list(sums))
-        if each.cost is not None or each.income is not None
+        if each.cost is not None or each.income is not None or each.start in services
     ]
+
+
+def caption(month: date) -> str:
+    """A month as people read it: «нояб. 26»."""
+    return format_date(month, "LLL yy", locale="ru")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +117,11 @@ class Chart:
 
 
 def lay_out(series: Sequence[Month]) -> Chart:
-    """Place three bars for each month, between guides at round amounts."""
-    groups = [[("income", month.income), ("cost", month.cost), ("result", month.result)] for month in series]
+    """Place four bars for each month, between guides at round amounts."""
+    groups = [
+        [("income", month.income), ("cost", month.cost), ("services", month.services), ("result", month.result)]
+        for month in series
+    ]
     amounts = [float(amount) for group in groups for _, amount in group if amount is not None]
     step = _round_step(max(amounts, default=0) - min(amounts, default=0))
     lowest = math.floor(min(0, *amounts, 0) / step) * step
@@ -119,7 +131,7 @@ def lay_out(series: Sequence[Month]) -> Chart:
         return round(_TOP + (highest - amount) / (highest - lowest) * (_HEIGHT - _TOP - _BOTTOM), 1)
 
     slot = (_WIDTH - _LEFT - _RIGHT) / max(len(series), 1)
-    bar_width = slot * 0.26
+    bar_width = slot * 0.195
     bars = [
         Bar(
             round(_LEFT + slot * position + slot * 0.11 + bar_width * place, 1),

@@ -6,19 +6,45 @@ from typing import TYPE_CHECKING
 
 from crm_adapter.text import labels
 from crm_adapter.text.formats import instant
-from crm_adapter.text.services import CSV_HEADERS
+from crm_adapter.text.services import COSTS_HEADERS, CSV_HEADERS, MONTHS_HEADERS
 from crm_adapter.web.export import amount, safe, table_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from zoneinfo import ZoneInfo
 
+    from crm_adapter.ledger.months import MonthCost
     from crm_adapter.ledger.results import ServiceInfo
+    from crm_adapter.web.charts import Month
 
 
 def to_csv(services: Iterable[ServiceInfo], zone: ZoneInfo) -> bytes:
     """The services as a file."""
     return table_csv(CSV_HEADERS, (_cells(service, zone) for service in services))
+
+
+def months_csv(months: Iterable[Month]) -> bytes:
+    """Income and costs by month as a file."""
+    sums = ((month, (month.income, month.cost, month.services, month.result, month.margin)) for month in months)
+    return table_csv(MONTHS_HEADERS, ([month.caption, *map(amount, amounts)] for month, amounts in sums))
+
+
+def costs_csv(costs: Iterable[MonthCost]) -> bytes:
+    """What services cost by month as a file."""
+    lines = (
+        (
+            f"{each.month:%Y-%m}",
+            safe(each.account),
+            safe(labels.service_type(each.type)),
+            safe(each.type),
+            safe(each.name),
+            safe(each.service_id),
+            safe(each.client_name),
+            amount(each.cost),
+        )
+        for each in costs
+    )
+    return table_csv(COSTS_HEADERS, lines)
 
 
 def _cells(service: ServiceInfo, zone: ZoneInfo) -> list[object]:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
+from crm_adapter.ledger.months import month_sums, read_service_months
 from crm_adapter.servers.listing import Filters, list_rows, projects
 from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
@@ -75,7 +76,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     @api.get("/dynamics")
     async def dynamics(request: Request) -> HTMLResponse:
         months = await _months(hosting)
-        return pages.reply(request, "dynamics.html", {"title": words.DYNAMICS, "months": months})
+        return pages.reply(request, "dynamics.html", {"title": words.DYNAMICS, "months": months, "has_csv": has_csv})
 
     @api.get("/dynamics.svg")
     async def chart() -> Response:
@@ -112,9 +113,11 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
 
 
 async def _months(hosting: Hosting) -> list[charts.Month]:
-    columns, today = hosting.crm.columns, hosting.today()
-    ledger = await hosting.crm.transact(lambda session: read_ledger(session, columns, today, hosting.zone_info))
-    return await asyncio.to_thread(lambda: charts.captioned(ledger.sums()))
+    columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
+    ledger, history = await hosting.crm.transact(
+        lambda session: (read_ledger(session, columns, today, zone), read_service_months(session, columns, today, zone))
+    )
+    return await asyncio.to_thread(lambda: charts.captioned(ledger.sums(), month_sums(history.months())))
 
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:

@@ -62,3 +62,12 @@ def test_services_as_csv(synced: Section, client: TestClient) -> None:
     assert reply.headers["content-type"] == "text/csv; charset=utf-8"
     lines = reply.content.decode("utf-8-sig").splitlines()
     assert len(lines) == 12 and ";'=1+1;" in reply.text and ";270,00;300,00;" in reply.text
+
+
+def test_months_as_csv(client: TestClient) -> None:
+    prefix, sums = API.removesuffix("/api"), get(client, f"{API}/services")
+    lines = client.get(f"{prefix}/dynamics.csv").content.decode("utf-8-sig").splitlines()
+    assert lines[0].startswith("Месяц;Доход, ₽;Серверы, ₽;Услуги, ₽;") and len(lines) == 2
+    assert f";{sums['cost_month']:.2f}".replace(".", ",") in lines[1]
+    lines = client.get(f"{prefix}/services-months.csv").content.decode("utf-8-sig").splitlines()
+    assert len(lines) == 12 and ";База данных;database;shop-db;1001;;270,00" in "\n".join(lines)
