@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from pydantic import SecretStr
@@ -10,7 +11,7 @@ from typing_extensions import TypedDict, Unpack
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.credentials import NO_TOKEN, find_profile, find_token
-from timeweb_sdk._core.drivers import drive
+from timeweb_sdk._core.drivers import drive, obey
 from timeweb_sdk._core.engine import Execution, perform
 from timeweb_sdk._core.events import Hook
 from timeweb_sdk._core.logs import obey_environment
@@ -263,7 +264,7 @@ class Timeweb(_Client, Resources):
 
     def _execute(self, call: Call) -> Response[Any]:
         now = clock.current()
-        return drive(perform(self._execution(call, now)), self._session, now)
+        return drive(perform(self._execution(call, now)), partial(obey, self._session, now))
 
 
 class AsyncTimeweb(_Client, AsyncResources):
@@ -317,6 +318,6 @@ class AsyncTimeweb(_Client, AsyncResources):
         now = clock.current()
         run = self._execution(call, now)
         run.is_gone = running_loop().is_closed
-        from timeweb_sdk._core.async_driver import adrive
+        from timeweb_sdk._core.async_driver import adrive, aobey
 
-        return await adrive(perform(run), self._session, now)
+        return await adrive(perform(run), partial(aobey, self._session, now))

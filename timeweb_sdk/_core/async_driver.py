@@ -1,11 +1,11 @@
 """Carries out what the engine asks, in a task. A synchronous client does not load it, nor asyncio."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from timeweb_sdk._core.clock import Clock
 from timeweb_sdk._core.commands import AwaitGrant, Command, RoundTrip, Send, Sleep
-from timeweb_sdk._core.drivers import Steps
 from timeweb_sdk._core.limiter import Ticket
 from timeweb_sdk._core.secrets import forget_frames
 from timeweb_sdk._core.transport import AsyncSession, overdue
@@ -14,13 +14,13 @@ from timeweb_sdk.errors import DeadlineExceeded
 T = TypeVar("T")
 
 
-async def adrive(steps: Steps[T], session: AsyncSession, clock: Clock) -> T:
-    """Carry out the steps in this task."""
+async def adrive(steps: Coroutine[Any, Any, T], obey: Callable[[Any], Awaitable[Any]]) -> T:
+    """Carry out the steps in this task: `obey` is given what they ask and returns the answer."""
     try:
         command = steps.send(None)
         while True:
             try:
-                result = await _aobey(command, session, clock)
+                result = await obey(command)
             except BaseException as error:
                 command = steps.throw(error)
             else:
@@ -29,7 +29,8 @@ async def adrive(steps: Steps[T], session: AsyncSession, clock: Clock) -> T:
         return stop.value  # type: ignore[no-any-return]
 
 
-async def _aobey(command: Command, session: AsyncSession, clock: Clock) -> Any:
+async def aobey(session: AsyncSession, clock: Clock, command: Command) -> Any:
+    """Do what the engine asks."""
     if isinstance(command, Send):
         try:
             timeouts = command.timeouts

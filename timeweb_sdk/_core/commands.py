@@ -15,7 +15,9 @@ from timeweb_sdk._core.request import Request
 Answer = TypeVar("Answer")
 
 
-class _Awaitable(Generic[Answer]):
+class Asked(Generic[Answer]):
+    """What a coroutine without IO asks of its driver, which gives the answer."""
+
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, Answer, Answer]:
@@ -23,14 +25,14 @@ class _Awaitable(Generic[Answer]):
 
 
 @dataclass(slots=True)
-class Sleep(_Awaitable[None]):
+class Sleep(Asked[None]):
     """Wait; the answer is None."""
 
     seconds: float
 
 
 @dataclass(slots=True)
-class AwaitGrant(_Awaitable[bool]):
+class AwaitGrant(Asked[bool]):
     """Wait until the ticket gets a slot, at most so many seconds; the answer is whether it got one."""
 
     ticket: Ticket
@@ -38,7 +40,7 @@ class AwaitGrant(_Awaitable[bool]):
 
 
 @dataclass(slots=True)
-class Send(_Awaitable[Reply]):
+class Send(Asked[Reply]):
     """Send the request; the answer is a Reply, or a TransportError is thrown."""
 
     request: Request
@@ -46,7 +48,7 @@ class Send(_Awaitable[Reply]):
 
 
 @dataclass(slots=True)
-class RoundTrip(_Awaitable[Answer]):
+class RoundTrip(Asked[Answer]):
     """Call a function that blocks on the network for a moment; the answer is what it returns."""
 
     function: Callable[[], Answer]

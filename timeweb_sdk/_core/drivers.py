@@ -1,7 +1,7 @@
 """Carries out what the engine asks, in a thread; `async_driver` does it in a task."""
 
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from timeweb_sdk._core.clock import Clock
@@ -9,16 +9,15 @@ from timeweb_sdk._core.commands import AwaitGrant, Command, Send, Sleep
 from timeweb_sdk._core.transport import SyncSession
 
 T = TypeVar("T")
-Steps = Coroutine[Command, Any, T]
 
 
-def drive(steps: Steps[T], session: SyncSession, clock: Clock) -> T:
-    """Carry out the steps in this thread."""
+def drive(steps: Coroutine[Any, Any, T], obey: Callable[[Any], Any]) -> T:
+    """Carry out the steps in this thread: `obey` is given what they ask and returns the answer."""
     try:
         command = steps.send(None)
         while True:
             try:
-                result = _obey(command, session, clock)
+                result = obey(command)
             except BaseException as error:
                 command = steps.throw(error)
             else:
@@ -27,7 +26,8 @@ def drive(steps: Steps[T], session: SyncSession, clock: Clock) -> T:
         return stop.value  # type: ignore[no-any-return]
 
 
-def _obey(command: Command, session: SyncSession, clock: Clock) -> Any:
+def obey(session: SyncSession, clock: Clock, command: Command) -> Any:
+    """Do what the engine asks."""
     if isinstance(command, Send):
         return session.send(command.request, command.timeouts, clock)
     if isinstance(command, Sleep):

@@ -5,12 +5,14 @@ The API has no idempotency key and names need not be unique, so what was there b
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeVar
 
 from timeweb_sdk._core import clock
+from timeweb_sdk._core.commands import Sleep
+from timeweb_sdk._core.looks import Listed, Look, alook, look
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import AmbiguousOrder, ConfigurationError, TimewebError
 
@@ -99,31 +101,11 @@ def order_of(create: Any, given: Arguments, kind: type[Resource[Any]] | type[Asy
     return Order(node, tuple(bound[name] for name in needed), asked, has_get)
 
 
-@dataclass(slots=True)
-class _List:
-    node: Any
-
-
-@dataclass(slots=True)
-class _Get:
-    node: Any
-    ident: Any
-
-
-@dataclass(slots=True)
-class _Create:
-    pass
-
-
-Steps = Generator[_List | _Get | _Create | float, Any, Any]
-"""Asks for a look, the deed or a pause in seconds; is sent the answer, or has its error thrown into it."""
-
-
-def steps_of(order: Order) -> Steps:
+async def _once(order: Order, create: Callable[..., Any], given: Arguments) -> Any:
     """Make the thing once: the rules, without IO."""
-    order.remember(*(yield _List(order.node)))
+    order.remember(*(await Listed(order.node.list, order.path)))
     try:
-        return (yield _Create())
+        return await Look(given.pass_to, (create,))
     except TimewebError as error:
         if not error.may_be_done:
             raise
@@ -132,18 +114,17 @@ def steps_of(order: Order) -> Steps:
     options = order.node._client._options
     deadline, wait = now.monotonic() + options.total_timeout, _FIRST_WAIT
     while (left := deadline - now.monotonic()) > 0:
-        client = order.node._client.with_options(total_timeout=left)
-        look = type(order.node)(client)
+        node = type(order.node)(order.node._client.with_options(total_timeout=left))
         try:
-            _, items = yield _List(look)
+            _, items = await Listed(node.list, order.path)
             item = order.found(items, doubt)
             if item is not None:
-                return (yield _Get(look, item.id)) if order.has_get else item
+                return (await Look(node.get, (*order.path, item.id))) if order.has_get else item
         except AmbiguousOrder:
             raise
         except TimewebError:
             pass  # what failed is a look, and the next one may not
-        yield min(wait, max(deadline - now.monotonic(), 0.0))
+        await Sleep(min(wait, max(deadline - now.monotonic(), 0.0)))
         wait = min(wait * 2, _LONGEST_WAIT)
     raise doubt
 
@@ -152,55 +133,13 @@ def create_once(create: Callable[..., T], args: Any, kwargs: Any) -> T:
     """As `Timeweb.create_once`."""
     given = Arguments(args, kwargs)
     del args, kwargs  # a traceback with locals would show them
-    order = order_of(create, given, Resource)
-    steps = steps_of(order)
-    step, made = _next(steps)
-    while step is not None:
-        answer: Any = None
-        try:
-            if isinstance(step, float):
-                clock.current().sleep(step)
-            elif isinstance(step, _Create):
-                answer = given.pass_to(create)
-            elif isinstance(step, _Get):
-                answer = step.node.get(*order.path, step.ident)
-            else:
-                answer = (page := step.node.list(*order.path)), [*page]
-        except TimewebError as error:
-            answer = error
-        step, made = _next(steps, answer)
-    result: T = made
-    return result
+    made: T = look(_once(order_of(create, given, Resource), create, given))
+    return made
 
 
 async def acreate_once(create: Callable[..., Coroutine[Any, Any, T]], args: Any, kwargs: Any) -> T:
     """As `AsyncTimeweb.create_once`."""
     given = Arguments(args, kwargs)
     del args, kwargs
-    order = order_of(create, given, AsyncResource)
-    steps = steps_of(order)
-    step, made = _next(steps)
-    while step is not None:
-        answer: Any = None
-        try:
-            if isinstance(step, float):
-                await clock.current().asleep(step)
-            elif isinstance(step, _Create):
-                answer = await given.pass_to(create)
-            elif isinstance(step, _Get):
-                answer = await step.node.get(*order.path, step.ident)
-            else:
-                answer = (page := step.node.list(*order.path)), [item async for item in page]
-        except TimewebError as error:
-            answer = error
-        step, made = _next(steps, answer)
-    result: T = made
-    return result
-
-
-def _next(steps: Steps, answer: Any = None) -> tuple[Any, Any]:
-    """Go on; return what is asked for, or None and what was made."""
-    try:
-        return (steps.throw(answer) if isinstance(answer, TimewebError) else steps.send(answer)), None
-    except StopIteration as stop:
-        return None, stop.value
+    made: T = await alook(_once(order_of(create, given, AsyncResource), create, given))
+    return made

@@ -1,11 +1,13 @@
 """What an order would cost, from the lists of presets and from what the account pays already."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from timeweb_sdk._core.guards import is_array, is_mapping
+from timeweb_sdk._core.looks import Listed, alook, look
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import ConfigurationError
 
@@ -55,34 +57,36 @@ class Quote:
         return not self.unknown
 
 
-Steps = Generator[str, list[Any], Quote]
-"""Asks for the lists that hold prices, by their attributes; returns what they add up to."""
-
-
-def _steps(kind: str, asked: Mapping[str, Any]) -> Steps:
+async def _add_up(client: Any, kind: str, asked: "_Asked") -> Quote:
+    """The rules, without IO."""
     parts: list[QuotePart] = []
     unknown: list[str] = []
-    presets = _presets_of(kind, asked)
-    if presets:
-        offered = {item.id: item for item in (yield _PRESETS[kind])}
-        for ident, count in presets:
+    if asked.presets:
+        offered = {item.id: item for item in await _listed(client, _PRESETS[kind])}
+        for ident, count in asked.presets:
             price = _price(offered.get(ident))
             if price is None:
                 unknown.append(f"preset {ident}: the list of presets has no price for it")
             else:
                 parts.append(QuotePart(f"preset {ident}", price * count, count))
-    if asked.get("configuration") or asked.get("configurator_id"):
+    if asked.has_own_size:
         unknown.append("a size of one's own: the API tells no price before it runs")
-    if kind == _ADDRESSES or _asks_for_address(asked):
-        known = _price_of_address((yield _COSTS))
+    if asked.has_address:
+        known = _price_of_address(await _listed(client, _COSTS))
         if known is None:
             unknown.append("public IPv4: the account has none, whose price could be read")
         else:
             parts.append(QuotePart("public IPv4", known))
-    unknown += [f"{name}: the API tells no price" for name in _EXTRAS if asked.get(name)]
+    unknown += [f"{name}: the API tells no price" for name in asked.extras]
     if not parts and not unknown:
         unknown.append("nothing of it has a price that the API tells")
     return Quote(tuple(parts), tuple(unknown))
+
+
+async def _listed(client: Any, attribute: str) -> list[Any]:
+    items: list[Any]
+    _, items = await Listed(attrgetter(attribute)(client).list)
+    return items
 
 
 _EXTRAS = ("is_ddos_guard", "software_id", "auto_backups", "additional_services", "replication", "is_autoscaling")
@@ -112,8 +116,7 @@ def _price(preset: Any) -> Decimal | None:
 
 
 def _asks_for_address(asked: Mapping[str, Any]) -> bool:
-    network = asked.get("network")
-    wanted: Any = network.get("floating_ip") if is_mapping(network) else getattr(network, "floating_ip", None)
+    wanted = _field(asked.get("network"), "floating_ip")
     return isinstance(wanted, str) and wanted == "create_ip"
 
 
@@ -128,41 +131,39 @@ def _price_of_address(rows: list[Any]) -> Decimal | None:
     return max(costs) if costs else None
 
 
-def _begin(create: Callable[..., Any], given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]) -> Steps:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What of an order may cost; the rest may hold passwords."""
+
+    presets: list[tuple[Any, int]]
+    has_own_size: bool
+    has_address: bool
+    extras: list[str]
+
+
+def _read(
+    create: Callable[..., Any], given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]
+) -> tuple[str, _Asked]:
     node: Any = getattr(create, "__self__", None)
     name = type(node).__name__.removeprefix("Async")
     if not issubclass(type(node), kind) or name not in {*_PRESETS, _ADDRESSES} or create.__name__ != "create":
         raise ConfigurationError(
             "quote knows no prices for this: give a method such as tw.servers.create of this kind of client"
         )
-    return _steps(name, given.names_of(create))
-
-
-def _list_of(client: Any, attribute: str) -> Any:
-    for name in attribute.split("."):
-        client = getattr(client, name)
-    return client.list()
+    asked = given.names_of(create)
+    return name, _Asked(
+        _presets_of(name, asked),
+        bool(asked.get("configuration") or asked.get("configurator_id")),
+        name == _ADDRESSES or _asks_for_address(asked),
+        [extra for extra in _EXTRAS if asked.get(extra)],
+    )
 
 
 def quote(client: Any, create: Callable[..., Any], given: Arguments) -> Quote:
     """As `Timeweb.quote`."""
-    steps = _begin(create, given, Resource)
-    try:
-        wanted = next(steps)
-        while True:
-            wanted = steps.send([*_list_of(client, wanted)])
-    except StopIteration as stop:
-        result: Quote = stop.value
-        return result
+    return look(_add_up(client, *_read(create, given, Resource)))
 
 
 async def aquote(client: Any, create: Callable[..., Any], given: Arguments) -> Quote:
     """As `AsyncTimeweb.quote`."""
-    steps = _begin(create, given, AsyncResource)
-    try:
-        wanted = next(steps)
-        while True:
-            wanted = steps.send([item async for item in _list_of(client, wanted)])
-    except StopIteration as stop:
-        result: Quote = stop.value
-        return result
+    return await alook(_add_up(client, *_read(create, given, AsyncResource)))

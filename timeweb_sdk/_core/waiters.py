@@ -1,11 +1,13 @@
 """Waiting for objects of the API to reach a status."""
 
 import warnings
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 from timeweb_sdk._core import clock, deprecation
+from timeweb_sdk._core.commands import Sleep
+from timeweb_sdk._core.looks import Listed, Look, alook, look
 from timeweb_sdk.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -150,32 +152,19 @@ def _literals(annotation: Any) -> list[str]:
     return [literal for arm in get_args(annotation) for literal in _literals(arm)]
 
 
-@dataclass(slots=True)
-class _Look:
-    """What a wait asks of its driver: one object, or all of a list with the page that says whether they are all."""
-
-    node: Any
-    path: tuple[Any, ...]
-    many: bool = False
-
-
-# What waits: yields a look, or seconds to sleep; is sent what was found, or has its error thrown into it.
-_Steps = Generator[_Look | float, Any, None]
-
-
-def _wait_for_one(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Steps:
+async def _wait_for_one(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> None:
     while True:
-        yield from _look_at(owner, wait, path)
+        await _look_at(owner, wait, path)
         if not wait.pending:
             return
-        yield wait.pause()
+        await Sleep(wait.pause())
 
 
-def _wait_for_many(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Steps:
+async def _wait_for_many(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> None:
     while wait.pending:
         node, missing = _node(owner, wait), list[Id]()
         try:
-            page, items = yield _Look(node, path, many=True)
+            page, items = await Listed(node.list, path)
         except _PASSING as fault:
             wait.count(node, fault)
         else:
@@ -184,9 +173,9 @@ def _wait_for_many(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Step
         owner._response = node._response
         # What was just made may not be in the list yet: only the object itself tells that it is gone.
         for ident in missing:
-            yield from _look_at(owner, wait, (*path, ident))
+            await _look_at(owner, wait, (*path, ident))
         if wait.pending:
-            yield wait.pause()
+            await Sleep(wait.pause())
 
 
 def _take(wait: "Wait[Any]", page: Any, items: list[Any]) -> list[Id]:
@@ -199,10 +188,10 @@ def _take(wait: "Wait[Any]", page: Any, items: list[Any]) -> list[Id]:
     return [ident for ident in absent if not wait.miss(ident)] if page.complete else []
 
 
-def _look_at(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> _Steps:
+async def _look_at(owner: Any, wait: "Wait[Any]", path: tuple[Id, ...]) -> None:
     node, ident = _node(owner, wait), path[-1]
     try:
-        item = yield _Look(node, path)
+        item = await Look(node.get, path)
     except NotFoundError as fault:
         wait.count(node, fault)
         if not wait.miss(ident):
@@ -237,46 +226,6 @@ def _several(ids: Any) -> list[Id]:
     return list(ids)
 
 
-def _drive(steps: _Steps) -> None:
-    step = _next(steps)
-    while step is not None:
-        answer: Any = None
-        try:
-            if not isinstance(step, _Look):
-                clock.current().sleep(step)
-            elif step.many:
-                answer = (page := step.node.list(*step.path)), [*page]
-            else:
-                answer = step.node.get(*step.path)
-        except TimewebError as error:
-            answer = error
-        step = _next(steps, answer)
-
-
-async def _adrive(steps: _Steps) -> None:
-    step = _next(steps)
-    while step is not None:
-        answer: Any = None
-        try:
-            if not isinstance(step, _Look):
-                await clock.current().asleep(step)
-            elif step.many:
-                answer = (page := step.node.list(*step.path)), [item async for item in page]
-            else:
-                answer = await step.node.get(*step.path)
-        except TimewebError as error:
-            answer = error
-        step = _next(steps, answer)
-
-
-def _next(steps: _Steps, answer: Any = None) -> _Look | float | None:
-    """Go on with a wait; None when it is over."""
-    try:
-        return steps.throw(answer) if isinstance(answer, TimewebError) else steps.send(answer)
-    except StopIteration:
-        return None
-
-
 class Waits(Generic[T]):
     """Adds `wait_for` and `wait_for_many` to a resource that has `get` and `list`."""
 
@@ -293,7 +242,7 @@ class Waits(Generic[T]):
         If it was gone at the first look there is nothing to return, and NotFoundError is raised.
         """
         wait = _begin(self, _one(path), status, timeout, interval)
-        _drive(_wait_for_one(self, wait, path))
+        look(_wait_for_one(self, wait, path))
         return cast(T, wait.arrived[path[-1]])
 
     def wait_for_many(
@@ -308,7 +257,7 @@ class Waits(Generic[T]):
         """
         wanted = _several(ids)
         wait = _begin(self, wanted, status, timeout, interval)
-        _drive(_wait_for_many(self, wait, path))
+        look(_wait_for_many(self, wait, path))
         return [cast(T, wait.arrived[ident]) for ident in wanted]
 
 
@@ -318,7 +267,7 @@ class AsyncWaits(Generic[T]):
     async def wait_for(self, *path: Id, status: str | Collection[str], timeout: float = 600, interval: float = 5) -> T:
         """As `Waits.wait_for`."""
         wait = _begin(self, _one(path), status, timeout, interval)
-        await _adrive(_wait_for_one(self, wait, path))
+        await alook(_wait_for_one(self, wait, path))
         return cast(T, wait.arrived[path[-1]])
 
     async def wait_for_many(
@@ -327,5 +276,5 @@ class AsyncWaits(Generic[T]):
         """As `Waits.wait_for_many`."""
         wanted = _several(ids)
         wait = _begin(self, wanted, status, timeout, interval)
-        await _adrive(_wait_for_many(self, wait, path))
+        await alook(_wait_for_many(self, wait, path))
         return [cast(T, wait.arrived[ident]) for ident in wanted]
