@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_adapter import blocking, migrations
 from crm_adapter.cli import tables
-from crm_adapter.cli.output import DONE, FAILED, Output
+from crm_adapter.cli.output import DONE, FAILED, CommandError, Output
 from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.rows import read_rows
@@ -62,6 +62,13 @@ def account(path: str) -> Generator[Settings]:
     """An emulated account of 23 servers on a loopback socket, with settings that lead to it and to the file `path`."""
     from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
+    if "://" in path:
+        # An address may hold a password: only its beginning is told.
+        raise CommandError(
+            "configuration",
+            f"--database {path.partition('://')[0]}://…: у демонстрации своя база, нужен путь к файлу SQLite",
+            hint="Базу по адресу из HOSTING_DATABASE_URL заполняют timeweb-crm migrate и timeweb-crm sync.",
+        )
     token = secrets.token_urlsafe(16)
     with EmulatorServer(Emulator(demo_state(), token=token)) as server:
         # Whatever the environment says, the demonstration touches no real account and no other database.

@@ -66,6 +66,15 @@ def test_services_tell_whose_they_are_and_what_they_cost(capfd: pytest.CaptureFi
     assert document["services"][0]["cost_net"] == document["unowned_cost"] == document["cost_month"] == 36
 
 
+@pytest.mark.parametrize("command", [("demo",), ("serve", "--demo", "--port", "0")])
+def test_the_demo_takes_no_address(capfd: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
+    code, out, err = run(capfd, *command, "--database", "postgresql://crm:secret@db.example.com/crm")
+    assert code == 2
+    assert "postgresql://…" in err
+    assert "путь к файлу SQLite" in err
+    assert "secret" not in out + err
+
+
 def test_the_demo_ignores_the_environment(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
