@@ -143,7 +143,7 @@ def furnish(db: sessionmaker[Session], today: date) -> None:
         return
     costing = [row for row in rows if row.cost_price]
     for place, (row, (client, company, days)) in enumerate(zip(costing, _CLIENTS, strict=False)):
-        share = Decimal("0.8") if place == _AT_A_LOSS else Decimal("1.7")
+        share = Decimal("0.8") if place == _AT_A_LOSS else Decimal("2.6")
         values = {
             "client_name": client,
             "client_company": company,

@@ -16,6 +16,8 @@ from crm_adapter.db.tables import ChangeLog
 from crm_adapter.money import money_or_none
 from crm_adapter.results import Change, ChangeKind, RowChange
 
+REMOVED_ROW: Final = "removed_row"
+"""The entry that holds what a removed row was, for whoever takes the removal back; it is no change to read."""
 _LOG: Final[Table] = cast(Table, ChangeLog.__table__)
 
 
@@ -28,6 +30,8 @@ class Entry:
     changes: Mapping[str, tuple[Any, Any]]
     service_id: int | None = None
     """The service that changed instead of a row; `server_id` is 0 then."""
+    beside: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
+    """What only the log keeps, so that the changes can be taken back."""
 
 
 def of_service(service_id: int, changes: Mapping[str, tuple[Any, Any]]) -> Entry:
@@ -62,7 +66,7 @@ def write_changes(session: Session, columns: Columns, author: Author, entries: S
             "new": logged(new),
         }
         for entry in entries
-        for name, (old, new) in entry.changes.items()
+        for name, (old, new) in (*entry.beside.items(), *entry.changes.items())
     ]
     if records:
         session.execute(_LOG.insert(), records)
@@ -94,7 +98,7 @@ def read_changes(
     limit: int,
 ) -> list[Change]:
     """See `crm_adapter.changes`."""
-    statement = select(ChangeLog).order_by(ChangeLog.id.desc()).limit(limit)
+    statement = select(ChangeLog).where(ChangeLog.field != REMOVED_ROW).order_by(ChangeLog.id.desc()).limit(limit)
     if crm_id is not None:
         statement = statement.where(ChangeLog.server_id == crm_id)
     if service_id is not None:

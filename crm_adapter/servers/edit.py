@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import SHARED, Columns
 from crm_adapter.db.dialects import begin_write, is_lock_timeout, rejects_values
-from crm_adapter.db.history import Author, Entry, write_changes
+from crm_adapter.db.history import REMOVED_ROW, Author, Entry, logged, write_changes
 from crm_adapter.db.rejections import rejection
 from crm_adapter.db.rows import (
     CREATED_AT,
@@ -34,7 +34,7 @@ from crm_adapter.ledger.ownership import release
 from crm_adapter.money import add_months, as_midnight, next_payment
 from crm_adapter.results import ChangeKind, EditCode, EditResult
 from crm_adapter.servers.conditions import payment_day
-from crm_adapter.servers.validation import Invalid, check_values, parse_money, require_known
+from crm_adapter.servers.validation import EDITABLE, Invalid, check_values, parse_money, require_known
 from crm_adapter.steps import transaction
 from crm_adapter.text import messages, refusals
 from crm_adapter.text.labels import UNKNOWN_CLIENT
@@ -152,6 +152,11 @@ def paid(expected_date: date | None) -> Change:
 
 async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str | None, actor: str | None) -> EditResult:
     """See `crm_adapter.link`."""
+    return await _edit(columns, crm_id, "linked", linked(columns, timeweb_id, account), actor=actor)
+
+
+def linked(columns: Columns, timeweb_id: int, account: str | None) -> Change:
+    """A row that is tied to no server is tied to this one."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         if timeweb_id < 1 or not columns.holds("timeweb_id", timeweb_id):
@@ -162,11 +167,16 @@ async def link(columns: Columns, crm_id: int, timeweb_id: int, *, account: str |
             raise _Refused("conflict", refusals.LINKED_ALREADY)
         return _Edit({"timeweb_id": timeweb_id}, replace(state, timeweb_id=timeweb_id, account=account, unlinked_from=None))
 
-    return await _edit(columns, crm_id, "linked", edit, actor=actor)
+    return edit
 
 
 async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditResult:
     """See `crm_adapter.unlink`."""
+    return await _edit(columns, crm_id, "unlinked", unlinked(), actor=actor)
+
+
+def unlinked() -> Change:
+    """A row keeps what it has and follows its server no longer."""
 
     def edit(row: StoredRow, state: State) -> _Edit:
         if row.timeweb_id is None:
@@ -180,7 +190,7 @@ async def unlink(columns: Columns, crm_id: int, *, actor: str | None) -> EditRes
         )
         return _Edit(cleared, kept)
 
-    return await _edit(columns, crm_id, "unlinked", edit, actor=actor)
+    return edit
 
 
 async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str | None) -> EditResult:
@@ -205,24 +215,10 @@ async def add_manual(columns: Columns, values: Mapping[str, Any], *, actor: str 
         checked = check_values(columns, {**defaults, "server_name": "", **given})
     except Invalid as error:
         return EditResult(False, None, "validation", str(error))
-    now = utcnow()
     source = "manual" if "cost_price" in given else "unknown"
-
-    def insert(session: Session) -> EditResult:
-        begin_write(session)
-        crm_id = _insert_host(session, columns, columns.new_row({**checked, "created_at": now, "updated_at": now}))
-        # As the database keeps it: the moment of creation may lose its fraction on the way.
-        stored = read_row(session, columns, crm_id)
-        assert stored is not None
-        state = State(cost_source=source, payment_anchor_day=checked["next_payment_date"].day)
-        row = with_state(stored, _born(stored, state))
-        write_states(session, [row])
-        created = {"created": (None, row.server_name)}
-        write_changes(session, columns, Author("added", now, actor), [Entry(crm_id, None, created)])
-        return EditResult(True, crm_id, changes=("created",), edit_version=0, server=row.values(), row=row)
-
+    state = State(cost_source=source, payment_anchor_day=checked["next_payment_date"].day)
     try:
-        return await transaction(insert)
+        return await transaction(lambda session: _insert(session, columns, checked, state, actor))
     except StatementError as error:
         if not rejects_values(error):
             raise
@@ -238,14 +234,31 @@ async def remove_manual(columns: Columns, crm_id: int, *, actor: str | None) -> 
             raise _Refused("not_found", messages.failure_text("row_not_found"))
         if row.timeweb_id is not None:
             raise _Refused("linked")
-        deleted, author = {"deleted": (row.server_name, None)}, Author("deleted", utcnow(), actor)
+        now = utcnow()
+        author = Author("deleted", now, actor)
         release(session, columns, crm_id, author)
-        write_changes(session, columns, author, [Entry(crm_id, None, deleted)])
+        kept = {name: logged(getattr(row, name)) for name in EDITABLE if name in columns} | {"cost_source": row.cost_source}
+        beside = {REMOVED_ROW: (json.dumps(kept, ensure_ascii=False), None)}
+        write_changes(session, columns, author, [Entry(crm_id, None, {"deleted": (row.server_name, None)}, beside=beside)])
         session.execute(delete(TimewebServerState).where(TimewebServerState.server_id == crm_id))
         session.execute(delete(columns.table).where(columns["id"] == crm_id, *columns.scope))
-        return EditResult(True, crm_id, changes=("deleted",), server=row.values(), row=row)
+        return EditResult(True, crm_id, changes=("deleted",), server=row.values(), row=row, at=now)
 
     return await _told(crm_id, remove)
+
+
+async def restore(columns: Columns, crm_id: int, kept: Mapping[str, str | None], *, actor: str | None) -> EditResult:
+    """Bring back a row that `remove_manual` took, under its number; `kept` is what the log has of it."""
+
+    def insert(session: Session) -> EditResult:
+        begin_write(session)
+        if read_row(session, columns, crm_id) is not None:
+            raise _Refused("conflict", refusals.number_taken(crm_id))
+        given = {name: value for name, value in kept.items() if name in EDITABLE and name in columns and value is not None}
+        state = State(cost_source=kept.get("cost_source") or "unknown")
+        return _insert(session, columns, check_values(columns, given), state, actor, crm_id)
+
+    return await _told(crm_id, insert)
 
 
 def refuse(code: EditCode) -> NoReturn:
@@ -275,6 +288,8 @@ async def change_many(
             before = row.state or State(timeweb_id=row.timeweb_id, cost_source=row.cost_source)
             try:
                 edit = change(row, before)
+                if edit.host.get("timeweb_id") is not None:
+                    _must_be_free(session, columns, edit.host["timeweb_id"])
             except (_Refused, Invalid) as error:
                 refused[crm_id] = error.text if isinstance(error, _Refused) else str(error)
                 continue
@@ -291,10 +306,7 @@ async def change_many(
         after = [with_state(row, made[row.id][1]) for row in written]
         after = [row if row.timeweb_id is not None else with_state(row, _born(row, made[row.id][1])) for row in after]
         write_states(session, after)
-        entries = [
-            Entry(row.id, row.timeweb_id, {name: (getattr(locked[row.id], name), new) for name, new in made[row.id][0].items()})
-            for row in after
-        ]
+        entries = [_entry(locked[row.id], row, made[row.id][0]) for row in after]
         write_changes(session, columns, Author(kind, now, actor), entries)
         return after, refused, now
 
@@ -331,12 +343,12 @@ async def _edit(
         state = replace(made.state, edit_version=before.edit_version + 1)
         after = with_state(after, _born(after, state) if after.timeweb_id is None else state)
         write_states(session, [after])
-        shown = {name: (getattr(row, name), value) for name, value in host.items() if name != "timeweb_data"}
-        write_changes(session, columns, Author(kind, now, actor), [Entry(crm_id, after.timeweb_id, shown)])
+        entry = _entry(row, after, host)
+        write_changes(session, columns, Author(kind, now, actor), [entry])
         return EditResult(
             True,
             crm_id,
-            changes=tuple(shown),
+            changes=tuple(entry.changes),
             edit_version=after.edit_version,
             server=after.values(),
             row=after,
@@ -363,6 +375,17 @@ async def _told(crm_id: int, work: Callable[[Session], EditResult]) -> EditResul
         return EditResult(False, crm_id, code, messages.failure_text("database_rejected"))
 
 
+def _entry(before: StoredRow, after: StoredRow, host: Mapping[str, Any]) -> Entry:
+    """What the log says of an edit; whose a cost was and which account had a server, it keeps beside that."""
+    shown = {name: (getattr(before, name), value) for name, value in host.items() if name != "timeweb_data"}
+    beside = {
+        name: (getattr(before, name), getattr(after, name))
+        for name, column in (("cost_source", "cost_price"), ("account", "timeweb_id"))
+        if column in shown and getattr(before, name) != getattr(after, name)
+    }
+    return Entry(after.id, after.timeweb_id, shown, beside=beside)
+
+
 def _differs(row: StoredRow, name: str, value: Any) -> bool:
     """Whether an edit changes what people see in a column: an unknown cost is none, and a 0 typed over it is an edit."""
     if name == "timeweb_data":
@@ -374,6 +397,12 @@ def _differs(row: StoredRow, name: str, value: Any) -> bool:
     if isinstance(value, datetime) and isinstance(old, date) and not isinstance(old, datetime):
         return old != value.date()
     return bool(old != value)
+
+
+def handed_back(state: State, cost: Decimal | None, source: str) -> State:
+    """A cost that came from Timeweb, and from where, as if no person had touched it."""
+    base = state.base | {"cost_price": shared_value("cost_price", cost or Decimal(0))}
+    return replace(state, sync_base=json.dumps(base, ensure_ascii=False, sort_keys=True), cost_source=source)
 
 
 def _hand_back(row: StoredRow, state: State, column: str) -> State:
@@ -395,6 +424,24 @@ def _must_be_free(session: Session, columns: Columns, timeweb_id: int) -> None:
     other = session.scalar(select(columns["id"]).where(columns["timeweb_id"] == timeweb_id))
     if other is not None:
         raise _Refused("conflict", refusals.taken_by(other))
+
+
+def _insert(
+    session: Session, columns: Columns, checked: Mapping[str, Any], state: State, actor: str | None, crm_id: int | None = None
+) -> EditResult:
+    """A new row with our state and its entry in the log; `crm_id` for one that had a number before."""
+    begin_write(session)
+    now = utcnow()
+    values = columns.new_row({**checked, "created_at": now, "updated_at": now} | ({} if crm_id is None else {"id": crm_id}))
+    crm_id = _insert_host(session, columns, values)
+    # As the database keeps it: the moment of creation may lose its fraction on the way.
+    stored = read_row(session, columns, crm_id)
+    assert stored is not None
+    row = with_state(stored, _born(stored, state))
+    write_states(session, [row])
+    created = {"created": (None, row.server_name)}
+    write_changes(session, columns, Author("added", now, actor), [Entry(crm_id, None, created)])
+    return EditResult(True, crm_id, changes=("created",), edit_version=0, server=row.values(), row=row)
 
 
 def _insert_host(session: Session, columns: Columns, values: Mapping[str, Any]) -> int:

@@ -20,7 +20,7 @@ from crm_adapter.results import RunInfo, Totals
 from crm_adapter.servers.conditions import is_live, is_overdue, is_unpriced
 from crm_adapter.servers.listing import Filters, conditions_of
 
-_SUMMED: Final = (
+SUMMED: Final = (
     "status",
     "client_price",
     "service_fee",
@@ -31,7 +31,7 @@ _SUMMED: Final = (
     "next_payment_date",
 )
 """The columns that the sums are made of."""
-_SUMMED_STATE: Final = ("cost_source", "removed_at")
+SUMMED_STATE: Final = ("cost_source", "removed_at")
 
 
 def read_totals(session: Session, columns: Columns, today: date | None = None, filters: Filters | None = None) -> Totals:
@@ -42,7 +42,7 @@ def read_totals(session: Session, columns: Columns, today: date | None = None, f
 def read_sums(session: Session, columns: Columns, today: date, filters: Filters | None = None) -> tuple[Totals, int]:
     """The totals of what `filters` show, and how many accounts there are; two statements."""
     wanted = conditions_of(session, columns, filters, today) if filters is not None else []
-    rows = read_rows(session, columns, *wanted, names=_SUMMED, state_names=_SUMMED_STATE)
+    rows = read_rows(session, columns, *wanted, names=SUMMED, state_names=SUMMED_STATE)
     accounts = account_money(session)
     summed = [(None, balance, hours) for _, balance, hours in accounts] if wanted else accounts
     return sum_up(rows, summed, today), len(accounts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from sqlalchemy.exc import StatementError
@@ -12,7 +13,7 @@ from sqlalchemy.exc import StatementError
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import is_lock_timeout, rejects_values
 from crm_adapter.db.rejections import rejection
-from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_row, read_snapshot
+from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_row, read_rows, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import (
@@ -38,6 +39,8 @@ from crm_adapter.text.messages import DONE
 
 _LIST_FROM: Final = 4
 """From this many ids on, listing is cheaper than asking for each."""
+_CHUNK: Final = 250
+"""Rows that one transaction writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,55 @@ async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> S
         return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
     missing = unasked or Failure("server_missing")
     return failed(missing.code, timeweb_id=timeweb_id, calls=calls, retry_after=missing.retry_after)
+
+
+async def sync_servers(
+    crm: Installation, crm_ids: Sequence[int], *, actor: str | None
+) -> tuple[list[int], list[int], dict[int, str]]:
+    """Synchronise these rows and no other: ids of those that changed, of those that did not, and id -> code of a failure.
+
+    Timeweb is asked once per account for all of them.
+    """
+    columns, clients = crm.columns, crm.clients
+    rows = await Db(lambda s: read_rows(s, columns, columns["id"].in_(list(crm_ids))))
+    failed = dict.fromkeys(crm_ids, "row_not_found") | {row.id: "not_linked" for row in rows}
+    pending = {row.timeweb_id: row for row in rows if row.timeweb_id is not None}
+    failed |= dict.fromkeys((row.id for row in pending.values()), "server_missing" if clients else "not_configured")
+    changed: list[int] = []
+    same: list[int] = []
+    for account in clients:
+        mine = [number for number, row in pending.items() if row.account == account or row.account not in clients]
+        if not mine:
+            continue
+        caller = Caller(account)
+        found, failures = await _find(caller, mine)
+        failed |= {pending[number].id: failure.code for number, failure in failures.items()}
+        if not found:
+            continue
+        prices = await _price(caller, columns, found)
+        fresh = prices.snapshot.linked
+        decisions = [
+            decide(fresh[observed.values.timeweb_id], observed, prices.context)
+            for observed in prices.observed
+            if observed.values.timeweb_id in fresh
+        ]
+        writer = Writer(columns, prices.context, actor=actor)
+        for start in range(0, len(decisions), _CHUNK):
+            chunk = decisions[start : start + _CHUNK]
+            try:
+                done = await transaction(partial(writer.apply, chunk=chunk))
+            except StatementError as error:
+                if not is_lock_timeout(error):
+                    raise
+                failed |= {decision.row.id: "row_busy" for decision in chunk if decision.row}
+                continue
+            for decision in done:
+                if decision.row is not None:
+                    (changed if set(decision.changes) - {"timeweb_data"} else same).append(decision.row.id)
+        for values in found:
+            pending.pop(values.timeweb_id, None)
+    done_with = {*changed, *same}
+    return changed, same, {row_id: code for row_id, code in failed.items() if row_id not in done_with}
 
 
 async def import_servers(

@@ -77,6 +77,11 @@ def day(value: date | datetime | None) -> str:
     return UNKNOWN if value is None else format_date(value, "dd.MM.yyyy", locale=_LOCALE)
 
 
+def month(value: date) -> str:
+    """Return a month as «декабрь 2026»."""
+    return format_date(value, "LLLL yyyy", locale=_LOCALE)
+
+
 def instant(value: datetime | None, zone: ZoneInfo, pattern: str = "dd.MM.yyyy HH:mm") -> str:
     """Return a UTC instant (naive or aware) as people in `zone` read it."""
     return UNKNOWN if value is None else format_datetime(_aware(value), pattern, tzinfo=zone, locale=_LOCALE)

@@ -131,6 +131,8 @@ COLUMNS: Final = {
     "name": "Название",
     "cost_net": "Себестоимость",
     "cost_gross": "Цена до скидки",
+    "cost_source": "Откуда себестоимость",
+    "deleted": "Строка удалена",
 }
 
 
@@ -158,6 +160,11 @@ def service_owner(server_name: str | None, client_name: str | None) -> str:
     """Whose a service is: «сервер web-1, Анна Белова», «Анна Белова», or nothing."""
     parts = [f"сервер {server_name}"] if server_name is not None else []
     return ", ".join([*parts, *([client_name] if client_name else [])])
+
+
+def panel_url(timeweb_id: int) -> str:
+    """Where Timeweb's own panel shows a server."""
+    return f"https://timeweb.cloud/my/servers/{timeweb_id}"
 
 
 def project(number: int | None, names: Mapping[int, str]) -> str:

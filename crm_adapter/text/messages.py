@@ -9,6 +9,10 @@ from typing import Any, Final
 from crm_adapter.text.formats import count, number
 
 NOT_CONFIGURED: Final = "Timeweb API token не настроен"
+NEW_TOKEN: Final = (
+    "Создайте новый токен в панели Timeweb Cloud (раздел «API и Terraform») и замените им прежний в TIMEWEB_API_TOKEN."
+)
+"""What to do about a token that is refused."""
 ALREADY_IMPORTED: Final = "Сервер уже импортирован"
 NOT_FOUND: Final = "Сервер не найден в Timeweb"
 ALREADY_RUNNING: Final = "Синхронизация уже выполняется"
@@ -33,6 +37,7 @@ DONE: Final = {
     "started": "Синхронизация запущена",
     "already_running": ALREADY_RUNNING,
     "imported": "Серверы импортированы",
+    "row_removed": "Строка удалена",
     "undone": "Изменения отменены",
     "unchanged": "Изменений нет",
     "removed": "Сервер удалён",

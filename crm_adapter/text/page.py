@@ -13,6 +13,9 @@ from crm_adapter.text.messages import NOT_CONFIGURED
 TITLE: Final = "Хостинг"
 HISTORY: Final = "История"
 DYNAMICS: Final = "Динамика"
+PAYMENTS: Final = "Платежи"
+GROUPINGS: Final = {"client": "По клиентам", "project": "По проектам"}
+NO_PROJECT: Final = "Без проекта"
 UNDELIVERED: Final = "Недоставленные уведомления"
 IMPORT: Final = "Импорт из Timeweb"
 LINK: Final = "Связать с Timeweb"
@@ -73,6 +76,7 @@ BULK: Final = {
     "paid": "Оплачено",
     "client": "Имя клиента…",
     "project": "Проект №…",
+    "sync": "Синхронизировать",
     "auto": "Включить автосинхронизацию",
     "no_auto": "Выключить автосинхронизацию",
     "close": "Закрыть",
@@ -131,10 +135,12 @@ def auto_sync(on: bool) -> str:
 
 def changed(done: int, refused: Mapping[int, str]) -> str:
     """What became of several rows: «Изменено: 5 строк. Не изменено: 1 (№ 7: …)»."""
-    message = f"Изменено: {count(done, 'row')}"
-    if refused:
-        message += f". Не изменено: {len(refused)} ({_first([f'№ {row_id}: {text}' for row_id, text in refused.items()])})"
-    return message
+    return f"Изменено: {count(done, 'row')}{_but(refused)}"
+
+
+def synchronised(rows: int, moved: int, refused: Mapping[int, str]) -> str:
+    """What became of rows that were synchronised together."""
+    return f"Синхронизировано: {count(rows, 'row')}, обновлено {moved}{_but(refused)}"
 
 
 def undone(back: int, kept: int) -> str:
@@ -197,6 +203,12 @@ def undelivered(number: int) -> str:
 def of_account(account: str, text: str) -> str:
     """A notice where there are several accounts."""
     return f"Аккаунт «{account}»: {text}"
+
+
+def _but(refused: Mapping[int, str]) -> str:
+    if not refused:
+        return ""
+    return f". Не изменено: {len(refused)} ({_first([f'№ {row_id}: {text}' for row_id, text in refused.items()])})"
 
 
 def _first(items: Sequence[str]) -> str:

@@ -67,3 +67,8 @@ def no_row_to_link(row_id: int) -> str:
 def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> str:
     """Of a query string."""
     return f"неизвестный параметр {', '.join(unknown)[:200]}; есть: {', '.join(known)}"
+
+
+def number_taken(row_id: int) -> str:
+    """A row that was removed cannot come back under its number."""
+    return f"Номер {row_id} занят другой записью"

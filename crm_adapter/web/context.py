@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from crm_adapter.db.rows import StoredRow, read_row
 from crm_adapter.jobs.background import TaskRunner, ThreadRunner, aensure_fresh, ensure_fresh
-from crm_adapter.sync.single import import_servers, sync_server
+from crm_adapter.sync.single import import_servers, sync_server, sync_servers
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
 from crm_adapter.web.documents import Documents
 from crm_adapter.web.errors import HostingError
@@ -105,6 +105,10 @@ class Hosting:
     async def sync_server(self, row_id: int, *, actor: Actor) -> ServerSyncResult:
         """Synchronise one row."""
         return await self.crm.perform(lambda crm: sync_server(crm, row_id, actor=actor), ends_early=True)
+
+    async def sync_servers(self, row_ids: list[int], *, actor: Actor) -> tuple[list[int], list[int], dict[int, str]]:
+        """Synchronise several rows: those that changed, those that did not, and why others could not."""
+        return await self.crm.perform(lambda crm: sync_servers(crm, row_ids, actor=actor), ends_early=True)
 
     async def import_servers(self, ids: list[int], *, link: LinkPolicy | Mapping[int, int], actor: Actor) -> ImportResult:
         """Import or link servers."""

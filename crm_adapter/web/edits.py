@@ -89,6 +89,14 @@ def _add_rows(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         result = await hosting.edited(lambda columns: edit.unlink(columns, row_id, actor=who))
         return await finish(request, row_id, result, "unlinked", DONE["unlinked"])
 
+    @api.post("/servers/{row_id}/remove")
+    async def remove(request: Request, row_id: int, who: Actor = actor) -> Response:
+        """Only a row that is tied to no server; it can be brought back."""
+        result = await hosting.edited(lambda columns: edit.remove_manual(columns, row_id, actor=who))
+        if not result.success:
+            return await refuse(request, row_id, result.error or failure_text(result.code or ""))
+        return pages.done(request, "row_removed", DONE["row_removed"], **undo_of(result))
+
 
 def _add_edit(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def show(

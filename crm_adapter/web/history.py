@@ -68,6 +68,8 @@ def _shown(field: str, text: str | None) -> str:
         return labels.status(text).word
     if field == "timeweb_status" and (badge := labels.timeweb_status(text)):
         return badge.word
+    if field == "cost_source":
+        return labels.COST_SOURCES.get(text, text)
     if field == "payment_period":
         return labels.PERIODS.get(text, text)
     if field == "auto_sync":

@@ -14,6 +14,7 @@ from crm_adapter.web import forms
 from crm_adapter.web.bodies import read_form
 from crm_adapter.web.candidates import LiveServer, list_live
 from crm_adapter.web.context import Actor, Hosting
+from crm_adapter.web.edits import undo_of
 from crm_adapter.web.errors import HostingError
 from crm_adapter.web.responses import Pages
 from crm_adapter.web.security import own_site
@@ -101,4 +102,4 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         # The next sync would fill the columns; people expect to see them now.
         if hosting.is_configured:
             await hosting.sync_server(row_id, actor=who)
-        return pages.done(request, "linked", DONE["linked"])
+        return pages.done(request, "linked", DONE["linked"], **undo_of(result))

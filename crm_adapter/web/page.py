@@ -14,8 +14,8 @@ from crm_adapter.servers.listing import Filters, list_rows, projects
 from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text import page as words
-from crm_adapter.text.messages import DONE
-from crm_adapter.web import charts, edits, imports, several, undelivered
+from crm_adapter.text.messages import DONE, NEW_TOKEN
+from crm_adapter.web import charts, edits, imports, overview, several, undelivered
 from crm_adapter.web.addresses import address, filters_of, query
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
@@ -108,6 +108,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     edits.add_routes(api, hosting, actor, pages)
     imports.add_routes(api, hosting, actor, pages)
     several.add_routes(api, hosting, actor, pages)
+    overview.add_routes(api, hosting, pages)
     undelivered.add_routes(api, hosting, pages)
     return api
 
@@ -140,6 +141,7 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
         "filters": shown,
         "listing": listing,
         "bulk_actions": words.BULK,
+        "new_token": NEW_TOKEN,
         "totals": totals,
         "projects": names,
         "today": today,

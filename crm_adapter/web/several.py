@@ -41,6 +41,11 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
             raise HostingError(422, "validation", words.TICK_A_ROW)
         columns = hosting.crm.columns
         action, value = str(form.get("action", "")), str(form.get("value", "")).strip()
+        if action == "sync":
+            hosting.require_timeweb()
+            changed, same, failures = await hosting.sync_servers(list(rows), actor=who)
+            refused = {row_id: failure_text(code) for row_id, code in failures.items()}
+            return _done(pages, request, words.synchronised(len(changed) + len(same), len(changed), refused))
         changes = {row_id: _change(columns, action, value, day) for row_id, day in rows.items()}
         kind: ChangeKind = "paid" if action == "paid" else "edited"
         try:
@@ -50,10 +55,7 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
                 raise
             code = "row_busy" if is_lock_timeout(error) else "database_rejected"
             raise HostingError(409, "conflict", failure_text(code)) from error
-        reply = pages.done(request, "saved", words.changed(len(done), refused), **({"undo": at.isoformat()} if done else {}))
-        if "HX-Trigger" in reply.headers:
-            reply.headers["HX-Trigger"] = "hosting:untick, hosting:refresh"
-        return reply
+        return _done(pages, request, words.changed(len(done), refused), **({"undo": at.isoformat()} if done else {}))
 
     @api.post("/undo")
     async def take_back(request: Request, who: Actor = actor) -> Response:
@@ -66,6 +68,14 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
         if not back:
             raise HostingError(409, "conflict", words.CHANGED_SINCE)
         return pages.done(request, "undone", words.undone(back, kept))
+
+
+def _done(pages: Pages, request: Request, message: str, **undoing: str) -> Response:
+    """What became of the ticked rows, which are ticked no longer."""
+    reply = pages.done(request, "saved", message, **undoing)
+    if "HX-Trigger" in reply.headers:
+        reply.headers["HX-Trigger"] = "hosting:untick, hosting:refresh"
+    return reply
 
 
 def _change(columns: Columns, action: str, value: str, day: str) -> edit.Change:

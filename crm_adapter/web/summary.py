@@ -13,7 +13,7 @@ from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
 from crm_adapter.servers.totals import read_runs
 from crm_adapter.text import page as words
 from crm_adapter.text.formats import ago, count, instant
-from crm_adapter.text.messages import AS_OF, CRASHED, as_of, failure_text, run_outcome
+from crm_adapter.text.messages import AS_OF, CRASHED, NEW_TOKEN, as_of, failure_text, run_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,11 @@ class Summary:
     progress: tuple[int, int] | None
     dead_events: int
     configured: bool
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no account lets its token in."""
+        return bool(self.accounts) and all(account.error_code == "unauthorized" for account in self.accounts)
 
     @property
     def updated_at(self) -> datetime | None:
@@ -119,6 +124,8 @@ def _account_notice(account: Account, message: str | None, zone: ZoneInfo, *, ma
     text = message or failure_text(code)
     if code == "upstream_unavailable" and account.last_success_at is not None and AS_OF not in text:
         text = as_of(text, instant(account.last_success_at, zone, "HH:mm"))
+    if code == "unauthorized":
+        text = f"{text}. {NEW_TOKEN}"
     tone = "bad" if code in {"unauthorized", "forbidden", "account_mismatch", "suspicious_disappearance"} else "warn"
     return Notice(tone, words.of_account(account.account, text) if many else text)
 

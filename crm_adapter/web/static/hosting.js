@@ -286,9 +286,27 @@
   document.body.addEventListener("htmx:sendError", () => say("Нет связи с сервером", "bad"));
   document.body.addEventListener("htmx:timeout", () => say("Сервер отвечает слишком долго", "bad"));
 
-  // The export follows the filters, which change without a page load.
+  // What is made of the list follows the filters, which change without a page load.
   document.body.addEventListener("htmx:afterSettle", () => {
-    const link = document.getElementById("hosting-csv");
-    if (link) link.search = window.location.search;
+    for (const link of root.querySelectorAll("[data-filtered]")) link.search = window.location.search;
+  });
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    if ("filtered" in event.detail.elt.dataset) event.detail.path += window.location.search;
+  });
+
+  // To paste elsewhere: an address, or this list as it is filtered. Shown only where there is a script to copy.
+  root.classList.add("scripted");
+  root.addEventListener("click", async (event) => {
+    const copy = event.target.closest("[data-copy]");
+    if (copy === null) return;
+    const text = copy.dataset.copy || window.location.href;
+    closeMenus();
+    try {
+      await navigator.clipboard.writeText(text);
+      say(`Скопировано: ${text}`, "good");
+    } catch {
+      // A page without TLS has no clipboard; the text is there to be marked.
+      say(text, "bad");
+    }
   });
 })();

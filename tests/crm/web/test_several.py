@@ -138,6 +138,77 @@ def test_ticking_applying_and_taking_back_at_the_desk(synced: Section, sit: Sit)
         assert column(synced, "status", synced.id_of("gitlab")) == ["active"]
 
 
+def undone(client: Any, reply: str) -> str:
+    return str(client.post(f"{PREFIX}/undo", data={"at": token(reply)}, headers=HTMX).text)
+
+
+def test_a_removed_row_comes_back_as_it_was(synced: Section, open_client: Open) -> None:
+    synced.execute("UPDATE hosting_servers SET timeweb_id = NULL, notes = 'x', client_price = 900.5 WHERE id = 3")
+    synced.execute("DELETE FROM timeweb_server_state WHERE server_id = 3")
+    client, whole = open_client(synced.app()), "SELECT * FROM hosting_servers WHERE id = 3"
+    names = [name for (name,) in synced.query("SELECT name FROM pragma_table_info('hosting_servers')")]
+    before = dict(zip(names, synced.query(whole)[0], strict=True))
+    assert "Запись связана" in client.post(f"{PREFIX}/servers/4/remove", headers=HTMX).text
+    reply = client.post(f"{PREFIX}/servers/3/remove", headers=HTMX)
+    assert reply.headers["HX-Trigger"] == "hosting:close, hosting:refresh" and synced.query(whole) == []
+    assert "Отменено: 1 строка" in undone(client, reply.text)
+    after = dict(zip(names, synced.query(whole)[0], strict=True))
+    moved = {name for name in names if before[name] != after[name]} - {"timeweb_status", "timeweb_preset_id", "timeweb_data"}
+    assert moved <= {"created_at", "updated_at", "last_sync_at"}
+    assert "Отменить нельзя" in undone(client, reply.text)
+    plain = client.post(f"{PREFIX}/servers/3/remove", headers={"Sec-Fetch-Site": "same-origin"})
+    assert "Строка удалена" in plain.text and "Отменить" in plain.text
+
+
+def test_a_cost_is_taken_back_to_whom_it_belonged(synced: Section, open_client: Open) -> None:
+    client = open_client(synced.app())
+    source = "SELECT cost_source FROM timeweb_server_state WHERE server_id = 3"
+    cost, owner = column(synced, "cost_price", 3), synced.query(source)
+    data = {"was_cost_price": "", "cost_price": "77", "edit_version": "0"}
+    reply = client.post(f"{PREFIX}/servers/3/edit", data=data, headers=HTMX).text
+    assert (column(synced, "cost_price", 3), synced.query(source)) == ([77], [("manual",)])
+    assert "указана вручную" in client.get(f"{PREFIX}/servers/3/history", headers=HTMX).text
+    assert "Отменено: 1 строка" in undone(client, reply)
+    assert (column(synced, "cost_price", 3), synced.query(source)) == (cost, owner)
+    synced.execute("UPDATE timeweb_server_state SET fingerprint = 'old' WHERE server_id = 3")
+    synced.sync()
+    assert (column(synced, "cost_price", 3), synced.query(source)) == (cost, owner)
+
+
+def test_a_tie_to_a_server_is_loosened_and_tied_again(synced: Section, open_client: Open) -> None:
+    client = open_client(synced.app())
+    (number,) = column(synced, "timeweb_id", 3)
+    reply = client.post(f"{PREFIX}/servers/3/unlink", headers=HTMX).text
+    assert column(synced, "timeweb_id", 3) == [None]
+    assert "Отменено: 1 строка" in undone(client, reply)
+    assert column(synced, "timeweb_id", 3) == [number]
+    assert synced.query("SELECT account FROM timeweb_server_state WHERE server_id = 3") == [("default",)]
+    client.post(f"{PREFIX}/servers/3/unlink", headers=HTMX)
+    linked = client.post(f"{PREFIX}/servers/3/link", data={"target": f"{number}@default"}, headers=HTMX).text
+    assert "Отменено: 1 строка" in undone(client, linked)
+    assert column(synced, "timeweb_id", 3) == [None]
+    # A number that another row has taken since cannot come back.
+    first = client.post(f"{PREFIX}/servers/4/unlink", headers=HTMX).text
+    taken = synced.query("SELECT unlinked_from FROM timeweb_server_state WHERE server_id = 4")[0][0]
+    client.post(f"{PREFIX}/servers/3/link", data={"target": f"{taken}@default"}, headers=HTMX)
+    assert "Отменить нельзя" in undone(client, first)
+
+
+def test_only_ticked_rows_are_synchronised_and_timeweb_is_asked_once(synced: Section, open_client: Open) -> None:
+    for server in synced.emulator.state["servers"]:
+        server["name"] += "-2"
+    synced.execute("UPDATE hosting_servers SET timeweb_id = NULL WHERE id = 9")
+    client, ids = open_client(synced.app()), [1, 2, 3, 4, 5, 9, 999]
+    data = {"ids": [f"{number}:" for number in ids], "action": "sync"}
+    reply = client.post(f"{PREFIX}/bulk", data=data, headers=HTMX)
+    assert "Синхронизировано: 5 строк, обновлено 5. Не изменено: 2" in reply.text
+    assert "№ 9: Запись не связана" in reply.text and "№ 999: Запись не найдена" in reply.text
+    renamed = [str(name).endswith("-2") for name in column(synced, "server_name", *range(1, 9))]
+    assert renamed == [True] * 5 + [False] * 3
+    again = client.post(f"{PREFIX}/bulk", data=data, headers=HTMX).text
+    assert "Синхронизировано: 5 строк, обновлено 0" in again
+
+
 def test_a_date_outside_ten_years_is_asked_again(synced: Section, open_client: Open) -> None:
     client, before = open_client(synced.app()), column(synced, "next_payment_date", 3)
     for typed in ("0026-11-28", "2099-01-01"):

@@ -40,8 +40,11 @@ def test_a_bad_token(synced: Section, open_client: Open) -> None:
     client = open_client(synced.app())
     assert client.post(f"{PREFIX}/api/timeweb/sync-all").json()["success"] is False
     page = client.get(PREFIX).text
-    assert '<p class="notice bad">Токен недействителен или истёк</p>' in page
+    assert '<p class="notice bad">Токен недействителен или истёк. Создайте новый токен в панели' in page
     assert "gitlab" in page
+    synced.execute("DELETE FROM hosting_servers")
+    empty = client.get(PREFIX).text.partition('id="hosting-main"')[2]
+    assert "Timeweb не принимает токен. Создайте новый" in empty and "Импорт из Timeweb" not in empty
 
 
 def test_timeweb_is_away(synced: Section, open_client: Open) -> None:

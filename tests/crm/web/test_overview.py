@@ -1,0 +1,70 @@
+"""The calendar of payments and the sums by client and project, as dialogs and as pages of their own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from crm_adapter.money import add_months, local_today
+from tests.crm.web.conftest import PREFIX, Open, Section, Sit
+from tests.crm.web.test_statements import statements
+
+
+@pytest.fixture
+def paying(synced: Section) -> Section:
+    """Two clients who pay, one of them late."""
+    due = "UPDATE hosting_servers SET client_name = :client, client_price = 1500, next_payment_date = :day WHERE id = :id"
+    today = local_today()
+    for number, client, day in (
+        (3, "Анна", today + timedelta(days=1)),
+        (4, "Анна", today - timedelta(days=40)),
+        (5, "Борис & Ко", today),
+    ):
+        synced.execute(due, id=number, client=client, day=f"{day} 00:00:00.000000")
+    return synced
+
+
+def test_sums_by_client_lead_to_the_rows_of_each(paying: Section, open_client: Open) -> None:
+    client = open_client(paying.app())
+    with statements() as seen:
+        page = client.get(f"{PREFIX}/groups").text
+    assert len([text for text in seen if not text.startswith("PRAGMA")]) <= 2
+    assert "3\u00a0000,00" in page and f'href="{PREFIX}?client=%D0%91%D0%BE%D1%80%D0%B8%D1%81+%26+%D0%9A%D0%BE"' in page
+    narrowed = client.get(f"{PREFIX}/groups", params={"by": "project", "client": "Анна"}).text
+    assert "Без проекта" in narrowed and "Борис" not in narrowed and "Только выбранные" in narrowed
+    assert "Складывать нечего" in client.get(f"{PREFIX}/groups?q=nothing").text
+
+
+def test_a_month_tells_its_payments_and_what_is_owed(paying: Section, open_client: Open) -> None:
+    client, today = open_client(paying.app()), local_today()
+    page = client.get(f"{PREFIX}/payments").text
+    assert f'datetime="{today.isoformat()}"' in page and "Борис &amp; Ко" in page
+    assert "просрочено раньше 1\u00a0500,00" in page
+    after = add_months(today.replace(day=1), 1)
+    assert f"month={after:%Y-%m}" in page
+    assert "Борис" in client.get(f"{PREFIX}/payments?month={after:%Y-%m}").text
+    only = client.get(f"{PREFIX}/payments?client=Анна").text
+    assert "Борис" not in only and "только выбранные строки" in only
+    for odd in ("yesterday", "9999-12", "0001-01", "2026-13"):
+        assert f'datetime="{today.isoformat()}"' in client.get(f"{PREFIX}/payments?month={odd}").text
+
+
+def test_both_are_of_what_is_filtered_now(paying: Section, sit: Sit) -> None:
+    with sit(paying.app()) as desk:
+        page = desk.open()
+        dialog = page.get_by_role("dialog")
+        page.get_by_label("Поиск").fill("Борис")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_role("link", name="По клиентам").click()
+        expect(dialog.locator("tbody tr")).to_have_count(1)
+        dialog.get_by_role("link", name="По проектам").click()
+        expect(dialog.get_by_text("Без проекта")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name="Платежи").click()
+        expect(dialog.get_by_text("Борис & Ко").first).to_be_visible()
+        expect(dialog.get_by_text("Анна")).to_have_count(0)
+        dialog.get_by_role("link", name="→").click()
+        expect(dialog.get_by_text("Борис & Ко").first).to_be_visible()
+        desk.assert_quiet()
