@@ -55,7 +55,7 @@ def test_help_is_in_one_language(language: str, is_english: bool) -> None:
 
 
 def test_a_shell_completes_commands_and_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for typed, expected in (("timeweb-crm se", {"servers", "serve"}), ("timeweb-crm servers --da", {"--database"})):
+    for typed, expected in (("timeweb-crm se", {"servers", "serve", "services"}), ("timeweb-crm servers --da", {"--database"})):
         monkeypatch.setenv("_TIMEWEB_CRM_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", typed)
         monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))

@@ -101,7 +101,10 @@ def test_every_change_is_told_and_a_failure_rolls_both_back(
     WORK[kind](db, timeweb, row, FieldMap(on_change=lambda _, change: told.append(change)))
     assert {change.kind for change in told} == {kind}
     logged = host.query(
-        "SELECT count(*) FROM timeweb_change_log WHERE id > :known AND service_id IS NULL", known=len(before[3])
+        "SELECT count(*) FROM timeweb_change_log WHERE id > :known AND service_id IS NULL"
+        # What only the log keeps, so that an edit can be taken back.
+        " AND field NOT IN ('cost_source', 'account', 'removed_row')",
+        known=len(before[3]),
     )
     assert sum(len(change.changes) for change in told) == logged[0][0]
     assert (told[0].run_id is not None) == (kind == "synchronised")
