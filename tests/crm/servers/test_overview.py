@@ -57,9 +57,11 @@ def test_what_is_late_stands_on_its_day_and_before_every_later_month() -> None:
     late = [row("2026-11-25"), row("2026-09-10", 2, client_name="Борис")]
     november = month_of(late, TODAY, date(2026, 11, 1))
     assert days(late, "2026-11") == ["25!"]
-    assert (november.total, november.owed, [payment.row.id for payment in november.earlier]) == (900, 900, [2])
+    assert november.total == november.owed == 900
+    assert [payment.row.id for payment in november.earlier] == [2]
     december = month_of(late, TODAY, date(2026, 12, 1))
-    assert (days(late, "2026-12"), december.owed) == (["10", "25"], 1800)
+    assert days(late, "2026-12") == ["10", "25"]
+    assert december.owed == 1800
     assert days(late, "2026-10") == []
 
 
@@ -108,5 +110,5 @@ def test_groups_add_up_to_the_whole(real_db: Db) -> None:
             "Без проекта",
         }
         only = read_groups(session, columns, Filters(client="Анна"), TODAY, "client")[0]
-        assert [(group.name, group.totals.income_month) for group in only] == [("Анна", 1000)]
+        assert [(group.name, group.totals.income_month) for group in only] == [("Анна", Decimal(1000))]
         assert read_month(session, columns, everything, TODAY, date(2026, 12, 24)).total == 900 + 100 + 3600
