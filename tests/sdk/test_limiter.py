@@ -268,11 +268,15 @@ def test_a_holder_that_cannot_go_on_gives_back_what_it_has_not_used(sent: bool, 
 def test_who_begins_too_late_has_no_slot() -> None:
     limit = Bucket(Rate(1))
     late = limit.reserve(0.0, until=1.0)
-    heir = limit.reserve(0.0)
+    gave_up, heir, last = (limit.reserve(0.0, until=until) for until in (1.5, inf, inf))
     limit.collect(2.0)
-    assert heir.ready_at is not None
+    assert (gave_up.ready_at, heir.ready_at, last.ready_at) == (None, 2.0, None)
     assert limit.begin(late, 2.0) is False
     assert limit.begin(heir, 2.0) is True
+    limit.release(late, 2.0)
+    assert last.ready_at is None
+    limit.release(heir, 2.0)
+    assert last.ready_at == pytest.approx(3.0 + MARGIN)
 
 
 def test_nothing_ends_where_nothing_is_held() -> None:
