@@ -286,7 +286,7 @@ def test_a_name_server_that_hangs_does_not_outlast_the_deadline(library: str, mo
     finally:
         end.set()
     assert caught.value.delivery == "not_sent"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 @pytest.fixture

