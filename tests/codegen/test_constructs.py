@@ -267,10 +267,12 @@ def test_doubled_parts_end_with_a_message_and_little_memory() -> None:
     document = contract({}, {**schemas, "s60": obj(a=STRING)})
     assert len(json.dumps(document)) < 8_000
     tracemalloc.start()
-    with pytest.raises(CodegenError, match="more than 200,000 parts when every reference is written out"):
-        distil(document)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    try:
+        with pytest.raises(CodegenError, match="more than 200,000 parts when every reference is written out"):
+            distil(document)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert peak < 10_000_000
 
 

@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.db.tables import AdapterBase, HostBase, create_all
-from tests.crm.database import dispose_memory, memory_database
+from tests.crm.database import close_kept, memory_database
 from tests.databases import empty, own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 
 
 @pytest.fixture(autouse=True)
-def closed_databases() -> Iterator[None]:
+def nothing_left_open() -> Iterator[None]:
     yield
-    dispose_memory()
+    close_kept()
 
 
 @pytest.fixture

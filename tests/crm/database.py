@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, MetaData, create_engine, event, select, update
 from sqlalchemy.orm import Session, sessionmaker
@@ -12,22 +12,30 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from crm_adapter import sync_all
 from crm_adapter.db.tables import AdapterBase, ChangeLog, EventOutbox, HostBase, HostingServer, TimewebServerState, create_all
+from crm_adapter.jobs.jobs import Jobs
 from crm_adapter.results import SyncReport
 from tests.crm.fake_timeweb import FakeTimeweb, Json, client
 
-_opened: list[Engine] = []
+_opened: list[Engine | Jobs] = []
+_Kept = TypeVar("_Kept", Engine, Jobs)
 
 
-def dispose_memory() -> None:
-    """Close every database in memory that was opened since the last call."""
+def kept(opened: _Kept) -> _Kept:
+    """What is closed when the test is over, however it ends."""
+    _opened.append(opened)
+    return opened
+
+
+def close_kept() -> None:
+    """Close all that was kept since the last call."""
     while _opened:
-        _opened.pop().dispose()
+        opened = _opened.pop()
+        opened.close() if isinstance(opened, Jobs) else opened.dispose()
 
 
 def memory_database() -> sessionmaker[Session]:
     """An empty SQLite in memory, one connection."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    _opened.append(engine)
+    engine = kept(create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}))
     with engine.begin() as connection:
         create_all(connection)
     return sessionmaker(engine)

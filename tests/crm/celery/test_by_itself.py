@@ -17,7 +17,7 @@ from crm_adapter.db.tables import SyncLease
 from tests.crm.celery.conftest import Stack
 from tests.crm.celery.test_workers import listings
 from tests.crm.web.conftest import CHROMIUM_FLAGS
-from tests.waiting import until
+from tests.waiting import ending, until
 
 SERVE = "import sys; from crm_adapter.cli import main; sys.exit(main())"
 
@@ -30,28 +30,20 @@ def beat(stack: Stack, queue: str) -> Iterator[None]:
     with (stack.directory / "beat.log").open("wb") as log:
         schedule = f"--schedule={stack.directory / 'schedule'}"
         process = subprocess.Popen([*command, schedule], cwd=stack.directory, env=environment, stdout=log, stderr=log)
-    with process:
-        try:
-            yield
-        finally:
-            process.kill()
+    with ending(process):
+        yield
 
 
 @contextmanager
 def served(stack: Stack) -> Iterator[str]:
     """`timeweb-crm serve`; gives the address that it prints."""
     command = [sys.executable, "-u", "-c", SERVE, "serve", "--port", "0"]
-    with (
-        (stack.directory / "serve.log").open("wb") as log,
-        subprocess.Popen(
-            command, cwd=stack.directory, env=os.environ | stack.environment, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
+    environment = os.environ | stack.environment
+    with (stack.directory / "serve.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=stack.directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    with ending(process):
         assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.kill()
+        yield process.stdout.readline().split()[-1]
 
 
 def test_it_goes_on_whoever_is_killed(stack: Stack, chromium_path: str) -> None:

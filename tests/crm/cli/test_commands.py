@@ -16,7 +16,7 @@ import pytest
 
 from crm_adapter.cli import main
 from tests.crm.cli.conftest import TOKEN
-from tests.waiting import until
+from tests.waiting import ending, until
 from timeweb_sdk.testing import EmulatorServer
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -307,7 +307,7 @@ def test_ctrl_c_frees_the_lease_and_is_told(account: EmulatorServer, tmp_path: P
     process = subprocess.Popen(
         [*command, "--json"] if as_json else command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
-    with process, closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
+    with ending(process), closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
         until(lambda: database.execute("SELECT * FROM timeweb_sync_run").fetchall(), 60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)

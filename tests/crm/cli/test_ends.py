@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from crm_adapter.cli import main
-from tests.waiting import until
+from tests.waiting import ending, until
 from timeweb_sdk.testing import EmulatorServer
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -58,7 +58,7 @@ def test_a_signal_leaves_nothing_held(
     if moment == "call":
         account.emulator.add_fault(operation="getFinances", delay_ms=20_000, times=1)
     with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
-        with start(way, number if moment == "claim" else 0) as process:
+        with ending(start(way, number if moment == "claim" else 0)) as process:
             if moment == "call":
                 asked = "SELECT count(*) FROM timeweb_account_state WHERE identity_checked_at IS NOT NULL"
                 until(lambda: database.execute(asked).fetchone() == (1,), 60)
@@ -85,7 +85,7 @@ def test_a_sync_beside_another_has_an_exit_code_of_its_own(
 ) -> None:
     assert main(["migrate"]) == 0
     account.emulator.add_fault(operation="getFinances", delay_ms=20_000, times=1)
-    with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database, start("sync", 0) as process:
+    with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database, ending(start("sync", 0)) as process:
         until(lambda: database.execute("SELECT * FROM timeweb_sync_run").fetchall(), 60)
         capfd.readouterr()
         assert main(["sync", "--json", *arguments]) == 3

@@ -21,7 +21,7 @@ from crm_adapter.jobs.retention import PruneReport
 from crm_adapter.settings import SettingsError, load_settings
 from crm_adapter.steps import drive
 from crm_adapter.wiring import open_engine
-from tests.crm.database import statements
+from tests.crm.database import kept, statements
 from tests.crm.fake_timeweb import client, world
 
 Db = sessionmaker[Session]
@@ -135,7 +135,7 @@ def test_nothing_is_told_twice(db: Db) -> None:
 def test_the_command_and_the_setting(
     installation: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = open_engine(load_settings())
+    engine = kept(open_engine(load_settings()))
     db = sessionmaker(engine)
     put_runs(db, *((utcnow() - timedelta(days=100), "success") for _ in range(3)))
     assert main(["prune", "--json"]) == 0
@@ -143,10 +143,8 @@ def test_the_command_and_the_setting(
     monkeypatch.setenv("HOSTING_KEEP_DAYS", "90")
     assert main(["prune"]) == 0
     assert capsys.readouterr().out == "Удалено запусков: 2, событий: 0, изменений: 0\n"
-    jobs = Jobs(db=db)
+    jobs = kept(Jobs(db=db))
     assert jobs.prune() == {"runs": 0, "events": 0, "changes": 0}
-    jobs.close()
-    engine.dispose()
 
 
 @pytest.mark.parametrize(("value", "remedy"), [("30", "не меньше 31"), ("0", "не меньше 31"), ("soon", "целое число")])

@@ -24,9 +24,10 @@ from crm_adapter.settings import load_settings
 from crm_adapter.telemetry import JsonFormatter
 from crm_adapter.wiring import open_engine
 from tests.crm.celery.workers import ROOT
+from tests.crm.database import kept
 from tests.crm.notify.outbox import Inbox
 from tests.crm.notify.service import NotificationService
-from tests.waiting import until
+from tests.waiting import ending, until
 from timeweb_sdk.testing import Emulator
 
 #: Apprise imports every plugin it has, and one of them a module that Python 3.13 drops.
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")
 
 def test_a_round_does_everything_and_the_next_finds_nothing_to_do(installation: Path, emulator: Emulator) -> None:
     inbox = Inbox()
-    runner = Scheduler(Jobs(sinks=[inbox]))
+    runner = Scheduler(kept(Jobs(sinks=[inbox])))
     first = runner.round()
     assert (first["sync:default"]["status"], first["sync:default"]["created_count"]) == ("success", 5)
     assert first["dispatch_events"]["sent"] == len(inbox.messages[0][2]) >= 5
@@ -45,19 +46,17 @@ def test_a_round_does_everything_and_the_next_finds_nothing_to_do(installation: 
     assert second["sync:default"]["status"] == "fresh"
     assert second["dispatch_events"]["messages"] == 0
     assert len(emulator.requests) == asked
-    runner.jobs.close()
 
 
 def test_one_job_that_fails_stops_no_other(installation: Path, caplog: pytest.LogCaptureFixture) -> None:
     inbox = Inbox()
-    jobs = Jobs(sinks=[inbox])
+    jobs = kept(Jobs(sinks=[inbox]))
 
     def broken(**_: object) -> dict[str, Any]:
         raise RuntimeError("no reminders today")
 
     jobs.payment_reminders = broken  # type: ignore[method-assign]
     results = Scheduler(jobs).round()
-    jobs.close()
     assert results["payment_reminders"] is None
     assert results["sync:default"]["status"] == "success"
     assert inbox.messages
@@ -77,33 +76,28 @@ def test_a_thread_that_ends_with_its_block(installation: Path) -> None:
 
 @pytest.mark.parametrize(("hour", "due"), [(8, 0), (9, 1), (23, 1)])
 def test_nobody_is_reminded_at_night(installation: Path, hour: int, due: int) -> None:
-    engine = open_engine(load_settings())
+    engine = kept(open_engine(load_settings()))
     today = datetime(2026, 3, 31, tzinfo=ZoneInfo("Europe/Moscow"))
     values = {
         "server_name": "shop", "client_name": "Клиент", "client_price": "100", "cost_price": "50",
         "next_payment_date": today.date(), "start_date": today.date(), "payment_period": "monthly",
     }  # fmt: skip
     assert add_manual(sessionmaker(engine), values).success
-    jobs = Jobs()
+    jobs = kept(Jobs())
     at = today.replace(hour=hour, minute=59).astimezone(UTC)
     assert jobs.payment_reminders(now=at) == {"due": due, "overdue": 0}
-    jobs.close()
-    engine.dispose()
 
 
 def test_without_addresses_events_wait(installation: Path) -> None:
-    jobs = Jobs()
+    jobs = kept(Jobs())
     jobs.sync_account("default")
     assert jobs.dispatch_events() == {"sinks": 0}
-    jobs.close()
 
 
 def test_notify_command(installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["notify", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["code"] == "no_sinks"
-    jobs = Jobs()
-    jobs.sync_account("default")
-    jobs.close()
+    kept(Jobs()).sync_account("default")
     with NotificationService().serving() as post:
         monkeypatch.setenv("HOSTING_NOTIFY_URLS", post.url)
         assert main(["notify", "--json"]) == 0
@@ -121,18 +115,17 @@ def test_worker_command(installation: Path) -> None:
     with NotificationService().serving() as post, log.open("wb") as file:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOSTING_NOTIFY_URLS": post.url}
         command = [sys.executable, "-c", "import sys; from crm_adapter.cli import main; sys.exit(main())", "worker"]
-        process = subprocess.Popen(command, env=environment, stderr=file)
-        until(lambda: post.messages, 60, log.read_text)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        with ending(subprocess.Popen(command, env=environment, stderr=file)) as process:
+            until(lambda: post.messages, 60, log.read_text)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
     records = [json.loads(line) for line in log.read_text().splitlines()]
     (finished,) = (record for record in records if record["event"] == "sync finished")
     assert (finished["status"], finished["created_count"]) == ("success", 5)
     assert any(record["event"] == "events dispatched" and record["messages"] == 1 for record in records)
     assert "token-of" not in log.read_text() and "hunter2" not in log.read_text()
-    engine = open_engine(load_settings())
+    engine = kept(open_engine(load_settings()))
     assert [run.status for run in runs(sessionmaker(engine))] == ["success"]
-    engine.dispose()
 
 
 def test_json_records_keep_their_own_keys() -> None:

@@ -17,6 +17,7 @@ from crm_adapter.steps import clients_of
 from crm_adapter.wiring import AccountClients, address_rate, build_clients, open_engine
 from tests.crm.celery.workers import Accounts
 from tests.crm.jobs.conftest import TOKEN
+from tests.waiting import ending
 from timeweb_sdk import Rate, Timeweb
 from timeweb_sdk.errors import ConfigurationError, ReadOnlyError
 from timeweb_sdk.testing import Emulator, EmulatorServer
@@ -108,7 +109,8 @@ def test_processes_keep_one_pace_for_all_accounts_through_redis(redis_url: str) 
         calls = [sys.executable, "-c", _CALLS]
         orders = (["main", "second", "main"], ["second", "main", "second"])
         processes = [subprocess.Popen([*calls, *order], env=environment) for order in orders]
-        assert [process.wait(60) for process in processes] == [0, 0]
+        with ending(processes[0]) as first, ending(processes[1]) as second:
+            assert [first.wait(60), second.wait(60)] == [0, 0]
     arrivals = _arrivals(emulator)
     assert len(arrivals) == 6
     assert _keeps_the_pace(arrivals)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import HostingServer, migrations, payment_reminders, sync_all, totals, update_manual
 from crm_adapter.db.tables import AdapterBase, HostBase
+from tests.crm.database import kept
 from tests.crm.fake_timeweb import client, world
 from tests.crm.migrations.test_migrations import SIX, columns, rows, run, tables
 from tests.databases import own_database
@@ -255,13 +256,11 @@ def test_what_the_database_itself_refuses_leaves_everything_as_it_was(postgres: 
 
 def test_a_database_that_may_only_be_read(sqlite: sa.Engine, postgres: sa.Engine) -> None:
     run(sqlite, f"CREATE TABLE hosting_servers (id INTEGER PRIMARY KEY, {PLAIN})")
-    replica = sa.create_engine(f"sqlite:///file:{sqlite.url.database}?mode=ro&uri=true")
+    replica = kept(sa.create_engine(f"sqlite:///file:{sqlite.url.database}?mode=ro&uri=true"))
     refused(replica, "read-only|readonly")
-    replica.dispose()
     run(postgres, f"CREATE TABLE hosting_servers (id INTEGER PRIMARY KEY, {PLAIN})")
-    standby = sa.create_engine(postgres.url, connect_args={"options": "-c default_transaction_read_only=on"})
+    standby = kept(sa.create_engine(postgres.url, connect_args={"options": "-c default_transaction_read_only=on"}))
     refused(standby, "read-only")
-    standby.dispose()
 
 
 def test_the_models_are_the_migrated_tables_in_collation_and_engine(mariadb: sa.Engine) -> None:

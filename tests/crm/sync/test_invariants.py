@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.crm.database import dispose_memory
+from tests.crm.database import close_kept
 from tests.crm.invariants import INVARIANTS, RECORDED, record_lives
 
 
 @pytest.fixture(scope="module", autouse=True)
 def recorded_lives() -> Iterator[None]:
     record_lives()
-    dispose_memory()
+    close_kept()
     yield
     RECORDED.clear()
 

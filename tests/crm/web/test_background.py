@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter.web import create_hosting_router
+from tests.crm.database import kept
 from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section, filled_database, require_admin
 from tests.waiting import until
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
@@ -144,7 +145,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[tuple[sa.URL, sa.URL]]:
 def test_many_tabs_of_many_workers_start_one_run(shared: tuple[sa.URL, sa.URL]) -> None:
     emulator = Emulator(demo_state(), token=TOKEN, rate_limit=False)
     emulator.add_fault({"operation": "getServers", "times": 99, "delay_ms": 1000})
-    engine = sa.create_engine(shared[1])
+    engine = kept(sa.create_engine(shared[1]))
     with engine.begin() as connection:
         connection.exec_driver_sql(STALE)
 
@@ -165,4 +166,3 @@ def test_many_tabs_of_many_workers_start_one_run(shared: tuple[sa.URL, sa.URL]) 
         assert runs() == ["success", "success"], "the one that filled the database, and one for all tabs"
         listings = [request for request in emulator.requests if request["operation"] == "getServers"]
         assert len(listings) == 1
-    engine.dispose()

@@ -20,6 +20,7 @@ from crm_adapter.settings import load_settings
 from crm_adapter.web.standalone import create_app
 from crm_adapter.wiring import open_engine
 from tests.crm.web.conftest import Section
+from tests.waiting import ending
 
 ROOT = Path(__file__).parents[3]
 
@@ -72,7 +73,8 @@ def test_the_command_serves_the_demonstration_until_it_is_stopped(tmp_path: Path
     code = "import sys; from crm_adapter.cli import main; sys.exit(main())"
     command = [sys.executable, "-u", "-c", code, "serve", "--demo", "--port", "0", "--database", str(tmp_path / "demo.sqlite3")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    with ending(started) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
         assert process.stdout.readline() == "Внимание: токен отправляется на 127.0.0.1, это не Timeweb\n"
