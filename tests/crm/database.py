@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, MetaData, create_engine, event, select, update
+from sqlalchemy import URL, Engine, MetaData, create_engine, event, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool, StaticPool
 
@@ -24,6 +25,16 @@ def kept(opened: _Kept) -> _Kept:
     """What is closed when the test is over, however it ends."""
     _opened.append(opened)
     return opened
+
+
+@asynccontextmanager
+async def async_engine(url: URL | str, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """The same for asyncio, whose engines are disposed on their loop."""
+    engine = create_async_engine(url, **options)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 def close_kept() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter.steps import Api, Cpu, Db, Effect, adrive, drive, transaction
+from tests.crm.database import async_engine
 
 
 class Timeweb:
@@ -43,9 +44,8 @@ async def asked(method: str) -> list[Any]:
 async def test_both_drivers_carry_out_the_same_flow(db: sessionmaker[Session], failure: Exception | None, first: int) -> None:
     clients = {"main": Timeweb(failure)}
     assert drive(asked("echo"), db, clients) == [first, "sqlite", 3]
-    engine = create_async_engine("sqlite+aiosqlite://")
-    assert await adrive(asked("aecho"), async_sessionmaker(engine), clients) == [first, "sqlite", 3]
-    await engine.dispose()
+    async with async_engine("sqlite+aiosqlite://") as engine:
+        assert await adrive(asked("aecho"), async_sessionmaker(engine), clients) == [first, "sqlite", 3]
 
 
 def test_an_effect_may_be_a_coroutine_of_the_host(db: sessionmaker[Session]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import aio, dispatch_events
@@ -17,6 +17,7 @@ from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.notify import dead_letters, retry_dead_letters
 from crm_adapter.notify.outbox import MAX_TRIES
 from crm_adapter.results import DispatchReport, OutboxEvent
+from tests.crm.database import async_engine
 from tests.crm.notify.outbox import NOW, Inbox, close_run, later, open_run, put, rows
 
 Db = sessionmaker[Session]
@@ -180,18 +181,19 @@ def test_no_sink_leaves_events_waiting(db: Db) -> None:
 async def test_an_async_sink_runs_on_the_host_s_loop(database_url: str) -> None:
     if database_url.startswith(("mariadb", "mysql")):
         database_url = database_url.replace("pymysql", "asyncmy")
-    engine = create_async_engine(database_url.replace("sqlite:", "sqlite+aiosqlite:"))
-    db = async_sessionmaker(engine)
-    async with db() as session, session.begin():
-        session.add(
-            EventOutbox(kind="imported", dedupe_key="a", payload='{"name": "web"}', created_at=NOW, next_try_at=NOW, tries=0)
-        )
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def bot(title: str, text: str, events: Sequence[OutboxEvent]) -> None:
         loops.append(asyncio.get_running_loop())
 
-    report = await aio.dispatch_events(db, bot)
-    await engine.dispose()
+    async with async_engine(database_url.replace("sqlite:", "sqlite+aiosqlite:")) as engine:
+        db = async_sessionmaker(engine)
+        async with db() as session, session.begin():
+            session.add(
+                EventOutbox(
+                    kind="imported", dedupe_key="a", payload='{"name": "web"}', created_at=NOW, next_try_at=NOW, tries=0
+                )
+            )
+        report = await aio.dispatch_events(db, bot)
     assert report.sent == 1
     assert loops == [asyncio.get_running_loop()]

@@ -26,14 +26,14 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from crm_adapter import FieldMap, aio, changes, import_servers, mark_paid, runs, sync_all, sync_server, totals, update_manual
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import AdapterBase, HostingServer
 from crm_adapter.errors import MappingError
-from tests.crm.database import edit, events, rows, state, statements, typed
+from tests.crm.database import async_engine, edit, events, rows, state, statements, typed
 from tests.crm.fake_timeweb import client, cost, server, world
 from timeweb_sdk import AsyncTimeweb, RateLimit
 from timeweb_sdk.testing import Emulator, demo_state
@@ -72,10 +72,13 @@ def test_the_same_life_on_each_database(real_db: sessionmaker[Session]) -> None:
 
 async def test_async_through_the_emulator(database_url: str) -> None:
     url = make_url(database_url)
-    engine = create_async_engine(url.set(drivername=ASYNC_DRIVERS[url.get_backend_name()]))
-    db, emulator = async_sessionmaker(engine), Emulator(demo_state())
-    http = httpx.AsyncClient(transport=emulator.async_transport())
-    async with http, AsyncTimeweb("emulator-token", http_client=http, rate_limit=RateLimit.off()) as timeweb:
+    emulator = Emulator(demo_state())
+    async with (
+        async_engine(url.set(drivername=ASYNC_DRIVERS[url.get_backend_name()])) as engine,
+        httpx.AsyncClient(transport=emulator.async_transport()) as http,
+        AsyncTimeweb("emulator-token", http_client=http, rate_limit=RateLimit.off()) as timeweb,
+    ):
+        db = async_sessionmaker(engine)
         first = await aio.sync_all(db, timeweb)
         assert (first.status, first.created_count, first.api_calls) == ("success", 23, 4)
         for item in emulator.state["servers"]:
@@ -89,7 +92,6 @@ async def test_async_through_the_emulator(database_url: str) -> None:
         assert (await aio.mark_paid(db, 1)).success
         assert (await aio.totals(db)).servers == 23
         assert len(await aio.changes(db, 1)) == 2
-    await engine.dispose()
 
 
 def test_a_database_rejects_one_row_and_takes_the_others(real_db: sessionmaker[Session], database_url: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
@@ -18,6 +19,7 @@ from crm_adapter.db.tables import AccountState, create_all
 from crm_adapter.installation import Installation
 from crm_adapter.jobs.background import TaskRunner
 from crm_adapter.sync import leases
+from tests.crm.database import async_engine
 from tests.crm.fake_timeweb import FakeTimeweb, client, world
 from timeweb_sdk.errors import RateLimitError, UnauthorizedError
 
@@ -137,15 +139,16 @@ def test_the_default_runner_is_one_named_thread(db: Db) -> None:
     assert [run.status for run in runs(db)] == ["success"]
 
 
-async def memory() -> async_sessionmaker[AsyncSession]:
-    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
-    async with engine.begin() as connection:
-        await connection.run_sync(create_all)
-    return async_sessionmaker(engine)
+@pytest_asyncio.fixture
+async def async_db() -> AsyncIterator[async_sessionmaker[AsyncSession]]:
+    async with async_engine("sqlite+aiosqlite://", poolclass=StaticPool) as engine:
+        async with engine.begin() as connection:
+            await connection.run_sync(create_all)
+        yield async_sessionmaker(engine)
 
 
-async def test_the_async_runner_is_a_task_that_can_be_cancelled() -> None:
-    db, fake = await memory(), world(2)
+async def test_the_async_runner_is_a_task_that_can_be_cancelled(async_db: async_sessionmaker[AsyncSession]) -> None:
+    db, fake = async_db, world(2)
     assert (await aio.ensure_fresh(db, client(fake))).status == "started"
     (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "timeweb-sync"]
     await task
@@ -164,7 +167,6 @@ async def test_the_async_runner_is_a_task_that_can_be_cancelled() -> None:
     await runner.close()
     assert [run.status for run in await aio.runs(db)] == ["interrupted", "success"]
     assert (await aio.ensure_fresh(db, client(fake), max_age=-1, runner=Runner())).status == "started"
-    await db.kw["bind"].dispose()
 
 
 def test_a_clock_that_was_ahead_holds_nothing_back(db: Db) -> None:
