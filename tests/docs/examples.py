@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class PythonBlock:
@@ -40,3 +42,13 @@ def run_page(page: Path) -> int:
             example.evaluate()
             count += 1
     return count
+
+
+def program(page: Path) -> str:
+    """Return the blocks of a page, joined; empty where it has none."""
+    return "\n".join(_BLOCK.findall(page.read_text(encoding="utf-8")))
+
+
+def without_comments(source: str) -> str:
+    """Return what a program does, whatever language it is commented in."""
+    return ast.dump(compile(source, "page", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))

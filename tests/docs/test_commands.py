@@ -26,6 +26,7 @@ SAID = "\n".join(
         failure_text("upstream_unavailable", fresh_until=datetime(2026, 1, 1, 15, 4)),
     ]
 )
+GUIDES = [f"docs/{name}{language}.md" for name in ("crm-guide", "unattended", "quickstart") for language in ("", ".ru")]
 CRM_COMMANDS = sorted(set(re.findall(r"\btimeweb-crm ([a-z][a-z-]*)((?: --[a-z-]+)*)", EVERYTHING)))
 
 
@@ -42,7 +43,7 @@ def test_crm_command_exists(command: str, options: str, capsys: pytest.CaptureFi
     assert all(option in shown for option in options.split())
 
 
-@pytest.mark.parametrize("page", ["docs/crm-guide.md", "docs/crm-guide.ru.md", "docs/unattended.md", "docs/quickstart.md"])
+@pytest.mark.parametrize("page", GUIDES)
 def test_what_stands_in_guillemets_is_in_the_code(page: str) -> None:
     """Messages, buttons and names of sections are quoted exactly; N, a time of day and … stand for what varies."""
     quoted = re.findall(r"«([^«»]+)»", TEXTS[page])
@@ -59,6 +60,15 @@ def test_russian_troubleshooting_knows_every_fault_of_an_account() -> None:
     )
     untold = {code for code in codes.split() if failure_text(code) not in section}
     assert untold == set()
+
+
+def test_both_guides_list_the_same_settings() -> None:
+    english, russian = (
+        re.findall(r"^\| (`[A-Z_]+`) \| (`.*?`)?", TEXTS[f"docs/crm-guide{language}.md"], re.MULTILINE)
+        for language in ("", ".ru")
+    )
+    assert len(english) > 10
+    assert english == russian
 
 
 def test_no_page_counts_the_operations() -> None:

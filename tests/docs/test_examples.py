@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import PAGES, ROOT, run_page
+from tests.docs.examples import PAGES, ROOT, program, run_page, without_comments
 from timeweb_sdk import Timeweb
 from timeweb_sdk.testing import Emulator, EmulatorServer, Timings, demo_state
 
 TOKEN = "token-of-the-docs"
+#: Pages with a program of their own: a translation whose program is that of its original runs with it.
+PROGRAMS = {without_comments(program(page)): page for page in reversed(PAGES)}
+TRANSLATIONS = [page for page in PAGES if page.name.endswith(".ru.md")]
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulato
 
 # A page leaves clients open, as an interactive session would; that is not what it teaches.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PROGRAMS.values(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page(page: Path, account: Emulator) -> None:
     blocks = run_page(page)
     # What is left open ends here and not in another test; caches of libraries keep some clients out of the collector's reach.
@@ -39,3 +42,9 @@ def test_page(page: Path, account: Emulator) -> None:
         client.close()
     gc.collect()
     assert blocks == page.read_text(encoding="utf-8").count("\n```python\n")
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_translation_has_the_program_of_its_original(page: Path) -> None:
+    if page.name != "crm-guide.ru.md":  # which is a shorter text
+        assert without_comments(program(page)) == without_comments(program(page.with_name(page.name.replace(".ru.", "."))))

@@ -13,9 +13,8 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-from tests.docs.examples import PAGES, ROOT
+from tests.docs.examples import PAGES, ROOT, program
 
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SETTINGS = """\
 [tool.basedpyright]
 typeCheckingMode = "strict"
@@ -29,12 +28,8 @@ reportUnknownMemberType = false
 """
 
 
-def program(page: Path) -> str | None:
-    """Return the blocks of a page as one module; None where it has none."""
-    blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
-    if not blocks:
-        return None
-    source = "\n".join(blocks)
+def module(source: str) -> str:
+    """Return the blocks of a page as one module."""
     future = "from __future__ import annotations\n"
     return f"{future}async def page() -> None:\n{textwrap.indent(source.replace(future, ''), '    ')}"
 
@@ -44,7 +39,7 @@ def main() -> int:
         for page in PAGES:
             if source := program(page):
                 name = page.relative_to(ROOT).with_suffix("").as_posix()
-                Path(directory, re.sub(r"\W", "_", name) + ".py").write_text(source, encoding="utf-8")
+                Path(directory, re.sub(r"\W", "_", name) + ".py").write_text(module(source), encoding="utf-8")
         Path(directory, "pyproject.toml").write_text(_SETTINGS, encoding="utf-8")
         python = ["--python-executable", sys.executable]
         mypy = [
