@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from contextlib import nullcontext
+from email.utils import formatdate
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from tests.sdk.stub_server import StubServer, answer
 from tests.sdk.worlds import SkippingClock, World
-from timeweb_sdk import Rate, RateLimit, errors
+from timeweb_sdk import Rate, RateLimit, RedisStore, Timeweb, errors
+from timeweb_sdk._core import clock as clocks, doctor, redis_store
+from timeweb_sdk._core.commands import AwaitGrant
 from timeweb_sdk._core.limiter import LINGER, MARGIN, SLOW_FOR, Bucket, Ticket
+from timeweb_sdk._core.pacing import Pace
 from timeweb_sdk._core.retry import Again, TooLate, decide
+from timeweb_sdk._core.secrets import scrub_reply
+from timeweb_sdk._core.waiters import Wait
 
 
 def timeouts_of(asynchronous: bool, **options: Any) -> dict[str, float]:
@@ -154,3 +164,73 @@ def test_the_paces_that_the_docs_name(
         assert 0 < sum(clock.slept) <= seconds + MARGIN
 
     World(False, "httpx").run(use, base_url=server.url, rate_limit=limit)
+
+
+def test_what_a_client_is_unless_it_is_told() -> None:
+    parameters = inspect.signature(Timeweb.__init__).parameters
+    named = ("max_retries", "timeout", "total_timeout", "max_response_bytes")
+    assert [parameters[name].default for name in named] == [4, 60, 180, 256_000_000]
+
+
+@pytest.mark.parametrize(("total", "looks"), [(180.0, 1.0), (0.4, 0.4)])
+def test_who_waits_for_a_slot_looks_each_second_who_can_still_go_on(total: float, looks: float, clock: SkippingClock) -> None:
+    limit = Bucket(Rate(1))
+    now = clock.monotonic()
+    sent(limit, now)
+    steps = Pace(clock, total).await_grant(limit, limit.reserve(now, now + total))
+    command = steps.send(None)
+    assert isinstance(command, AwaitGrant)
+    assert command.seconds == pytest.approx(looks, abs=0.05)
+    steps.close()
+
+
+def begun(clock: SkippingClock, ago: float) -> Wait[Any]:
+    return Wait(frozenset({"on"}), timeout=10.0, interval=5.0, started=clock.monotonic() - ago, pending=[1])
+
+
+@pytest.mark.parametrize(("after", "is_over"), [(60.0, False), (60.1, True)])
+def test_a_server_may_be_unpaid_for_a_minute(after: float, is_over: bool, clock: SkippingClock) -> None:
+    waiting, unpaid = begun(clock, 0), SimpleNamespace(status="no_paid")
+    waiting.see(1, unpaid, 1000.0)
+    with pytest.raises(errors.WaitFailed) if is_over else nullcontext():
+        waiting.see(1, unpaid, 1000.0 + after)
+
+
+def test_the_last_look_of_a_wait_has_a_second(clock: SkippingClock) -> None:
+    assert begun(clock, 3.0).pause() == 5.0
+    assert begun(clock, 8.5).pause() == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(errors.WaitTimeout):
+        begun(clock, 9.05).pause()
+
+
+@pytest.mark.parametrize(("skew", "state"), [(60, "good"), (61, "warn"), (-60, "good"), (-61, "warn")])
+def test_a_clock_may_be_a_minute_off(skew: int, state: str) -> None:
+    still = SimpleNamespace(time=lambda: 1_800_000_000.0)
+    with clocks.use(cast(clocks.Clock, still)):
+        (finding,) = doctor._clock(formatdate(1_800_000_000 - skew, usegmt=True))
+    assert finding.state == state
+
+
+@pytest.mark.parametrize(("word", "is_hidden"), [("pw4!", True), ("pw3", False)])
+def test_a_word_of_four_characters_may_be_a_secret(word: str, is_hidden: bool) -> None:
+    assert (word not in scrub_reply(f"refused {word} there", SecretStr("token-of-the-account"), [word])) is is_hidden
+
+
+def test_redis_that_is_away_is_left_alone_for_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    clock = iter([1000.0, 1000.0, 1004.9, 1005.0, 1005.0])  # each time that it is asked or goes away
+
+    def script(**_: Any) -> float:
+        asked.append(1)
+        raise OSError
+
+    store = RedisStore("redis://127.0.0.1:1/0")
+    assert store._redis.connection_pool.connection_kwargs["socket_timeout"] == 0.5
+    assert store._redis.connection_pool.connection_kwargs["socket_connect_timeout"] == 0.5
+    monkeypatch.setattr(redis_store, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(store, "_script", script)
+    counts = []
+    for _ in range(3):
+        assert store.run([], []) is None
+        counts.append(len(asked))
+    assert counts == [1, 1, 2]
