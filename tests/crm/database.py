@@ -86,9 +86,9 @@ def state(db: sessionmaker[Session], crm_id: int) -> TimewebServerState:
 
 
 def changed(db: sessionmaker[Session], run_id: int | None = None) -> list[tuple[int, str, str | None, str | None]]:
-    """The change log: (server id, field, old, new), oldest first."""
+    """The change log of rows: (server id, field, old, new), oldest first."""
     with db() as session:
-        statement = select(ChangeLog).order_by(ChangeLog.id)
+        statement = select(ChangeLog).where(ChangeLog.service_id.is_(None)).order_by(ChangeLog.id)
         if run_id is not None:
             statement = statement.where(ChangeLog.run_id == run_id)
         return [(entry.server_id, entry.field, entry.old, entry.new) for entry in session.scalars(statement)]
