@@ -435,7 +435,7 @@ class Totals(Result):
     overdue_count: int
     overdue_sum: Decimal
     other_costs: Decimal | None
-    """Services of the accounts that belong to no server."""
+    """All paid services of the accounts beside servers, whoever has them; None where the sums are of a part of the rows."""
     balance: Decimal | None
     hours_left: int | None
     """The smallest over the accounts."""
@@ -446,6 +446,8 @@ class Totals(Result):
     """
     uncosted_income: Decimal | None = None
     """Income of the servers whose cost nobody knows."""
+    services_included: bool = True
+    """Whether services are among the costs: they are where the sums are of all rows."""
 
 
 @dataclass(frozen=True, slots=True)

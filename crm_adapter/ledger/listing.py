@@ -179,6 +179,16 @@ class Book:
         return [unknown_last, key.desc() if filters.descending else key.asc(), _S.name, _S.id]
 
 
+def named_server(session: Session, columns: Columns, text: str) -> int | None:
+    """The row of that number, or the only one of that name; None where there is none, or several."""
+    key, limit = columns["id"], 2
+    query = sa.select(key).where(exact_text(columns["server_name"]) == text, *columns.scope).limit(limit)
+    found = list(session.scalars(query))
+    if not found and text.isascii() and text.isdigit() and columns.holds("id", int(text)):
+        found = list(session.scalars(sa.select(key).where(key == int(text), *columns.scope)))
+    return int(found[0]) if len(found) == 1 else None
+
+
 def propose(session: Session, columns: Columns, services: Sequence[ServiceInfo]) -> dict[int, Proposal]:
     """Whose services of nobody may be: the server with that address, or whoever alone has servers in their project."""
     unowned = [each for each in services if each.owner is None and each.gone_since is None and each.type != "difference"]

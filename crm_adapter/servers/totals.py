@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Final, cast
@@ -45,7 +46,7 @@ def read_sums(session: Session, columns: Columns, today: date, filters: Filters 
     rows = read_rows(session, columns, *wanted, names=SUMMED, state_names=SUMMED_STATE)
     accounts = account_money(session)
     summed = [(None, balance, hours) for _, balance, hours in accounts] if wanted else accounts
-    return sum_up(rows, summed, today), len(accounts)
+    return replace(sum_up(rows, summed, today), services_included=not wanted), len(accounts)
 
 
 def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:

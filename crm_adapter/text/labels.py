@@ -167,6 +167,12 @@ def panel_url(timeweb_id: int) -> str:
     return f"https://timeweb.cloud/my/servers/{timeweb_id}"
 
 
+def owner(text: str) -> str:
+    """Whose a service is, as the change log has it: `server:12` or `client:Анна Белова`."""
+    kind, _, which = text.partition(":")
+    return f"сервер, запись № {which}" if kind == "server" else which
+
+
 def project(number: int | None, names: Mapping[int, str]) -> str:
     """A project by its name, by its number where the host has no name for it, «—» for none."""
     return "—" if number is None else names.get(number, f"№ {number}")

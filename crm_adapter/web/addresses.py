@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi import Request
 
+from crm_adapter.ledger.listing import ServiceFilters
 from crm_adapter.servers.listing import SORTS, VIEWS, Filters
 
 PARAMETERS: Final = ("q", "status", "project", "account", "client", "view", "sort", "desc", "page")
@@ -48,11 +49,11 @@ def filters_behind(request: Request) -> Filters:
     return filters_of(**{name: values[0] for name, values in query.items() if name in PARAMETERS})
 
 
-def query(filters: Filters, **changed: Any) -> str:
+def query(filters: Filters | ServiceFilters, **changed: Any) -> str:
     """The query string that leads to `filters`; defaults are left out."""
-    values = {item.name: getattr(filters, item.name) for item in fields(Filters)} | changed
+    values = {item.name: getattr(filters, item.name) for item in fields(filters)} | changed
     names = {"search": "q", "descending": "desc"}
-    default = Filters()
+    default = type(filters)()
     given = {
         names.get(name, name): int(value) if isinstance(value, bool) else value
         for name, value in values.items()
@@ -61,9 +62,17 @@ def query(filters: Filters, **changed: Any) -> str:
     return f"?{urlencode(given)}" if given else ""
 
 
-def address(base: str, filters: Filters, **changed: Any) -> str:
+def address(base: str, filters: Filters | ServiceFilters, **changed: Any) -> str:
     """Where the page shows `filters`, some of them changed."""
     return (base or "/") + query(filters, **changed)
+
+
+def header(base: str, filters: Filters | ServiceFilters, key: str, caption: str, *, number: bool) -> dict[str, Any]:
+    """The heading of a column that sorts the list, the other way round when it is clicked again."""
+    active = bool(key) and filters.sort == key
+    url = address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
+    direction = ("descending" if filters.descending else "ascending") if active else None
+    return {"key": key, "caption": caption, "number": number, "url": url, "direction": direction}
 
 
 def number(text: str) -> int | None:

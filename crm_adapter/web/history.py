@@ -74,10 +74,12 @@ def _shown(field: str, text: str | None) -> str:
         return labels.PERIODS.get(text, text)
     if field == "auto_sync":
         return labels.switched(text.lower() in {"true", "1"})
+    if field == "owner":
+        return labels.owner(text)
     try:
-        if field in {"cost_price", "client_price", "service_fee", "balance"}:
+        if field in {"cost_price", "client_price", "service_fee", "balance", "cost_net", "cost_gross"}:
             return money(as_amount(text))
-        if field in {"next_payment_date", "start_date"}:
+        if field in {"next_payment_date", "start_date", "gone", "returned"}:
             return day(datetime.fromisoformat(text))
     except ValueError:
         pass

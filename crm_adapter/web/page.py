@@ -15,8 +15,8 @@ from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, NEW_TOKEN
-from crm_adapter.web import charts, edits, imports, overview, several, undelivered
-from crm_adapter.web.addresses import address, filters_of, query
+from crm_adapter.web import charts, edits, imports, overview, services, several, undelivered
+from crm_adapter.web.addresses import address, filters_of, header, query
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
 from crm_adapter.web.history import read_history
@@ -109,6 +109,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     imports.add_routes(api, hosting, actor, pages)
     several.add_routes(api, hosting, actor, pages)
     overview.add_routes(api, hosting, pages)
+    services.add_routes(api, hosting, actor, pages, has_csv=has_csv)
     undelivered.add_routes(api, hosting, pages)
     return api
 
@@ -135,6 +136,7 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
     shown = listing.filters
     return {
         "title": words.TITLE,
+        "section": "servers",
         "base": base,
         "here": address(base, shown),
         "query": query(shown),
@@ -150,15 +152,8 @@ async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[s
             {"caption": caption, "url": address(base, shown, view=key, page=1), "current": shown.view == key, "key": key}
             for key, caption in words.VIEWS.items()
         ],
-        "headers": [_header(base, shown, key, caption) for key, caption in words.HEADERS.items()],
+        "headers": [header(base, shown, key, caption, number=key in _NUMBERS) for key, caption in words.HEADERS.items()],
         "previous_url": address(base, shown, page=shown.page - 1) if shown.page > 1 else None,
         "next_url": address(base, shown, page=shown.page + 1) if shown.page < listing.pages else None,
         **present(hosting, summary, latest),
     }
-
-
-def _header(base: str, filters: Filters, key: str, caption: str) -> dict[str, Any]:
-    active = bool(key) and filters.sort == key
-    url = address(base, filters, sort=key, descending=active and not filters.descending, page=1) if key else None
-    direction = ("descending" if filters.descending else "ascending") if active else None
-    return {"key": key, "caption": caption, "number": key in _NUMBERS, "url": url, "direction": direction}

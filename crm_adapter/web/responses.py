@@ -52,11 +52,11 @@ class Pages:
             self.renderer.fragment(template, dict(context)), status, headers={**self.headers, **(headers or {})}
         )
 
-    def done(self, request: Request, key: str, message: str, **query: int | str) -> Response:
-        """The end of a form: without htmx a redirect to the page; in a dialog close it and re-read the table."""
+    def done(self, request: Request, key: str, message: str, at: str = "", /, **query: int | str) -> Response:
+        """The end of a form: without htmx a redirect to the page `at`; in a dialog close it and re-read the table."""
         if not is_htmx(request):
             more = "".join(f"&{name}={quote(str(value))}" for name, value in query.items())
-            return RedirectResponse(f"{self.hosting.base(request) or '/'}?done={quote(key)}{more}", 303, headers=_OURS)
+            return RedirectResponse(f"{self.hosting.base(request) + at or '/'}?done={quote(key)}{more}", 303, headers=_OURS)
         # The event closes the dialog first, then the table asks for itself.
         undo = {"undo": str(query["undo"]), "base": self.hosting.base(request)} if "undo" in query else None
         return self.toast(message, undo, headers={"HX-Trigger": "hosting:close, hosting:refresh"})

@@ -60,14 +60,16 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
     @api.post("/undo")
     async def take_back(request: Request, who: Actor = actor) -> Response:
         """Bring back what the same person changed at one instant."""
+        form = await read_form(request)
         try:
-            at = datetime.fromisoformat(str((await read_form(request)).get("at", ""))).replace(tzinfo=None)
+            at = datetime.fromisoformat(str(form.get("at", ""))).replace(tzinfo=None)
         except ValueError:
             raise HostingError(422, "validation", words.NOTHING_TO_UNDO) from None
         back, kept = await hosting.crm.perform(lambda crm: undo(crm.columns, at, actor=who))
         if not back:
             raise HostingError(409, "conflict", words.CHANGED_SINCE)
-        return pages.done(request, "undone", words.undone(back, kept))
+        where = "/services" if form.get("section") == "services" else ""
+        return pages.done(request, "undone", words.undone(back, kept), where)
 
 
 def _done(pages: Pages, request: Request, message: str, **undoing: str) -> Response:

@@ -63,6 +63,24 @@ def test_axe_finds_nothing(busy: Section, sit: Sit, axe: str, theme: Any, width:
         assert violations(page, axe) == []
 
 
+def test_axe_finds_nothing_on_services(synced: Section, sit: Sit, axe: str) -> None:
+    """Given a service of each sort of owner; when one is given away by its proposal; then no page has a fault at any width."""
+    synced.execute("UPDATE hosting_servers SET client_price = 3000, client_name = 'Анна' WHERE server_name = 'shop'")
+    synced.execute("UPDATE timeweb_service SET client_name = 'ООО «Ромашка»' WHERE type = 's3'")
+    synced.execute("UPDATE timeweb_service SET gone_since = first_seen_at WHERE type = 'image'")
+    with sit(synced.app()) as desk:
+        page = desk.open("/services")
+        page.locator("#service-1 .owner button").click()
+        expect(page.get_by_text("Изменено: 1 услуга")).to_be_visible()
+        expect(page.locator("#service-1 .owner a")).to_be_visible()
+        for width in (1280, 375):
+            page.set_viewport_size({"width": width, "height": 900})
+            for path in ("/services", "/services?view=gone", "/services?client=ООО «Ромашка»", "/clients"):
+                page.goto(f"{desk.address}{PREFIX}{path}")
+                assert (violations(page, axe), too_wide(page)) == ([], []), path
+        desk.assert_quiet()
+
+
 def test_nothing_sticks_out_at_any_width(busy: Section, sit: Sit) -> None:
     with sit(busy.app()) as desk:
         page = desk.open()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from crm_adapter.text.formats import money
 from tests.crm.web.conftest import Open, Section
 from tests.crm.web.test_api import API, get, post
+from tests.crm.web.test_statements import statements
 
 
 @pytest.fixture
@@ -71,3 +74,70 @@ def test_months_as_csv(client: TestClient) -> None:
     assert f";{sums['cost_month']:.2f}".replace(".", ",") in lines[1]
     lines = client.get(f"{prefix}/services-months.csv").content.decode("utf-8-sig").splitlines()
     assert len(lines) == 12 and ";База данных;database;shop-db;1001;;270,00" in "\n".join(lines)
+
+
+PAGE = f"{API.removesuffix('/api')}/services"
+
+
+def ticked(client: TestClient, *names: str) -> list[str]:
+    """The boxes of services as the page draws them."""
+    text = client.get(PAGE).text
+    ids = [named(client, name)["id"] for name in names]
+    return [value for value in re.findall(r'name="ids" value="([^"]*)"', text) if int(value.partition(":")[0]) in ids]
+
+
+def test_the_page_works_by_forms_alone(synced: Section, client: TestClient) -> None:
+    """Without a script: filters are links, a proposal and several at once are forms, what was done is taken back."""
+    synced.execute("UPDATE hosting_servers SET client_price = 3000, client_name = 'Анна' WHERE server_name = 'shop'")
+    whole = client.get(PAGE).text
+    assert "Отдать" in whole and "в том же проекте Timeweb" in whole and whole.count('id="service-') == 11
+    database = named(client, "shop-db")
+    owner = f"server:{database['proposal']['server_id']}"
+    reply = client.post(f"{PAGE}/{database['id']}/owner", data={"owner": owner}, follow_redirects=False)
+    assert (reply.status_code, "done=saved&undo=" in reply.headers["location"]) == (303, True)
+    assert named(client, "shop-db")["owner"] == owner
+    # A second click on an old page takes nothing from whoever has it.
+    assert client.post(f"{PAGE}/{database['id']}/owner", data={"owner": "client:Борис"}).status_code == 409
+    stale = ticked(client, "studio-media", "studio-drive")
+    shown = client.post(f"{PAGE}/bulk", data={"ids": stale, "action": "client", "value": "Борис"})
+    assert (shown.status_code, "Сохранено" in shown.text, "Отменить" in shown.text) == (200, True, True)
+    assert client.post(f"{PAGE}/bulk", data={"ids": stale, "action": "nobody"}).status_code == 409
+    assert 'href="/admin/hosting/services?client=' in client.get(f"{PAGE}?client=Борис").text
+    (at,) = re.findall(r'name="at" value="([^"]*)"', shown.text)
+    back = client.post(f"{PAGE.removesuffix('/services')}/undo", data={"at": at, "section": "services"})
+    assert back.url.path == PAGE and named(client, "studio-media")["owner"] is None
+    for action, value, status in (
+        ("proposed", "", 200), ("proposed", "", 409), ("server", "gitlab", 200), ("server", "nowhere", 422),
+        ("eat", "", 422), ("client", " ", 409),
+    ):  # fmt: skip
+        ids = ticked(client, "studio-media")
+        assert client.post(f"{PAGE}/bulk", data={"ids": ids, "action": action, "value": value}).status_code == status, action
+    assert client.post(f"{PAGE}/bulk", data={"action": "nobody"}).status_code == 422
+    told = client.get(f"{PAGE}/{named(client, 'studio-media')['id']}/history").text
+    assert "Чья услуга" in told and "Борис" in told and "сервер, запись №" in told
+
+
+def test_the_sums_of_all_pages_agree(client: TestClient) -> None:
+    stats, services = get(client, f"{API}/stats"), get(client, f"{API}/services")
+    costs = stats["cost_month"] + stats["other_costs"]
+    page, servers = client.get(PAGE).text, client.get(PAGE.removesuffix("/services")).text
+    assert money(services["cost_month"]) in page and money(services["cost_month"]) in servers
+    assert money(stats["cost_month"]) in page and money(costs) in page
+    cards = get(client, f"{API}/clients")["clients"]
+    assert sum(card["service_cost"] + (card["server_cost"] or 0) for card in cards) == pytest.approx(costs)
+    text = client.get(f"{PAGE.removesuffix('/services')}/clients").text
+    assert all(money(card["service_cost"]) in text for card in cards)
+
+
+def test_the_page_of_services_takes_few_statements(client: TestClient) -> None:
+    with statements() as seen:
+        assert client.get(f"{PAGE}?client=x&q=y").status_code == 200
+    assert len([text for text in seen if text.startswith("SELECT")]) <= 12, seen
+
+
+def test_the_page_says_what_its_sums_contain(client: TestClient) -> None:
+    home = PAGE.removesuffix("/services")
+    whole, some = client.get(home).text, client.get(f"{home}?status=active").text
+    assert "доход минус серверы и услуги" in whole and "услуги не вычтены" in some
+    included = [get(client, f"{API}/stats{narrowed}")["services_included"] for narrowed in ("", "?status=active")]
+    assert included == [True, False]
