@@ -30,7 +30,7 @@ from crm_adapter.results import to_plain
 
 CREATED_AT: Final = "created_at"
 """Beside the shared columns in `sync_base` of a row without a server: when the host created the row, as text."""
-_SINGLE_IS_COARSE: Final = 2**17
+SINGLE_IS_COARSE: Final = 2**17
 """From here on neighbours in single precision are further apart than a kopeck."""
 _STATE: Final[Table] = cast(Table, TimewebServerState.__table__)
 
@@ -434,7 +434,7 @@ def _state_of(values: Mapping[str, Any]) -> State | None:
 def _stored_cost(value: Any, state: State | None) -> Decimal | None:
     """The cost in a row; what a single-precision column made of the value that sync wrote is that value and no edit."""
     amount = money_or_none(value)
-    if amount is None or state is None or abs(amount) < _SINGLE_IS_COARSE:
+    if amount is None or state is None or abs(amount) < SINGLE_IS_COARSE:
         return amount
     written = money_or_none(state.base.get("cost_price"))
     if written is not None and struct.unpack("f", struct.pack("f", written))[0] == float(value):

@@ -39,7 +39,7 @@ def is_live(row: StoredRow) -> bool:
 
 def live(columns: Columns) -> Condition:
     """`is_live` in SQL."""
-    return sa.and_(_text(columns["status"]) != "closed", _STATE.removed_at.is_(None))
+    return sa.and_(exactly(columns["status"]) != "closed", _STATE.removed_at.is_(None))
 
 
 def has_client(row: StoredRow) -> bool:
@@ -78,7 +78,7 @@ def is_unpriced(row: StoredRow) -> bool:
 
 def unpriced(columns: Columns) -> Condition:
     """`is_unpriced` in SQL."""
-    known = sa.and_(priced(columns), _text(columns["payment_period"]).in_(list(MONTHS)))
+    known = sa.and_(priced(columns), exactly(columns["payment_period"]).in_(list(MONTHS)))
     return sa.and_(live(columns), sa.not_(known))
 
 
@@ -89,7 +89,7 @@ def is_billable(row: StoredRow) -> bool:
 
 def billable(columns: Columns) -> Condition:
     """`is_billable` in SQL."""
-    used = _text(columns["status"]).in_(_IN_USE)
+    used = exactly(columns["status"]).in_(_IN_USE)
     return sa.and_(priced(columns), client_known(columns), used, _STATE.removed_at.is_(None))
 
 
@@ -114,7 +114,7 @@ def is_overdue(row: StoredRow, today: date) -> bool:
 def overdue(columns: Columns, today: date) -> Condition:
     """`is_overdue` in SQL."""
     late = sa.func.coalesce(_pays_before(columns, today), sa.false())
-    return sa.and_(billable(columns), sa.or_(_text(columns["status"]) == "overdue", late))
+    return sa.and_(billable(columns), sa.or_(exactly(columns["status"]) == "overdue", late))
 
 
 def is_due(row: StoredRow, today: date) -> bool:
@@ -139,8 +139,8 @@ def is_problem(row: StoredRow) -> bool:
 def problem(columns: Columns) -> Condition:
     """`is_problem` in SQL."""
     gone = sa.or_(_STATE.missing_since.is_not(None), _STATE.removed_at.is_not(None))
-    broken = _text(columns["timeweb_status"]).in_(sorted(PROBLEM_STATUSES))
-    return sa.and_(_text(columns["status"]) != "closed", sa.or_(gone, broken))
+    broken = exactly(columns["timeweb_status"]).in_(sorted(PROBLEM_STATUSES))
+    return sa.and_(exactly(columns["status"]) != "closed", sa.or_(gone, broken))
 
 
 def _pays_before(columns: Columns, day: date) -> Condition:
@@ -151,6 +151,7 @@ def _pays_before(columns: Columns, day: date) -> Condition:
     return calendar_day(column) < day
 
 
-def _text(column: Any) -> Any:
+def exactly(column: Any) -> Any:
+    """A text of a row as it is compared here: an Enum by its word, none as nothing."""
     text = sa.cast(column, sa.String()) if isinstance(column.type, sa.Enum) else column
     return exact_text(sa.func.coalesce(text, ""))

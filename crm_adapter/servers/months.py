@@ -19,7 +19,7 @@ from crm_adapter.db.rows import State, StoredRow, read_rows
 from crm_adapter.db.tables import ChangeLog, MonthEnd
 from crm_adapter.money import add_months, money_or_none
 from crm_adapter.servers.conditions import is_live
-from crm_adapter.servers.totals import add_up
+from crm_adapter.servers.totals import Alike, add_up, read_alike, total
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -63,7 +63,10 @@ class Ledger:
     starts: Sequence[date]
     """The first days of the months, newest first."""
     stored: Mapping[date, MonthSum]
+    now: MonthSum | None
+    """This month, where no other is to be worked out."""
     rows: Sequence[StoredRow]
+    """The rows as they are, where some month before this one is."""
     undo: Mapping[int, Sequence[FirstChange]]
     """Place of a month in `starts` -> its changes, oldest first."""
     zone: ZoneInfo
@@ -77,7 +80,7 @@ class Ledger:
             if start in self.stored:
                 found.append(self.stored[start])
             else:
-                found.append(_sum(start, rows.values()))
+                found.append(self.now or _sum(start, rows.values()))
                 wanting -= 1
             if wanting:
                 _undo(rows, self.undo.get(place, ()), midnight(start, self.zone))
@@ -95,10 +98,12 @@ def read_ledger(session: Session, columns: Columns, today: date, zone: ZoneInfo,
     )
     stored = {month: MonthSum(month, income, cost, margin) for month, income, cost, margin in ends}
     oldest = max(place for place, start in enumerate(starts) if start not in stored)
+    if oldest == 0:
+        return Ledger(starts, stored, _sum_now(first, read_alike(session, columns, today)), [], {}, zone)
     # The state that the oldest wanted month ended with is there once everything after it is undone.
     undo = first_changes(session, [midnight(start, zone) for start in starts[:oldest]])
     rows = read_rows(session, columns, names=FIELDS, state_names=_STATE)
-    return Ledger(starts, stored, rows, undo, zone)
+    return Ledger(starts, stored, None, rows, undo, zone)
 
 
 def known_months(session: Session, today: date) -> int:
@@ -217,4 +222,13 @@ def _sum(start: date, rows: Iterable[StoredRow]) -> MonthSum:
         income=add_up(row.income_month for row in live),
         cost=add_up(row.cost_price for row in live),
         margin=add_up(row.profit_amount for row in live),
+    )
+
+
+def _sum_now(start: date, groups: Sequence[Alike]) -> MonthSum:
+    return MonthSum(
+        start,
+        income=total(groups, lambda row: row.income_month),
+        cost=total(groups, lambda row: row.cost_price),
+        margin=total(groups, lambda row: row.profit_amount),
     )

@@ -17,6 +17,7 @@ from crm_adapter.db.rows import StoredRow, joined, read_row, read_rows, read_sna
 from crm_adapter.db.tables import HostingServer, TimewebServerState
 from crm_adapter.servers import conditions
 from crm_adapter.servers.listing import Filters, list_rows
+from crm_adapter.servers.totals import sum_up
 from crm_adapter.sync.linking import match
 from tests.crm.database import edit, rows, typed
 from tests.crm.fake_timeweb import client, world
@@ -42,7 +43,8 @@ ODD_ROWS = st.fixed_dictionaries(
         "client_name": st.sampled_from(["", " ", "\t", "\u00a0", "Не указан", "не указан", "Не указан ", "Ив", "ИВ"]),
         "client_id": st.sampled_from([None, 0, 7]),
         "client_price": st.sampled_from([0.0, 0.001, 0.004999, 0.005, 0.01, 900.0, -5.0, 1e11]),
-        "service_fee": st.sampled_from([None, 0.0, 50.0]),
+        "service_fee": st.sampled_from([None, 0.0, 50.0, 0.335]),
+        "cost_price": st.sampled_from([0.0, 0.004, 0.005, 2.675, 333.335, 100.005, -5.0, 131071.99, 200000.33, 1e11]),
         "payment_period": st.sampled_from(["monthly", "yearly", "weekly", "Monthly", ""]),
         "status": st.sampled_from(["active", "overdue", "suspended", "closed", "Closed", "ACTIVE", "", "closed "]),
         "timeweb_status": st.sampled_from([None, "on", "off", "OFF", "no_paid"]),
@@ -50,12 +52,21 @@ ODD_ROWS = st.fixed_dictionaries(
     }
 )
 STATES = st.sampled_from(
-    [None, {}, {"removed_at": datetime(2026, 1, 1)}, {"missing_since": datetime(2026, 1, 1)}, {"timeweb_id": 77}]
+    [
+        None,
+        {},
+        {"removed_at": datetime(2026, 1, 1)},
+        {"missing_since": datetime(2026, 1, 1)},
+        {"timeweb_id": 77},
+        {"cost_source": "manual"},
+        {"cost_source": "manual", "sync_base": '{"created_at": "of another row"}'},
+        {"cost_source": "services_cost", "sync_base": '{"cost_price": "200000.32"}'},
+    ]
 )
 
 
 def test_python_and_sql_agree_on_odd_rows(real_db: Db) -> None:
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(ODD_ROWS, STATES), min_size=12, max_size=25))
     def agree(items: list[tuple[dict[str, Any], dict[str, Any] | None]]) -> None:
         with real_db() as session, session.begin():
@@ -73,6 +84,7 @@ def test_python_and_sql_agree_on_odd_rows(real_db: Db) -> None:
             late = list_rows(session, COLUMNS, Filters(view="overdue", size=0), today=TODAY).total
             unpriced = list_rows(session, COLUMNS, Filters(view="unpriced", size=0), today=TODAY).total
         summed = totals(real_db, today=TODAY)
+        assert summed == sum_up(found, [], TODAY)
         assert (summed.overdue_count, summed.unpriced_count) == (late, unpriced)
 
     agree()
