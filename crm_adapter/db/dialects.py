@@ -34,6 +34,9 @@ _LONG_PATIENCE: Final = 5.0
 _MOST_VALUES: Final = 10_000
 """Values of one IN list: PostgreSQL takes 65,535 parameters in a statement, SQLite 32,766."""
 
+_ROWS_AT_ONCE: Final = 250
+"""Rows that are taken from a database without a pause."""
+
 Value = TypeVar("Value")
 
 
@@ -42,6 +45,11 @@ def in_pieces(values: Iterable[Value]) -> Iterator[list[Value]]:
     rest = iter(values)
     while piece := list(islice(rest, _MOST_VALUES)):
         yield piece
+
+
+def in_turns(session: Session) -> dict[str, Any]:
+    """Options of a SELECT of many rows: an event loop gets its turn between pieces of them, threads have theirs anyway."""
+    return {"yield_per": _ROWS_AT_ONCE} if session.get_bind().dialect.is_async else {}
 
 
 class db_now_ms(FunctionElement[int]):

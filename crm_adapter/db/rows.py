@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from sqlalchemy import FromClause, Select, Table, and_, or_, select
+from sqlalchemy import FromClause, Result, Select, Table, and_, or_, select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import in_pieces, upsert
+from crm_adapter.db.dialects import in_pieces, in_turns, upsert
 from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import known_cost, margin, money_or_none, monthly_income, percent, to_money
 from crm_adapter.payload import as_dict, as_text
@@ -288,7 +288,7 @@ def read_rows(
 ) -> list[StoredRow]:
     """Rows in the order of their ids, to be looked at: nothing may be decided on them that is written."""
     statement = select_rows(columns, names, state_names).where(*conditions).order_by(columns["id"])
-    return [row_of(cast("Mapping[str, Any]", record)) for record in session.execute(statement).mappings()]
+    return rows_of(session.execute(statement, execution_options=in_turns(session)))
 
 
 def read_row(session: Session, columns: Columns, row_id: int) -> StoredRow | None:
@@ -350,8 +350,7 @@ def lock(
     if dialect in {"mysql", "mariadb"}:
         # REPEATABLE READ: a plain SELECT would show the rows as they were at the transaction's first.
         statement = statement.with_for_update()
-    rows = (row_of(cast("Mapping[str, Any]", record)) for record in session.execute(statement).mappings())
-    return {row.id: row for row in rows}
+    return {row.id: row for row in rows_of(session.execute(statement))}
 
 
 def write_states(session: Session, rows: Iterable[StoredRow]) -> None:
@@ -375,6 +374,12 @@ def with_values(row: StoredRow, values: Mapping[str, Any]) -> StoredRow:
 def with_state(row: StoredRow, state: State) -> StoredRow:
     """The row with another state: whether an amount is known depends on it."""
     return _row({name: row.stored(name) for name in _HOST_COLUMNS}, state)
+
+
+def rows_of(result: Result[Any]) -> list[StoredRow]:
+    """What a `select_rows` has found."""
+    names = tuple(result.keys())
+    return [row_of(dict(zip(names, record, strict=True))) for record in result]
 
 
 def row_of(values: Mapping[str, Any]) -> StoredRow:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import exact_text
-from crm_adapter.db.rows import StoredRow, joined, row_of, select_rows
+from crm_adapter.db.dialects import exact_text, in_turns
+from crm_adapter.db.rows import StoredRow, joined, read_rows, rows_of, select_rows
 from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import LEAST_AMOUNT, MONTHS
 from crm_adapter.servers.conditions import due, live, overdue, priced, problem, unpriced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
@@ -67,7 +67,49 @@ class Listing:
     @property
     def pages(self) -> int:
         """How many pages there are, at least one."""
-        return max(1, -(-self.total // self.filters.size)) if self.filters.size else 1
+        return _pages(self.total, self.filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows are to be read, in order, however many they are; `total` counts all that match."""
+
+    ids: Sequence[int]
+    total: int
+    filters: Filters
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least one."""
+        return _pages(self.total, self.filters)
+
+
+def _pages(total: int, filters: Filters) -> int:
+    return max(1, -(-total // filters.size)) if filters.size else 1
+
+
+def choose_rows(session: Session, columns: Columns, filters: Filters, *, today: date) -> Choice:
+    """One page of ids in the wished order, whose rows are read piece by piece."""
+    conditions = (*columns.scope, *conditions_of(session, columns, filters, today))
+    query = sa.select(columns["id"]).select_from(joined(columns)).where(*conditions).order_by(*_order(columns, filters, today))
+    total = 0
+    if filters.size:
+        total = session.scalar(sa.select(sa.func.count()).select_from(joined(columns)).where(*conditions)) or 0
+        filters = _within(filters, total)
+        query = query.limit(filters.size).offset((filters.page - 1) * filters.size)
+    ids = list(session.scalars(query, execution_options=in_turns(session)))
+    return Choice(ids, total if filters.size else len(ids), filters if filters.size else replace(filters, page=1))
+
+
+def read_chosen(session: Session, columns: Columns, ids: Sequence[int]) -> list[StoredRow]:
+    """Rows in the order of their ids; those that are gone by now are left out."""
+    found = {row.id: row for row in read_rows(session, columns, columns["id"].in_(ids))}
+    return [found[number] for number in ids if number in found]
+
+
+def _within(filters: Filters, total: int) -> Filters:
+    """The same on a page that there is."""
+    return replace(filters, page=min(max(filters.page, 1), _pages(total, filters)))
 
 
 def list_rows(session: Session, columns: Columns, filters: Filters, *, today: date) -> Listing:
@@ -80,12 +122,10 @@ def list_rows(session: Session, columns: Columns, filters: Filters, *, today: da
         everything = session.scalar(existing) or 0 if conditions else 0
         return Listing([], 0, everything, replace(filters, page=1))
     if filters.size:
-        last = max(1, -(-total // filters.size))
-        filters = replace(filters, page=min(max(filters.page, 1), last))
+        filters = _within(filters, total)
         query = query.limit(filters.size).offset((filters.page - 1) * filters.size)
     query = query.where(*conditions).order_by(*_order(columns, filters, today))
-    rows = [row_of(cast("Mapping[str, Any]", record)) for record in session.execute(query).mappings()]
-    return Listing(rows, total, total, filters)
+    return Listing(rows_of(session.execute(query)), total, total, filters)
 
 
 def projects(session: Session, columns: Columns, *, named_only: bool = False) -> dict[int, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.dialects import begin_write, in_turns, insert_ignore
 from crm_adapter.db.rows import State, StoredRow, read_rows
 from crm_adapter.db.tables import ChangeLog, MonthEnd
 from crm_adapter.money import add_months, money_or_none
@@ -165,7 +165,7 @@ def first_changes(
         .order_by(ChangeLog.id)
     )
     found: dict[int, list[FirstChange]] = {}
-    for position, number, field, old, at in session.execute(query):
+    for position, number, field, old, at in session.execute(query, execution_options=in_turns(session)):
         found.setdefault(position, []).append(FirstChange(number, field, old, at))
     return found
 

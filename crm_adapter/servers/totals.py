@@ -19,7 +19,7 @@ from crm_adapter.db.tables import AccountState, SyncLease, SyncRun, TimewebServe
 from crm_adapter.money import LEAST_AMOUNT, MONTHS, percent
 from crm_adapter.payload import as_dict
 from crm_adapter.results import RunInfo, Totals
-from crm_adapter.servers.conditions import exactly, is_overdue, is_unpriced, live, overdue
+from crm_adapter.servers.conditions import exactly, is_live, is_overdue, is_unpriced, live, overdue
 from crm_adapter.servers.listing import Filters, conditions_of
 
 SUMMED: Final = (
@@ -100,8 +100,15 @@ def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None
     return [(other, balance if currency in {None, "RUB"} else None, hours) for other, balance, hours, currency in found]
 
 
-def sum_up(groups: Iterable[Alike], accounts: Iterable[tuple[Decimal | None, Decimal | None, int | None]]) -> Totals:
-    """Totals of rows that are neither closed nor removed; pure."""
+def sum_up(
+    rows: Iterable[StoredRow], accounts: Iterable[tuple[Decimal | None, Decimal | None, int | None]], today: date
+) -> Totals:
+    """Totals of the rows that are neither closed nor removed; pure."""
+    return sum_alike([Alike(row, overdue=is_overdue(row, today)) for row in rows if is_live(row)], accounts)
+
+
+def sum_alike(groups: Iterable[Alike], accounts: Iterable[tuple[Decimal | None, Decimal | None, int | None]]) -> Totals:
+    """Totals of rows that the database has counted; pure."""
     groups, accounts = list(groups), list(accounts)
     late = [group for group in groups if group.overdue]
     without_price = [group for group in groups if is_unpriced(group.row)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from crm_adapter.narrow import is_series
 from crm_adapter.payload import as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerProblem
-from crm_adapter.steps import Api, Flow
+from crm_adapter.steps import Api, Cpu, Flow
 from crm_adapter.sync.costs import CostTable, Finances, read_costs, read_finances, read_presets
 from crm_adapter.sync.mapping import REMOVED_STATUS, map_server
 from crm_adapter.telemetry import span
@@ -159,13 +160,10 @@ async def _walk(caller: Caller) -> ServerListing:
         latest = as_int(getattr(reply, "total", None))
         totals.append(latest)
         before = len(servers) + len(errors)
-        for item in items:
-            try:
-                values = map_server(item)
-            except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
-                error = _unreadable(item)
-                unreadable += error.server_id is None
-                errors[error.server_id] = error
+        for values in await Cpu(partial(_map_servers, items)):
+            if isinstance(values, ServerProblem):
+                unreadable += values.server_id is None
+                errors[values.server_id] = values
             else:
                 servers.setdefault(values.timeweb_id, values)
         # By what came, not by what was asked for: the API may cap the page.
@@ -180,6 +178,16 @@ async def _walk(caller: Caller) -> ServerListing:
     hollow = not unique and getattr(reply, "complete", None) is False
     complete = total is not None and unique == total and not unreadable and not hollow
     return ServerListing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total)
+
+
+def _map_servers(items: Iterable[Any]) -> list[HostingValues | ServerProblem]:
+    found: list[HostingValues | ServerProblem] = []
+    for item in items:
+        try:
+            found.append(map_server(item))
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
+            found.append(_unreadable(item))
+    return found
 
 
 def _page(offset: int) -> Callable[[Any], Any]:
@@ -209,7 +217,9 @@ def _unreadable(item: object) -> ServerProblem:
 async def costs(caller: Caller) -> tuple[CostTable | None, Failure | None]:
     """The account's cost list."""
     reply, failure = await try_call(caller, lambda tw: tw.account.services.cost.list())
-    return (None, failure) if reply is None else (read_costs(_items(reply), getattr(reply, "total", None)), None)
+    if reply is None:
+        return None, failure
+    return await Cpu(lambda: read_costs(_items(reply), getattr(reply, "total", None))), None
 
 
 async def finances(caller: Caller) -> tuple[Finances | None, Failure | None]:

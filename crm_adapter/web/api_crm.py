@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
-from crm_adapter.servers.listing import Filters, Listing, list_rows
+from crm_adapter.servers.listing import Filters
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text import refusals
 from crm_adapter.text.messages import DONE
+from crm_adapter.web import streams
 from crm_adapter.web.addresses import PARAMETERS, filters_of, number
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.charts import margin_of_all_months
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
-from crm_adapter.web.export import to_csv
+from crm_adapter.web.export import csv_head, to_csv
 from crm_adapter.web.schemas import NewServer, ProjectLink, ServerEdit
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from crm_adapter.db.rows import StoredRow
+
+
+_LIMIT: Final = 1000
+"""Rows of a page for whoever does not say how many."""
 
 
 def refuse_unknown(*known: str) -> Any:
@@ -38,29 +45,29 @@ def refuse_unknown(*known: str) -> Any:
     return Depends(check)
 
 
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The CRM part."""
     api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
     wanted = Depends(filters_of)
 
-    async def listed(filters: Filters, size: int) -> Listing:
-        columns, today, narrowed = hosting.crm.columns, hosting.today(), replace(filters, size=size)
-        return await hosting.crm.transact(lambda session: list_rows(session, columns, narrowed, today=today))
-
-    @api.get("/api/servers", dependencies=[refuse_unknown(*PARAMETERS, "project_id", "limit")])
+    @api.get("/api/servers", dependencies=[refuse_unknown(*PARAMETERS, "project_id", "limit")], response_model=dict[str, Any])
     async def servers(
-        filters: Filters = wanted, project_id: str = "", limit: Annotated[int, Query(ge=0, le=10_000)] = 0
-    ) -> dict[str, Any]:
-        """Rows with their sums; `limit` 0 gives all of them, `project_id` is another name of `project`."""
-        found = await listed(replace(filters, project=filters.project or number(project_id)), limit)
-        return {
-            "success": True,
-            "servers": [hosting.shown(row) for row in found.rows],
-            "total": found.total,
-            "page": found.filters.page,
-            "pages": found.pages,
-            **hosting.documents.note(),
-        }
+        filters: Filters = wanted, project_id: str = "", limit: Annotated[int, Query(ge=0, le=10_000)] = _LIMIT
+    ) -> Response:
+        """Rows with their sums, a page of `limit` at a time; 0 gives all of them. `project_id` is another name of `project`."""
+        filters = replace(filters, project=filters.project or number(project_id), size=limit)
+        chosen = await streams.choose(hosting, filters)
+        end = {"total": chosen.total, "page": chosen.filters.page, "pages": chosen.pages, **hosting.documents.note()}
+        frame = b'{"success":true,"servers":[', b"]," + _json(end)[1:]
+
+        def write(rows: Sequence[StoredRow]) -> bytes:
+            return b",".join(_json(hosting.shown(row)) for row in rows)
+
+        return await streams.reply(hosting, chosen.ids, write, frame=frame, separator=b",", media_type="application/json")
 
     @api.get("/api/server/{row_id}")
     async def server(row_id: int) -> dict[str, Any]:
@@ -126,10 +133,15 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/export.csv")
     async def export(filters: Filters = wanted) -> Response:
         """The rows that match as CSV for a spreadsheet."""
-        found = await listed(filters, 0)
-        name = f"hosting-{hosting.today():%Y-%m-%d}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        text = await asyncio.to_thread(to_csv, found.rows, hosting.zone_info)
-        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+        chosen = await streams.choose(hosting, replace(filters, size=0))
+        name, zone = f"hosting-{hosting.today():%Y-%m-%d}.csv", hosting.zone_info
+        return await streams.reply(
+            hosting,
+            chosen.ids,
+            lambda rows: to_csv(rows, zone),
+            frame=(csv_head(), b""),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+        )
 
     return api

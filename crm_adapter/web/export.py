@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -22,18 +23,25 @@ _FORMULA = re.compile("((?:^|[;,\t\r\n])[ \u00a0\ufeff\"']*)(?=[=+\\-@\t\r\n|%])
 """Where a cell may begin (of ours, or of a reader that separates by commas, tabs or lines), before what makes it a formula."""
 
 
+def csv_head() -> bytes:
+    """The beginning of the file of rows."""
+    return table_csv(CSV_HEADERS, ())
+
+
 def to_csv(rows: Iterable[StoredRow], zone: ZoneInfo) -> bytes:
-    """The rows as a file."""
-    return table_csv(CSV_HEADERS, (_cells(row, zone) for row in rows))
+    """The rows as lines of the file."""
+    return _lines(_cells(row, zone) for row in rows)
 
 
 def table_csv(headers: Iterable[str], lines: Iterable[Iterable[object]]) -> bytes:
     """A table as a file; texts in it have gone through `safe`, amounts through `amount`."""
+    return codecs.BOM_UTF8 + _lines([headers]) + _lines(lines)
+
+
+def _lines(cells: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerow(headers)
-    writer.writerows(lines)
-    return text.getvalue().encode("utf-8-sig")
+    csv.writer(text, delimiter=";", lineterminator="\r\n").writerows(cells)
+    return text.getvalue().encode()
 
 
 def _cells(row: StoredRow, zone: ZoneInfo) -> list[object]:

@@ -1,0 +1,128 @@
+"""How long the event loop stands while many rows are shown, sent and synchronised."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from fastapi import FastAPI, Request
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import sessionmaker
+
+from crm_adapter import aio
+from crm_adapter.web import create_hosting_router
+
+_TICK = 0.002
+#: Driver of asyncio for each kind of database.
+_ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mariadb": "mariadb+aiomysql"}
+_PATHS = ("/hosting", "/hosting/api/stats", "/hosting/api/servers?limit=0", "/hosting/export.csv", "/hosting/dynamics")
+
+
+class Later:
+    """A blocking client whose calls are awaited: what it answers is ready at once."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found) or hasattr(found, "list") or hasattr(found, "get"):
+            return Later(found)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            # As long as a call takes, the loop is free; what the imaginary account does would not be done here.
+            return await asyncio.to_thread(found, *args, **kwargs)
+
+        return call
+
+
+async def _ticking(gaps: list[float]) -> None:
+    last = time.thread_time()
+    while True:
+        await asyncio.sleep(_TICK)
+        now = time.thread_time()
+        gaps.append(now - last)
+        last = now
+
+
+async def stands(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    """The most milliseconds that the loop works without a pause, and the seconds that the work takes.
+
+    Of the loop's own thread: what else the machine does would make every pause longer.
+    """
+    gaps: list[float] = []
+    ticker = asyncio.create_task(_ticking(gaps))
+    await asyncio.sleep(0.01)
+    gaps.clear()
+    started = time.perf_counter()
+    await work()
+    taken = time.perf_counter() - started
+    await asyncio.sleep(0.01)
+    ticker.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await ticker
+    return max(gaps) * 1000, taken
+
+
+def _allowed(_: Request) -> None:
+    """Everybody may."""
+
+
+def _app(db: sessionmaker[Any] | async_sessionmaker[AsyncSession]) -> FastAPI:
+    app = FastAPI()
+    app.include_router(create_hosting_router(db, None, dependencies=[_allowed], prefix="/hosting"))
+    return app
+
+
+async def _read(app: FastAPI, path: str) -> None:
+    transport = httpx.ASGITransport(app)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="https://crm.example.com", timeout=600) as client,
+        client.stream("GET", path) as reply,
+    ):
+        assert reply.status_code == 200
+        async for _ in reply.aiter_bytes():
+            pass
+
+
+@contextlib.asynccontextmanager
+async def _async_database(url: sa.URL) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
+    engine = create_async_engine(url.set(drivername=_ASYNC[url.get_backend_name()]))
+    try:
+        yield async_sessionmaker(engine, expire_on_commit=False)
+    finally:
+        await engine.dispose()
+
+
+def pages(url: sa.URL) -> Generator[tuple[str, float, float]]:
+    """What is read, the longest work of the loop in ms, seconds; by sessions of threads and by those of asyncio."""
+
+    async def twice(app: FastAPI, path: str) -> tuple[float, float]:
+        await stands(lambda: _read(app, path))  # what is done once is not counted
+        return await stands(lambda: _read(app, path))
+
+    async def by_asyncio(path: str) -> tuple[float, float]:
+        async with _async_database(url) as db:
+            return await twice(_app(db), path)
+
+    engine = sa.create_engine(url)
+    for path in _PATHS:
+        yield (f"{path}, threads", *asyncio.run(twice(_app(sessionmaker(engine)), path)))
+        yield (f"{path}, asyncio", *asyncio.run(by_asyncio(path)))
+    engine.dispose()
+
+
+def syncs(url: sa.URL, client: Any) -> Generator[tuple[str, float, float]]:
+    """The same of a run and of a rehearsal by asyncio."""
+
+    async def run(name: str) -> tuple[float, float]:
+        async with _async_database(url) as db:
+            return await stands(lambda: getattr(aio, name)(db, Later(client)))
+
+    for name, caption in (("sync_all", "`aio.sync_all`, no-op"), ("plan", "`aio.plan`")):
+        yield (caption, *asyncio.run(run(name)))
