@@ -117,6 +117,7 @@ def import_servers(
     link: LinkPolicy | Mapping[int, int] | None = None,
     actor: str | None = None,
     dry_run: bool = False,
+    on_progress: Callable[[int, int], object] | None = None,
     model: type[Any] = HostingServer,
     fields: FieldMap | None = None,
 ) -> ImportResult:
@@ -124,9 +125,13 @@ def import_servers(
 
     `link` is a policy (default `"ip"`: a row with the same unique public IPv4 is linked) or a choice made by a human,
     Timeweb id -> CRM id. Safe to call at once from many processes: one creates, the others get `already_imported`.
+    `on_progress(done, total)` is called after each server.
     """
     crm = Installation(db=db, timeweb=timeweb, model=model, fields=fields)
-    return crm.run(lambda crm: single.import_servers(crm, server_ids, link=link, actor=actor, dry_run=dry_run), ends_early=True)
+    return crm.run(
+        lambda crm: single.import_servers(crm, server_ids, link=link, actor=actor, dry_run=dry_run, on_progress=on_progress),
+        ends_early=True,
+    )
 
 
 def ensure_fresh(

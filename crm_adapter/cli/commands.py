@@ -116,9 +116,9 @@ def import_servers(url: str | None, output: Output, server_ids: list[int], *, dr
     from crm_adapter import blocking
 
     settings = settings_of(url)
-    with _open(settings) as (db, timeweb), output.progress("Импорт из Timeweb"):
+    with _open(settings) as (db, timeweb), output.progress("Импорт из Timeweb") as progress:
         result = blocking.import_servers(
-            db, timeweb, server_ids, link=settings.timeweb_link_policy, actor="cli", dry_run=dry_run
+            db, timeweb, server_ids, link=settings.timeweb_link_policy, actor="cli", dry_run=dry_run, on_progress=progress
         )
     lines = [f"{item.server_id}: {'связан' if item.linked else 'импортирован'} «{item.name}»" for item in result.imported]
     lines += [f"{item.server_id}: {item.error}" for item in result.errors]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -161,6 +161,7 @@ async def import_servers(
     link: LinkPolicy | Mapping[int, int] | None,
     actor: str | None,
     dry_run: bool = False,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> ImportResult:
     """See `crm_adapter.import_servers`."""
     clients, columns = crm.clients, crm.columns
@@ -189,6 +190,8 @@ async def import_servers(
             for observed in prices.observed:
                 done = await _import_one(columns, prices, observed, link, actor, dry_run)
                 (imported if isinstance(done, ImportedServer) else errors).append(done)  # type: ignore[arg-type]
+                if on_progress is not None:
+                    on_progress(len(imported) + len(errors), len(wanted))
             done_with = {values.timeweb_id for values in found}
             pending = [timeweb_id for timeweb_id in pending if timeweb_id not in done_with]
         calls += caller.calls

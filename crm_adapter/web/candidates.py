@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from crm_adapter.results import HostingValues
 
 _PAGE = 100
+_YOUNG = 60.0
+"""Seconds for which a list serves the search and the pages of the dialog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class LiveServer:
     likely_reason: str | None = None
     conflicts: tuple[str, ...] = ()
     """Rows of which several may be it, by their names: a human must say which."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody need look at it before it is imported."""
+        return self.crm_id is None and self.likely_id is None and not self.conflicts
 
     def to_dict(self) -> dict[str, Any]:
         """As `GET /api/timeweb/servers` gives it."""
@@ -72,43 +81,84 @@ class Live:
         return "; ".join(f"{account}: {failure.error}" for account, failure in self.failures.items())
 
 
-async def list_live(crm: Installation) -> Live:
-    """Ask Timeweb for all servers of all accounts.
+class Listing:
+    """Timeweb's list while it comes, page by page; young ones are shown again instead of asking anew."""
 
-    Raises `HostingError` 503 without a token, 502 when no account answers.
-    """
-    clients = crm.clients
-    if not clients:
-        raise HostingError(503, "not_configured", NOT_CONFIGURED)
-    found: list[tuple[str, HostingValues]] = []
-    failures: dict[str, HostingError] = {}
-    for account in clients:
+    def __init__(self, crm: Installation) -> None:
+        self.crm = crm
+        self.failures: dict[str, HostingError] = {}
+        self.ended: float | None = None
+        """When the last page came, by the monotonic clock."""
+        self._found: list[tuple[str, HostingValues]] = []
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is to be asked for again: after a minute, and after a failure."""
+        return self.ended is not None and (bool(self.failures) or time.monotonic() - self.ended > _YOUNG)
+
+    @property
+    def received(self) -> int:
+        """How many servers came so far."""
+        return len(self._found)
+
+    async def fill(self) -> None:
+        """Ask for all servers of all accounts; what an account does not answer is kept as its failure."""
         try:
-            servers = await crm.perform(partial(_everything, account=account))
-        except TimewebError as error:
-            failures[account] = upstream_error(error)
-            continue
-        found += [(account, values) for server in servers if (values := _values(server))]
-    if len(failures) == len(clients):
-        raise next(iter(failures.values()))
-    listed = [values.timeweb_id for _, values in found]
-    snapshot = await crm.transact(lambda session: read_snapshot(session, crm.columns, listed))
-    new = [values for _, values in found if values.timeweb_id not in snapshot.linked]
-    links = match(new, snapshot.unlinked, "ip")
-    return Live([_compare(account, values, snapshot, links) for account, values in found], failures)
+            for account in self.crm.clients:
+                try:
+                    await self.crm.perform(partial(_everything, account=account, into=self._found))
+                except TimewebError as error:
+                    self.failures[account] = upstream_error(error)
+        finally:
+            self.ended = time.monotonic()
+
+    async def compare(self) -> Live:
+        """What came so far beside the rows as they are now.
+
+        Raises `HostingError` 503 without a token, 502 when no account answers.
+        """
+        clients = self.crm.clients
+        if not clients:
+            raise HostingError(503, "not_configured", NOT_CONFIGURED)
+        if len(self.failures) == len(clients):
+            raise next(iter(self.failures.values()))
+        found = list(self._found)
+        listed = [values.timeweb_id for _, values in found]
+        snapshot = await self.crm.transact(lambda session: read_snapshot(session, self.crm.columns, listed))
+
+        def compare() -> list[LiveServer]:
+            new = [values for _, values in found if values.timeweb_id not in snapshot.linked]
+            links = match(new, snapshot.unlinked, "ip")
+            return [_compare(account, values, snapshot, links) for account, values in found]
+
+        # Thousands of them would hold up everybody else on the loop.
+        return Live(await asyncio.to_thread(compare), self.failures)
 
 
-async def _everything(crm: Installation, account: str) -> list[Any]:
+async def list_live(crm: Installation) -> Live:
+    """Ask Timeweb for all servers of all accounts, and wait for them; raises as `Listing.compare`."""
+    listing = Listing(crm)
+    await listing.fill()
+    return await listing.compare()
+
+
+async def _everything(crm: Installation, account: str, into: list[tuple[str, HostingValues]]) -> None:
     """All pages, walked by the SDK."""
 
-    def walk(client: Any) -> list[Any]:
-        return list(client.servers.list(limit=_PAGE))
+    def take(server: Any) -> None:
+        if values := _values(server):
+            into.append((account, values))
 
-    async def awalk(client: Any) -> list[Any]:
-        return [server async for server in client.servers.list(limit=_PAGE)]
+    def walk(client: Any) -> None:
+        for server in client.servers.list(limit=_PAGE):
+            take(server)
+
+    async def awalk(client: Any) -> None:
+        async for server in client.servers.list(limit=_PAGE):
+            take(server)
 
     # The async driver awaits what `awalk` returns.
-    return await Api(account, cast("Callable[[Any], list[Any]]", awalk if crm.is_async else walk))
+    await Api(account, cast("Callable[[Any], None]", awalk if crm.is_async else walk))
 
 
 def _values(server: Any) -> HostingValues | None:

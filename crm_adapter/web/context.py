@@ -13,6 +13,7 @@ from crm_adapter.db.rows import StoredRow, read_row
 from crm_adapter.jobs.background import TaskRunner, ThreadRunner, aensure_fresh, ensure_fresh
 from crm_adapter.sync.single import import_servers, sync_server, sync_servers
 from crm_adapter.text.messages import NOT_CONFIGURED, failure_text
+from crm_adapter.web.candidates import Listing
 from crm_adapter.web.documents import Documents
 from crm_adapter.web.errors import HostingError
 
@@ -40,8 +41,24 @@ if TYPE_CHECKING:
 Actor = str | None
 """Who is at work, as the host names them; goes into the change log."""
 
+_IMPORT_WAIT = 3.0
+"""How long a request waits for an import before the page watches it, in seconds."""
 SYNC_WAIT = 25.0
 """How long a request waits for a sync that it started, in seconds; browsers and proxies give up soon after."""
+
+
+class Import:
+    """An import that somebody started on the page: how far it is, and its task."""
+
+    task: asyncio.Task[ImportResult]
+
+    def __init__(self, total: int) -> None:
+        self.done = 0
+        self.total = total
+
+    def progress(self, done: int, total: int) -> None:
+        """Take note."""
+        self.done, self.total = done, total
 
 
 @dataclass
@@ -58,6 +75,11 @@ class Hosting:
     home: str = field(default_factory=lambda: f"hosting_{secrets.token_hex(4)}")
     """Name of the route of the page, unique because a host may mount several routers."""
     runner: TaskRunner | ThreadRunner = field(init=False)
+    listing: Listing | None = None
+    """Timeweb's list for the dialogs."""
+    importing: Import | None = None
+    """The import under way, or the last one."""
+    listing_task: asyncio.Task[None] | None = None
     freshening: asyncio.Task[Freshness] | None = None
     """The look for old data that is under way."""
 
@@ -110,9 +132,37 @@ class Hosting:
         """Synchronise several rows: those that changed, those that did not, and why others could not."""
         return await self.crm.perform(lambda crm: sync_servers(crm, row_ids, actor=actor), ends_early=True)
 
-    async def import_servers(self, ids: list[int], *, link: LinkPolicy | Mapping[int, int], actor: Actor) -> ImportResult:
+    async def import_servers(
+        self,
+        ids: list[int],
+        *,
+        link: LinkPolicy | Mapping[int, int],
+        actor: Actor,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> ImportResult:
         """Import or link servers."""
-        return await self.crm.perform(lambda crm: import_servers(crm, ids, link=link, actor=actor), ends_early=True)
+        return await self.crm.perform(
+            lambda crm: import_servers(crm, ids, link=link, actor=actor, on_progress=on_progress), ends_early=True
+        )
+
+    async def start_import(self, ids: list[int], *, link: LinkPolicy | Mapping[int, int], actor: Actor) -> Import:
+        """Import beside the requests, and wait for it a while; one at a time."""
+        if self.importing is not None and not self.importing.task.done():
+            raise HostingError(409, "already_running", failure_text("already_running"))
+        importing = Import(len(ids))
+        importing.task = asyncio.create_task(self.import_servers(ids, link=link, actor=actor, on_progress=importing.progress))
+        self.importing = importing
+        await asyncio.wait({importing.task}, timeout=_IMPORT_WAIT)
+        return importing
+
+    async def live(self, *, wait: float | None = None) -> Listing:
+        """Timeweb's list, asked for when there is no young one; after `wait` seconds as far as it has come (None: whole)."""
+        if self.listing is None or self.listing.is_old:
+            self.listing = Listing(self.crm)
+            self.listing_task = asyncio.create_task(self.listing.fill())
+        if self.listing_task is not None:
+            await asyncio.wait({self.listing_task}, timeout=wait)
+        return self.listing
 
     async def sync_all(self, actor: str | None) -> SyncReport | None:
         """Synchronise everything; None when it goes on after `SYNC_WAIT` seconds."""
@@ -155,6 +205,11 @@ class Hosting:
 
     async def close(self) -> None:
         """End what still runs and wait until it has let go of its leases."""
+        beside = [self.listing_task, self.importing.task if self.importing else None]
+        for task in beside:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         if self.freshening is not None:
             await asyncio.wait({self.freshening})
         if isinstance(self.runner, ThreadRunner):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -12,18 +15,26 @@ from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.bodies import read_form
-from crm_adapter.web.candidates import LiveServer, list_live
-from crm_adapter.web.context import Actor, Hosting
+from crm_adapter.web.candidates import LiveServer
+from crm_adapter.web.context import Actor, Hosting, Import
 from crm_adapter.web.edits import undo_of
 from crm_adapter.web.errors import HostingError
-from crm_adapter.web.responses import Pages
+from crm_adapter.web.responses import Pages, is_htmx
 from crm_adapter.web.security import own_site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.datastructures import FormData
+
     from crm_adapter.db.rows import StoredRow
 
 _MAX_FIELDS = 20_000
 """A tick and a choice for each of the 10,000 servers that one import may name."""
+_SHOWN = 100
+"""Servers on a page of the dialog."""
+_LIST_WAIT = 0.7
+"""How long a request waits for Timeweb's list, in seconds; then the dialog shows what came and asks again."""
 
 
 def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
@@ -32,50 +43,110 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> No
     _add_link(api, hosting, actor, pages)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the dialog's form holds: ticks of all its pages, what is searched, which page, and rows chosen for servers."""
+
+    ids: frozenset[int] = frozenset()
+    links: Mapping[int, int] = field(default_factory=dict[int, int])
+    search: str = ""
+    page: int = 1
+    pick: str = ""
+
+    @classmethod
+    def of(cls, form: FormData) -> _Wish:
+        """Whatever people and programs send."""
+        ids = frozenset(number for value in form.getlist("server_ids") if (number := forms.number(value)) is not None)
+        links = {key: row for key in ids if (row := forms.number(form.get(f"link_{key}"))) is not None}
+        search, pick = (str(form.get(name, "")).strip()[:200] for name in ("q", "pick"))
+        return cls(ids, links, search, forms.number(form.get("page")) or 1, pick)
+
+
 def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
-    async def show(request: Request, *, results: list[str] | None = None, problem: str = "") -> Response:
+    async def show(
+        request: Request, wish: _Wish, template: str = "import.html", *, results: Sequence[str] = (), problem: str = ""
+    ) -> Response:
         servers: list[LiveServer] = []
+        listing = await hosting.live(wait=_LIST_WAIT)
         try:
-            live = await list_live(hosting.crm)
+            live = await listing.compare()
             servers, problem = live.servers, problem or live.problem
         except HostingError as error:
             problem = problem or error.error
         servers.sort(key=lambda server: (server.crm_id is not None, server.name.casefold()))
-        imported = sum(server.crm_id is not None for server in servers)
-        context = {
+        missing = [server for server in servers if server.crm_id is None]
+        wanted = wish.search.casefold()
+        matching = [server for server in servers if wanted in f"{server.name}\n{server.ip_address or ''}".casefold()]
+        ids = wish.ids & {server.timeweb_id for server in missing} if listing.ended is not None else wish.ids
+        if wish.pick == "none":
+            ids = frozenset[int]()
+        elif wish.pick == "new":
+            ids |= {server.timeweb_id for server in matching if server.is_new}
+        last = max(1, -(-len(matching) // _SHOWN))
+        number = min(max(wish.page, 1), last)
+        shown = matching[(number - 1) * _SHOWN : number * _SHOWN]
+        elsewhere = sorted(ids - {server.timeweb_id for server in shown})
+        context: dict[str, Any] = {
             "title": words.IMPORT,
-            "servers": servers,
-            "imported": imported,
-            "results": results or [],
+            "servers": shown,
+            "found": len(matching),
+            "total": len(servers),
+            "imported": len(servers) - len(missing),
+            "ids": ids,
+            "elsewhere": elsewhere,
+            "links": wish.links,
+            "search": wish.search,
+            "number": number,
+            "last": last,
+            "received": None if listing.ended is not None else listing.received,
+            "results": results,
             "problem": problem,
         }
-        return pages.reply(request, "import.html", context)
+        return pages.reply(request, template, context)
 
-    @api.get("/import", dependencies=[Depends(own_site)])
-    async def choose(request: Request) -> Response:
-        return await show(request)
-
-    @api.post("/import")
-    async def import_servers(request: Request, who: Actor = actor) -> Response:
-        hosting.require_timeweb()
-        form = await read_form(request, max_fields=_MAX_FIELDS)
-        ids = [number for value in form.getlist("server_ids") if (number := forms.number(value)) is not None]
-        if not ids:
-            return await show(request, problem=words.TICK_A_SERVER)
-        links = {key: row for key in ids if (row := forms.number(form.get(f"link_{key}"))) is not None}
-        result = await hosting.import_servers(ids, link=links or "off", actor=who)
+    async def outcome(request: Request, importing: Import) -> Response:
+        """What became of an import, or how far it is."""
+        if not importing.task.done():
+            context = {"title": words.IMPORT, "done": importing.done, "total": importing.total}
+            return pages.reply(request, "importing.html", context)
+        result = importing.task.result()
         if not result.errors:
             return pages.done(request, "imported", words.imported(result.imported_count))
         lines = [words.imported_one(item.name, linked=item.linked) for item in result.imported]
         lines += [words.not_imported(item.server_id, item.error) for item in result.errors]
-        return await show(request, results=lines)
+        return await show(request, _Wish(), results=lines)
+
+    @api.get("/import", dependencies=[Depends(own_site)])
+    async def choose(request: Request) -> Response:
+        return await show(request, _Wish())
+
+    @api.post("/import/list")
+    async def narrow(request: Request) -> Response:
+        """Another page, a search, ticks for all that is new: the form as it is, with the list that it asks for."""
+        wish = _Wish.of(await read_form(request, max_fields=_MAX_FIELDS))
+        return await show(request, wish, "import_list.html" if is_htmx(request) else "import.html")
+
+    @api.post("/import")
+    async def import_servers(request: Request, who: Actor = actor) -> Response:
+        hosting.require_timeweb()
+        wish = _Wish.of(await read_form(request, max_fields=_MAX_FIELDS))
+        if not wish.ids:
+            return await show(request, wish, problem=words.TICK_A_SERVER)
+        return await outcome(request, await hosting.start_import(sorted(wish.ids), link=wish.links or "off", actor=who))
+
+    @api.get("/import/progress")
+    async def progress(request: Request) -> Response:
+        if hosting.importing is None:
+            return await show(request, _Wish())
+        await asyncio.wait({hosting.importing.task}, timeout=_LIST_WAIT)
+        return await outcome(request, hosting.importing)
 
 
 def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def show(request: Request, row: StoredRow, problem: str = "") -> Response:
         servers: list[LiveServer] = []
         try:
-            live = await list_live(hosting.crm)
+            live = await (await hosting.live()).compare()
             servers = [server for server in live.servers if server.crm_id is None]
             problem = problem or live.problem
         except HostingError as error:

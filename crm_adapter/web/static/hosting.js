@@ -73,32 +73,6 @@
     (body.querySelector("[autofocus]") ?? body.querySelector("h2"))?.focus();
   });
 
-  // The list of the import: found by typing, ticked at once.  Without JavaScript there are the boxes themselves.
-  const pickers = () => {
-    for (const picker of root.querySelectorAll("[data-picker][hidden]")) {
-      const rows = [...picker.closest("form").querySelectorAll("tbody tr")];
-      const texts = rows.map((row) => row.textContent.toLowerCase());
-      picker.hidden = false;
-      picker.querySelector("input").addEventListener("input", (event) => {
-        const wanted = event.target.value.trim().toLowerCase();
-        rows.forEach((row, place) => (row.hidden = !texts[place].includes(wanted)));
-      });
-      picker.addEventListener("keydown", (event) => {
-        if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
-      });
-      picker.addEventListener("click", (event) => {
-        const kind = event.target.closest("[data-pick]")?.dataset.pick;
-        if (kind === undefined) return;
-        for (const row of rows) {
-          const box = row.querySelector("input[type=checkbox]:not(:disabled)");
-          if (box !== null && !row.hidden) box.checked = kind === "new" && "new" in box.dataset;
-        }
-      });
-    }
-  };
-  document.body.addEventListener("htmx:afterSettle", pickers);
-  pickers();
-
   // The server says when a form in the dialog is done.
   document.body.addEventListener("hosting:close", () => dialog.close());
 

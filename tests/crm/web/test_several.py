@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from fastapi import Request
 from playwright.sync_api import expect
 
-from tests.crm.web.conftest import PREFIX, Open, Section, Sit
+from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section, Sit
 from tests.crm.web.test_statements import statements
+from tests.waiting import until
+from timeweb_sdk.testing import Emulator, demo_state
 
 HTMX = {"HX-Request": "true", "Sec-Fetch-Site": "same-origin"}
 DATE = "2026-01-31 00:00:00.000000"
@@ -226,11 +229,76 @@ def test_the_import_ticks_nothing_by_itself(section: Section, sit: Sit) -> None:
         expect(dialog.get_by_role("checkbox")).to_have_count(23)
         assert dialog.locator("input:checked").count() == 0
         dialog.get_by_role("searchbox").fill("git")
+        expect(dialog.get_by_role("checkbox")).to_have_count(1)
         dialog.get_by_role("button", name="Выбрать новые").click()
+        expect(dialog.locator("input:checked")).to_have_count(1)
         dialog.get_by_role("searchbox").fill("")
+        expect(dialog.get_by_role("checkbox")).to_have_count(23)
         assert dialog.locator("input:checked").count() == 1
         dialog.get_by_role("button", name="Выбрать новые").click()
-        assert dialog.locator("input:checked").count() == 23
+        expect(dialog.locator("input:checked")).to_have_count(23)
         dialog.get_by_role("button", name="Снять все").click()
-        assert dialog.locator("input:checked").count() == 0
+        expect(dialog.locator("input:checked")).to_have_count(0)
         desk.assert_quiet()
+        plain = desk.open("/import", java_script_enabled=False)
+        plain.get_by_role("searchbox").fill("git")
+        plain.get_by_role("searchbox").press("Enter")
+        expect(plain.get_by_role("checkbox")).to_have_count(1)
+        plain.get_by_role("button", name="Выбрать новые").click()
+        plain.get_by_role("button", name="Импортировать отмеченные").click()
+        expect(plain.get_by_text("Серверы импортированы")).to_be_visible()
+    assert section.query("SELECT server_name FROM hosting_servers") == [("gitlab",)]
+
+
+def many(section: Section, number: int) -> Section:
+    """The same installation with an account of so many servers."""
+    return Section(section.url, Emulator(demo_state(number), token=TOKEN, rate_limit=False))
+
+
+def test_pages_of_the_import_keep_the_ticks_and_timeweb_is_asked_once(section: Section, open_client: Open) -> None:
+    section = many(section, 250)
+    client = open_client(section.app(stale_after=10**9, import_new=False))
+
+    def listed(**data: Any) -> str:
+        return str(client.post(f"{PREFIX}/import/list", data=data, headers=HTMX).text)
+
+    first = client.get(f"{PREFIX}/import", headers=HTMX).text
+    assert "страница 1 из 3" in first and first.count('type="checkbox"') == 100 and " checked" not in first
+    asked = len(section.emulator.requests)
+    picked = re.findall(r'name="server_ids" value="(\d+)"', first)[:2]
+    second = listed(server_ids=picked, page="2")
+    assert "страница 2 из 3" in second and "Отмечено: <strong>2</strong>" in second
+    assert all(f'type="hidden" name="server_ids" value="{number}"' in second for number in picked)
+    everything = listed(server_ids=picked, page="3", pick="new")
+    assert "Отмечено: <strong>250</strong>" in everything and everything.count('type="checkbox"') == 50
+    assert "Отмечено: <strong>0</strong>" in listed(server_ids=picked, pick="none")
+    assert "Ничего не найдено" in listed(q="nothing", server_ids=picked)
+    assert len(section.emulator.requests) == asked
+    done = client.post(f"{PREFIX}/import", data={"server_ids": picked}, headers=HTMX)
+    assert "Импортировано: 2" in done.text and done.headers["HX-Trigger"].startswith("hosting:close")
+    assert "в CRM уже есть 2" in client.get(f"{PREFIX}/import", headers=HTMX).text
+
+
+def test_a_list_that_is_slow_is_shown_while_it_comes(
+    section: Section, open_client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_adapter.web.imports._LIST_WAIT", 0)
+    section = many(section, 250)
+    client = open_client(section.app(stale_after=10**9, import_new=False))
+    first = client.get(f"{PREFIX}/import", headers=HTMX).text
+    assert "Получено серверов: " in first and 'hx-trigger="load delay:1s"' in first
+    tick = str(section.emulator.state["servers"][200]["id"])
+    again: dict[str, Any] = {"url": f"{PREFIX}/import/list", "data": {"server_ids": tick}, "headers": HTMX}
+    until(lambda: "В Timeweb 250 серверов" in client.post(**again).text, 20)
+    assert "Отмечено: <strong>1</strong>" in client.post(**again).text
+
+
+def test_an_import_that_takes_long_is_watched(section: Section, open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crm_adapter.web.context._IMPORT_WAIT", 0)
+    client = open_client(section.app(stale_after=10**9, import_new=False))
+    ids = re.findall(r'name="server_ids" value="(\d+)"', client.get(f"{PREFIX}/import", headers=HTMX).text)
+    begun = client.post(f"{PREFIX}/import", data={"server_ids": ids}, headers=HTMX).text
+    assert "Импортировано 0 из 23" in begun and f'hx-get="{PREFIX}/import/progress"' in begun
+    refused = client.post(f"{PREFIX}/import", data={"server_ids": ids}, headers=HTMX).text
+    assert "уже выполняется" in refused
+    until(lambda: "Импортировано: 23" in client.get(f"{PREFIX}/import/progress", headers=HTMX).text, 20)
