@@ -284,6 +284,7 @@ def test_a_list_that_is_slow_is_shown_while_it_comes(
 ) -> None:
     monkeypatch.setattr("crm_adapter.web.imports._LIST_WAIT", 0)
     section = many(section, 250)
+    section.emulator.add_fault({"operation": "getServers", "times": 1, "delay_ms": 1500})
     client = open_client(section.app(stale_after=10**9, import_new=False))
     first = client.get(f"{PREFIX}/import", headers=HTMX).text
     assert "Получено серверов: " in first and 'hx-trigger="load delay:1s"' in first
