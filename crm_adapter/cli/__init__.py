@@ -62,7 +62,9 @@ def _missing(error: BaseException | None) -> str | None:
 
 
 def _missing_extra(extra: str, *, as_json: bool) -> int:
-    message = f"Не установлен набор [{extra}]. Установите его: pip install 'timeweb-sdk[{extra}]'"
+    from crm_adapter.text.help import no_extra
+
+    message = no_extra(extra)
     if as_json:
         import json
 

@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from crm_adapter.cli.output import DONE, CommandError, Output, tolerate_encodings
 from crm_adapter.interruption import exit_code, signals
-from crm_adapter.text.help import in_russian, said
+from crm_adapter.text.help import INTERRUPTED, SEE_HELP, in_russian, said, wrong_command
 
 _INTERRUPTED = 130
 
@@ -59,8 +59,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         # Usage errors of typer; its class moved between versions, its method did not.
         if (describe := getattr(error, "format_message", None)) is not None:
-            hint = "Справка: timeweb-crm --help"
-            return _told(output, CommandError("usage", f"Неверная команда: {in_russian(describe())}", hint=hint))
+            return _told(output, CommandError("usage", wrong_command(describe()), hint=SEE_HELP))
         from crm_adapter.cli.runtime import explanation
 
         if (explained := explanation(error)) is None:
@@ -69,7 +68,7 @@ def run(arguments: list[str]) -> int:
     # Typer keeps Ctrl+C to itself and returns what a shell calls it; SIGTERM has a number of its own.
     if code in {_INTERRUPTED, exit_code()}:
         code = exit_code() or _INTERRUPTED
-        output.error(CommandError("interrupted", "Прервано"))
+        output.error(CommandError("interrupted", INTERRUPTED))
     return int(code or DONE)
 
 

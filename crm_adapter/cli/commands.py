@@ -11,6 +11,7 @@ import typer
 
 from crm_adapter.cli.output import BUSY, DONE, FAILED, CommandError, Output
 from crm_adapter.cli.runtime import clients, database as open_database, engine_of, read_settings, settings_of
+from crm_adapter.text import command as words
 from crm_adapter.text.formats import count
 
 if TYPE_CHECKING:
@@ -30,22 +31,21 @@ def migrate(url: str | None, output: Output, *, table: str | None, downgrade: bo
     table = table or migrations.HOSTING_TABLE
     if downgrade and not yes:
         if output.as_json or not sys.stdin.isatty():
-            hint = "Повторите с --yes, если журнал изменений и связи с Timeweb больше не нужны"
-            raise CommandError("confirmation", "--downgrade удаляет таблицы интеграции вместе с журналом", hint=hint)
-        typer.confirm("Удалить таблицы интеграции вместе с журналом изменений и связями?", abort=True)
+            raise CommandError("confirmation", words.DROPS_TABLES, hint=words.DROPS_TABLES_HINT)
+        typer.confirm(words.DROP_TABLES, abort=True)
     engine = engine_of(settings_of(url))
     try:
         report = (migrations.downgrade if downgrade else migrations.upgrade)(engine, table=table)
     finally:
         engine.dispose()
     if report.dropped_columns:
-        line = f"Из таблицы {table} удалены колонки: {', '.join(report.dropped_columns)}"
+        line = words.dropped(table, report.dropped_columns)
     elif not report.changed:
-        line = "База данных уже в нужном виде"
+        line = words.MIGRATED_ALREADY
     elif report.created_table:
-        line = f"Создана таблица {table} и таблицы интеграции"
+        line = words.created(table)
     else:
-        line = f"В таблицу {table} добавлено колонок: {len(report.added_columns)}; таблицы интеграции созданы"
+        line = words.added(table, len(report.added_columns))
     output.result({"success": True, **report.to_dict()}, line)
     return DONE
 
@@ -56,7 +56,7 @@ def plan(url: str | None, output: Output, *, all_rows: bool, no_import: bool) ->
     from crm_adapter.cli import tables
 
     settings = settings_of(url)
-    with _open(settings) as (db, timeweb), output.progress("Запрос к Timeweb"):
+    with _open(settings) as (db, timeweb), output.progress(words.ASKING):
         planned = blocking.plan(
             db,
             timeweb,
@@ -66,7 +66,7 @@ def plan(url: str | None, output: Output, *, all_rows: bool, no_import: bool) ->
         )
     document = planned.to_dict()
     lines = [tables.plan_table(planned.servers)] if any(server.action != "unchanged" for server in planned.servers) else []
-    output.result(document, *lines, *tables.report_lines(document["report"], planned=True), "Ничего не записано.")
+    output.result(document, *lines, *tables.report_lines(document["report"], planned=True), words.NOTHING_WRITTEN)
     return _exit_code(document["report"])
 
 
@@ -76,7 +76,7 @@ def sync(url: str | None, output: Output, *, if_stale: int | None, all_rows: boo
     from crm_adapter.cli import tables
 
     settings = settings_of(url)
-    with _open(settings) as (db, timeweb), output.progress("Синхронизация с Timeweb") as progress:
+    with _open(settings) as (db, timeweb), output.progress(words.SYNCING) as progress:
 
         def start(leases: Mapping[str, str] | None = None) -> SyncReport:
             return blocking.sync_all(
@@ -116,13 +116,13 @@ def import_servers(url: str | None, output: Output, server_ids: list[int], *, dr
     from crm_adapter import blocking
 
     settings = settings_of(url)
-    with _open(settings) as (db, timeweb), output.progress("Импорт из Timeweb") as progress:
+    with _open(settings) as (db, timeweb), output.progress(words.IMPORTING) as progress:
         result = blocking.import_servers(
             db, timeweb, server_ids, link=settings.timeweb_link_policy, actor="cli", dry_run=dry_run, on_progress=progress
         )
-    lines = [f"{item.server_id}: {'связан' if item.linked else 'импортирован'} «{item.name}»" for item in result.imported]
+    lines = [words.imported_one(item.server_id, item.name, linked=item.linked) for item in result.imported]
     lines += [f"{item.server_id}: {item.error}" for item in result.errors]
-    output.result(result.to_dict(), *lines, f"Импортировано: {result.imported_count}, ошибок: {result.error_count}")
+    output.result(result.to_dict(), *lines, words.imported(result.imported_count, result.error_count))
     return FAILED if result.error_count else DONE
 
 
@@ -164,7 +164,7 @@ def runs(url: str | None, output: Output, limit: int) -> int:
     settings = settings_of(url)
     with open_database(settings) as db:
         found = blocking.runs(db, limit=limit)
-    lines = [tables.runs_table(found, settings.zone)] if found else ["Синхронизаций ещё не было"]
+    lines = [tables.runs_table(found, settings.zone)] if found else [words.NO_RUNS]
     output.result({"runs": [item.to_dict() for item in found]}, *lines)
     return DONE
 
@@ -173,7 +173,7 @@ def doctor(url: str | None, output: Output) -> int:
     """Look at everything that a sync needs."""
     from crm_adapter.cli import doctor as command
 
-    with output.progress("Проверка"):
+    with output.progress(words.CHECKING):
         checks = command.examine(settings_of(url))
     output.result(command.document(checks), *command.lines(checks))
     return FAILED if any(check.state == "bad" for check in checks) else DONE

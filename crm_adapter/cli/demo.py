@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from crm_adapter import blocking, migrations
 from crm_adapter.cli import tables
 from crm_adapter.cli.output import DONE, FAILED, CommandError, Output
-from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, database, engine_of
+from crm_adapter.cli.runtime import database, engine_of
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.rows import read_rows
 from crm_adapter.db.tables import HostingServer
@@ -24,7 +24,7 @@ from crm_adapter.servers.conditions import has_client
 from crm_adapter.servers.listing import Filters, list_rows
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.settings import Settings, load_settings
-from crm_adapter.text.formats import count
+from crm_adapter.text import command as words
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -37,24 +37,6 @@ if TYPE_CHECKING:
 
 
 _AT_A_LOSS: Final = 4
-_CLIENTS: Final = (
-    ("Анна Белова", "Студия Берег", 12),
-    ("Пётр Лебедев", None, -3),
-    ("Ирина Котова", "Кофейня Зерно", 3),
-    ("Олег Савин", "Автосервис Мотор", 21),
-    ("Мария Орлова", None, 17),
-    ("Денис Фомин", "Окна и свет", 9),
-    ("Елена Зуева", "Клиника Линия", 26),
-    ("Артём Гусев", None, 14),
-    ("Ольга Носова", "Бюро переводов", 19),
-    ("Кирилл Панов", "Склад 24", 24),
-    ("Нина Громова", "Пекарня Колос", 11),
-    ("Роман Жуков", None, 28),
-    ("Вера Седова", "Школа танцев", 16),
-    ("Игорь Мельник", "Юрист рядом", 23),
-    ("Дарья Климова", "Цветы у дома", 8),
-)
-"""Client, company, days until the next payment; all of it is made up."""
 
 
 @contextmanager
@@ -66,8 +48,8 @@ def account(path: str) -> Generator[Settings]:
         # An address may hold a password: only its beginning is told.
         raise CommandError(
             "configuration",
-            f"--database {path.partition('://')[0]}://…: у демонстрации своя база, нужен путь к файлу SQLite",
-            hint="Базу по адресу из HOSTING_DATABASE_URL заполняют timeweb-crm migrate и timeweb-crm sync.",
+            words.demo_needs_a_file(path.partition("://")[0]),
+            hint=words.DEMO_FILE_HINT,
         )
     token = secrets.token_urlsafe(16)
     with EmulatorServer(Emulator(demo_state(), token=token)) as server:
@@ -92,7 +74,7 @@ def run(path: str, output: Output) -> int:
         _migrate(settings)
         token = settings.tokens["default"].get_secret_value()
         client = Timeweb(token, base_url=settings.timeweb_base_url, rate_limit=RateLimit.documented(), read_only=True)
-        with client, database(settings) as db, output.progress("Импорт и синхронизация") as progress:
+        with client, database(settings) as db, output.progress(words.DEMONSTRATING) as progress:
             first = blocking.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
             furnish(db, local_today(settings.hosting_tz))
             second = blocking.sync_all(db, client, only_auto=False, actor="demo", on_progress=progress)
@@ -142,7 +124,7 @@ def furnish(db: sessionmaker[Session], today: date) -> None:
     if any(has_client(row) for row in rows):
         return
     costing = [row for row in rows if row.cost_price]
-    for place, (row, (client, company, days)) in enumerate(zip(costing, _CLIENTS, strict=False)):
+    for place, (row, (client, company, days)) in enumerate(zip(costing, words.CLIENTS, strict=False)):
         share = Decimal("0.8") if place == _AT_A_LOSS else Decimal("2.6")
         values = {
             "client_name": client,
@@ -155,23 +137,23 @@ def furnish(db: sessionmaker[Session], today: date) -> None:
 
 def _words(path: str, rows: Sequence[StoredRow], totals: str, first: list[str], second: list[str]) -> list[RenderableType]:
     return [
-        f"База данных: {path}",
+        words.demo_database(path),
         "",
-        "1. Импорт",
+        words.FIRST,
         *(f"   {line}" for line in first),
-        "2. Повторная синхронизация",
+        words.SECOND,
         *(f"   {line}" for line in second),
         "",
         tables.servers_table(rows),
         totals,
-        f"{count(len(rows), 'server')}. Статусы, цены и адреса выдуманы.",
+        words.made_up(len(rows)),
         "",
-        "Открыть страницу «Хостинг»:",
+        words.OPEN_PAGE,
         f"    {_open_page(path)}",
         "",
-        "Работать со своим аккаунтом:",
-        *HOW_TO_SET_TOKEN.splitlines(),
-        f"Затем: {program()} migrate, {program()} sync, {program()} serve",
+        words.YOUR_ACCOUNT,
+        *words.HOW_TO_SET_TOKEN.splitlines(),
+        words.then(program()),
     ]
 
 

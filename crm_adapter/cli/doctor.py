@@ -16,11 +16,12 @@ from sqlalchemy.orm import sessionmaker
 
 from crm_adapter import blocking, migrations
 from crm_adapter.cli.output import CommandError
-from crm_adapter.cli.runtime import HOW_TO_SET_TOKEN, READ_ONLY_HINT, READ_ONLY_TEXT, engine_of, missing_schema
+from crm_adapter.cli.runtime import engine_of, missing_schema
 from crm_adapter.db.dialects import is_read_only
 from crm_adapter.db.tables import AccountState, EventOutbox, SyncLease
-from crm_adapter.text import labels
-from crm_adapter.text.formats import ago, count, instant
+from crm_adapter.text import doctor as words, labels
+from crm_adapter.text.command import HOW_TO_SET_TOKEN, MIGRATE, READ_ONLY, READ_ONLY_HINT, SYNC
+from crm_adapter.text.formats import ago, instant
 from crm_adapter.text.messages import NOT_CONFIGURED, foreign_host
 from crm_adapter.wiring import build_clients
 from timeweb_sdk import Timeweb
@@ -70,40 +71,33 @@ def lines(checks: list[Check]) -> list[Text]:
 
 def _timeweb(settings: Settings) -> Iterator[Check]:
     if not settings.is_configured:
-        yield Check("token", "Токен", "bad", NOT_CONFIGURED, HOW_TO_SET_TOKEN)
+        yield Check("token", words.TOKEN, "bad", NOT_CONFIGURED, HOW_TO_SET_TOKEN)
         return
     if (host := settings.foreign_host) is not None:
-        yield Check(
-            "address", "Адрес API", "warn", foreign_host(host), "Так и задумано для эмулятора; иначе уберите TIMEWEB_BASE_URL"
-        )
+        yield Check("address", words.ADDRESS, "warn", foreign_host(host), words.ADDRESS_HINT)
     for name, client in build_clients(settings, Timeweb, gentle=False).items():
         with client:
             yield from _account(name, client)
 
 
 def _account(name: str, client: Timeweb) -> Iterator[Check]:
-    subject = f"Токен «{name}»"
+    subject = words.token_of(name)
     started = time.time()
     try:
         reply = client.servers.with_response.list(limit=1)
     except UnauthorizedError:
-        hint = "Создайте новый токен в панели Timeweb Cloud и замените прежний"
-        yield Check("token", subject, "bad", labels.failure("unauthorized"), hint)
+        yield Check("token", subject, "bad", labels.failure("unauthorized"), words.NEW_TOKEN)
         return
     except ForbiddenError:
-        yield Check("token", subject, "bad", labels.failure("forbidden"), "Дайте токену доступ к облачным серверам")
+        yield Check("token", subject, "bad", labels.failure("forbidden"), words.GRANT_SERVERS)
         return
     except TimewebError as error:
-        yield Check("token", subject, "bad", f"Timeweb не отвечает: {error}", "Проверьте сеть и TIMEWEB_BASE_URL")
+        yield Check("token", subject, "bad", words.silent(error), words.CHECK_NETWORK)
         return
     total = reply.data.total
-    yield Check(
-        "token", subject, "good", f"действует, в аккаунте {count(total, 'server')}" if total is not None else "действует"
-    )
-    yield _right(
-        f"Права «{name}»: стоимость услуг", client.account.services.cost.list, "Без неё себестоимость берётся по тарифу"
-    )
-    yield _right(f"Права «{name}»: финансы", client.account.finances.get, "Без них не видны баланс и скидка")
+    yield Check("token", subject, "good", words.works(total))
+    yield _right(words.costs_of(name), client.account.services.cost.list, words.WITHOUT_COSTS)
+    yield _right(words.finances_of(name), client.account.finances.get, words.WITHOUT_FINANCES)
     yield _clock(reply.headers.get("date"), (started + time.time()) / 2)
 
 
@@ -112,36 +106,35 @@ def _right(subject: str, call: Callable[[], Any], hint: str) -> Check:
         result = call()
         _ = getattr(result, "items", None)
     except TimewebError as error:
-        return Check("rights", subject, "warn", f"недоступно: {error}", hint)
-    return Check("rights", subject, "good", "есть")
+        return Check("rights", subject, "warn", words.denied(error), hint)
+    return Check("rights", subject, "good", words.GRANTED)
 
 
 def _clock(header: str | None, here: float) -> Check:
     if not header:
-        return Check("clock", "Часы", "off", "Timeweb не сообщил время")
+        return Check("clock", words.CLOCK, "off", words.CLOCK_UNKNOWN)
     offset = here - parsedate_to_datetime(header).timestamp()
     if abs(offset) <= _CLOCK_TOLERANCE:
-        return Check("clock", "Часы", "good", "идут верно")
-    words = f"расходятся с часами Timeweb на {count(round(abs(offset)), 'second')}"
-    return Check("clock", "Часы", "warn", words, "Включите синхронизацию времени (NTP)")
+        return Check("clock", words.CLOCK, "good", words.CLOCK_RIGHT)
+    return Check("clock", words.CLOCK, "warn", words.clock_off(round(abs(offset))), words.SET_CLOCK)
 
 
 def _database(settings: Settings) -> Iterator[Check]:
     try:
         engine = engine_of(settings)
     except CommandError as error:
-        yield Check("database", "База данных", "bad", error.message)
+        yield Check("database", words.DATABASE, "bad", error.message)
         return
     shown = settings.shown_database_url
     try:
         with engine.connect() as connection:
             connection.execute(sa.select(1))
-        yield Check("database", "База данных", "good", shown)
+        yield Check("database", words.DATABASE, "good", shown)
         yield from _schema(engine, settings)
         yield from _writing(engine)
     except DBAPIError as error:
         reason = str(error.orig).strip().partition("\n")[0]
-        yield Check("database", "База данных", "bad", f"{shown}: {reason}", "Проверьте HOSTING_DATABASE_URL и доступ к серверу")
+        yield Check("database", words.DATABASE, "bad", f"{shown}: {reason}", words.CHECK_DATABASE)
     finally:
         engine.dispose()
 
@@ -156,25 +149,24 @@ def _writing(engine: sa.Engine) -> Iterator[Check]:
         except DBAPIError as error:
             if not is_read_only(error):
                 raise
-            yield Check("writing", "Запись", "bad", READ_ONLY_TEXT, READ_ONLY_HINT)
+            yield Check("writing", words.WRITING, "bad", READ_ONLY, READ_ONLY_HINT)
         else:
-            yield Check("writing", "Запись", "good", "возможна")
+            yield Check("writing", words.WRITING, "good", words.WRITABLE)
         finally:
             transaction.rollback()
 
 
 def _schema(engine: sa.Engine, settings: Settings) -> Iterator[Check]:
-    hint = "Выполните: timeweb-crm migrate"
     if missing := missing_schema(engine):
-        yield Check("migrations", "Миграции", "bad", f"нет {missing}", hint)
+        yield Check("migrations", words.MIGRATIONS, "bad", words.lacks(missing), MIGRATE)
         return
     revision, head = migrations.current_revision(engine), migrations.head_revision()
     if revision is None:
-        yield Check("migrations", "Миграции", "good", "таблицы на месте, историю ведёт CRM")
+        yield Check("migrations", words.MIGRATIONS, "good", words.OF_THE_HOST)
     elif revision == head:
-        yield Check("migrations", "Миграции", "good", f"версия {revision}, последняя")
+        yield Check("migrations", words.MIGRATIONS, "good", words.newest(revision))
     else:
-        yield Check("migrations", "Миграции", "bad", f"версия {revision}, нужна {head}", hint)
+        yield Check("migrations", words.MIGRATIONS, "bad", words.outdated(revision, head), MIGRATE)
     with engine.connect() as connection:
         yield _lease(connection)
         yield from _accounts(connection, settings)
@@ -186,9 +178,8 @@ def _lease(connection: sa.Connection) -> Check:
     lease = SyncLease.__table__.c
     held = connection.execute(sa.select(lease.account, lease.run_id).where(lease.owner.is_not(None))).all()
     if not held:
-        return Check("lease", "Блокировка", "good", "свободна")
-    names = ", ".join(f"«{account}» (запуск {run_id or '—'})" for account, run_id in held)
-    return Check("lease", "Блокировка", "good", f"идёт синхронизация: {names}")
+        return Check("lease", words.LEASE, "good", words.LEASE_FREE)
+    return Check("lease", words.LEASE, "good", words.busy((account, run_id) for account, run_id in held))
 
 
 def _accounts(connection: sa.Connection, settings: Settings) -> Iterator[Check]:
@@ -197,48 +188,40 @@ def _accounts(connection: sa.Connection, settings: Settings) -> Iterator[Check]:
         state.account
     )
     for account, status, error_code, success_at, retry_at in connection.execute(query):
-        words = f"последние данные: {ago(success_at, datetime.now(UTC))}"
-        if error_code:
-            words += f"; {labels.failure(error_code)}"
-        if retry_at:
-            words += f"; следующая попытка после {instant(retry_at, settings.zone)}"
+        retry = instant(retry_at, settings.zone) if retry_at else ""
+        told = words.data_of(ago(success_at, datetime.now(UTC)), labels.failure(error_code), retry)
         bad: State = "bad" if status == "failed" else "warn"
-        yield Check("account", f"Аккаунт «{account}»", bad if error_code else "good", words)
+        yield Check("account", words.account(account), bad if error_code else "good", told)
 
 
 def _outbox(connection: sa.Connection) -> Check:
     outbox = EventOutbox.__table__.c
     waiting = connection.scalar(sa.select(sa.func.count()).where(outbox.sent_at.is_(None), outbox.dead_at.is_(None))) or 0
     dead = connection.scalar(sa.select(sa.func.count()).where(outbox.dead_at.is_not(None))) or 0
-    words = f"ждут отправки: {waiting}, не доставлены: {dead}"
-    return Check("outbox", "Уведомления", "warn" if dead else "good", words, "Проверьте HOSTING_NOTIFY_URLS")
+    return Check("outbox", words.OUTBOX, "warn" if dead else "good", words.waiting(waiting, dead), words.CHECK_SINKS)
 
 
 def _last_run(engine: sa.Engine, settings: Settings) -> Check:
     latest = blocking.runs(sessionmaker(engine), limit=1)
     if not latest:
-        return Check("runs", "Последний запуск", "warn", "синхронизаций ещё не было", "Выполните: timeweb-crm sync")
+        return Check("runs", words.LAST_RUN, "warn", words.NO_RUNS, SYNC)
     run = latest[0]
-    words = f"№ {run.run_id}, {instant(run.started_at, settings.zone)}: {labels.RUN_STATUSES.get(run.status, run.status)}"
+    told = f"№ {run.run_id}, {instant(run.started_at, settings.zone)}: {labels.RUN_STATUSES.get(run.status, run.status)}"
     reason = labels.failure(run.error_code)
     state: State = "good" if run.status in {"success", "running", "skipped"} else "warn"
-    return Check("runs", "Последний запуск", state, f"{words}; {reason}" if reason else words)
+    return Check("runs", words.LAST_RUN, state, f"{told}; {reason}" if reason else told)
 
 
 def _redis(settings: Settings) -> Iterator[Check]:
     if settings.timeweb_redis_url is None:
         several = len(settings.tokens) > 1
-        words = "не используется: лимит запросов у каждого процесса свой"
-        hint = (
-            "Аккаунтов несколько, а блокируют адрес: если процессов больше одного, задайте TIMEWEB_REDIS_URL, "
-            "и все они будут держать один темп (TIMEWEB_ADDRESS_RATE)"
-        )
-        yield Check("redis", "Redis", "warn" if several else "off", words, hint if several else "")
+        hint = words.SEVERAL_ACCOUNTS if several else ""
+        yield Check("redis", "Redis", "warn" if several else "off", words.NO_REDIS, hint)
         return
     try:
         import redis
     except ModuleNotFoundError:
-        yield Check("redis", "Redis", "bad", "нет набора [redis]", "pip install 'timeweb-sdk[redis]'")
+        yield Check("redis", "Redis", "bad", words.NO_EXTRA, "pip install 'timeweb-sdk[redis]'")
         return
     try:
         client: Any = redis.Redis  # its keyword arguments are untyped
@@ -247,6 +230,6 @@ def _redis(settings: Settings) -> Iterator[Check]:
         ) as store:
             store.ping()
     except redis.RedisError as error:
-        yield Check("redis", "Redis", "warn", f"не отвечает ({type(error).__name__}): лимит запросов у каждого процесса свой")
+        yield Check("redis", "Redis", "warn", words.redis_silent(type(error).__name__))
     else:
-        yield Check("redis", "Redis", "good", "отвечает")
+        yield Check("redis", "Redis", "good", words.ANSWERS)

@@ -13,6 +13,7 @@ from crm_adapter.jobs.jobs import Jobs
 from crm_adapter.jobs.scheduler import Scheduler
 from crm_adapter.notify import apprise_sinks
 from crm_adapter.telemetry import JsonFormatter
+from crm_adapter.text import command as words
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def notify(settings: Settings, output: Output) -> int:
     if not settings.hosting_notify_urls:
         raise CommandError(
             "no_sinks",
-            "Адреса для уведомлений не заданы.",
-            hint="Задайте HOSTING_NOTIFY_URLS, например tgram://<токен бота>/<чат>",
+            words.NO_SINKS,
+            hint=words.NO_SINKS_HINT,
         )
     jobs = Jobs(lambda: settings)
     try:
@@ -36,7 +37,7 @@ def notify(settings: Settings, output: Output) -> int:
     finally:
         jobs.close()
     reminders = queued["due"] + queued["overdue"]
-    line = f"Напоминаний: {reminders}, отправлено сообщений: {sent['messages']}, не отправлено событий: {sent['failed']}"
+    line = words.notified(reminders, sent["messages"], sent["failed"])
     output.result({"success": not sent["failed"], "reminders": queued, "dispatch": sent}, line)
     return FAILED if sent["failed"] else DONE
 
@@ -45,7 +46,7 @@ def prune(settings: Settings, output: Output) -> int:
     """Delete what is older than `HOSTING_KEEP_DAYS`, once."""
     with database(settings) as db:
         pruned = Jobs(lambda: settings, db=db).prune()
-    line = f"Удалено запусков: {pruned['runs']}, событий: {pruned['events']}, изменений: {pruned['changes']}"
+    line = words.pruned(pruned["runs"], pruned["events"], pruned["changes"])
     output.result({"success": True, **pruned}, line)
     return DONE
 
@@ -71,7 +72,7 @@ def _check(settings: Settings) -> None:
     try:
         apprise_sinks(settings.hosting_notify_urls)
     except (ConfigurationError, ImportError) as error:
-        raise CommandError("configuration", f"Ошибка настройки. {error}", exit_code=USAGE) from error
+        raise CommandError("configuration", words.misconfigured(error), exit_code=USAGE) from error
 
 
 def _log_as_json() -> None:

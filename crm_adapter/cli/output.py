@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
+from crm_adapter.text.help import ROUBLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
@@ -22,7 +24,7 @@ DONE, FAILED, USAGE, BUSY = 0, 1, 2, 3
 
 _UNBOUNDED = 240
 _PLAIN: Final = {
-    "₽": "руб.",
+    "₽": ROUBLES,
     "\u00a0": " ",
     "\u202f": " ",
     "\u2212": "-",

@@ -15,6 +15,7 @@ from crm_adapter.db.columns import INTEGRATION
 from crm_adapter.db.dialects import is_read_only
 from crm_adapter.errors import NotConfigured
 from crm_adapter.settings import Settings, SettingsError, load_settings
+from crm_adapter.text import command as words
 from crm_adapter.text.messages import NOT_CONFIGURED
 from crm_adapter.wiring import build_clients, open_engine
 from timeweb_sdk import Timeweb
@@ -23,16 +24,7 @@ from timeweb_sdk.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-HOW_TO_SET_TOKEN = (
-    "Создайте токен в панели Timeweb Cloud (раздел «API и Terraform») и задайте его переменной окружения\n"
-    "    export TIMEWEB_API_TOKEN=…\n"
-    'или строкой TIMEWEB_API_TOKEN=… в файле .env. Несколько аккаунтов: TIMEWEB_API_TOKENS=\'{"имя": "токен"}\'.'
-)
-
-
 READ_ONLY = "database_read_only"
-READ_ONLY_TEXT = "База данных отвечает, но доступна только для чтения"
-READ_ONLY_HINT = "Укажите в HOSTING_DATABASE_URL основной сервер, а не реплику, и роль с правом записи"
 
 
 def settings_of(database_url: str | None = None) -> Settings:
@@ -40,7 +32,7 @@ def settings_of(database_url: str | None = None) -> Settings:
     try:
         return read_settings(database_url)
     except SettingsError as error:
-        raise CommandError("configuration", f"Ошибка настройки. {error.russian}") from error
+        raise CommandError("configuration", words.misconfigured(error.russian)) from error
 
 
 def read_settings(database_url: str | None = None) -> Settings:
@@ -53,7 +45,7 @@ def engine_of(settings: Settings) -> sa.Engine:
     try:
         return open_engine(settings)
     except ConfigurationError as error:
-        raise CommandError("missing_extra", f"Нет драйвера базы данных. {error}") from error
+        raise CommandError("missing_extra", words.no_driver(error)) from error
 
 
 @contextmanager
@@ -62,9 +54,7 @@ def database(settings: Settings, *, migrated: bool = True) -> Generator[sessionm
     engine = engine_of(settings)
     try:
         if migrated and (missing := missing_schema(engine)):
-            raise CommandError(
-                "not_migrated", f"База данных не подготовлена: нет {missing}.", hint="Выполните: timeweb-crm migrate"
-            )
+            raise CommandError("not_migrated", words.not_migrated(missing), hint=words.MIGRATE)
         yield sessionmaker(engine)
     finally:
         engine.dispose()
@@ -75,16 +65,16 @@ def missing_schema(engine: sa.Engine) -> str:
     inspector = sa.inspect(engine)
     for table in (migrations.HOSTING_TABLE, "timeweb_sync_run"):
         if not inspector.has_table(table):
-            return f"таблицы {table}"
+            return words.no_table(table)
     present = {column["name"] for column in inspector.get_columns(migrations.HOSTING_TABLE)}
-    return next((f"колонки {migrations.HOSTING_TABLE}.{name}" for name in INTEGRATION if name not in present), "")
+    return next((words.no_column(f"{migrations.HOSTING_TABLE}.{name}") for name in INTEGRATION if name not in present), "")
 
 
 @contextmanager
 def clients(settings: Settings) -> Generator[dict[str, Timeweb]]:
     """Account -> client, at a pace that Timeweb never punishes; read-only, because the adapter changes nothing there."""
     if not settings.is_configured:
-        raise CommandError("not_configured", NOT_CONFIGURED, hint=HOW_TO_SET_TOKEN)
+        raise CommandError("not_configured", NOT_CONFIGURED, hint=words.HOW_TO_SET_TOKEN)
     with ExitStack() as stack:
         yield {name: stack.enter_context(client) for name, client in build_clients(settings, Timeweb).items()}
 
@@ -93,21 +83,19 @@ def explanation(error: Exception) -> CommandError | None:
     """What went wrong outside our hands, in words instead of a traceback; None for a defect of ours."""
     match error:
         case NotConfigured():
-            return CommandError("not_configured", NOT_CONFIGURED, hint=HOW_TO_SET_TOKEN)
+            return CommandError("not_configured", NOT_CONFIGURED, hint=words.HOW_TO_SET_TOKEN)
         case migrations.DuplicateTimewebIds():
-            rows = "; ".join(f"{key} — строки {', '.join(map(str, ids))}" for key, ids in error.duplicates.items())
-            message = f"В таблице {error.table} повторяется timeweb_id: {rows}. Ничего не изменено."
-            hint = "Оставьте каждый timeweb_id только в одной строке и повторите команду."
-            return CommandError("duplicate_timeweb_id", message, hint=hint)
+            message = words.duplicates(error.table, error.duplicates)
+            return CommandError("duplicate_timeweb_id", message, hint=words.ONE_ROW_EACH)
         case migrations.MigrationError():
-            return CommandError("migration", f"Миграция невозможна: {error}")
+            return CommandError("migration", words.cannot_migrate(error))
         case ConfigurationError():
-            return CommandError("configuration", f"Ошибка настройки. {error}")
+            return CommandError("configuration", words.misconfigured(error))
         case DBAPIError():
             reason = str(error.orig).strip().partition("\n")[0]
             if is_read_only(error):
-                return CommandError(READ_ONLY, f"{READ_ONLY_TEXT}: {reason}", hint=READ_ONLY_HINT, exit_code=FAILED)
+                return CommandError(READ_ONLY, f"{words.READ_ONLY}: {reason}", hint=words.READ_ONLY_HINT, exit_code=FAILED)
             code = "database_unavailable" if isinstance(error, OperationalError | InterfaceError) else "database_error"
-            return CommandError(code, f"База данных не отвечает: {reason}", exit_code=FAILED)
+            return CommandError(code, words.database_gone(reason), exit_code=FAILED)
         case _:
             return None

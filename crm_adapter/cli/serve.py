@@ -17,6 +17,7 @@ from crm_adapter.cli.output import DONE, CommandError, Output
 from crm_adapter.cli.runtime import engine_of, missing_schema
 from crm_adapter.jobs.jobs import Jobs
 from crm_adapter.jobs.scheduler import Scheduler
+from crm_adapter.text import command as words
 from crm_adapter.text.messages import foreign_host
 from crm_adapter.web.standalone import PREFIX, create_app, is_loopback
 from crm_adapter.wiring import AccountClients, open_async_engine
@@ -51,19 +52,19 @@ def run(
     if not is_loopback(host):
         raise CommandError(
             "not_loopback",
-            f"Адрес {host} доступен не только с этого компьютера, а своей авторизации у страницы нет.",
-            hint="Используйте 127.0.0.1 или встройте страницу в CRM: create_hosting_router(..., dependencies=[...])",
+            words.not_loopback(host),
+            hint=words.LOOPBACK_HINT,
         )
     _prepare(settings)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise CommandError("port_taken", f"Порт {port} занят: {error.strerror}", hint="Выберите другой: --port 0") from error
+        raise CommandError("port_taken", words.port_taken(port, error.strerror), hint=words.ANOTHER_PORT) from error
     shown = f"[{host}]" if ":" in host else host
     secret = secrets.token_urlsafe(24) if link else None
     url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}" + (f"?link={secret}" if secret else "")
-    where = [f"Внимание: {foreign_host(host)}" for host in [settings.foreign_host] if host is not None]
-    output.result({"success": True, "url": url}, f"Страница «Хостинг»: {url}", *where, "Остановить: Ctrl+C")
+    where = [words.attention(foreign_host(host)) for host in [settings.foreign_host] if host is not None]
+    output.result({"success": True, "url": url}, words.page_at(url), *where, words.STOP)
     app = build_app(settings, reload, link=secret)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
     with Scheduler(Jobs(reload or (lambda: settings))) if jobs else nullcontext():
@@ -101,8 +102,6 @@ def _prepare(settings: Settings) -> None:
         if fresh:
             migrations.upgrade(engine)
         elif missing := missing_schema(engine):
-            raise CommandError(
-                "not_migrated", f"База данных не подготовлена: нет {missing}.", hint="Выполните: timeweb-crm migrate"
-            )
+            raise CommandError("not_migrated", words.not_migrated(missing), hint=words.MIGRATE)
     finally:
         engine.dispose()

@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from crm_adapter.text import labels
-from crm_adapter.text.formats import UNKNOWN, count, instant, money, visible
+from crm_adapter.text import command as words, labels
+from crm_adapter.text.formats import UNKNOWN, instant, money, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "idle": "bright_bla
 
 def servers_table(rows: Sequence[StoredRow]) -> Table:
     """Server, status, configuration, address and cost per month."""
-    table = _table("ID", "Сервер", "Статус", "Конфигурация", "IP-адрес", "Себестоимость")
+    table = _table(*words.SERVERS)
     table.columns[0].justify = table.columns[5].justify = "right"
     for column in (0, 4, 5):
         table.columns[column].no_wrap = True
@@ -36,21 +36,17 @@ def servers_table(rows: Sequence[StoredRow]) -> Table:
 
 def totals_line(totals: Totals) -> str:
     """What the rows earn: the same sums as on the page."""
-    other = f" - прочие расходы {money(totals.other_costs)}" if totals.other_costs else ""
-    margin = f"маржа {money(totals.profit_month)} по {count(totals.priced_count, 'server_dative')} с ценой"
-    return (
-        f"Доход {money(totals.income_month)} - себестоимость {money(totals.cost_month)}{other}"
-        f" = результат {money(totals.result_month)} в месяц, в том числе {margin}"
-    )
+    money_of_all = (totals.income_month, totals.cost_month, totals.other_costs, totals.result_month, totals.profit_month)
+    return words.sums(*money_of_all, totals.priced_count)
 
 
 def services_table(services: Sequence[ServiceInfo]) -> Table:
     """Service, what it is, whose it is, and its cost per month."""
-    table = _table("ID", "Услуга", "Тип", "Аккаунт", "Чья", "Себестоимость")
+    table = _table(*words.SERVICES)
     table.columns[0].justify = table.columns[5].justify = "right"
     for each in services:
         name, kind = Text(visible(each.name)), Text(visible(labels.service_type(each.type)))
-        whose = Text(visible(labels.service_owner(each.server_name, each.client_name) or "ничья"))
+        whose = Text(visible(labels.service_owner(each.server_name, each.client_name) or words.NOBODYS))
         if each.owner is None and each.proposal is not None:
             whose.append(f" ({visible(each.proposal.reason)})", style=_COLOURS["idle"])
         table.add_row(str(each.id), name, kind, Text(visible(each.account)), whose, money(each.cost_net))
@@ -59,8 +55,7 @@ def services_table(services: Sequence[ServiceInfo]) -> Table:
 
 def services_line(found: ServiceList) -> str:
     """What the services cost together, and what of it is nobody's."""
-    nobodys = f", из них ничьих {found.unowned_count} на {money(found.unowned_cost)}" if found.unowned_count else ""
-    return f"{count(found.total, 'service').capitalize()} на {money(found.cost_month)} в месяц{nobodys}"
+    return words.services(found.total, found.cost_month, found.unowned_count, found.unowned_cost)
 
 
 def cost_text(row: StoredRow) -> str:
@@ -72,7 +67,7 @@ def cost_text(row: StoredRow) -> str:
 
 def runs_table(runs: Iterable[RunInfo], zone: ZoneInfo) -> Table:
     """The run history."""
-    table = _table("Запуск", "Начало", "Конец", "Итог", "Кто", "Создано", "Обновлено", "Без изменений", "Ошибок")
+    table = _table(*words.RUNS)
     for run in runs:
         report = run.report or {}
         outcome = labels.RUN_STATUSES.get(run.status, run.status)
@@ -89,22 +84,9 @@ def runs_table(runs: Iterable[RunInfo], zone: ZoneInfo) -> Table:
     return table
 
 
-_ACTIONS = {
-    "create": "создать",
-    "update": "обновить",
-    "unchanged": "без изменений",
-    "link": "связать",
-    "restore": "вернуть",
-    "remove": "отметить удалённым",
-    "missing": "не найден",
-    "skip": "пропустить",
-    "error": "ошибка",
-}
-
-
 def plan_table(servers: Iterable[PlannedServer]) -> Table:
     """What a sync would do to each server that is not as it should be."""
-    table = _table("Действие", "Сервер", "Timeweb ID", "ID в CRM", "Изменения")
+    table = _table(*words.PLAN)
     for server in servers:
         if server.action == "unchanged":
             continue
@@ -112,7 +94,7 @@ def plan_table(servers: Iterable[PlannedServer]) -> Table:
             f"{labels.COLUMNS.get(name, name)}: {_short(old)} → {_short(new)}" for name, (old, new) in server.changes.items()
         )
         table.add_row(
-            _ACTIONS.get(server.action, server.action),
+            words.ACTIONS.get(server.action, server.action),
             Text(visible(server.name or UNKNOWN)),
             str(server.timeweb_id or UNKNOWN),
             str(server.crm_id or UNKNOWN),
@@ -123,33 +105,7 @@ def plan_table(servers: Iterable[PlannedServer]) -> Table:
 
 def report_lines(report: Mapping[str, Any], *, planned: bool = False) -> list[str]:
     """A sync report as sentences; `planned` of one that was not carried out."""
-    words = ("создать", "обновить", "оставить без изменений") if planned else ("создано", "обновлено", "без изменений")
-    head = {
-        "success": "План синхронизации" if planned else "Синхронизация завершена",
-        "partial": "Синхронизация завершена частично",
-        "failed": "Синхронизация не удалась",
-        "skipped": "Синхронизация не нужна: данные свежие",
-        "running": "Синхронизация уже выполняется",
-    }.get(str(report["status"]), str(report["status"]))
-    lines = [
-        (
-            f"{head}: {words[0]} {report['created_count']}, {words[1]} {report['updated_count']}, "
-            f"{words[2]} {report['unchanged_count']} (запросов к Timeweb: {report['api_calls']})"
-        )
-    ]
-    extra = {"linked": "связано", "missing": "не найдено", "restored": "вернулось", "skipped": "пропущено"}
-    if counted := [f"{word} {report[f'{key}_count']}" for key, word in extra.items() if report[f"{key}_count"]]:
-        lines.append("Кроме того: " + ", ".join(counted))
-    for account in report.get("accounts", ()):
-        if account["error_code"]:
-            lines.append(f"Аккаунт {account['account']}: {labels.failure(account['error_code'], account['message'])}")
-    if report["error_code"] and len(lines) == 1:
-        lines.append(labels.failure(report["error_code"]))
-    lines += [f"Внимание: {labels.failure(warning['code'], warning['message'])}" for warning in report["warnings"]]
-    if report["error_count"]:
-        lines.append(f"{count(report['error_count'], 'error').capitalize()}:")
-        lines += [f"  {error['server_name'] or error['server_id'] or UNKNOWN}: {error['error']}" for error in report["errors"]]
-    return [visible(line) for line in lines]
+    return [visible(line) for line in words.report(report, planned=planned)]
 
 
 def _table(*headers: str) -> Table:
@@ -160,8 +116,8 @@ def _status(row: StoredRow) -> Text:
     badge, there = labels.status(row.status), labels.timeweb_status(row.timeweb_status)
     text = Text(f"{badge.shape} {badge.word}", style=_COLOURS[badge.tone])
     if row.removed_at is not None:
-        text.append(" (удалён в Timeweb)", style="red")
-    elif there is not None and there.word != "работает":
+        text.append(f" ({words.REMOVED})", style="red")
+    elif there is not None and row.timeweb_status != "on":
         text.append(f" ({visible(there.word)})", style=_COLOURS[there.tone])
     return text
 

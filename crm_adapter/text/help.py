@@ -138,3 +138,19 @@ def in_russian(text: str) -> str:
     for english, russian in _LIBRARY.items():
         text = re.sub(r"\s+".join(map(re.escape, english.split(" "))), russian, text)
     return text
+
+
+ROUBLES: Final = "руб."
+"""Where an encoding has no sign for them."""
+SEE_HELP: Final = "Справка: timeweb-crm --help"
+INTERRUPTED: Final = "Прервано"
+
+
+def wrong_command(why: str) -> str:
+    """What the library of the command line says, in Russian."""
+    return f"Неверная команда: {in_russian(why)}"
+
+
+def no_extra(extra: str) -> str:
+    """A command without the packages that it needs."""
+    return f"Не установлен набор [{extra}]. Установите его: pip install 'timeweb-sdk[{extra}]'"
