@@ -31,8 +31,8 @@ def digest(events: Sequence[OutboxEvent], total: int | None = None) -> tuple[str
     ordered = sorted(events, key=lambda event: (ORDER.get(event.kind, len(ORDER)), event.id))
     title = events_text.title(total)
     lines = [line(event) for event in ordered[:MAXLINES]]
-    # Telegram counts UTF-16 units, and the title stands above the text.
-    while len(lines) > 1 and _length(title, lines, total) > MAX_CHARACTERS:
+    # Telegram counts UTF-16 units, and the title stands above the text. One line always fits.
+    while _length(title, lines, total) > MAX_CHARACTERS:
         lines.pop()
     return title, _text(lines, total)
 

@@ -40,6 +40,20 @@ def test_telegram_counts_utf_16_units(name: str) -> None:
     assert lines[-1] == f"и ещё {40 - (len(lines) - 1)}"
 
 
+@pytest.mark.parametrize(("last", "lines"), [(162, 14), (163, 13)])
+def test_a_message_of_4096_units_goes_whole(last: int, lines: int) -> None:
+    """The title has 19, the line below it and the ends of lines 15, thirteen lines 3,900."""
+    title, text = digest([event("later", n, name="x" * (last if n == 13 else 300)) for n in range(14)])
+    assert [line[0] for line in text.splitlines()].count("x") == lines
+    assert (len(f"{title}\n\n{text}") == 4096) is (lines == 14)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(300, "x" * 300), (301, "x" * 299 + "…")])
+def test_a_line_has_300_characters(length: int, shown: str) -> None:
+    assert line(event("later", name="x" * length)) == shown
+    assert line(event("later", name="")) == "later"
+
+
 def test_what_is_broken_comes_first() -> None:
     events = [event("imported", n) for n in range(30)] + [
         event("payment_overdue", 31),
