@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -10,6 +11,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -107,6 +110,10 @@ def test_a_request_as_a_command_sends_the_same_from_a_shell(
     assert json.dumps(sent, ensure_ascii=False) in told
 
 
+def upload(content: Any, tw: Any) -> Any:
+    return tw.images.upload("id", body=content)
+
+
 def test_a_command_shows_no_secret(
     world: World, server: StubServer, clock: SkippingClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,12 +121,13 @@ def test_a_command_shows_no_secret(
     body = {"root_pass": "sesame-1", "nested": [{"cloud_init": "sesame-2"}], "name": "web"}
     query = {"hash": "sesame-3", "code": "sesame-4", "password": "sesame-5"}
     world.run(lambda tw: tw.request("POST", "/x", query=query, json=body), base_url=server.url)
-    world.run(lambda tw: tw.images.upload("id", body=b"sesame-6"), base_url=server.url)
+    for content in (b"sesame-6", io.BytesIO(b"sesame-7")):
+        world.run(partial(upload, content), base_url=server.url)
     commands = lines(caplog, CURL)
-    assert len(commands) == 2
+    assert len(commands) == 3
     assert "sesame" not in "".join(commands)
     assert '"name": "web"' in commands[0]
-    assert commands[1].endswith("--data-binary @FILE")
+    assert all(command.endswith("--data-binary @FILE") for command in commands[1:])
 
 
 def test_debug_does_not_write_commands(server: StubServer, clock: SkippingClock, caplog: pytest.LogCaptureFixture) -> None:

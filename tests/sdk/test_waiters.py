@@ -53,7 +53,7 @@ def test_it_ends_in_time(world: World, server: StubServer, clock: SkippingClock)
     assert sum(clock.slept) <= 60
 
 
-@pytest.mark.parametrize("status", ["removing", "removed", "blocked", "permanent_blocked", "error"])
+@pytest.mark.parametrize("status", ["removing", "removed", "deleting", "deleted", "blocked", "permanent_blocked", "error"])
 def test_a_status_without_hope_ends_it(status: str, world: World, server: StubServer, clock: SkippingClock) -> None:
     server.play(one("installing"), one(status))
     with pytest.raises(WaitFailed, match=status) as caught:

@@ -153,7 +153,7 @@ def _read(
     asked = given.names_of(create)
     return name, _Asked(
         _presets_of(name, asked),
-        bool(asked.get("configuration") or asked.get("configurator_id")),
+        bool(asked.get("configuration")),
         name == _ADDRESSES or _asks_for_address(asked),
         [extra for extra in _EXTRAS if asked.get(extra)],
     )
