@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from timeweb_sdk._core.version import VERSION
 
 if TYPE_CHECKING:
+    from timeweb_sdk._core.deleting import DeletionPlan as DeletionPlan, Leftover as Leftover
     from timeweb_sdk._core.events import Event as Event
     from timeweb_sdk._core.model import DecodeIssue as DecodeIssue, Model as Model
     from timeweb_sdk._core.page import AsyncPage as AsyncPage, Page as Page
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from timeweb_sdk.limits import Rate as Rate, RateLimit as RateLimit, RedisStore as RedisStore
 
 _NAMES = {
+    "timeweb_sdk._core.deleting": "DeletionPlan Leftover",
     "timeweb_sdk._core.events": "Event",
     "timeweb_sdk._core.model": "DecodeIssue Model",
     "timeweb_sdk._core.page": "AsyncPage Page",

@@ -29,6 +29,7 @@ from timeweb_sdk.limits import RateLimit
 from timeweb_sdk.secrets import fingerprint
 
 if TYPE_CHECKING:
+    from timeweb_sdk._core.deleting import DeletionPlan, Leftover
     from timeweb_sdk._core.quoting import Quote
     from timeweb_sdk._core.transport import HttpClient
 
@@ -252,6 +253,41 @@ class Timeweb(_Client, Resources):
         del args, kwargs  # a traceback with locals would show them
         return quote(self, create, given)
 
+    def plan_deletion(self, delete: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "DeletionPlan":
+        """Tell what a deletion would end and leave behind, before it is sent: `tw.plan_deletion(tw.servers.delete, 123456)`.
+
+        For servers, balancers, databases and routers; it sends GET only. `plan.monthly` ends with the thing; `plan.leftovers`
+        (its floating IPs, and of a server the network drives mounted on it and the images made of its disks) go on costing
+        `plan.remaining` until they are deleted, see `delete_planned`. Disks of a server and their backups go with it.
+
+        Raises NotFoundError if there is no such thing, TimewebError if a list did not come whole.
+        """
+        from timeweb_sdk._core.deleting import plan_steps, run
+        from timeweb_sdk._core.resource import Arguments, Resource
+
+        return run(self, plan_steps(delete, Arguments(args, kwargs), Resource))
+
+    def delete_planned(
+        self, plan: "DeletionPlan", *, also: "Iterable[Leftover]", hash: str | None = None, code: str | None = None
+    ) -> "tuple[Leftover, ...]":
+        """Delete what was planned, then those of its leftovers that are named: `tw.delete_planned(plan, also=plan.leftovers)`.
+
+        Args:
+            plan: From `plan_deletion`.
+            also: Some of `plan.leftovers`; `()` keeps them all.
+            hash: What `ConfirmationRequired` had, if the account confirms deletions.
+            code: What its owner was sent then.
+
+        Returns those that were kept because meanwhile they serve something else, which is looked up right before. An address
+        that still serves the deleted thing is waited for, up to `total_timeout` seconds in all.
+
+        Raises the error of the first call that fails. What is gone by then stays so: call again with the same plan, which
+        takes what is not there any more for done. ConfigurationError for leftovers of another plan, before anything is sent.
+        """
+        from timeweb_sdk._core.deleting import deletion_steps, run
+
+        return run(self, deletion_steps(plan, also, {"hash": hash, "code": code}, self.total_timeout))
+
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
         self._session.close()
@@ -301,6 +337,21 @@ class AsyncTimeweb(_Client, AsyncResources):
         given = Arguments(args, kwargs)
         del args, kwargs
         return await aquote(self, create, given)
+
+    async def plan_deletion(self, delete: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "DeletionPlan":
+        """Tell what a deletion would end and leave behind, before it is sent, as `Timeweb.plan_deletion` does."""
+        from timeweb_sdk._core.deleting import arun, plan_steps
+        from timeweb_sdk._core.resource import Arguments, AsyncResource
+
+        return await arun(self, plan_steps(delete, Arguments(args, kwargs), AsyncResource))
+
+    async def delete_planned(
+        self, plan: "DeletionPlan", *, also: "Iterable[Leftover]", hash: str | None = None, code: str | None = None
+    ) -> "tuple[Leftover, ...]":
+        """Delete what was planned, then those of its leftovers that are named, as `Timeweb.delete_planned` does."""
+        from timeweb_sdk._core.deleting import arun, deletion_steps
+
+        return await arun(self, deletion_steps(plan, also, {"hash": hash, "code": code}, self.total_timeout))
 
     async def aclose(self) -> None:
         """Close the connections; calling it again does nothing."""

@@ -244,6 +244,9 @@ def _delete(call: Call, server: Item) -> None:
         account.state["backups"].pop(str(disk.get("id")), None)
     entries = account.items("project_resources")
     entries[:] = [e for e in entries if (e["resource_type"], e["resource_id"]) != ("server", number)]
+    for drive in account.state.get("network_drives", []):
+        mounts = listed(drive, "service_list")
+        drive["service_list"] = [e for e in mounts if (e.get("resource_type"), e.get("resource_id")) != ("server", number)]
     for key in account.items("ssh_keys"):
         key["used_by"] = [user for user in listed(key, "used_by") if user.get("id") != number]
 
