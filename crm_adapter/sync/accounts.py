@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,7 +16,6 @@ from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, insert_ignore
 from crm_adapter.db.tables import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import money_or_none
-from crm_adapter.narrow import is_list
 from crm_adapter.payload import as_decimal, as_int
 from crm_adapter.results import AccountReport, SyncReport
 from crm_adapter.sync import leases
@@ -258,26 +257,30 @@ def close_run(session: Session, run_id: int, report: SyncReport) -> None:
 
     Also the row of a run that slept past its leases and was taken for dead: its report tells what it has written.
     """
-    told = {name: value[:_SHOWN] if is_list(value) else value for name, value in report.to_dict().items()}
     session.execute(
         update(SyncRun)
         .where(SyncRun.id == run_id, SyncRun.status.in_(("running", "crashed")), SyncRun.report.is_(None))
-        .values(
-            status=report.status,
-            error_code=report.error_code,
-            finished_at=utcnow(),
-            report=json.dumps(told, ensure_ascii=False),
-        )
+        .values(status=report.status, error_code=report.error_code, finished_at=utcnow(), report=_kept(report))
     )
 
 
-def let_go(session: Session, held: Iterable[tuple[str, str]], *, interrupted: bool) -> None:
+def _kept(report: SyncReport) -> str:
+    every: dict[str, Any] = {name: getattr(report, name) for name in report.__dataclass_fields__}
+    lists: dict[str, Any] = {name: value[:_SHOWN] for name, value in every.items() if isinstance(value, tuple)}
+    return json.dumps(replace(report, **lists).to_dict(), ensure_ascii=False)
+
+
+def let_go(session: Session, held: Iterable[tuple[str, str]], *, interrupted: bool, report: SyncReport | None = None) -> None:
     """Free the leases (account, owner) that are still ours and end the runs that they serve.
 
-    `interrupted` says that somebody ended the run; otherwise it died.
+    `interrupted` says that somebody ended the run; otherwise it died. `report` is what it had written by then.
     """
     status = "interrupted" if interrupted else "crashed"
     for account, owner in held:
         run_id = leases.holder(session, account)
         if leases.release(session, account, owner) and run_id is not None:
             leases.end_run(session, run_id, status)
+    if report is not None:
+        session.execute(
+            update(SyncRun).where(SyncRun.id == report.run_id, SyncRun.report.is_(None)).values(report=_kept(report))
+        )

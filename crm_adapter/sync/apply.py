@@ -22,7 +22,7 @@ from crm_adapter.db.tables import AccountState, EventOutbox
 from crm_adapter.errors import MappingError
 from crm_adapter.payload import plain
 from crm_adapter.results import ChangeKind, ServerProblem, to_plain
-from crm_adapter.steps import HASTE, PATIENCE, Flow, transaction
+from crm_adapter.steps import HASTE, PATIENCE, Cpu, Flow, transaction
 from crm_adapter.sync import leases
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
 from crm_adapter.sync.linking import is_linkable
@@ -62,7 +62,7 @@ async def apply_decisions(
     """
     applied = applied or Applied()
     # Rows with the same columns to write share one statement; what changes nothing comes last.
-    ordered = sorted(decisions, key=lambda d: (d.row is not None, not d.host, d.action, tuple(sorted(d.host))))
+    ordered = await Cpu(lambda: sorted(decisions, key=_alike))
     total, progress = len(ordered), 0
     for start in range(0, total, CHUNK):
         chunk = ordered[start : start + CHUNK]
@@ -77,9 +77,18 @@ async def apply_decisions(
             await _apply_singly(writer, chunk, progress, total, applied)
         if on_progress is not None:
             on_progress(progress, total)
+    await Cpu(lambda: _in_order(applied, decisions))
+    return applied
+
+
+def _alike(decision: Decision) -> tuple[bool, bool, str, tuple[str, ...]]:
+    return decision.row is not None, not decision.host, decision.action, tuple(sorted(decision.host))
+
+
+def _in_order(applied: Applied, decisions: Sequence[Decision]) -> None:
+    """What was done, in the order of the listing again."""
     listed = {decision.timeweb_id: position for position, decision in enumerate(decisions)}
     applied.done.sort(key=lambda decision: listed[decision.timeweb_id])
-    return applied
 
 
 async def _apply_singly(writer: Writer, chunk: Sequence[Decision], progress: int, total: int, applied: Applied) -> None:

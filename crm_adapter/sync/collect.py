@@ -15,7 +15,7 @@ from crm_adapter.db.columns import Columns
 from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.results import HostingValues, ReportWarning, ServerProblem
-from crm_adapter.steps import Db, transaction
+from crm_adapter.steps import Cpu, Db, transaction
 from crm_adapter.sync import accounts, fetch
 from crm_adapter.sync.accounts import AccountInfo
 from crm_adapter.sync.costs import Discount, is_foreign, reconcile
@@ -131,7 +131,7 @@ def _ids(servers: Iterable[HostingValues]) -> list[int]:
 async def confirm(collected: Collected, options: Options, known: Whereabouts) -> Collected:
     """Ask for the servers that no account shows by their ids; to be done when all accounts of the run are listed."""
     fetched, caller = collected.fetched, collected.caller
-    candidates, suspicious = removal_candidates(fetched, collected.snapshot, options, known)
+    candidates, suspicious = await Cpu(lambda: removal_candidates(fetched, collected.snapshot, options, known))
     if caller is None or not candidates or suspicious:
         return collected
     fetched = replace(await _confirm(caller, fetched, candidates), api_calls=caller.calls)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -68,25 +68,63 @@ async def sync_all(
     # whatever happens after its commit, the lease can be told as ours.
     owners = {account: leases.new_owner() for account in clients if claimed is None or account in claimed}
     held = [*owners.items(), *(claimed or {}).items()]
+    so_far = _SoFar()
     try:
-        return await _sync(clients, work, owners, claimed)
+        return await _sync(clients, work, owners, claimed, so_far)
     except GeneratorExit:
         raise
     except BaseException as error:
-        await _abandon(held, interrupted=not isinstance(error, Exception))
+        await _abandon(held, so_far, interrupted=not isinstance(error, Exception))
         raise
 
 
+@dataclass(slots=True)
+class _SoFar:
+    """What a run has done, for its report however it ends."""
+
+    run_id: int | None = None
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    account: str | None = None
+    """The account that is being written."""
+    applied: Applied = field(default_factory=Applied)
+
+    def begin(self, account: str) -> None:
+        """Another account's turn."""
+        self.account, self.applied = account, Applied()
+
+    def end(self, outcome: Outcome) -> None:
+        """The account's part is over."""
+        self.account = None
+        self.outcomes.append(outcome)
+
+    def cut_short(self, code: str) -> Outcome:
+        """The part of the account that was being written."""
+        failed = AccountReport(self.account or "", "failed", code, messages.failure_text(code))
+        return Outcome(failed, self.applied.done, self.applied.errors)
+
+    def report(self, code: str) -> SyncReport | None:
+        """What was done by a run that ends early; None: it had not begun."""
+        if self.run_id is None:
+            return None
+        return report(self.run_id, [*self.outcomes, *([self.cut_short(code)] if self.account is not None else [])])
+
+
 async def _sync(
-    clients: Mapping[str, Any], work: _Work, owners: Mapping[str, str], claimed: Mapping[str, str] | None
+    clients: Mapping[str, Any],
+    work: _Work,
+    owners: Mapping[str, str],
+    claimed: Mapping[str, str] | None,
+    so_far: _SoFar,
 ) -> SyncReport:
     """Claim the accounts, list them all, then write one after another."""
     ttl = accounts.lease_seconds(clients.values())
     claims = await _claim(work, owners, claimed, ttl)
-    outcomes = [busy(account) for account in claims.busy]
+    outcomes = so_far.outcomes
+    outcomes += [busy(account) for account in claims.busy]
     run_id = claims.run_id
     if run_id is None or not claims.owners:
         return report(next(iter(claims.busy.values()), None), outcomes)
+    so_far.run_id = run_id
     fence = _Fence(claims.owners, ttl)
     listings = _Listings(clients, work, fence)
     with span("run", run_id=run_id, accounts=len(claims.owners)) as run:
@@ -98,13 +136,15 @@ async def _sync(
         for position, account in enumerate(claims.owners, start=1):
             last = position == len(claims.owners)
             with span("account", account=account, run_id=run_id) as within:
-                outcome = await _run_account(account, work, fence, listings, run_id, outcomes, last=last)
+                so_far.begin(account)
+                outcome = await _run_account(account, work, fence, listings, run_id, so_far, last=last)
                 within.set(status=outcome.report.status, error_code=outcome.report.error_code)
             fence.held.pop(account, None)
-            outcomes.append(outcome)
-        found = report(run_id, outcomes)
+            so_far.end(outcome)
+        found = await Cpu(lambda: report(run_id, outcomes))
         run.set(status=found.status, error_code=found.error_code, api_calls=found.api_calls)
-    told = {name: value for name, value in found.to_dict().items() if name.endswith("_count") and value}
+    counts = ((name, getattr(found, name)) for name in found.__dataclass_fields__ if name.endswith("_count"))
+    told = {name: value for name, value in counts if value}
     log(logger, "sync finished", run_id=found.run_id, status=found.status, error_code=found.error_code, **told)
     return found
 
@@ -164,6 +204,10 @@ async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
     if not clients:
         return SyncPlan(not_configured())
     outcomes = await _rehearse(clients, work)
+    return await Cpu(lambda: _as_plan(outcomes))
+
+
+def _as_plan(outcomes: Sequence[Outcome]) -> SyncPlan:
     servers = [planned(decision) for outcome in outcomes for decision in outcome.done if decision.action != "note"]
     servers += [item for outcome in outcomes for item in outcome.skipped]
     servers += [
@@ -225,11 +269,11 @@ async def _run_account(
     fence: _Fence,
     listings: _Listings,
     run_id: int,
-    before: Sequence[Outcome],
+    so_far: _SoFar,
     *,
     last: bool,
 ) -> Outcome:
-    token, applied = listings.token(account), Applied()
+    token, applied, before = listings.token(account), so_far.applied, so_far.outcomes
     try:
         await fence.keep(account)
         collected, known = await listings.settle(account)
@@ -251,6 +295,7 @@ async def _run_account(
         outcome.errors += applied.errors
         outcome.warnings += services.warnings
         outcome.report = account_report(collected.fetched, made, outcome.errors)
+        whole = await Cpu(lambda: report(run_id, [*before, outcome])) if last else None
 
         def close(session: Any) -> None:
             accounts.close_account(
@@ -265,13 +310,12 @@ async def _run_account(
                 services=services,
                 token=token,
             )
-            if last:
-                accounts.close_run(session, run_id, report(run_id, [*before, outcome]))
+            if whole is not None:
+                accounts.close_run(session, run_id, whole)
 
         await transaction(close)
     except leases.LeaseLost:
-        failed = AccountReport(account, "failed", "lease_lost", messages.failure_text("lease_lost"))
-        lost = Outcome(failed, applied.done, applied.errors)
+        lost = so_far.cut_short("lease_lost")
         if last:
             await transaction(lambda s: accounts.close_run(s, run_id, report(run_id, [*before, lost])))
         return lost
@@ -282,9 +326,10 @@ def _plan_account(collected: Collected, work: _Work, known: Whereabouts) -> Acco
     return build_plan(collected.fetched, collected.snapshot, collected.context, work.scope.options, known)
 
 
-async def _abandon(held: Iterable[tuple[str, str]], *, interrupted: bool) -> None:
-    """The run ends early: free its leases if the database still answers, else they expire."""
+async def _abandon(held: Iterable[tuple[str, str]], so_far: _SoFar, *, interrupted: bool) -> None:
+    """The run ends early: tell what it did and free its leases if the database still answers, else they expire."""
     try:
-        await transaction(lambda s: accounts.let_go(s, held, interrupted=interrupted), patience=HASTE)
+        told = so_far.report("interrupted" if interrupted else "crashed")
+        await transaction(lambda s: accounts.let_go(s, held, interrupted=interrupted, report=told), patience=HASTE)
     except Exception:  # the reason of the end is what the caller must see
         return

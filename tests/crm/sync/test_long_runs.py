@@ -63,6 +63,32 @@ def test_a_run_that_lost_its_lease_between_two_chunks_reports_the_first(real_db:
     assert len(rows(real_db)) == 5
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (RuntimeError("the host's callback"), "crashed")]
+)
+def test_a_run_that_ends_early_reports_what_it_had_written(
+    db: Db, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
+) -> None:
+    monkeypatch.setattr(apply, "CHUNK", 2)
+    chunks: list[int] = []
+
+    def end(done: int, _total: int) -> None:
+        chunks.append(done)
+        if chunks == [2, 3, 2]:
+            raise error
+
+    with pytest.raises(type(error)):
+        sync_all(db, {"first": client(of(1, 3)), "second": client(of(2, 4))}, on_progress=end)
+    (kept,) = runs(db)
+    assert (kept.status, kept.error_code, len(rows(db))) == (status, status, 5)
+    assert kept.report is not None
+    assert (kept.report["created_count"], len(kept.report["created"]), kept.progress) == (5, 5, 5)
+    told = [(part["account"], part["status"], part["error_code"]) for part in kept.report["accounts"]]
+    assert told == [("first", "success", None), ("second", "failed", status)]
+    # Both accounts are free at once, and the rest is made good.
+    assert sync_all(db, {"first": client(of(1, 3)), "second": client(of(2, 4))}).created_count == 2
+
+
 def test_accounts_that_wait_are_kept_while_another_one_is_written(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "CHUNK", 1)
     monkeypatch.setattr(running, "_RENEW_EVERY", 0.0)
