@@ -101,6 +101,13 @@ def docs(session: nox.Session) -> None:
     session.run("python", "docs/build.py", *session.posargs)
 
 
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Take the pictures of README and docs anew from the demonstration in Chromium; `-- hosting-light` takes one."""
+    install(session, "tests", extras="cli,web,testing")
+    session.run("python", "docs/pictures.py", *session.posargs)
+
+
 def foreign_python(session: nox.Session, *others: str) -> dict[str, str]:
     """Install the clients that are not ours, which need older dependencies, where they do not meet ours."""
     python = Path(session.create_tmp()).resolve() / "foreign" / "bin" / "python"
