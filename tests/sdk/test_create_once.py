@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from timeweb_sdk import AmbiguousOrder, AsyncTimeweb, ConfigurationError, RateLimit, Timeweb, TimewebError
 from timeweb_sdk._core import clock as clocks
@@ -138,6 +138,8 @@ BEFORE = st.dictionaries(st.integers(1, 400), st.sampled_from(["web", "db", "ab1
 
 
 @settings(max_examples=150, deadline=None)
+@example(before={}, posts=[("late", 99.9)], looks=[], asynchronous=False)
+@example(before={}, posts=[("late", 100.1)], looks=[], asynchronous=False)
 @given(
     before=BEFORE,
     posts=st.lists(st.tuples(FATES, st.floats(0, 2 * PATIENCE)), min_size=1, max_size=3),

@@ -18,6 +18,8 @@ from timeweb_sdk.errors import AmbiguousOrder, ConfigurationError, TimewebError
 
 T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+_LAST_LOOK = 5.0
+"""Seconds that a look has which begins at the end of the time: what came by then shall be found."""
 _LABELS = ("name", "fqdn")
 """What tells one thing from another, if it has one; else all that was asked for is compared."""
 _PREFIX = re.compile(r"[0-9a-z]*[0-9][0-9a-z]*-")
@@ -113,7 +115,8 @@ async def _once(order: Order, create: Callable[..., Any], given: Arguments) -> A
     now = clock.current()
     options = order.node._client._options
     deadline, wait = now.monotonic() + options.total_timeout, _FIRST_WAIT
-    while (left := deadline - now.monotonic()) > 0:
+    while True:
+        left = max(deadline - now.monotonic(), min(_LAST_LOOK, options.total_timeout))
         node = type(order.node)(order.node._client.with_options(total_timeout=left))
         try:
             _, items = await Listed(node.list, order.path)
@@ -124,7 +127,10 @@ async def _once(order: Order, create: Callable[..., Any], given: Arguments) -> A
             raise
         except TimewebError:
             pass  # what failed is a look, and the next one may not
-        await Sleep(min(wait, max(deadline - now.monotonic(), 0.0)))
+        left = deadline - now.monotonic()
+        if left <= 0:
+            break
+        await Sleep(min(wait, left))
         wait = min(wait * 2, _LONGEST_WAIT)
     raise doubt
 
