@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _DEAD: Final = frozenset({"unauthorized", "forbidden", "account_mismatch", "duplicate_account"})
 """The account cannot be asked until somebody gives it another token."""
 BALANCE_LOW_HOURS: Final = 72
-"""Hours left on the balance below which people are told."""
+"""Hours left on the balance below which people are told that it is urgent."""
+BALANCE_WEEK_HOURS: Final = 168
+"""Hours below which they are told in good time."""
 _UNAUTHORIZED_RETRY: Final = 900.0
 """An unauthorized token is tried again after this many seconds unless it is replaced."""
 _LONGEST_WAIT: Final = 86_400.0
@@ -53,6 +55,7 @@ class AccountInfo:
     presets_at: datetime | None = None
     failures: int = 0
     balance_alerted: bool = False
+    balance_week_told: bool = False
     last_status: str | None = None
 
 
@@ -137,6 +140,7 @@ def load_account(session: Session, account: str, columns: Columns) -> tuple[Acco
         presets_at=state.presets_at,
         failures=state.failures or 0,
         balance_alerted=bool(state.balance_alerted),
+        balance_week_told=bool(state.balance_week_told),
         last_status=state.last_status,
     )
     return info, has_rows is not None
@@ -230,23 +234,26 @@ def close_account(
             session.execute(update(AccountState).where(AccountState.account.in_(forgotten)).values(other_costs=None))
     if fetched.finances is not None:
         money = fetched.finances
-        low = money.hours_left is not None and money.hours_left < BALANCE_LOW_HOURS
+        hours = money.hours_left
+        low, soon = (hours is not None and hours < bound for bound in (BALANCE_LOW_HOURS, BALANCE_WEEK_HOURS))
         values |= {
             "balance": money.balance,
             "currency": money.currency,
             "monthly_cost": money.monthly_cost,
             "monthly_fee": money.monthly_fee,
-            "hours_left": money.hours_left,
+            "hours_left": hours,
             "finances_at": now,
             "balance_alerted": low,
+            "balance_week_told": soon,
         }
-        if low and not info.balance_alerted:
+        kind = "balance_low" if low else "balance_week"
+        if (low and not info.balance_alerted) or (soon and not (low or info.balance_week_told)):
             left = {
                 "account": context.account,
                 "balance": None if fetched.foreign else money.balance,
-                "hours_left": money.hours_left,
+                "hours_left": hours,
             }
-            drafts.append(EventDraft("balance_low", left, f"{context.account}:{run_id}"))
+            drafts.append(EventDraft(kind, left, f"{context.account}:{run_id}"))
     save_account(session, context.account, values)
     add_events(session, context, run_id, [(draft, None) for draft in drafts])
     leases.release(session, context.account, owner)

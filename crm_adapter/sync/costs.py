@@ -131,8 +131,17 @@ def read_finances(item: object) -> Finances:
         currency=currency if len(currency) == 3 and currency.isalpha() else "RUB",
         monthly_cost=exact_or_none(data.get("monthly_cost")),
         monthly_fee=exact_or_none(data.get("monthly_fee")),
-        hours_left=as_int(data.get("hours_left"), bits=32),
+        hours_left=_hours_left(data),
     )
+
+
+def _hours_left(data: dict[str, Any]) -> int | None:
+    """How long the balance lasts at today's cost: as Timeweb tells it, else by its own fee per hour."""
+    told = as_int(data.get("hours_left"), bits=32)
+    balance, fee = exact_or_none(data.get("balance")), exact_or_none(data.get("hourly_fee"))
+    if told is not None or balance is None or fee is None or fee <= 0:
+        return told
+    return as_int(int(max(balance, Decimal(0)) / fee), bits=32)
 
 
 def is_foreign(finances: Finances | None, stored: str | None) -> bool:

@@ -21,6 +21,9 @@ LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "payment_overdue": lambda e: (
         f"⚠ {e.get('name')} ({e.get('client')}): оплата {money(e.get('amount'))} просрочена с {e.get('date')}"
     ),
+    "balance_week": lambda e: (
+        f"Баланс {money(e.get('balance'))} ({e.get('account')}), при нынешних расходах хватит на {_days(e.get('hours_left'))}"
+    ),
     "payment_due": lambda e: f"{e.get('name')} ({e.get('client')}): оплата {money(e.get('amount'))} {_when(e)}",
     "service_unowned": lambda e: f"{_service(e)}: {money(e.get('cost'))} в месяц, и услуга ничья",
     "service_cost_changed": lambda e: f"{_service(e)}: {money(e.get('old'))} → {money(e.get('new'))} в месяц",
@@ -52,6 +55,11 @@ def more(rest: int) -> str:
 def _hours(value: object) -> str:
     hours = int(value) if isinstance(value, int | float) else 0
     return count(hours, "hour")
+
+
+def _days(hours: object) -> str:
+    """Whole days, as people count what is left."""
+    return count(int(hours) // 24 if isinstance(hours, int | float) else 0, "day")
 
 
 def _service(event: Mapping[str, Any]) -> str:

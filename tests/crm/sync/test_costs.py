@@ -92,6 +92,11 @@ def test_finances_as_they_come() -> None:
     odd = read_finances({"balance": "1.005", "currency": "rub", "monthly_cost": "1.005", "monthly_fee": 2, "hours_left": 3})
     assert odd == Finances(D("1.01"), "RUB", D("1.005"), D(2), 3)
     assert read_finances({"hours_left": 2**31}) == Finances(currency="RUB")
+    fees = (
+        {"balance": 100, "hourly_fee": fee, "hours_left": left} for fee, left in ((3, None), (3, 7), (0, None), (None, None))
+    )
+    assert [read_finances(each).hours_left for each in fees] == [33, 7, None, None]
+    assert read_finances({"balance": -1, "hourly_fee": 3}).hours_left == 0
     assert read_finances({"hours_left": 2**31 - 1}).hours_left == 2**31 - 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import sync_all, totals
 from crm_adapter.db.services import SERVICES, StoredService, read_services
 from crm_adapter.db.tables import AccountState, ChangeLog
+from crm_adapter.notify.digest import line
+from crm_adapter.results import OutboxEvent
 from tests.crm.database import events, rows, statements
 from tests.crm.fake_timeweb import FakeTimeweb, Json, Page, client, world
 
@@ -203,3 +206,27 @@ def test_services_follow_an_account_that_is_called_otherwise(db: Db) -> None:
     assert {found.account for found in after.values()} == {"new"}
     assert {kind: found.id for kind, found in after.items()} == {kind: found.id for kind, found in before.items()}
     assert totals(db).other_costs == sum((found.cost_net for found in after.values()), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        ([168, 167, 166, 72, 71, 70], ["balance_week", "balance_low"]),
+        ([500, 71], ["balance_low"]),
+        ([100, 500, 100, 50, 100], ["balance_week", "balance_week", "balance_low"]),
+        ([None, 72], ["balance_week"]),
+    ],
+)
+def test_how_long_the_balance_lasts_is_told_at_seven_days_and_at_three(
+    db: Db, hours: list[int | None], told: list[str]
+) -> None:
+    fake = world(1)
+    for left in hours:
+        fake.finances_ = {"hours_left": left}
+        sync_all(db, client(fake))
+    found = [event for event in events(db) if event.kind.startswith("balance")]
+    assert [event.kind for event in found] == told
+    texts = [
+        line(OutboxEvent(0, each.kind, "", None, None, None, datetime(2026, 1, 1), json.loads(each.payload))) for each in found
+    ]
+    assert ("хватит на 6 дней" in texts[0]) is (hours[0] == 168)
