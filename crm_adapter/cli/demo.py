@@ -51,8 +51,10 @@ def account(path: str) -> Generator[Settings]:
             words.demo_needs_a_file(path.partition("://")[0]),
             hint=words.DEMO_FILE_HINT,
         )
-    token = secrets.token_urlsafe(16)
-    with EmulatorServer(Emulator(demo_state(), token=token)) as server:
+    token, state = secrets.token_urlsafe(16), demo_state()
+    for domain in state["domains"]:
+        domain["monthly_cost"] = 20
+    with EmulatorServer(Emulator(state, token=token)) as server:
         # Whatever the environment says, the demonstration touches no real account and no other database.
         yield load_settings(
             {
@@ -133,6 +135,21 @@ def furnish(db: sessionmaker[Session], today: date) -> None:
             "next_payment_date": today + timedelta(days=days),
         }
         blocking.update_manual(db, row.id, values, actor="demo")
+    _give_away(db, costing)
+
+
+def _give_away(db: sessionmaker[Session], rows: Sequence[StoredRow]) -> None:
+    """Give some services to servers and clients; the disk and all the rest stay nobody's, for a person to try."""
+    (first, *_), (second, *_) = words.CLIENTS[:2]
+    owners: dict[str, dict[str, Any]] = {
+        "database": {"server_id": rows[0].id},
+        "balancer": {"client": first},
+        "s3": {"client": second},
+        "domain": {"client": second},
+    }
+    for kind, owner in owners.items():
+        ids = [service.id for service in blocking.services(db, kind=kind).services]
+        blocking.attribute_services(db, ids, actor="demo", **owner)
 
 
 def _words(path: str, rows: Sequence[StoredRow], totals: str, first: list[str], second: list[str]) -> list[RenderableType]:

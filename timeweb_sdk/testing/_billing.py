@@ -21,7 +21,10 @@ _PINNED = frozenset({"hourly_cost", "hourly_fee", "monthly_cost", "monthly_fee",
 
 
 def services_costs(account: Account) -> list[Item]:
-    """One row per paid service: of the state, or else computed from what exists. An image costs as a backup does."""
+    """One row per paid service: of the state, or else computed from what exists. An image costs as a backup does.
+
+    A domain costs what its `monthly_cost` says, which is no field of the API; without one it costs nothing.
+    """
     if "services_costs" in account.state:
         return account.items("services_costs")
     prices = {preset.get("id"): preset for preset in account.items("server_presets")}
@@ -33,6 +36,11 @@ def services_costs(account: Account) -> list[Item]:
     ]
     rows += [_offer_row(account, name, item, homes, home) for name in OFFERS for item in account.state.get(name, [])]
     rows += [_image_row(image, home) for image in account.state.get("images", [])]
+    rows += [
+        _row("domain", domain, str(domain.get("fqdn")), domain["monthly_cost"], home)
+        for domain in account.state.get("domains", [])
+        if "monthly_cost" in domain
+    ]
     worn_by_servers = "server"
     rows += [_address_row(ip, home) for ip in account.items("ips") if ip.get("resource_type") != worn_by_servers]
     return rows
