@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 ALL_EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
 DIST = Path("dist")
+SBOM = Path("sbom")
 # What builds the published files, and nox itself: pinned by hash.
 TOOLS = ".github/tools.txt"
 # One process more than there are cores: many tests wait for a lock, a lease or a browser.
@@ -191,6 +193,29 @@ def package(session: nox.Session) -> None:
     session.run("check-wheel-contents", "--ignore=W002,W004,W009", built)
     # What is missing is an address of the authors, and outside the release workflow that of the repository.
     session.run("pyroma", "--min=8", archive)
+
+
+@nox.session(requires=["build"])
+def sbom(session: nox.Session) -> None:
+    """Write sbom/*.cdx.json: what the built wheel and all that it needs consist of, as CycloneDX."""
+    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "sbom"))
+    (built,) = DIST.glob("*.whl")
+    temporary, project = Path(session.create_tmp()).resolve(), PYPROJECT["project"]
+    # The version stands in the wheel alone; pyproject.toml takes it from the code. JSON of text and lists is TOML too.
+    identity = {name: project[name] for name in ("name", "license", "dependencies")} | {"version": built.name.split("-")[1]}
+    described = temporary / "pyproject.toml"
+    lines = (f"{name} = {json.dumps(value)}" for name, value in identity.items())
+    described.write_text("\n".join(["[project]", *lines]), encoding="utf-8")
+    python = temporary / "installed" / "bin" / "python"
+    session.run("python", "-m", "venv", "--clear", str(python.parents[1]))
+    pip = (str(python), "-m", "pip", "--disable-pip-version-check", "--quiet")
+    session.run(*pip, "install", "--constraint", "constraints.txt", str(built), external=True)
+    session.run(*pip, "uninstall", "--yes", "pip", "setuptools", external=True)  # they are no part of it
+    SBOM.mkdir(exist_ok=True)
+    session.run(
+        "cyclonedx-py", "environment", str(python), f"--pyproject={described}", "--mc-type=library",
+        "--output-reproducible", "--spec-version=1.6", "--output-format=JSON", f"--output-file={SBOM / built.stem}.cdx.json",
+    )  # fmt: skip
 
 
 @nox.session
