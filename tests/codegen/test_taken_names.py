@@ -18,7 +18,8 @@ CLASSES = ["Model", "Any", "Literal", "Decimal", "SecretStr", "Resource", "Waits
 ARGUMENTS = ["self", "str", "bytes", "dict", "builtins", "hidden"]
 ATTRIBUTES = [
     *("close", "request", "with_options", "wait_for", "with_response", "wait_for_many", "aclose"),
-    *("base_url", "create_once", "from_profile", "quote", "token_fingerprint", "token_source", "total_timeout"),
+    *("base_url", "create_once", "delete_planned", "from_profile", "plan_deletion", "quote"),
+    *("token_fingerprint", "token_source", "total_timeout"),
 ]
 
 

@@ -85,7 +85,7 @@ async def test_shutdown_never_tears_a_connection_out_of_a_transaction(synced: Se
     """Whatever the moment: no thread of a driver is left, no lock in the database, no lease, no error unseen."""
     unseen: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(str(context)))
-    for pause in range(40):
+    for pause in (*range(12), *range(12, 40, 4)):
         synced.execute(STALE)
         synced.execute("UPDATE timeweb_account_state SET retry_at = NULL, last_status = 'success'")
         app = synced.app()
