@@ -87,6 +87,11 @@ _VALUE = re.compile(
 )
 
 
+_SHORTEST = 13
+"""Characters of the shortest text that is secret by its looks, without a sign after which one may stand."""
+_BEFORE_VALUES = re.compile(r"[:=<]")
+
+
 def scrub(text: str, *, named: bool = True) -> str:
     """Put stars in place of the secrets in a text.
 
@@ -95,6 +100,8 @@ def scrub(text: str, *, named: bool = True) -> str:
         named: Also hide what follows a telling name, as in `password: …` or `token=…`. Without it only what looks like a
             secret goes: private keys, tokens, passwords in addresses, whole kubeconfigs and cloud-init scripts.
     """
+    if len(text) < _SHORTEST and _BEFORE_VALUES.search(text) is None:
+        return text  # most texts of a reply: names, statuses, addresses
     if _WHOLE.search(text):
         return STARS
     text = _VALUES.sub(lambda found: (found["user"] or "") + STARS, text)

@@ -20,7 +20,7 @@ from tests.sdk.worlds import TOKEN, WORLDS, SkippingClock, World
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors
 from timeweb_sdk._core.secrets import scrub_reply
 from timeweb_sdk.operations import OPERATIONS
-from timeweb_sdk.secrets import is_secret_name
+from timeweb_sdk.secrets import is_secret_name, scrub
 
 PASSWORD = "correct-horse-battery"
 LOGGERS = ("timeweb_sdk", "httpx", "httpcore", "httpx2", "httpcore2")
@@ -296,3 +296,17 @@ def test_what_breaks_http_is_not_quoted(world: World, server: StubServer, clock:
 def test_a_long_text_is_scrubbed_in_time_that_grows_with_its_length(piece: str) -> None:
     """Were the time to grow with the square of the length, this would take hours: the timeout of every test fails it."""
     assert PASSWORD not in scrub_reply(piece * 300_000 + f",password={PASSWORD}", SecretStr(TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("#cloud-config", "**********"),
+        ("#cloud-confi", "#cloud-confi"),
+        ("token=abc", "token=**********"),
+        ("a://b:c@d", "a://b:**********@d"),
+        ("203.0.113.12", "203.0.113.12"),
+    ],
+)
+def test_a_short_text_is_looked_at_where_a_secret_may_be_in_it(text: str, shown: str) -> None:
+    assert scrub(text) == shown
