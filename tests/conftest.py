@@ -6,14 +6,23 @@ a reason; with `TIMEWEB_TESTS_REQUIRE_SERVICES=1` (as CI sets it) every skip is 
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Generator
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Where bytecode may not be kept, every process that these tests start would compile SQLAlchemy and all the rest anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Until the tests are collected there is no garbage to look for: see `pytest_collection_finish`.
+gc.disable()
 
 # People's own locale must not decide in which language the command line is tested.
 os.environ["HOSTING_LANG"] = "ru"
@@ -23,6 +32,12 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 REQUIRE_SERVICES = os.environ.get("TIMEWEB_TESTS_REQUIRE_SERVICES") == "1"
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays; each collection of garbage would look through it again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote
@@ -23,7 +24,12 @@ from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
 from timeweb_sdk.operations import OPERATIONS
 
 LOCK: dict[str, str] = json.loads((OPENAPI / "names.lock").read_text(encoding="utf-8"))
-ALL = {operation["operationId"]: list(cases(path, method, operation)) for path, method, operation in operations()}
+
+
+@cache
+def cases_by_operation() -> dict[str, list[Case]]:
+    """Read when a test runs: it takes a second, which every process that only collects the tests would spend."""
+    return {operation["operationId"]: list(cases(path, method, operation)) for path, method, operation in operations()}
 
 
 class Recorder:
@@ -227,9 +233,9 @@ def test_nested_objects_are_tried_as_models_too() -> None:
     assert isinstance(mailbox, BaseModel)
 
 
-@pytest.mark.parametrize("operation_id", ALL)
+@pytest.mark.parametrize("operation_id", OPERATIONS)
 def test_sync(operation_id: str) -> None:
-    for case, models in itertools.product(ALL[operation_id], (False, True)):
+    for case, models in itertools.product(cases_by_operation()[operation_id], (False, True)):
         if models and not any(isinstance(value, (dict, list)) for value in (case.whole_body, *case.fields.values())):
             continue
         recorder = Recorder(case)
@@ -242,9 +248,9 @@ def test_sync(operation_id: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.* is deprecated by Timeweb:DeprecationWarning")
-@pytest.mark.parametrize("operation_id", ALL)
+@pytest.mark.parametrize("operation_id", OPERATIONS)
 async def test_async(operation_id: str) -> None:
-    case = ALL[operation_id][0]
+    case = cases_by_operation()[operation_id][0]
     recorder = Recorder(case)
     http = httpx.AsyncClient(transport=httpx.MockTransport(recorder.asynchronously))
     client = AsyncTimeweb("secret-token", http_client=http, rate_limit=RateLimit.off(), max_retries=0, strict=True)
