@@ -86,6 +86,14 @@ def test_calls_in_running_text_exist(page: str) -> None:
         assert callable(operator.attrgetter(path)(timeweb)), path
 
 
+def test_the_promise_names_each_public_module() -> None:
+    promised: list[str] = []
+    for name in re.findall(r"`([\w.]+)`", TEXTS["CONTRIBUTING.md"].split("## What is public")[1].split("\n- ")[1]):
+        package = promised[-1].partition(".")[0] if name.startswith(".") else ""
+        promised.append(f"{package}{name}")
+    assert sorted(promised) == sorted(MODULES)
+
+
 @pytest.mark.parametrize("page", sorted(TEXTS))
 def test_pages_teach_public_names_only(page: str) -> None:
     """What a page imports is in the promise of CONTRIBUTING, which the committed surface holds."""
