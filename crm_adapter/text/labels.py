@@ -163,7 +163,7 @@ def service_owner(server_name: str | None, client_name: str | None) -> str:
 
 
 def panel_url(timeweb_id: int) -> str:
-    """Where Timeweb's own panel shows a server."""
+    """Where Timeweb's own panel shows a server: reported by public clients, unverified; Timeweb documents no such address."""
     return f"https://timeweb.cloud/my/servers/{timeweb_id}"
 
 

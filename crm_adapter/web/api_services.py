@@ -125,9 +125,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/dynamics.csv")
     async def dynamics() -> Response:
         """Income, costs and result at the end of each month as CSV."""
-        columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
-        months = await hosting.crm.transact(lambda session: charts.months(session, columns, today, zone))
-        return _file(hosting, "dynamics", months_csv(months))
+        return _file(hosting, "dynamics", months_csv(await charts.read_months(hosting)))
 
     @api.get("/services-months.csv")
     async def months() -> Response:

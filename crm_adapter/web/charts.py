@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from babel.dates import format_date
@@ -15,7 +16,7 @@ from crm_adapter.text.formats import money, number
 from crm_adapter.text.page import SUMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date
     from decimal import Decimal
     from zoneinfo import ZoneInfo
@@ -23,15 +24,24 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from crm_adapter.db.columns import Columns
-    from crm_adapter.servers.months import MonthSum
+    from crm_adapter.ledger.months import History
+    from crm_adapter.servers.months import Ledger
+    from crm_adapter.web.context import Hosting
 
 _COLOURS: Final = {"income": "#2f7fe0", "cost": "#d08a1d", "services": "#8a63c9", "result": "#2f9d57"}
-_WIDTH: Final = 860
-_HEIGHT: Final = 380
+WIDE: Final = 860
+NARROW: Final = 350
+"""As wide as a dialog on a phone, so that letters are drawn there as large as they are."""
+_PLOT: Final = 300
 _LEFT: Final = 90
 _RIGHT: Final = 15
 _TOP: Final = 15
-_BOTTOM: Final = 65
+_CAPTIONS: Final = 40
+_LINE: Final = 25
+_CAPTION: Final = 56
+"""What the name of a month takes along the axis."""
+_NAME: Final = 120
+"""What the name of a colour takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +72,25 @@ def margin_of_all_months(session: Session, columns: Columns, today: date, zone: 
 
 def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
     """The last twelve months, oldest first, without those in which there was nothing."""
-    history = read_service_months(session, columns, today, zone)
-    return captioned(read_ledger(session, columns, today, zone).sums(), month_sums(history.months()))
+    return _captioned(*_read(session, columns, today, zone))
 
 
-def captioned(sums: Iterable[MonthSum], services: Mapping[date, Decimal]) -> list[Month]:
-    """Sums, newest first, as the chart has them."""
+async def read_months(hosting: Hosting) -> list[Month]:
+    """The same of an installation; a long history is summed up beside the loop."""
+    columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
+    found = await hosting.crm.transact(lambda session: _read(session, columns, today, zone))
+    return await asyncio.to_thread(_captioned, *found)
+
+
+def _read(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> tuple[Ledger, History]:
+    return read_ledger(session, columns, today, zone), read_service_months(session, columns, today, zone)
+
+
+def _captioned(ledger: Ledger, history: History) -> list[Month]:
+    services = month_sums(history.months())
     return [
         Month(caption(each.start), each.income, each.cost, each.margin, services.get(each.start))
-        for each in reversed(list(sums))
+        for each in reversed(list(ledger.sums()))
         if each.cost is not None or each.income is not None or each.start in services
     ]
 
@@ -100,6 +120,16 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What a colour means, and where that is said."""
+
+    x: int
+    y: int
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """What `dynamics.svg` draws: pixels, so that the template does no sums."""
 
@@ -108,15 +138,19 @@ class Chart:
     guides: list[Label]
     captions: list[Label]
     zero: float
-    series: dict[str, str] = field(default_factory=lambda: {SUMS[key]: colour for key, colour in _COLOURS.items()})
-    """Name -> colour."""
-    width: int = _WIDTH
-    height: int = _HEIGHT
+    legend: list[Key]
+    width: int
+    height: int
     left: int = _LEFT
-    right: int = _WIDTH - _RIGHT
+    caption_at: int = _TOP + _PLOT + 23
+
+    @property
+    def right(self) -> int:
+        """Where the guides end."""
+        return self.width - _RIGHT
 
 
-def lay_out(series: Sequence[Month]) -> Chart:
+def lay_out(series: Sequence[Month], width: int = WIDE) -> Chart:
     """Place four bars for each month, between guides at round amounts."""
     groups = [
         [("income", month.income), ("cost", month.cost), ("services", month.services), ("result", month.result)]
@@ -128,9 +162,10 @@ def lay_out(series: Sequence[Month]) -> Chart:
     highest = max(math.ceil(max(0, *amounts, 0) / step) * step, lowest + step)
 
     def y(amount: float) -> float:
-        return round(_TOP + (highest - amount) / (highest - lowest) * (_HEIGHT - _TOP - _BOTTOM), 1)
+        return round(_TOP + (highest - amount) / (highest - lowest) * _PLOT, 1)
 
-    slot = (_WIDTH - _LEFT - _RIGHT) / max(len(series), 1)
+    plot = width - _LEFT - _RIGHT
+    slot = plot / max(len(series), 1)
     bar_width = slot * 0.195
     bars = [
         Bar(
@@ -146,8 +181,25 @@ def lay_out(series: Sequence[Month]) -> Chart:
     ]
     count = round((highest - lowest) / step)
     guides = [Label(y(lowest + step * place), f"{number(round(lowest + step * place))} ₽") for place in range(count + 1)]
-    captions = [Label(round(_LEFT + slot * (position + 0.5), 1), month.caption) for position, month in enumerate(series)]
-    return Chart(bars, round(bar_width, 1), guides, captions, y(0))
+    # Where not every month has room for its name the newest has, and every so many before it.
+    captions = [
+        Label(round(_LEFT + slot * (position + 0.5), 1), month.caption)
+        for position, month in enumerate(series)
+        if (len(series) - 1 - position) % math.ceil(_CAPTION / slot) == 0
+    ]
+    legend, height = _legend(plot)
+    return Chart(bars, round(bar_width, 1), guides, captions, y(0), legend, width, height)
+
+
+def _legend(plot: int) -> tuple[list[Key], int]:
+    """The names of the colours below the chart in as many lines as they need, and how high all of it is."""
+    across = min(len(_COLOURS), plot // _NAME)
+    top = _TOP + _PLOT + _CAPTIONS
+    keys = [
+        Key(_LEFT + place % across * (plot // across), top + place // across * _LINE, SUMS[name], colour)
+        for place, (name, colour) in enumerate(_COLOURS.items())
+    ]
+    return keys, keys[-1].y + _LINE
 
 
 def _round_step(span: float) -> float:

@@ -9,9 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from crm_adapter.ledger.months import month_sums, read_service_months
 from crm_adapter.servers.listing import Filters, list_rows, projects
-from crm_adapter.servers.months import read_ledger
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, NEW_TOKEN
@@ -75,13 +73,21 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
 
     @api.get("/dynamics")
     async def dynamics(request: Request) -> HTMLResponse:
-        months = await _months(hosting)
-        return pages.reply(request, "dynamics.html", {"title": words.DYNAMICS, "months": months, "has_csv": has_csv})
+        months = await charts.read_months(hosting)
+        context = {
+            "title": words.DYNAMICS,
+            "months": months,
+            "wide": charts.lay_out(months),
+            "narrow": charts.lay_out(months, charts.NARROW),
+            "has_csv": has_csv,
+        }
+        return pages.reply(request, "dynamics.html", context)
 
     @api.get("/dynamics.svg")
-    async def chart() -> Response:
+    async def chart(narrow: bool = False) -> Response:
         """Drawn here; an image, so that its own styles need no permission of the page."""
-        drawn = renderer.fragment("dynamics.svg", {"chart": charts.lay_out(await _months(hosting))})
+        drawing = charts.lay_out(await charts.read_months(hosting), charts.NARROW if narrow else charts.WIDE)
+        drawn = renderer.fragment("dynamics.svg", {"chart": drawing})
         return Response(drawn, media_type="image/svg+xml", headers={**pages.headers})
 
     @api.get("/static/{name:path}")
@@ -112,14 +118,6 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
     services.add_routes(api, hosting, actor, pages, has_csv=has_csv)
     undelivered.add_routes(api, hosting, pages)
     return api
-
-
-async def _months(hosting: Hosting) -> list[charts.Month]:
-    columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
-    ledger, history = await hosting.crm.transact(
-        lambda session: (read_ledger(session, columns, today, zone), read_service_months(session, columns, today, zone))
-    )
-    return await asyncio.to_thread(lambda: charts.captioned(ledger.sums(), month_sums(history.months())))
 
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:

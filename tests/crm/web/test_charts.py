@@ -6,7 +6,7 @@ import itertools
 from decimal import Decimal
 from xml.etree import ElementTree
 
-from crm_adapter.web.charts import Month, lay_out
+from crm_adapter.web.charts import NARROW, Month, lay_out
 from crm_adapter.web.templating import Renderer
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -42,3 +42,14 @@ def test_the_drawing_is_well_formed_and_says_each_amount() -> None:
     assert said[1:] == [f"янв. 26, {name}: {amount},00\u00a0₽" for name, amount in amounts.items()]
     empty = Renderer(None).fragment("dynamics.svg", {"chart": lay_out([])})
     assert "Данных пока нет" in empty
+
+
+def test_on_a_phone_nothing_lies_outside_or_over_another() -> None:
+    wide, narrow = (lay_out([month(1000, 400, 600)] * 12, *width) for width in ((), (NARROW,)))
+    assert len(wide.captions) == 12 and 1 < len(narrow.captions) < 12
+    assert narrow.captions[-1].at > narrow.bars[-3].x  # the newest month has its name
+    for chart in (wide, narrow):
+        assert all(after.at - before.at >= 56 for before, after in itertools.pairwise(chart.captions))
+        assert all(chart.left <= bar.x <= chart.right - chart.bar_width for bar in chart.bars)
+        assert len({(key.x, key.y) for key in chart.legend}) == 4
+        assert max(key.x for key in chart.legend) + 120 <= chart.width and max(key.y for key in chart.legend) < chart.height
