@@ -15,6 +15,7 @@ from timeweb_sdk._core.drivers import drive, obey
 from timeweb_sdk._core.engine import Execution, perform
 from timeweb_sdk._core.events import Hook
 from timeweb_sdk._core.logs import obey_environment
+from timeweb_sdk._core.looks import alook, look
 from timeweb_sdk._core.options import Options
 from timeweb_sdk._core.pacing import gates_of
 from timeweb_sdk._core.raw import RawArguments, raw_call
@@ -236,9 +237,13 @@ class Timeweb(_Client, Resources):
         Raises the error of `create` if nothing came: then look again later, before you repeat it. Raises AmbiguousOrder if
         several came, TimewebError if what is there could not be listed, and then nothing was ordered.
         """
-        from timeweb_sdk._core.ordering import create_once
+        from timeweb_sdk._core.ordering import make_steps
+        from timeweb_sdk._core.resource import Arguments, Resource
 
-        return create_once(create, args, kwargs)
+        given = Arguments(args, kwargs)
+        del args, kwargs  # a traceback with locals would show them
+        made: T = look(make_steps(create, given, Resource))
+        return made
 
     def quote(self, create: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "Quote":
         """Tell what an order would cost per month, before it is sent: `tw.quote(tw.servers.create, name="web-2", …)`.
@@ -246,12 +251,12 @@ class Timeweb(_Client, Resources):
         It sends GET only. `quote.monthly` is the sum of what has a price (a preset, a public IPv4 if the account has one
         already), in RUB before the discount of the account; `quote.unknown` says what else the order asks for.
         """
-        from timeweb_sdk._core.quoting import quote
-        from timeweb_sdk._core.resource import Arguments
+        from timeweb_sdk._core.quoting import quote_steps
+        from timeweb_sdk._core.resource import Arguments, Resource
 
         given = Arguments(args, kwargs)
         del args, kwargs  # a traceback with locals would show them
-        return quote(self, create, given)
+        return look(quote_steps(self, create, given, Resource))
 
     def plan_deletion(self, delete: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "DeletionPlan":
         """Tell what a deletion would end and leave behind, before it is sent: `tw.plan_deletion(tw.servers.delete, 123456)`.
@@ -262,10 +267,10 @@ class Timeweb(_Client, Resources):
 
         Raises NotFoundError if there is no such thing, TimewebError if a list did not come whole.
         """
-        from timeweb_sdk._core.deleting import plan_steps, run
+        from timeweb_sdk._core.deleting import plan_steps
         from timeweb_sdk._core.resource import Arguments, Resource
 
-        return run(self, plan_steps(delete, Arguments(args, kwargs), Resource))
+        return look(plan_steps(self, delete, Arguments(args, kwargs), Resource))
 
     def delete_planned(
         self, plan: "DeletionPlan", *, also: "Iterable[Leftover]", hash: str | None = None, code: str | None = None
@@ -284,9 +289,9 @@ class Timeweb(_Client, Resources):
         Raises the error of the first call that fails. What is gone by then stays so: call again with the same plan, which
         takes what is not there any more for done. ConfigurationError for leftovers of another plan, before anything is sent.
         """
-        from timeweb_sdk._core.deleting import deletion_steps, run
+        from timeweb_sdk._core.deleting import deletion_steps
 
-        return run(self, deletion_steps(plan, also, {"hash": hash, "code": code}, self.total_timeout))
+        return look(deletion_steps(self, plan, also, {"hash": hash, "code": code}))
 
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
@@ -325,33 +330,37 @@ class AsyncTimeweb(_Client, AsyncResources):
 
     async def create_once(self, create: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Make what costs money, and make it once, as `Timeweb.create_once` does."""
-        from timeweb_sdk._core.ordering import acreate_once
-
-        return await acreate_once(create, args, kwargs)
-
-    async def quote(self, create: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "Quote":
-        """Tell what an order would cost per month, before it is sent, as `Timeweb.quote` does."""
-        from timeweb_sdk._core.quoting import aquote
-        from timeweb_sdk._core.resource import Arguments
+        from timeweb_sdk._core.ordering import make_steps
+        from timeweb_sdk._core.resource import Arguments, AsyncResource
 
         given = Arguments(args, kwargs)
         del args, kwargs
-        return await aquote(self, create, given)
+        made: T = await alook(make_steps(create, given, AsyncResource))
+        return made
+
+    async def quote(self, create: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "Quote":
+        """Tell what an order would cost per month, before it is sent, as `Timeweb.quote` does."""
+        from timeweb_sdk._core.quoting import quote_steps
+        from timeweb_sdk._core.resource import Arguments, AsyncResource
+
+        given = Arguments(args, kwargs)
+        del args, kwargs
+        return await alook(quote_steps(self, create, given, AsyncResource))
 
     async def plan_deletion(self, delete: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> "DeletionPlan":
         """Tell what a deletion would end and leave behind, before it is sent, as `Timeweb.plan_deletion` does."""
-        from timeweb_sdk._core.deleting import arun, plan_steps
+        from timeweb_sdk._core.deleting import plan_steps
         from timeweb_sdk._core.resource import Arguments, AsyncResource
 
-        return await arun(self, plan_steps(delete, Arguments(args, kwargs), AsyncResource))
+        return await alook(plan_steps(self, delete, Arguments(args, kwargs), AsyncResource))
 
     async def delete_planned(
         self, plan: "DeletionPlan", *, also: "Iterable[Leftover]", hash: str | None = None, code: str | None = None
     ) -> "tuple[Leftover, ...]":
         """Delete what was planned, then those of its leftovers that are named, as `Timeweb.delete_planned` does."""
-        from timeweb_sdk._core.deleting import arun, deletion_steps
+        from timeweb_sdk._core.deleting import deletion_steps
 
-        return await arun(self, deletion_steps(plan, also, {"hash": hash, "code": code}, self.total_timeout))
+        return await alook(deletion_steps(self, plan, also, {"hash": hash, "code": code}))
 
     async def aclose(self) -> None:
         """Close the connections; calling it again does nothing."""

@@ -1,16 +1,16 @@
 """Deleting a thing with what would go on costing: the plan is shown first, and nothing beyond it is deleted."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from timeweb_sdk._core import clock
+from timeweb_sdk._core.commands import Sleep
+from timeweb_sdk._core.looks import Listed, Look
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import ConfigurationError, NotFoundError, TimewebError
 
-T = TypeVar("T")
 Kind: TypeAlias = Literal["floating_ip", "network_drive", "image"]
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _THINGS: Mapping[str, tuple[str, frozenset[str]]] = {
@@ -54,29 +54,9 @@ class DeletionPlan:
         return sum((each.monthly for each in self.leftovers if each.monthly is not None), Decimal(0))
 
 
-@dataclass(slots=True)
-class Ask:
-    """A call of the client, by the attribute of its method."""
-
-    method: str
-    args: tuple[Any, ...] = ()
-    confirmation: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-
-    @property
-    def is_list(self) -> bool:
-        return self.method.endswith(".list")
-
-    def of(self, client: Any) -> Any:
-        return attrgetter(self.method)(client)(*self.args, **self.confirmation)
-
-
-Steps = Generator[Ask | float, Any, T]
-"""Asks for calls and pauses in seconds; is sent the answer (of a list all items) or has the error thrown into it."""
-
-
 def plan_steps(
-    delete: Callable[..., Any], given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]
-) -> Steps[DeletionPlan]:
+    client: Any, delete: Callable[..., Any], given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]
+) -> Coroutine[Any, Any, DeletionPlan]:
     """Return the steps that make a plan; raises ConfigurationError for what leaves nothing that could be found."""
     node: Any = getattr(delete, "__self__", None)
     name = type(node).__name__.removeprefix("Async")
@@ -84,29 +64,35 @@ def plan_steps(
         raise ConfigurationError(
             "plan_deletion takes the method delete of servers, balancers, databases or routers of this kind of client"
         )
-    return _plan(_THINGS[name][0], next(iter(given.names_of(delete).values())))
+    return _plan(client, _THINGS[name][0], next(iter(given.names_of(delete).values())))
 
 
-def _plan(resource: str, ident: int | str) -> Steps[DeletionPlan]:
-    thing: Any = yield Ask(f"{resource}.get", (ident,))
-    costs: list[Any] = yield Ask("account.services.cost.list")
+async def _plan(client: Any, resource: str, ident: int | str) -> DeletionPlan:
+    thing = await Look(getattr(client, resource).get, (ident,))
+    costs = await _all_of(client.account.services.cost)
     kinds = _TYPES[resource]
     own = next((row for row in costs if row.type in kinds and str(row.service_id) == str(ident)), None)
-    listed: list[Any] = yield Ask("floating_ips.list")
-    addresses = [each for each in listed if _serves(each, kinds, ident)]
+    addresses = [each for each in await _all_of(client.floating_ips) if _serves(each, kinds, ident)]
     leftovers = [Leftover("floating_ip", each.id, each.ip or each.id, _price_of_address(own, each)) for each in addresses]
     within = sum((each.monthly or Decimal(0) for each in leftovers), Decimal(0))
     if resource == "servers":
-        drives: list[Any] = yield Ask("network_drives.list")
-        images: list[Any] = yield Ask("images.list")
+        drives = [each for each in await _all_of(client.network_drives) if _is_mounted(each, kinds, ident)]
         disks = {disk.id for disk in thing.disks}
-        drives = [each for each in drives if _is_mounted(each, kinds, ident)]
-        images = [each for each in images if each.disk_id in disks]
+        images = [each for each in await _all_of(client.images) if each.disk_id in disks]
         prices = {(row.type, str(row.service_id)): row.cost for row in costs}
         leftovers += [_named("network_drive", each, prices) for each in drives]
         leftovers += [_named("image", each, prices) for each in images]
     ended = own.total_cost - within if own is not None else None
     return DeletionPlan(resource, ident, thing.name, ended, tuple(leftovers))
+
+
+async def _all_of(node: Any) -> list[Any]:
+    """Return all items; raises TimewebError where some may be missing, because a plan must not lack what costs."""
+    page, items = await Listed(node.list)
+    if page.complete is False:
+        raise TimewebError("a list that the plan needs did not come whole: call again")
+    found: list[Any] = items
+    return found
 
 
 def _named(kind: Kind, item: Any, prices: Mapping[tuple[str, str], Decimal]) -> Leftover:
@@ -130,44 +116,43 @@ def _price_of_address(row: Any, address: Any) -> Decimal | None:
 
 
 def deletion_steps(
-    plan: DeletionPlan, also: Iterable[Leftover], confirmation: Mapping[str, str | None], patience: float
-) -> Steps[tuple[Leftover, ...]]:
+    client: Any, plan: DeletionPlan, also: Iterable[Leftover], confirmation: Mapping[str, str | None]
+) -> Coroutine[Any, Any, tuple[Leftover, ...]]:
     """Return the steps that carry a plan out; raises ConfigurationError for what is not in it, before anything is sent."""
     chosen = tuple(dict.fromkeys(also))
     strange = [each.name for each in chosen if each not in plan.leftovers]
     if strange:
         raise ConfigurationError(f"{', '.join(strange)}: not in the plan of {plan.name}; give some of plan.leftovers as also=")
-    return _carry_out(plan, chosen, {name: value for name, value in confirmation.items() if value is not None}, patience)
+    confirmed = {name: value for name, value in confirmation.items() if value is not None}
+    return _carry_out(client, plan, chosen, Arguments((plan.id,), confirmed))
 
 
-def _carry_out(
-    plan: DeletionPlan, chosen: tuple[Leftover, ...], confirmation: Mapping[str, str], patience: float
-) -> Steps[tuple[Leftover, ...]]:
+async def _carry_out(client: Any, plan: DeletionPlan, chosen: tuple[Leftover, ...], given: Arguments) -> tuple[Leftover, ...]:
     now = clock.current()
-    deadline = now.monotonic() + patience
+    deadline = now.monotonic() + client.total_timeout
     # What is gone was deleted by an earlier call with the same plan.
-    yield from _unless_gone(Ask(f"{plan.resource}.delete", (plan.id,), confirmation))
+    await _unless_gone(given.pass_to, getattr(client, plan.resource).delete)
     kept: list[Leftover] = []
     for each in chosen:
-        wait = _FIRST_WAIT
-        while (use := (yield from _use_of(each, plan))) == "planned":
+        node, wait = getattr(client, _LEFTOVERS[each.kind]), _FIRST_WAIT
+        while (use := await _use_of(each, node, plan)) == "planned":
             left = deadline - now.monotonic()
             if left <= 0:
                 raise TimewebError(f"{each.name} still serves {plan.name}, which was deleted: call again with the same plan")
-            yield min(wait, left)
+            await Sleep(min(wait, left))
             wait = min(wait * 2, _LONGEST_WAIT)
         if use == "other":
             kept.append(each)
         elif use == "none":
-            yield from _unless_gone(Ask(f"{_LEFTOVERS[each.kind]}.delete", (each.id,)))
+            await _unless_gone(node.delete, each.id)
     return tuple(kept)
 
 
-def _use_of(each: Leftover, plan: DeletionPlan) -> Steps[Literal["gone", "none", "planned", "other"]]:
+async def _use_of(each: Leftover, node: Any, plan: DeletionPlan) -> Literal["gone", "none", "planned", "other"]:
     """Tell what a leftover serves now: it may have been given to something else since the plan was made."""
     if each.kind == "image":
         return "none"
-    item = yield from _unless_gone(Ask(f"{_LEFTOVERS[each.kind]}.get", (each.id,)))
+    item = await _unless_gone(node.get, each.id)
     if item is None:
         return "gone"
     users: list[Any] = item.service_list if each.kind == "network_drive" else [item] if item.resource_id is not None else []
@@ -176,61 +161,8 @@ def _use_of(each: Leftover, plan: DeletionPlan) -> Steps[Literal["gone", "none",
     return "planned" if all(_serves(user, _TYPES[plan.resource], plan.id) for user in users) else "other"
 
 
-def _unless_gone(ask: Ask) -> Steps[Any]:
+async def _unless_gone(method: Callable[..., Any], argument: Any) -> Any:
     try:
-        return (yield ask)
+        return await Look(method, (argument,))
     except NotFoundError:
         return None
-
-
-def run(client: Any, steps: Steps[T]) -> T:
-    """Drive the steps with the synchronous client."""
-    step, result = _next(steps)
-    while step is not None:
-        answer: Any = None
-        try:
-            if isinstance(step, Ask):
-                answer = step.of(client)
-                answer = _whole(answer, [*answer]) if step.is_list else answer
-            else:
-                clock.current().sleep(step)
-        except TimewebError as error:
-            answer = error
-        step, result = _next(steps, answer)
-    done: T = result
-    return done
-
-
-async def arun(client: Any, steps: Steps[T]) -> T:
-    """Drive the steps with the asynchronous client."""
-    step, result = _next(steps)
-    while step is not None:
-        answer: Any = None
-        try:
-            if not isinstance(step, Ask):
-                await clock.current().asleep(step)
-            elif step.is_list:
-                page: Any = step.of(client)
-                answer = _whole(page, [item async for item in page])
-            else:
-                answer = await step.of(client)
-        except TimewebError as error:
-            answer = error
-        step, result = _next(steps, answer)
-    done: T = result
-    return done
-
-
-def _whole(page: Any, items: list[Any]) -> list[Any]:
-    """Return the items; raises TimewebError where some may be missing, because a plan must not lack what costs."""
-    if page.complete is False:
-        raise TimewebError("a list that the plan needs did not come whole: call again")
-    return items
-
-
-def _next(steps: Steps[T], answer: Any = None) -> tuple[Ask | float | None, Any]:
-    """Go on; return what is asked for, or None and the result."""
-    try:
-        return (steps.throw(answer) if isinstance(answer, TimewebError) else steps.send(answer)), None
-    except StopIteration as stop:
-        return None, stop.value

@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.commands import Sleep
-from timeweb_sdk._core.looks import Listed, Look, alook, look
+from timeweb_sdk._core.looks import Listed, Look
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import AmbiguousOrder, ConfigurationError, TimewebError
 
-T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LAST_LOOK = 5.0
 """Seconds that a look has which begins at the end of the time: what came by then shall be found."""
@@ -82,8 +81,15 @@ def _ambiguous(doubt: TimewebError, ids: tuple[Any, ...]) -> AmbiguousOrder:
     return error
 
 
+def make_steps(
+    create: Callable[..., Any], given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]
+) -> Coroutine[Any, Any, Any]:
+    """Return the steps that make the thing once; raises ConfigurationError where nothing could find it again."""
+    return _once(order_of(create, given, kind), create, given)
+
+
 def order_of(create: Any, given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]) -> Order:
-    """Return what a call of `create` would make; raises ConfigurationError where nothing could find it again."""
+    """Return what a call of `create` would make."""
     node: Any = getattr(create, "__self__", None)
     if not issubclass(type(node), kind):
         raise ConfigurationError("create_once takes a method of this kind of client that makes something: tw.servers.create")
@@ -133,19 +139,3 @@ async def _once(order: Order, create: Callable[..., Any], given: Arguments) -> A
         await Sleep(min(wait, left))
         wait = min(wait * 2, _LONGEST_WAIT)
     raise doubt
-
-
-def create_once(create: Callable[..., T], args: Any, kwargs: Any) -> T:
-    """As `Timeweb.create_once`."""
-    given = Arguments(args, kwargs)
-    del args, kwargs  # a traceback with locals would show them
-    made: T = look(_once(order_of(create, given, Resource), create, given))
-    return made
-
-
-async def acreate_once(create: Callable[..., Coroutine[Any, Any, T]], args: Any, kwargs: Any) -> T:
-    """As `AsyncTimeweb.create_once`."""
-    given = Arguments(args, kwargs)
-    del args, kwargs
-    made: T = await alook(_once(order_of(create, given, AsyncResource), create, given))
-    return made

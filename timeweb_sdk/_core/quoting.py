@@ -1,13 +1,13 @@
 """What an order would cost, from the lists of presets and from what the account pays already."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
 from timeweb_sdk._core.guards import is_array, is_mapping
-from timeweb_sdk._core.looks import Listed, alook, look
+from timeweb_sdk._core.looks import Listed
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import ConfigurationError
 
@@ -159,11 +159,8 @@ def _read(
     )
 
 
-def quote(client: Any, create: Callable[..., Any], given: Arguments) -> Quote:
-    """As `Timeweb.quote`."""
-    return look(_add_up(client, *_read(create, given, Resource)))
-
-
-async def aquote(client: Any, create: Callable[..., Any], given: Arguments) -> Quote:
-    """As `AsyncTimeweb.quote`."""
-    return await alook(_add_up(client, *_read(create, given, AsyncResource)))
+def quote_steps(
+    client: Any, create: Callable[..., Any], given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]
+) -> Coroutine[Any, Any, Quote]:
+    """Return the steps that make a quote; raises ConfigurationError for what has no price here."""
+    return _add_up(client, *_read(create, given, kind))
