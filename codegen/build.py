@@ -69,6 +69,8 @@ class Compiled:
     numbers: Numbers
     operations: list[Operation]
     classes: dict[str, ModelClass]
+    problems: Problems
+    """What cannot be expressed: nothing is generated while there is any."""
     unmatched: list[str]
     """Corrections that matched nothing."""
     stale_texts: list[str]
@@ -79,12 +81,10 @@ class Compiled:
         return surface.read(self.operations, self.classes)
 
 
-def compile_contract(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> Compiled:
-    """Correct a contract and name all that is in it, by the documents of `folder`; one error names all that is wrong."""
+def compile_contract(bundle: Json, folder: Path = OPENAPI) -> Compiled:
+    """Correct a contract and name all that is in it, by the documents of `folder`."""
     problems = Problems()
     corrected = overlay.apply(bundle, overlay.load(folder / "overlay.yaml"), source_name="overlay.yaml", allow_unmatched=True)
-    if not allow_unmatched:
-        problems.add(*corrected.unmatched)
     contract = corrected.document
     numbers = Numbers.read(folder / NUMBERS_LOCK.name)
     numbers.decide(contract)
@@ -93,19 +93,29 @@ def compile_contract(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: b
     described = overlay.apply(contract, texts, source_name="english.yaml", allow_unmatched=True)
     names = Names.read(folder / NAMES_LOCK.name, taken(empty_module()))
     normaliser = Normaliser(described.document, names, problems)
-    operations = read_operations(normaliser)
-    problems.raise_any()
-    unmatched, stale = corrected.unmatched, described.unmatched
-    return Compiled(contract, described.document, names, numbers, operations, normaliser.classes, unmatched, stale)
+    return Compiled(
+        contract,
+        described.document,
+        names,
+        numbers,
+        read_operations(normaliser),
+        normaliser.classes,
+        problems,
+        corrected.unmatched,
+        described.unmatched,
+    )
 
 
 def run(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> Build:
     """Run every step in memory."""
-    return generate(compile_contract(bundle, folder, allow_unmatched=allow_unmatched))
+    return generate(compile_contract(bundle, folder), allow_unmatched=allow_unmatched)
 
 
-def generate(compiled: Compiled) -> Build:
-    """Spell a compiled contract as Python, and say what of it nobody has explained."""
+def generate(compiled: Compiled, *, allow_unmatched: bool = False) -> Build:
+    """Spell a compiled contract as Python, and say what of it nobody has explained; one error names all that is wrong."""
+    if compiled.problems.found or not allow_unmatched:
+        compiled.problems.add(*compiled.unmatched)
+    compiled.problems.raise_any()
     operations, classes = compiled.operations, compiled.classes
     assigned = modules(classes, operations)
     params = request_classes(classes, operations)

@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from codegen import build as pipeline
-from codegen.documents import OPENAPI
+from codegen.documents import BUNDLE, OPENAPI
 from codegen.surface import Method, Surface, Value, Values, classes_in, renamed
 
 
@@ -54,8 +54,9 @@ def main(args: list[str]) -> int:
 def surface(place: Path) -> Surface:
     """Compile a folder, or a bundle with the committed corrections and names; those that match nothing are passed over."""
     folder = place if place.is_dir() else OPENAPI
-    bundle = pipeline.read_bundle(place / "bundle.json" if place.is_dir() else place)
-    return pipeline.compile_contract(bundle, folder, allow_unmatched=True).surface
+    compiled = pipeline.compile_contract(pipeline.read_bundle(place / BUNDLE.name if place.is_dir() else place), folder)
+    compiled.problems.raise_any()
+    return compiled.surface
 
 
 def compare(old: Surface, new: Surface) -> list[Change]:

@@ -36,15 +36,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def distil(bundle: Any) -> Json:
     """Return the facts of ``bundle`` (an OpenAPI 3 document) as a new document; one error names all its faults."""
     if not is_object(bundle):
-        raise at((), f"an OpenAPI document is an object, not {type(bundle).__name__}")
+        raise at((), f"an OpenAPI document is an object, not {_kind(bundle)}")
     if not str(bundle.get("openapi", "")).startswith("3."):
         raise at((), f"not an OpenAPI 3 document: openapi is {bundle.get('openapi')!r}")
     problems = Problems()
     result = _Distiller(problems).document(bundle)
     for where in _broken_texts(result, ()):
         problems.add_at(where, "holds half of a surrogate pair, which is no text")
+    check_refs(result, problems)
     problems.raise_any()
-    check_refs(result)
     ordered: Json = _sorted(result)
     return ordered
 
@@ -225,7 +225,7 @@ class _Distiller:
             if key == "default":
                 result[key] = _without_prose(value)
             elif key == "const":
-                result["enum"] = [value]
+                result["enum"] = [self._scalar(value, (*where, key))]
                 if "type" not in schema and type(value) in _JSON_TYPES:
                     result["type"] = _JSON_TYPES[type(value)]
             elif key == "enum":

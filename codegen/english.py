@@ -86,14 +86,13 @@ def _needs_description(model: ModelClass) -> bool:
 
 def _of_operation(operation: Operation) -> Iterable[str]:
     text = f"{operation.summary} {operation.description}"
-    if not operation.summary:
-        yield "no summary"
-        return
     if CYRILLIC.search(text):
         yield "the text is not English"
     if len(operation.summary) > 100:
         yield f"the summary has {len(operation.summary)} characters; say it in 100"
-    if not _new_words(operation):
+    if not operation.summary:
+        yield "no summary"
+    elif not _new_words(operation):
         yield f"the summary only repeats the operation's name: {operation.summary!r}"
     if not operation.description:
         yield "no description"

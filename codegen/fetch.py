@@ -32,6 +32,8 @@ def store(raw: bytes, folder: Path, *, fetched: date) -> bool:
     except CodegenError as error:
         raise CodegenError(f"the bundle is not a JSON document: {error}") from error
     distilled = distil(bundle)
+    if not distilled["paths"]:
+        raise CodegenError("/paths: an update that would remove every operation is a mistake")
     committed = folder / "bundle.json"
     if committed.exists() and read_json(committed) == distilled:
         return False

@@ -146,15 +146,13 @@ class Names:
 
     def follow_moves(self, paths: Iterable[str]) -> None:
         """Let an operation keep its names if its path differs only in what the placeholders are called."""
-        now = {_anonymous(path): path for path in paths}
-        known = {*now.values()}
-        for place, name in list(self.locked.items()):
-            parts = parts_of(place)
-            if parts[0] != "paths" or parts[1] in known or _anonymous(parts[1]) not in now:
+        locked = [(parts_of(place), name) for place, name in self.locked.items()]
+        moves = moved((parts[1] for parts, _ in locked if parts[0] == "paths"), paths)
+        for parts, name in locked:
+            if parts[0] != "paths" or parts[1] not in moves:
                 continue
-            before, after = (re.findall(r"{([^}]+)}", path) for path in (parts[1], now[_anonymous(parts[1])]))
-            renamed = dict(zip(before, after, strict=True))
-            new_path = now[_anonymous(parts[1])]
+            new_path = moves[parts[1]]
+            renamed = dict(zip(*(re.findall(r"{([^}]+)}", path) for path in (parts[1], new_path)), strict=True))
             placed = parts[3:5] == ["parameters", "path"]
             rest = [*parts[2:-1], renamed.get(parts[-1], parts[-1])] if placed else parts[2:]
             self.locked.setdefault(pointer("paths", new_path, *rest), name)
@@ -169,8 +167,11 @@ def _family(name: str) -> set[str]:
     return {name, f"{name}Params", name.removesuffix("Params")}
 
 
-def _anonymous(path: str) -> str:
-    return re.sub(r"{[^}]*}", "{}", path)
+def moved(before: Iterable[str], after: Iterable[str]) -> dict[str, str]:
+    """Return old path -> new path for those that differ only in what the placeholders are called."""
+    now = {re.sub(r"{[^}]*}", "{}", path): path for path in after}
+    spelled = {path: now.get(re.sub(r"{[^}]*}", "{}", path), path) for path in before}
+    return {old: new for old, new in spelled.items() if old != new and old not in now.values()}
 
 
 def _class_options(place: str, hint: str) -> list[str]:

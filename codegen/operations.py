@@ -227,7 +227,10 @@ def _read_parameters(operation: Operation, node: Json, where: Where, shared: lis
     for i, raw in enumerate([*shared, *node.get("parameters", [])]):
         parameter, _ = normaliser.resolve(raw, (*where, "parameters", i))
         declared[parameter["in"], parameter["name"]] = parameter
-    for placeholder in re.findall(r"{([^}]+)}", operation.path):
+    placeholders = re.findall(r"{([^}]+)}", operation.path)
+    if len({*placeholders}) < len(placeholders):
+        raise at(where, "a placeholder stands in the path twice")
+    for placeholder in placeholders:
         parameter = declared.get(("path", placeholder)) or declared.get(("path", placeholder.replace("_", "-"))) or {}
         place = pointer(*where, "parameters", "path", placeholder)
         schema = normaliser.plain(
@@ -237,7 +240,7 @@ def _read_parameters(operation: Operation, node: Json, where: Where, shared: lis
             schema = {"type": "integer"}
         schema.pop("nullable", None)
         name = normaliser.names.argument(place, placeholder)
-        note = _note(placeholder, notes, parameter, normaliser)
+        note = _note(placeholder, name, notes, parameter, normaliser)
         operation.path_arguments.append(Argument(placeholder, name, schema, True, note))
     for (kind, wire), parameter in declared.items():
         if kind != "query":
@@ -246,15 +249,15 @@ def _read_parameters(operation: Operation, node: Json, where: Where, shared: lis
         schema = normaliser.plain(parameter.get("schema", {}), (*where, "parameters", wire), pascal(wire))
         if wire in {"limit", "offset"}:
             schema = {"type": "integer"}
-        note = _note(wire, notes, parameter, normaliser)
+        note = _note(wire, name, notes, parameter, normaliser)
         argument = Argument(wire, name, schema, bool(parameter.get("required")), note)
         operation.query_arguments.append(argument)
 
 
-def _note(wire: str, notes: dict[str, str], described: Json, normaliser: Normaliser) -> str:
+def _note(wire: str, name: str, notes: dict[str, str], described: Json, normaliser: Normaliser) -> str:
     """The note on an argument: the operation's own, else that of its schema, else what the name means everywhere."""
     everywhere: dict[str, str] = normaliser.contract.get("x-arguments", {})
-    return str(notes.get(wire) or described.get("description") or everywhere.get(wire, ""))
+    return str(notes.get(wire) or described.get("description") or everywhere.get(wire) or everywhere.get(name, ""))
 
 
 # -- bodies -------------------------------------------------------------------------------------------------------------
@@ -309,7 +312,7 @@ def _fields(operation: Operation, schema: Json, where: Where, notes: dict[str, s
             if "items" in child:
                 child["items"] = {**child["items"], "x-fields": below}
         plain = normaliser.plain(child, child_where, hint + "Input" if _holds_object(child, normaliser) else hint)
-        note = _note(prop, notes, plain, normaliser)
+        note = _note(prop, name, notes, plain, normaliser)
         result.append(Argument(prop, name, plain, prop in schema.get("required", []), note))
     return sorted(result, key=lambda argument: not argument.required)
 

@@ -15,7 +15,7 @@ import jsonpath
 import yaml
 
 from codegen.check_refs import check_refs
-from codegen.errors import CodegenError
+from codegen.errors import CodegenError, Problems
 from codegen.tree import Json, Where, is_array, is_object
 
 _OVERLAY_KEYS = frozenset({"overlay", "info", "extends", "actions"})
@@ -55,11 +55,12 @@ def apply(document: Json, overlay: Json, *, source_name: str, allow_unmatched: b
     Raises CodegenError for a malformed overlay, for a reference that leads nowhere afterwards and, unless
     ``allow_unmatched``, for actions that change nothing; one error names them all.
     """
-    result = copy.deepcopy(document)
+    result, problems = copy.deepcopy(document), Problems()
     unmatched = [problem for action in actions(overlay, source_name) if (problem := _apply_one(result, action))]
-    if unmatched and not allow_unmatched:
-        raise CodegenError("\n".join(unmatched))
-    check_refs(result)
+    check_refs(result, problems)
+    if problems.found or not allow_unmatched:
+        problems.add(*unmatched)
+    problems.raise_any()
     return Applied(result, unmatched)
 
 

@@ -6,17 +6,20 @@ import argparse
 import re
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 from codegen import build as pipeline, changelog, fetch
-from codegen.documents import BUNDLE, OPENAPI, ROOT
+from codegen.documents import BUNDLE, NUMBERS_LOCK, OPENAPI, ROOT, read_json
 from codegen.errors import CodegenError
+from codegen.names import moved
 from codegen.surface import Surface
+from codegen.tree import pointer
 
 LEFT = 3
 """Exit code: the code is built, and something is left for a person. 1 means that the build stopped."""
-_SURFACE = ("tests.packaging.surface", "--write")
+_PROVISIONAL = "Provisional: the build stops at what cannot be expressed, and of that this says too much or too little."
 
 
 def main(args: list[str]) -> int:
@@ -25,24 +28,35 @@ def main(args: list[str]) -> int:
     parser.add_argument("--from", dest="source", type=Path, help=f"a file instead of {fetch.BUNDLE_URL}")
     parser.add_argument("--changelog", type=Path, metavar="FILE", help="write the changelog there instead of printing it")
     options = parser.parse_args(args)
-    left = take(fetch.read(options.source), OPENAPI, pipeline.PACKAGE, options.changelog)
-    listed = subprocess.run([sys.executable, "-m", *_SURFACE], cwd=ROOT, check=False)
-    return LEFT if left or listed.returncode else 0
+    raw = fetch.read(options.source)
+    left = take(raw, OPENAPI, pipeline.PACKAGE, options.changelog)
+    # In processes of their own: this one may have imported the package as it was.
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder, "vendor.json")
+        bundle.write_bytes(raw)
+        commands = (["tests.packaging.surface", "--write"], ["codegen", "verify", "--from", str(bundle), "--write"])
+        codes = [subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode for command in commands]
+    return LEFT if left or any(codes) else 0
 
 
 def take(raw: bytes, folder: Path, package: Path, page: Path | None = None) -> list[str]:
     """Take a bundle into `folder` (such as openapi/) and `package`; returns and prints what is left for a person."""
-    before = _surface(folder)
+    bundle = folder / BUNDLE.name
+    before, paths = _surface(folder), read_json(bundle)["paths"] if bundle.exists() else {}
     fetch.store(raw, folder, fetched=datetime.now(UTC).date())
-    compiled = pipeline.compile_contract(pipeline.read_bundle(folder / BUNDLE.name), folder, allow_unmatched=True)
+    contract = pipeline.read_bundle(bundle)
+    follow_moves(folder, moved(paths, contract["paths"]))
+    compiled = pipeline.compile_contract(contract, folder)
     changes = "What was there before does not compile: `python -m codegen diff` compares two folders."
     if before:
         changes = changelog.markdown(changelog.compare(before, compiled.surface))
+    if compiled.problems.found:
+        changes = f"{_PROVISIONAL}\n\n{changes}"
     if page:
         page.write_text(changes + "\n", encoding="utf-8")
     else:
         print(changes)
-    result = pipeline.generate(compiled)
+    result = pipeline.generate(compiled, allow_unmatched=True)
     pipeline.write(result, package)
     pipeline.write_locks(result, folder)
     dropped = drop_stale(folder / "english.yaml", result.stale_texts)
@@ -60,6 +74,16 @@ def _surface(folder: Path) -> Surface | None:
         return changelog.surface(folder)
     except CodegenError:  # an update that stopped here has left its contract to be looked at
         return None
+
+
+def follow_moves(folder: Path, moves: dict[str, str]) -> None:
+    """Let corrections, texts and numbers speak of a path by its new spelling; `Names.follow_moves` does it for names."""
+    for name in ("overlay.yaml", "english.yaml", NUMBERS_LOCK.name):
+        before = text = (folder / name).read_text(encoding="utf-8")
+        for old, new in moves.items():
+            text = text.replace(f"'{old}'", f"'{new}'").replace(f'"{pointer("paths", old)}/', f'"{pointer("paths", new)}/')
+        if text != before:
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def drop_stale(path: Path, stale: list[str]) -> list[str]:

@@ -1,7 +1,8 @@
-"""``python -m codegen verify --from BUNDLE``: decode the vendor's documented bodies with the built models.
+"""`python -m codegen verify --from BUNDLE`: decode the vendor's documented bodies with the built models.
 
 Where the documentation shows a whole body it is taken; elsewhere the body is put together from the examples of its fields.
-What comes out are places and kinds of disagreement, never a value: the vendor's examples are not ours to repeat.
+What comes out are places and kinds of disagreement, never a value: the vendor's examples are not ours to repeat. It takes
+the bundle as it is published, which `python -m codegen update` has at hand; `openapi/disagreements.txt` keeps what came out.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from typing import Any, NamedTuple, NoReturn
 
 from codegen.check_refs import check_refs
 from codegen.distil import METHODS
-from codegen.documents import read_json
+from codegen.documents import OPENAPI, read_json
+from codegen.errors import Problems
 from codegen.tree import Json, Where, is_object, pointer, resolved
+
+DISAGREEMENTS = OPENAPI / "disagreements.txt"
 
 
 class Body(NamedTuple):
@@ -39,44 +43,24 @@ class Issue(NamedTuple):
 
 
 def main(args: list[str]) -> int:
-    """Print the issues; with ``--snapshot`` only what differs from it, and 1 if anything does."""
+    """Print the issues; with ``--write`` keep them, and print those that are new."""
     parser = argparse.ArgumentParser(prog="python -m codegen verify", description="Decode the vendor's documented bodies.")
     parser.add_argument("--from", dest="source", type=Path, required=True, help="the vendor's bundle, as published")
-    parser.add_argument("--snapshot", type=Path, help="the issues that are known; a missing file is written")
-    parser.add_argument("--update", action="store_true", help="rewrite the snapshot")
+    parser.add_argument("--write", action="store_true", help=f"keep the issues in {DISAGREEMENTS.name}; print the new ones")
     options = parser.parse_args(args)
-    bundle = read_json(options.source)
-    check_refs(bundle)
+    bundle, problems = read_json(options.source), Problems()
+    check_refs(bundle, problems)
+    problems.raise_any()
     found = list(bodies(bundle))
     issues = verify(found)
-    if options.snapshot is None:
-        print(_report(found, issues))
-        return 0
-    if options.update or not options.snapshot.exists():
-        options.snapshot.write_text(_snapshot(issues), encoding="utf-8")
-    return _compare(options.snapshot, issues)
-
-
-def _report(found: list[Body], issues: list[Issue]) -> str:
     lines = [f"{issue.pointer}: {issue.kind}" for issue in issues]
+    known = DISAGREEMENTS.read_text(encoding="utf-8").splitlines() if options.write and DISAGREEMENTS.exists() else []
+    if options.write:
+        DISAGREEMENTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    new = [line for line in lines if line not in known]
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(issue.kind for issue in issues).most_common())
-    return "\n".join([*lines, f"{len(found)} documented bodies, {len(issues)} issues" + (f": {kinds}" if kinds else "")])
-
-
-def _snapshot(issues: list[Issue]) -> str:
-    """One line per issue, so that a change of the contract is a readable diff."""
-    return json.dumps([f"{issue.pointer}: {issue.kind}" for issue in issues], indent=1) + "\n"
-
-
-def _compare(path: Path, issues: list[Issue]) -> int:
-    known = Counter(json.loads(path.read_text(encoding="utf-8")))
-    now = Counter(json.loads(_snapshot(issues)))
-    for line in (now - known).elements():
-        print(f"new: {line}")
-    for line in (known - now).elements():
-        print(f"gone: {line}")
-    print(f"{sum(now.values())} issues, {sum(known.values())} known")
-    return 1 if now != known else 0
+    print(*new, f"{len(found)} documented bodies, {len(issues)} issues" + (f": {kinds}" if kinds else ""), sep="\n")
+    return 0
 
 
 # -- the documented bodies ------------------------------------------------------------------------------------------------

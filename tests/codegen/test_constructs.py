@@ -97,6 +97,7 @@ REFUSED = {
     ),
     "a method without a call": (contract({THINGS: {"head": operation("headThings")}}), "/head: no method of the client"),
     "a path of placeholders": (contract({"/api/v1/{id}": {"get": operation("getIt", reply=A)}}), "names no resource"),
+    "a placeholder twice": (contract({"/api/v1/a/{id}/{id}": {"get": operation("getIt")}}), "/get: a placeholder stands in"),
     "types beside items": (get({"type": ["array", "string"], "items": STRING}), "/type: the types array, string beside"),
     "an unknown type": (get(obj(a={"type": "tuple"})), "/properties/a/type: unknown type 'tuple'"),
     "an empty schema that fits nothing": (get({"items": False}), "/items: must be an object, not boolean"),
@@ -106,6 +107,7 @@ REFUSED = {
     "half of a surrogate pair": (get(obj(a={"type": "string", "enum": ["\ud800"]})), "/enum/0: holds half of a surrogate pair"),
     "half of a pair in a name": (get(obj(**{"\udc00": STRING})), "holds half of a surrogate pair"),
     "an enum of objects": (get(obj(a={"type": "string", "enum": [{}]})), "/enum/0: must not be an object"),
+    "an object as a constant": (get(obj(a={"const": {}})), "/properties/a/const: must not be an object"),
     "allOf of itself": (
         contract({}, {"thing": {"allOf": [{"$ref": "#/components/schemas/thing"}]}}), "leads back to itself",
     ),

@@ -88,7 +88,7 @@ def test_constructs_that_no_model_can_express_are_refused(key: str) -> None:
 
 
 def test_a_list_is_no_document() -> None:
-    with pytest.raises(CodegenError, match="an OpenAPI document is an object, not list"):
+    with pytest.raises(CodegenError, match="an OpenAPI document is an object, not array"):
         distil(json.loads("[]"))
 
 

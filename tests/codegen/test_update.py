@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.documents import read_lock
+from codegen.documents import read_lock, write_lock
 from codegen.errors import CodegenError
 from codegen.tree import Json
 from codegen.update import drop_stale, take
@@ -88,6 +88,7 @@ def test_an_update_lists_all_that_only_a_person_can_do(folder: Path, capsys: pyt
         "openapi/overlay.yaml: actions[0]",
         f'openapi/numbers.lock: "{place}": "decimal"',
         "openapi/english.yaml: getParts: no summary",
+        "openapi/english.yaml: getParts: no description",
         "openapi/english.yaml: x-resources: no text on parts",
     ]
     assert "- `Thing`: field `gadget` removed **(breaks readers)**" in changes
@@ -103,8 +104,42 @@ def test_a_contract_that_cannot_be_expressed_leaves_the_code_as_it_was(folder: P
     _, _, models = taken(small_contract(), folder)
     document = small_contract()
     document["paths"]["/api/v1/things"]["head"] = operation("touchThings")
-    with pytest.raises(CodegenError, match="/paths/~1api~1v1~1things/head"):
+    del document["components"]["schemas"]["thing"]["properties"]["size"]
+    document["components"]["schemas"]["thing"]["required"].remove("size")
+    with pytest.raises(CodegenError, match=r"/paths/~1api~1v1~1things/head.*\n.*overlay\.yaml: actions\[0\]") as stopped:
         taken(document, folder)
+    assert len(str(stopped.value).splitlines()) == 2
+    told = folder.with_name("changelog.md").read_text(encoding="utf-8")
+    assert told.startswith("Provisional: the build stops")
+    assert "- `Thing`: field `size` removed **(breaks readers)**" in told
     left, changes, after = taken(small_contract(), folder)
     assert (left, after) == ([], models)
     assert changes.startswith("What was there before does not compile")
+
+
+def test_what_we_say_of_a_path_follows_it_when_a_placeholder_is_spelled_anew(folder: Path) -> None:
+    (folder / "english.yaml").write_text(
+        (folder / "english.yaml").read_text(encoding="utf-8")
+        + "- target: $\n  update: {x-arguments: {thing_id: Which one.}}\n"
+        + "- target: $.paths['/api/v1/things/{thing_id}'].get\n  update: {summary: Show the kept one, description: Free.}\n",
+        encoding="utf-8",
+    )
+    document, path = small_contract(), "/api/v1/things/{thing_id}"
+    document["paths"][path] = {"get": operation("getThing", reply=envelope("weight", NUMBER))}
+    taken(document, folder)
+    place = "/paths/~1api~1v1~1things~1{}/get/responses/200/content/application~1json/schema/properties/weight"
+    write_lock(folder / "numbers.lock", {**read_lock(folder / "numbers.lock"), place.format("{thing_id}"): "float"})
+    document["paths"]["/api/v1/things/{id}"] = document["paths"].pop(path)
+    left, changes, _ = taken(document, folder)
+    assert left == []
+    assert (
+        changes.splitlines()[-1] == "- `things.get`: calls `GET /api/v1/things/{id}` instead of `GET /api/v1/things/{thing_id}`"
+    )
+    assert read_lock(folder / "numbers.lock")[place.format("{id}")] == "float"
+
+
+def test_a_bundle_without_operations_changes_nothing(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(CodegenError, match="/paths: an update that would remove every operation"):
+        taken({"openapi": "3.0.3"}, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -77,21 +77,21 @@ def test_the_report_has_no_values(source: Path, capsys: pytest.CaptureFixture[st
     assert out == f"{WHERE}/example/finances/balance: decimal_parsing\n1 documented bodies, 1 issues: 1 decimal_parsing\n"
 
 
-def test_a_snapshot_is_written_once_and_compared_then(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    snapshot = tmp_path / "known.json"
-    command = ["--from", str(source), "--snapshot", str(snapshot)]
+def test_what_came_out_is_kept_and_only_what_is_new_is_told(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "disagreements.txt"
+    monkeypatch.setattr(verify, "DISAGREEMENTS", kept)
+    command = ["--from", str(source), "--write"]
     assert verify.main(command) == 0
-    assert json.loads(snapshot.read_text(encoding="utf-8")) == [f"{WHERE}/example/finances/balance: decimal_parsing"]
-    assert verify.main(command) == 0
-    source.write_text(json.dumps(bundle({"example": {"finances": {**FINANCES, "currency": 1}}})), encoding="utf-8")
-    capsys.readouterr()
-    assert verify.main(command) == 1
-    assert capsys.readouterr().out == (
-        f"new: {WHERE}/example/finances/currency: string_type\n"
-        f"gone: {WHERE}/example/finances/balance: decimal_parsing\n"
-        "1 issues, 1 known\n"
+    assert kept.read_text(encoding="utf-8") == f"{WHERE}/example/finances/balance: decimal_parsing\n"
+    source.write_text(
+        json.dumps(bundle({"example": {"finances": {**FINANCES, "balance": "", "currency": 1}}})), encoding="utf-8"
     )
-    assert verify.main([*command, "--update"]) == 0
+    capsys.readouterr()
+    assert verify.main(command) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{WHERE}/example/finances/currency: string_type"
+    assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_unreadable_bundles_are_named(tmp_path: Path) -> None:
