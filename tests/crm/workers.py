@@ -1,8 +1,7 @@
-"""What the processes of test_concurrency do; a module of its own, so that a fork server can import it once."""
+"""What the processes of test_concurrency do; a module of its own, which the fork server imports once."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -10,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, configure_mappers, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter import import_servers, sync_all
 from crm_adapter.sync import apply as applying
 from tests.crm.fake_timeweb import FakeTimeweb, client, world
+from tests.forked import CONTEXT, start_server
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([__name__])
+configure_mappers()
 
 
 def connect(url: str) -> sessionmaker[Session]:
@@ -27,6 +26,7 @@ def connect(url: str) -> sessionmaker[Session]:
 
 def in_processes(count: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
     """Run ``work(barrier, *arguments)`` in ``count`` processes at once; what each put out."""
+    start_server()
     barrier, results = CONTEXT.Barrier(count), CONTEXT.SimpleQueue()
     processes = [CONTEXT.Process(target=_run, args=(work, barrier, results, arguments)) for _ in range(count)]
     for process in processes:
@@ -67,7 +67,7 @@ intervals: list[tuple[int, int]] = []
 
 def sync_repeatedly(barrier: Any, url: str, rounds: int) -> Any:
     """Each run as (status, first call's begin, last call's end)."""
-    db, model = connect(url), world(30)
+    db, model = connect(url), world(10)
     fake = _Busy(model.servers_, model.costs)
     barrier.wait(timeout=60)
     spans: list[Any] = []
@@ -112,6 +112,7 @@ def sync_and_die(url: str, servers: int, chunk: int, *, commits: int) -> None:
 
 def kill_at(url: str, servers: int, chunk: int, commits: int) -> int | None:
     """Run :func:`sync_and_die`; the exit code."""
+    start_server()
     process = CONTEXT.Process(target=sync_and_die, args=(url, servers, chunk), kwargs={"commits": commits})
     process.start()
     process.join(timeout=60)

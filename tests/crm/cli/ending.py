@@ -1,15 +1,10 @@
-"""A process that syncs in one of the ways that people use, and gets its signal right after the claim when asked to.
-
-Run as `python -m tests.crm.cli.ending WAY SIGNAL`; SIGNAL 0 leaves it to the parent.
-"""
+"""Ways in which people sync, and a signal right after the claim; a module of its own, which the fork server imports once."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
-import sys
 from contextlib import closing
 from typing import Any
 
@@ -18,7 +13,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import aio, ensure_fresh, sync_all
-from crm_adapter.cli import main
+from crm_adapter.cli import app, commands, jobs, main, serve  # noqa: F401  # imported before a child is born
 from crm_adapter.settings import load_settings
 from crm_adapter.wiring import build_clients, open_engine
 from timeweb_sdk import AsyncTimeweb, Timeweb
@@ -58,7 +53,10 @@ async def script_of_asyncio(*, fresh: bool) -> None:
         await aio.sync_all(db, clients)
 
 
-def run(way: str) -> int:
+def run(way: str, number: int) -> int:
+    """Sync in this way; the signal 0 leaves it to the parent to send one."""
+    if number:
+        kill_after_claim(number)
     match way:
         case "sync":
             return main(["sync", "--json"])
@@ -71,11 +69,3 @@ def run(way: str) -> int:
         case _:
             asyncio.run(script_of_asyncio(fresh=way.endswith("fresh")))
     return 0
-
-
-if __name__ == "__main__":
-    # A shell starts its background jobs with SIGINT ignored, and what they start inherits that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if int(sys.argv[2]):
-        kill_after_claim(int(sys.argv[2]))
-    sys.exit(run(sys.argv[1]))

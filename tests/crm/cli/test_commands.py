@@ -16,7 +16,8 @@ import pytest
 
 from crm_adapter.cli import main
 from tests.crm.cli.conftest import TOKEN
-from tests.waiting import ending, until
+from tests.forked import Forked
+from tests.waiting import until
 from timeweb_sdk.testing import EmulatorServer
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -278,13 +279,12 @@ def test_a_name_cannot_act_on_the_terminal(capfd: pytest.CaptureFixture[str]) ->
 def test_the_log_goes_to_stderr_and_holds_no_token(capfd: pytest.CaptureFixture[str]) -> None:
     main(["migrate"])
     capfd.readouterr()
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    code = "import sys; from crm_adapter.cli import main; sys.exit(main(['-v', 'sync', '--json']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["status"] == "success"
-    assert "DEBUG" in done.stderr
-    assert TOKEN not in done.stderr
+    with Forked(main, ["-v", "sync", "--json"]) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(out)["status"] == "success"
+    assert "DEBUG" in err
+    assert TOKEN not in err
 
 
 @pytest.mark.parametrize(("module", "extra"), [("typer", "cli"), ("sqlalchemy", "crm"), ("babel", "crm")])
@@ -301,13 +301,8 @@ def test_a_missing_extra_names_itself(module: str, extra: str) -> None:
 def test_ctrl_c_frees_the_lease_and_is_told(account: EmulatorServer, tmp_path: Path, as_json: bool) -> None:
     assert main(["migrate"]) == 0
     account.emulator.add_fault(operation="getFinances", delay_ms=5_000, times=1)
-    # A shell starts its background jobs with SIGINT ignored, and what they start inherits that.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{heard}; import sys; from crm_adapter.cli import main; sys.exit(main())", "sync"]
-    process = subprocess.Popen(
-        [*command, "--json"] if as_json else command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
-    with ending(process), closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
+    arguments = ["sync", "--json"] if as_json else ["sync"]
+    with Forked(main, arguments) as process, closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
         until(lambda: database.execute("SELECT * FROM timeweb_sync_run").fetchall(), 60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,9 @@ from typing import Any
 import pytest
 
 from crm_adapter.cli import main
-from tests.waiting import ending, until
+from tests.crm.cli import ending
+from tests.forked import Forked
+from tests.waiting import until
 from timeweb_sdk.testing import EmulatorServer
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -36,12 +35,6 @@ ENDS = [
 ]
 
 
-def start(way: str, number: int) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, "-m", "tests.crm.cli.ending", way, str(number)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def ended(database: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
     return (
         database.execute("SELECT status, error_code FROM timeweb_sync_run").fetchall(),
@@ -58,7 +51,7 @@ def test_a_signal_leaves_nothing_held(
     if moment == "call":
         account.emulator.add_fault(operation="getFinances", delay_ms=20_000, times=1)
     with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
-        with ending(start(way, number if moment == "claim" else 0)) as process:
+        with Forked(ending.run, way, number if moment == "claim" else 0) as process:
             if moment == "call":
                 asked = "SELECT count(*) FROM timeweb_account_state WHERE identity_checked_at IS NOT NULL"
                 until(lambda: database.execute(asked).fetchone() == (1,), 60)
@@ -85,7 +78,7 @@ def test_a_sync_beside_another_has_an_exit_code_of_its_own(
 ) -> None:
     assert main(["migrate"]) == 0
     account.emulator.add_fault(operation="getFinances", delay_ms=20_000, times=1)
-    with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database, ending(start("sync", 0)) as process:
+    with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database, Forked(ending.run, "sync", 0) as process:
         until(lambda: database.execute("SELECT * FROM timeweb_sync_run").fetchall(), 60)
         capfd.readouterr()
         assert main(["sync", "--json", *arguments]) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from celery import Celery
 
 from crm_adapter import tasks
+from crm_adapter.cli import main
 from tests.crm.celery.workers import ROOT
 from tests.crm.jobs.conftest import TOKEN
+from tests.forked import Forked
 from tests.waiting import until
 from timeweb_sdk.testing import Emulator
 
@@ -51,16 +54,8 @@ def test_the_interval_is_the_host_s_to_choose(every: float) -> None:
 
 
 def test_the_page_and_the_jobs_in_one_process(installation: Path, emulator: Emulator) -> None:
-    log = installation / "serve.log"
-    with log.open("wb") as file:
-        code = "import sys; from crm_adapter.cli import main; sys.exit(main())"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "serve", "--port", "0", "--jobs"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=file, stderr=file,
-        )  # fmt: skip
-        try:
-            until(lambda: any(request["operation"] == "getServers" for request in list(emulator.requests)), 60, log.read_text)
-        finally:
-            process.terminate()
-            process.wait(30)
-    assert TOKEN not in log.read_text()
+    with Forked(main, ["serve", "--port", "0", "--jobs"]) as process:
+        until(lambda: any(each["operation"] == "getServers" for each in list(emulator.requests)), 60, lambda: process.log)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(30)
+    assert TOKEN not in out + err

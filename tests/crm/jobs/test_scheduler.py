@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +20,11 @@ from crm_adapter.jobs.scheduler import Scheduler
 from crm_adapter.settings import load_settings
 from crm_adapter.telemetry import JsonFormatter
 from crm_adapter.wiring import open_engine
-from tests.crm.celery.workers import ROOT
 from tests.crm.database import kept
 from tests.crm.notify.outbox import Inbox
 from tests.crm.notify.service import NotificationService
-from tests.waiting import ending, until
+from tests.forked import Forked
+from tests.waiting import until
 from timeweb_sdk.testing import Emulator
 
 #: Apprise imports every plugin it has, and one of them a module that Python 3.13 drops.
@@ -110,20 +107,19 @@ def test_notify_command(installation: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert "SECRET" not in said.out + said.err
 
 
-def test_worker_command(installation: Path) -> None:
-    log = installation / "worker.log"
-    with NotificationService().serving() as post, log.open("wb") as file:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOSTING_NOTIFY_URLS": post.url}
-        command = [sys.executable, "-c", "import sys; from crm_adapter.cli import main; sys.exit(main())", "worker"]
-        with ending(subprocess.Popen(command, env=environment, stderr=file)) as process:
-            until(lambda: post.messages, 60, log.read_text)
+def test_worker_command(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with NotificationService().serving() as post:
+        monkeypatch.setenv("HOSTING_NOTIFY_URLS", post.url)
+        with Forked(main, ["worker"]) as process:
+            until(lambda: post.messages, 60, lambda: process.log)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-    records = [json.loads(line) for line in log.read_text().splitlines()]
+            log = process.log
+    records = [json.loads(line) for line in log.splitlines()]
     (finished,) = (record for record in records if record["event"] == "sync finished")
     assert (finished["status"], finished["created_count"]) == ("success", 5)
     assert any(record["event"] == "events dispatched" and record["messages"] == 1 for record in records)
-    assert "token-of" not in log.read_text() and "hunter2" not in log.read_text()
+    assert "token-of" not in log and "hunter2" not in log
     engine = kept(open_engine(load_settings()))
     assert [run.status for run in runs(sessionmaker(engine))] == ["success"]
 

@@ -19,11 +19,14 @@ from tests.crm.fake_timeweb import client, world
 from tests.crm.workers import import_one, in_processes, kill_at, sync_repeatedly
 
 
-def test_twenty_importers_of_one_server_make_one_row(database_url: str, real_db: sessionmaker[Session]) -> None:
-    results = in_processes(20, import_one, database_url)
-    assert Counter(result["imported_count"] for result in results) == {1: 1, 0: 19}
+def test_many_importers_of_one_server_make_one_row(database_url: str, real_db: sessionmaker[Session]) -> None:
+    count = 20 if database_url.startswith("postgresql") else 8
+    results = in_processes(count, import_one, database_url)
+    assert Counter(result["imported_count"] for result in results) == {1: 1, 0: count - 1}
     errors = [error for result in results for error in result["errors"]]
-    assert Counter((error["code"], error["error"]) for error in errors) == {("already_imported", "Сервер уже импортирован"): 19}
+    assert Counter((error["code"], error["error"]) for error in errors) == {
+        ("already_imported", "Сервер уже импортирован"): count - 1
+    }
     assert [row["timeweb_id"] for row in rows(real_db)] == [1001]
     assert [(field, new) for _, field, _, new in changed(real_db)] == [("created", "web-1")]
     assert [event.kind for event in events(real_db)] == ["imported"]
@@ -36,7 +39,7 @@ def test_two_workers_never_run_at_once(database_url: str, real_db: sessionmaker[
     assert {span[0] for span in spans} <= {"success", "running"}
     for (_, end), (begin, _) in pairwise(worked):
         assert end < begin
-    assert len(rows(real_db)) == 30 and len(changed(real_db)) == 30
+    assert len(rows(real_db)) == len(changed(real_db)) == 10
     assert {run.status for run in runs(real_db, limit=50)} == {"success"}
 
 
@@ -44,21 +47,21 @@ def test_two_workers_never_run_at_once(database_url: str, real_db: sessionmaker[
 def test_a_worker_killed_at_a_chunk_boundary_loses_and_doubles_nothing(
     database_url: str, real_db: sessionmaker[Session], commits: int
 ) -> None:
-    """60 servers in chunks of 20: killed before (positive) or after (negative) the commit of each chunk."""
-    assert kill_at(database_url, 60, 20, commits) == -signal.SIGKILL
-    committed = 20 * (commits - 1 if commits > 0 else -commits)
+    """6 servers in chunks of 2: killed before (positive) or after (negative) the commit of each chunk."""
+    assert kill_at(database_url, 6, 2, commits) == -signal.SIGKILL
+    committed = 2 * (commits - 1 if commits > 0 else -commits)
     assert len(rows(real_db)) == len(changed(real_db)) == len(events(real_db)) == committed
-    refused = sync_all(real_db, client(world(60)))
+    refused = sync_all(real_db, client(world(6)))
     assert (refused.status, refused.error_code, refused.api_calls) == ("running", "already_running", 0)
     with real_db() as session, session.begin():
         session.execute(update(SyncLease).values(expires_ms=1))
-    report = sync_all(real_db, client(world(60)))
-    assert (report.created_count, report.unchanged_count) == (60 - committed, committed)
+    report = sync_all(real_db, client(world(6)))
+    assert (report.created_count, report.unchanged_count) == (6 - committed, committed)
     assert [run.status for run in runs(real_db)] == ["success", "crashed"]
-    assert len(rows(real_db)) == 60
-    assert Counter(field for _, field, _, _ in changed(real_db)) == {"created": 60}
-    assert len({entry[0] for entry in changed(real_db)}) == 60
-    assert Counter(event.kind for event in events(real_db)) == {"imported": 60}
+    assert len(rows(real_db)) == 6
+    assert Counter(field for _, field, _, _ in changed(real_db)) == {"created": 6}
+    assert len({entry[0] for entry in changed(real_db)}) == 6
+    assert Counter(event.kind for event in events(real_db)) == {"imported": 6}
 
 
 def test_a_lease_expires_by_the_databases_clock_and_fences_its_old_owner(real_db: sessionmaker[Session]) -> None:
