@@ -19,7 +19,7 @@ from crm_adapter.ledger.ownership import owner_row
 from crm_adapter.ledger.results import Proposal, ServiceInfo, ServiceList, ServiceView
 from crm_adapter.money import to_money
 from crm_adapter.servers.conditions import client_known, live
-from crm_adapter.servers.listing import PAGE_SIZE, contains
+from crm_adapter.servers.listing import ListFilters, contains
 from crm_adapter.text import labels, services as words
 
 VIEWS: Final[tuple[ServiceView, ...]] = get_args(ServiceView)
@@ -29,28 +29,12 @@ _STATE: Final = TimewebServerState.__table__.c
 _ADDRESSES: Final = ("floating_ip", "floating_ip_with_ddos_guard")
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceFilters:
-    """What to list. `size` 0 lists all on one page."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFilters(ListFilters):
+    """Which services to list; `project` is Timeweb's, a client has services and servers with services."""
 
-    search: str = ""
     type: str = ""
-    project: int | None = None
-    """Timeweb's project."""
-    account: str = ""
-    client: str = ""
-    """The exact name of a client, who has services and servers with services."""
     view: ServiceView = ""
-    sort: str = "attention"
-    """`attention`: nobody's first, then by cost."""
-    descending: bool = False
-    page: int = 1
-    size: int = PAGE_SIZE
-
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether services may be hidden beside those that are gone."""
-        return bool(self.search or self.type or self.project is not None or self.account or self.client or self.view)
 
 
 def list_services(session: Session, columns: Columns, filters: ServiceFilters) -> ServiceList:

@@ -5,7 +5,7 @@ Everything here takes an open `sqlalchemy.orm.Session` and only reads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,26 +33,36 @@ SORTS: Final = ("attention", "name", "status", "configuration", "ip", "client", 
 _STATE: Final = TimewebServerState.__table__.c
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What to list. `size` 0 lists all rows on one page."""
+_ORDERING: Final = {"sort", "descending", "page", "size"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilters:
+    """What any list can be narrowed to, and how it is ordered. `size` 0 lists all on one page."""
 
     search: str = ""
-    status: str = ""
     project: int | None = None
     account: str = ""
     client: str = ""
     """The exact name of a client."""
     view: str = ""
     sort: str = "attention"
+    """`attention`: what somebody should look at first."""
     descending: bool = False
     page: int = 1
     size: int = PAGE_SIZE
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether rows may be hidden."""
-        return bool(self.search or self.status or self.project is not None or self.account or self.client or self.view)
+        """Whether anything may be hidden."""
+        return any(getattr(self, item.name) != item.default for item in fields(self) if item.name not in _ORDERING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters(ListFilters):
+    """Which rows to list."""
+
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)

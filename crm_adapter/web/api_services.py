@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_adapter.db.history import read_changes
 from crm_adapter.ledger.clients import client_cards
-from crm_adapter.ledger.listing import SORTS, VIEWS, ServiceFilters, list_services, read_service
+from crm_adapter.ledger.listing import ServiceFilters, list_services, read_service
 from crm_adapter.ledger.months import read_service_months
 from crm_adapter.ledger.ownership import attribute, owner_text
 from crm_adapter.ledger.results import AttributionResult, ServiceInfo, ServiceList
 from crm_adapter.text.messages import failure_text
 from crm_adapter.text.services import ONE_OWNER
 from crm_adapter.web import charts
-from crm_adapter.web.addresses import number
+from crm_adapter.web.addresses import SERVICE_PARAMETERS, service_filters_of
 from crm_adapter.web.api_crm import refuse_unknown
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting
@@ -40,34 +40,6 @@ class Attribution(BaseModel):
     client_name: str | None = None
 
 
-PARAMETERS = ("q", "type", "project", "account", "client", "view", "sort", "desc", "page")
-
-
-def filters_of(
-    q: str = "",
-    type: str = "",
-    project: str = "",
-    account: str = "",
-    client: str = "",
-    view: str = "",
-    sort: str = "attention",
-    desc: str = "",
-    page: str = "1",
-) -> ServiceFilters:
-    """Filters of the query string; a value that makes no sense counts as none, since people edit addresses."""
-    return ServiceFilters(
-        search=q[:200].replace("\x00", ""),
-        type=type[:50].replace("\x00", ""),
-        project=number(project),
-        account=account[:100].replace("\x00", ""),
-        client=client[:255].replace("\x00", ""),
-        view=view if view in VIEWS else "",
-        sort=sort if sort in SORTS else "attention",
-        descending=desc.lower() in {"1", "true"},
-        page=number(page) or 1,
-    )
-
-
 async def listed(hosting: Hosting, filters: ServiceFilters) -> ServiceList:
     """Services that match."""
     return await hosting.crm.transact(lambda session: list_services(session, hosting.crm.columns, filters))
@@ -84,9 +56,9 @@ async def one(hosting: Hosting, service_id: int) -> ServiceInfo:
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The part of services."""
     api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
-    wanted = Depends(filters_of)
+    wanted = Depends(service_filters_of)
 
-    @api.get("/api/services", dependencies=[refuse_unknown(*PARAMETERS, "limit")])
+    @api.get("/api/services", dependencies=[refuse_unknown(*SERVICE_PARAMETERS, "limit")])
     async def services(filters: ServiceFilters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, Any]:
         """Paid services that are no servers, RUB per month; `limit` 0 gives all of them."""
         return {"success": True, **(await listed(hosting, replace(filters, size=limit))).to_dict()}

@@ -17,8 +17,8 @@ from crm_adapter.text import labels, page as words, services as texts
 from crm_adapter.text.formats import instant, money
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import forms
-from crm_adapter.web.addresses import address, header, query
-from crm_adapter.web.api_services import filters_of, one
+from crm_adapter.web.addresses import address, header, query, service_filters_of
+from crm_adapter.web.api_services import one
 from crm_adapter.web.bodies import read_form
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError
@@ -38,9 +38,10 @@ _CHANGES: Final = 200
 
 def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages, *, has_csv: bool) -> None:
     """Add both pages, and what people do on the first."""
+    wanted = Depends(service_filters_of)
 
     @api.get("/services")
-    async def show(request: Request, filters: ServiceFilters = Depends(filters_of), done: str = "", undo: str = "") -> Response:
+    async def show(request: Request, filters: ServiceFilters = wanted, done: str = "", undo: str = "") -> Response:
         context = await _page(hosting, hosting.base(request), filters)
         context |= {"has_csv": has_csv, "message": DONE.get(done, ""), "message_tone": "good", "undo": undo[:40]}
         return pages.reply(request, "services.html", context, part="services_main.html")
