@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
@@ -76,10 +76,14 @@ def read_groups(session: Session, columns: Columns, filters: Filters, today: dat
         found[key].append(row)
     nobody = NO_PROJECT if by == "project" else UNKNOWN_CLIENT
     groups = [
-        Group(key, nobody if key is None else project(key, names) if isinstance(key, int) else key, sum_up(some, (), today))
+        Group(key, nobody if key is None else project(key, names) if isinstance(key, int) else key, _of_servers(some, today))
         for key, some in found.items()
     ]
-    return sorted(groups, key=lambda group: (-(group.totals.income_month or 0), group.name)), sum_up(rows, (), today)
+    return sorted(groups, key=lambda group: (-(group.totals.income_month or 0), group.name)), _of_servers(rows, today)
+
+
+def _of_servers(rows: Iterable[StoredRow], today: date) -> Totals:
+    return replace(sum_up(rows, (), today), services_included=False)
 
 
 def read_month(session: Session, columns: Columns, filters: Filters, today: date, first: date) -> Month:

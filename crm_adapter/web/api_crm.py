@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
 from crm_adapter.servers.listing import Filters
+from crm_adapter.servers.overview import By, read_groups
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text import refusals
 from crm_adapter.text.messages import DONE
@@ -119,14 +120,20 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         return {"success": True, "server": hosting.shown(await hosting.row(result.crm_id)), "message": DONE["added"]}
 
     @api.get("/api/stats")
-    async def stats(filters: Filters = wanted) -> dict[str, Any]:
-        """Sums of the rows that match, RUB per month; null where nothing is known."""
+    async def stats(filters: Filters = wanted, by: By | None = None) -> dict[str, Any]:
+        """Sums of the rows that match, RUB per month; null where nothing is known.
+
+        With `by` also in `groups` what the servers of each client or project bring and cost, the greatest income first.
+        """
         columns, today = hosting.crm.columns, hosting.today()
         own = hosting.all_time_profit
 
         def read(session: Session) -> dict[str, Any]:
             earned = own(session.connection()) if own else margin_of_all_months(session, columns, today, hosting.zone_info)
-            return hosting.documents.stats(read_totals(session, columns, today, filters), earned)
+            sums = hosting.documents.stats(read_totals(session, columns, today, filters), earned)
+            if by is None:
+                return sums
+            return {**sums, "groups": hosting.documents.groups(read_groups(session, columns, filters, today, by)[0])}
 
         return {"success": True, **await hosting.crm.transact(read)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from crm_adapter.db.rows import StoredRow
     from crm_adapter.results import Totals
+    from crm_adapter.servers.overview import Group
 
 _NUMBERS: Final = (
     "cost_price",
@@ -25,6 +26,7 @@ _NUMBERS: Final = (
     "profit_percent",
     "days_remaining",
 )
+_OF_ACCOUNTS: Final = {"other_costs", "balance", "hours_left", "services_included"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,15 @@ class Documents:
         five = {name: plain[name] or 0 for name in ("active_servers", "profit_month", "overdue_count", "overdue_sum")}
         hidden = totals.unpriced_count + totals.unknown_cost_count
         stats = {**five, "profit_all_time": to_plain(all_time) or 0, "note": without(hidden) if hidden else ""}
-        if self.numbers == "zero":
-            plain = {name: 0 if value is None else value for name, value in plain.items()}
-        return {**plain, "stats": stats, **self.note()}
+        return {**self._filled(plain), "stats": stats, **self.note()}
+
+    def groups(self, groups: Sequence[Group]) -> list[dict[str, Any]]:
+        """Sums by client or project as `stats` has them, without those of accounts; `key` is null for rows of none."""
+        return [{"key": group.key, "name": group.name, **self._filled(_of_servers(group.totals))} for group in groups]
+
+    def _filled(self, sums: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: 0 if value is None and self.numbers == "zero" else value for name, value in sums.items()}
+
+
+def _of_servers(totals: Totals) -> dict[str, Any]:
+    return {name: value for name, value in to_plain(totals).items() if name not in _OF_ACCOUNTS}

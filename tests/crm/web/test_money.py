@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from decimal import Decimal
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +16,7 @@ from crm_adapter import blocking
 from crm_adapter.cli import main
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.servers.overview import By
 from crm_adapter.text.formats import money
 from crm_adapter.web import charts
 from tests.crm.web.conftest import PREFIX, Open, Section
@@ -37,6 +39,10 @@ def test_page_chart_api_csv_and_command_line_agree(
     synced: Section, open_client: Open, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(synced)
+    # One is gone from Timeweb, one belongs to another hosting.
+    synced.execute("UPDATE timeweb_server_state SET removed_at = '2026-01-01 00:00:00.000000' WHERE server_id = 13")
+    synced.execute("UPDATE hosting_servers SET timeweb_id = NULL, client_name = 'Борис' WHERE id = 14")
+    synced.execute("UPDATE timeweb_server_state SET timeweb_id = NULL, cost_source = 'manual' WHERE server_id = 14")
     client = open_client(synced.app())
     stats = client.get(f"{PREFIX}/api/stats").json()
     with synced.engine() as engine:
@@ -45,7 +51,8 @@ def test_page_chart_api_csv_and_command_line_agree(
             months = charts.months(session, validate_mapping(HostingServer), validate_mapping(HostingServer).today(), ZONE)
     # By hand, from what the file for a spreadsheet says about rows.
     text = client.get(f"{PREFIX}/export.csv").content.decode("utf-8-sig")
-    rows = [row for row in csv.DictReader(io.StringIO(text), delimiter=";") if row["Статус"] != "Закрыт"]
+    found = csv.DictReader(io.StringIO(text), delimiter=";")
+    rows = [row for row in found if row["Статус"] != "Закрыт" and row["ID"] != "13"]
     months_of = {"в месяц": 1, "в квартал": 3, "в год": 12}
     income = sum(number(row["Цена для клиента, ₽"]) / months_of[row["Период оплаты"]] for row in rows)
     cost = sum(number(row["Себестоимость, ₽/мес"]) for row in rows)
@@ -62,6 +69,20 @@ def test_page_chart_api_csv_and_command_line_agree(
     assert (months[-1].result, months[-1].services) == (totals.result_month, Decimal("321.50"))
     assert money(months[-1].result) in client.get(f"{PREFIX}/dynamics").text
     assert "Результат" in client.get(f"{PREFIX}/dynamics.svg").text
+    text = client.get(f"{PREFIX}/dynamics.csv").content.decode("utf-8-sig")
+    assert number(list(csv.DictReader(io.StringIO(text), delimiter=";"))[-1]["Результат, ₽"]) == totals.result_month
+    assert money(totals.result_month) in client.get(f"{PREFIX}/services").text
+    for by in get_args(By):
+        groups = client.get(f"{PREFIX}/api/stats", params={"by": by}).json()["groups"]
+        assert len(groups) == {"client": 3, "project": 1}[by] and all("balance" not in group for group in groups)
+        assert sum(group["servers"] for group in groups) == totals.servers
+        assert sum(group["income_month"] or 0 for group in groups) == pytest.approx(float(income))
+        assert sum(group["cost_month"] or 0 for group in groups) == pytest.approx(float(cost))
+    assert client.get(f"{PREFIX}/api/stats", params={"by": "weather"}).status_code == 422
+    cards = client.get(f"{PREFIX}/api/clients").json()["clients"]
+    assert sum(card["income_month"] or 0 for card in cards) == pytest.approx(float(income))
+    spent = sum((card["server_cost"] or 0) + card["service_cost"] for card in cards)
+    assert float(income) - spent == pytest.approx(float(totals.result_month or 0))
     monkeypatch.setenv("HOSTING_DATABASE_URL", str(synced.url.set(drivername="sqlite")))
     assert main(["servers"]) == 0
     assert f"= результат {money(totals.result_month)} в месяц" in capsys.readouterr().out
