@@ -230,9 +230,10 @@ class Timeweb(_Client, Resources):
         """Make what costs money, and make it once: `tw.create_once(tw.servers.create, name="web-2", …)`.
 
         It writes down what is there, calls `create` with the arguments, and if the call may have been carried out although
-        it failed (`error.may_be_done`) it looks for up to `total_timeout` seconds, after waits that double. What was not
-        there before and has the name that was asked for (or, where things have no names, all that was asked for) is returned
-        as `get` shows it; what only the reply to `create` tells, such as the secret key of a user, that does not have.
+        it failed (`error.may_be_done`), or its reply lacks what was made, it looks for up to `total_timeout` seconds, after
+        waits that double. What was not there before and has the name that was asked for (or, where things have no names,
+        all that was asked for) is returned as `get` shows it; what only the reply to `create` tells, such as the secret key
+        of a user, that does not have.
 
         Raises the error of `create` if nothing came: then look again later, before you repeat it. Raises AmbiguousOrder if
         several came, TimewebError if what is there could not be listed, and then nothing was ordered.

@@ -101,6 +101,9 @@ class Network:
             self.arrivals.append(self.clock.now + (after if fate == "late" else 0))
         if fate == "edge":
             return httpx.Response(504, html="<p>gateway time-out</p>")
+        if fate == "untold":
+            self.arrivals.append(self.clock.now + after)
+            return _success_without_words(int(after) % 5)
         if fate == "fault":
             return _error(500, "internal_server_error")
         if fate == "done":
@@ -111,6 +114,10 @@ class Network:
 
 def _server(ident: int, name: str) -> dict[str, Any]:
     return {"id": ident, "name": name, "status": "on"}
+
+
+def _success_without_words(number: int) -> httpx.Response:
+    return httpx.Response(201, content=[b"", b"{}", b'{"server": null}', b'{"server": {}}', b'{"server": {"id"'][number])
 
 
 def _error(status: int, code: str) -> httpx.Response:
@@ -133,7 +140,7 @@ def order(network: Network, *, asynchronous: bool) -> int:
         return asyncio.run(use())
 
 
-FATES = st.sampled_from(["never left", "refused", "wrong", "lost", "late", "reply lost", "edge", "fault", "done"])
+FATES = st.sampled_from(["never left", "refused", "wrong", "lost", "late", "reply lost", "edge", "fault", "untold", "done"])
 BEFORE = st.dictionaries(st.integers(1, 400), st.sampled_from(["web", "db", "ab12-web", "web-2"]), max_size=4)
 
 
@@ -165,6 +172,17 @@ def test_never_two_orders_and_never_what_was_there_before(
         assert all(at > began + PATIENCE for at in network.arrivals)
     assert len(network.arrivals) <= 1
     assert network.clock.now - began < 3 * PATIENCE
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, PATIENCE + 1])
+def test_a_success_that_does_not_tell_what_was_made_is_looked_for(after: float) -> None:
+    network = Network(FakeClock(), {7: "web"}, [("untold", after)])
+    if after < PATIENCE:
+        assert order(network, asynchronous=False) == 500
+        return
+    with pytest.raises(TimewebError, match=r"servers\.create\(\): the API said that it is done") as caught:
+        order(network, asynchronous=False)
+    assert (caught.value.may_be_done, caught.value.delivery, caught.value.operation) == (True, "answered", "createServer")
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -194,6 +194,14 @@ async def test_a_list_that_is_not_whole_makes_no_plan(emulator: Emulator) -> Non
             await settled(client.plan_deletion(delete, SERVER))
 
 
+async def test_what_could_not_be_deleted_makes_no_plan(emulator: Emulator) -> None:
+    next(each for each in emulator.state["ips"] if each["ip"] == ADDRESS)["id"] = {"unexpected": "object"}
+    for client in clients(emulator):
+        delete: Any = client.servers.delete
+        with pytest.raises(TimewebError, match="without a readable id"):
+            await settled(client.plan_deletion(delete, SERVER))
+
+
 def test_an_account_that_confirms_is_asked_before_anything_goes() -> None:
     emulator = furnished(confirm_delete=True)
     tw = emulator.client()

@@ -82,6 +82,9 @@ async def _plan(client: Any, resource: str, ident: int | str) -> DeletionPlan:
         prices = {(row.type, str(row.service_id)): row.cost for row in costs}
         leftovers += [_named("network_drive", each, prices) for each in drives]
         leftovers += [_named("image", each, prices) for each in images]
+    # Odd data: it could be told of, and not deleted.
+    if not all(isinstance(each.id, str) for each in leftovers):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TimewebError("something that the plan needs came without a readable id: call again")
     ended = own.total_cost - within if own is not None else None
     return DeletionPlan(resource, ident, thing.name, ended, tuple(leftovers))
 

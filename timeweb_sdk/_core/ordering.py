@@ -88,6 +88,18 @@ def make_steps(
     return _once(order_of(create, given, kind), create, given)
 
 
+def _untold(node: Any) -> TimewebError:
+    """The doubt after a success whose body lacks what was made."""
+    error = TimewebError(
+        "the API said that it is done and not what was made, and no list shows it yet: look before you repeat it",
+        operation=node._operation,
+        attempts=1,
+        delivery="answered",
+    )
+    error.call, error.may_be_done = node._written, True
+    return error
+
+
 def order_of(create: Any, given: Arguments, kind: type[Resource[Any]] | type[AsyncResource[Any]]) -> Order:
     """Return what a call of `create` would make."""
     node: Any = getattr(create, "__self__", None)
@@ -112,12 +124,17 @@ def order_of(create: Any, given: Arguments, kind: type[Resource[Any]] | type[Asy
 async def _once(order: Order, create: Callable[..., Any], given: Arguments) -> Any:
     """Make the thing once: the rules, without IO."""
     order.remember(*(await Listed(order.node.list, order.path)))
+    node = order.node._recording()  # it knows the call by name
     try:
-        return await Look(given.pass_to, (create,))
+        made = await Look(given.pass_to, (getattr(node, create.__name__),))
     except TimewebError as error:
         if not error.may_be_done:
             raise
         doubt = error
+    else:
+        if getattr(made, "id", None) is not None:
+            return made
+        doubt = _untold(node)
     now = clock.current()
     options = order.node._client._options
     deadline, wait = now.monotonic() + options.total_timeout, _FIRST_WAIT
