@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -23,6 +23,10 @@ _VOLATILE_KEY: Final = re.compile(
     r"^(used|usage|stats?|statistics?|uptime|avatar|avatar_(id|link)|.*_(usage|used)|used_.*)$", re.IGNORECASE
 )
 """Moves between two readings of an unchanged server, or only decorates it."""
+# As tuples: a union in `isinstance` is built anew at each of the million calls of a large run.
+_EXACT: Final = (int, Decimal)
+_NUMERIC: Final = (int, Decimal, float, str)
+_SEALED: Final = (SecretStr, SecretBytes)
 _MAX_DEPTH: Final = 12
 _LARGEST: Final = Decimal(10) ** 20
 """"1e999999" is a number too; nobody's server has that many megabytes."""
@@ -37,16 +41,26 @@ def plain(value: object) -> dict[str, Any]:
         value = value.model_dump(by_alias=True, warnings=False)
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a model of the SDK or a dict of the API, got {type(value).__name__}")
-    return _clean(value, 0, volatile=True)  # type: ignore[no-any-return]
+    return _clean(value, 0)  # type: ignore[no-any-return]
 
 
 def stable(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a plain dict that changes only when the server does; lists of objects in a fixed order."""
-    return _clean(value, 0, volatile=False)  # type: ignore[no-any-return]
+    """The part of what `plain` gave that changes only when the server does; lists of objects in a fixed order."""
+    return {key: _steady(item) for key, item in value.items() if not _key(key).moves}
 
 
-def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
-    if value is None or isinstance(value, bool | int):
+def _steady(value: Any) -> Any:
+    if is_dict(value):
+        return stable(value)
+    if not is_list(value):
+        return value
+    items = [_steady(item) for item in value]
+    # The API promises no order of networks, addresses and disks; a reshuffle is no change.
+    return sorted(items, key=repr) if len(items) > 1 and all(is_dict(item) for item in items) else items
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, str):
         return _text(value)
@@ -56,32 +70,35 @@ def _clean(value: Any, depth: int, *, volatile: bool) -> Any:
         if not value.is_finite() or abs(value) > _LARGEST:
             return None
         return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, datetime | date):
+    if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, SecretStr | SecretBytes) or depth > _MAX_DEPTH:
+    if isinstance(value, _SEALED) or depth > _MAX_DEPTH:
         return None
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True, warnings=False)
     if is_mapping(value):
         cleaned: dict[str, Any] = {}
         for key, item in value.items():
-            name, secret, moves = _key(str(key))
-            if not (secret or (moves and not volatile) or isinstance(item, SecretStr | SecretBytes)):
-                cleaned[name] = _clean(item, depth + 1, volatile=volatile)
+            name = _key(str(key))
+            if not (name.secret or isinstance(item, _SEALED)):
+                cleaned[name.text] = _clean(item, depth + 1)
         return cleaned
     if is_series(value):
-        items = [_clean(item, depth + 1, volatile=volatile) for item in value]
-        if volatile or len(items) < 2 or not all(isinstance(item, dict) for item in items):
-            return items
-        # The API promises no order of networks, addresses and disks; a reshuffle is no change.
-        return sorted(items, key=repr)
+        return [_clean(item, depth + 1) for item in value]
     return _text(str(value))
 
 
-@lru_cache(maxsize=4096)
-def _key(key: str) -> tuple[str, bool, bool]:
+class _Key(NamedTuple):
     """How a key is stored, whether it names a secret, whether its value moves by itself."""
-    return _text(key), is_secret_name(key), bool(_VOLATILE_KEY.match(key))
+
+    text: str
+    secret: bool
+    moves: bool
+
+
+@lru_cache(maxsize=4096)
+def _key(key: str) -> _Key:
+    return _Key(_text(key), is_secret_name(key), bool(_VOLATILE_KEY.match(key)))
 
 
 def _text(value: str) -> str:
@@ -115,10 +132,10 @@ def as_bool(value: object) -> bool:
 
 def as_decimal(value: object) -> Decimal | None:
     """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMERIC):
         return None
     try:
-        number = Decimal(str(value).strip())
+        number = Decimal(value) if isinstance(value, _EXACT) else Decimal(str(value).strip())
     except InvalidOperation:
         return None
     # copy_abs, because abs() rounds to the context and overflows on what is far too large.
@@ -127,7 +144,7 @@ def as_decimal(value: object) -> Decimal | None:
 
 def as_int(value: object, *, bits: int = 64) -> int | None:
     """A whole number that fits a signed column of `bits`, or None."""
-    number = as_decimal(value)
-    if number is None or abs(number) >= 2 ** (bits - 1) or number != number.to_integral_value():
+    number = value if isinstance(value, int) and not isinstance(value, bool) else as_decimal(value)
+    if number is None or abs(number) >= 2 ** (bits - 1) or number != int(number):
         return None
     return int(number)

@@ -121,7 +121,9 @@ def normalise_ip(value: object) -> str | None:
     if text is None:
         return None
     try:
-        return str(ipaddress.ip_interface(text).ip)
+        if "/" in text or "%" in text:
+            return str(ipaddress.ip_interface(text).ip)
+        return str(ipaddress.ip_address(text))  # most have neither mask nor zone, and need no network around them
     except ValueError:
         return None
 
