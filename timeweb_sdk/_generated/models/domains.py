@@ -185,7 +185,7 @@ class DnsRecord(Model):
     """A DNS record."""
 
     id: int
-    """ID of the record; null for records without one."""
+    """Id of the record."""
 
     data: DnsRecordData
     """Contents; which fields are present depends on `type`."""
@@ -290,7 +290,7 @@ class DomainDnsRecord(Model):
     """A DNS record as listed by v1."""
 
     id: int
-    """ID of the record; null for records without one."""
+    """Id of the record."""
 
     data: DomainDnsRecordData
     """Contents of the record."""
@@ -299,7 +299,7 @@ class DomainDnsRecord(Model):
     """Time to live in seconds."""
 
     type: Literal["TXT", "SRV", "CNAME", "AAAA", "MX", "A"] | str
-    fqdn: str | None = None
+    fqdn: str
     """Full name the record lives on; change and delete it under this name."""
 
 

@@ -57,7 +57,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
         """
         return self._list("getApps", App)
 
-    def get(self, app_id: str) -> App:
+    def get(self, app_id: int | str) -> App:
         """Get one application with its settings, domains and status.
 
         Environment variables come in clear text.
@@ -173,7 +173,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
 
     def update(
         self,
-        app_id: str,
+        app_id: int | str,
         *,
         branch_name: str | NotGiven = NOT_GIVEN,
         build_cmd: str | NotGiven = NOT_GIVEN,
@@ -260,7 +260,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
             },
         )
 
-    def delete(self, app_id: str) -> None:
+    def delete(self, app_id: int | str) -> None:
         """Delete an application with its disk and settings.
 
         The application goes offline, its data and environment are lost for good and the charge ends. The repository is
@@ -273,7 +273,7 @@ class AppsResource(Waits[App], Resource["AppsWithResponse"]):
         """
         self._call("deleteApp", None, path={"app_id": app_id})
 
-    def action(self, app_id: str, action: Literal["reboot", "pause", "resume"] | str) -> None:
+    def action(self, app_id: int | str, action: Literal["reboot", "pause", "resume"] | str) -> None:
         """Reboot, pause or resume an application.
 
         `reboot` interrupts it briefly; `pause` takes it offline until `resume`. Asynchronous; answers without a body.
@@ -317,7 +317,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
         """
         return self._list("getApps", App)
 
-    async def get(self, app_id: str) -> App:
+    async def get(self, app_id: int | str) -> App:
         """Get one application with its settings, domains and status.
 
         Environment variables come in clear text.
@@ -433,7 +433,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
 
     async def update(
         self,
-        app_id: str,
+        app_id: int | str,
         *,
         branch_name: str | NotGiven = NOT_GIVEN,
         build_cmd: str | NotGiven = NOT_GIVEN,
@@ -520,7 +520,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
             },
         )
 
-    async def delete(self, app_id: str) -> None:
+    async def delete(self, app_id: int | str) -> None:
         """Delete an application with its disk and settings.
 
         The application goes offline, its data and environment are lost for good and the charge ends. The repository is
@@ -533,7 +533,7 @@ class AsyncAppsResource(AsyncWaits[App], AsyncResource["AsyncAppsWithResponse"])
         """
         await self._call("deleteApp", None, path={"app_id": app_id})
 
-    async def action(self, app_id: str, action: Literal["reboot", "pause", "resume"] | str) -> None:
+    async def action(self, app_id: int | str, action: Literal["reboot", "pause", "resume"] | str) -> None:
         """Reboot, pause or resume an application.
 
         `reboot` interrupts it briefly; `pause` takes it offline until `resume`. Asynchronous; answers without a body.
@@ -558,7 +558,9 @@ class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
         """What the build and the start of one deployment wrote; what a running app writes is `apps.logs`."""
         return AppsDeploysLogsResource(self._client)
 
-    def list(self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN) -> Page[AppDeploy]:
+    def list(
+        self, app_id: int | str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
+    ) -> Page[AppDeploy]:
         """List deployments of an application with their outcome.
 
         Live times carry no offset.
@@ -572,7 +574,7 @@ class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
         """
         return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
 
-    def create(self, app_id: str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
+    def create(self, app_id: int | str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
         """Build and deploy an application again.
 
         Asynchronous; poll `apps.deploys.list` until the status is `success`, `failure`, `stopped` or `access_error`.
@@ -586,7 +588,7 @@ class AppsDeploysResource(Resource["AppsDeploysWithResponse"]):
         """
         return self._call("createDeploy", AppDeploy, path={"app_id": app_id}, body={"commit_sha": commit_sha})
 
-    def stop(self, app_id: str, deploy_id: str) -> AppDeploy:
+    def stop(self, app_id: int | str, deploy_id: str) -> AppDeploy:
         """Abort a running deployment; the build is thrown away.
 
         Asynchronous; the deployment goes through `stopping` to `stopped`. Returns the deployment.
@@ -612,7 +614,7 @@ class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
         return AsyncAppsDeploysLogsResource(self._client)
 
     def list(
-        self, app_id: str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
+        self, app_id: int | str, *, limit: int | NotGiven = NOT_GIVEN, offset: int | NotGiven = NOT_GIVEN
     ) -> AsyncPage[AppDeploy]:
         """List deployments of an application with their outcome.
 
@@ -627,7 +629,7 @@ class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
         """
         return self._list("getAppDeploys", AppDeploy, path={"app_id": app_id}, query={"limit": limit, "offset": offset})
 
-    async def create(self, app_id: str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
+    async def create(self, app_id: int | str, *, commit_sha: str | NotGiven = NOT_GIVEN) -> AppDeploy:
         """Build and deploy an application again.
 
         Asynchronous; poll `apps.deploys.list` until the status is `success`, `failure`, `stopped` or `access_error`.
@@ -641,7 +643,7 @@ class AsyncAppsDeploysResource(AsyncResource["AsyncAppsDeploysWithResponse"]):
         """
         return await self._call("createDeploy", AppDeploy, path={"app_id": app_id}, body={"commit_sha": commit_sha})
 
-    async def stop(self, app_id: str, deploy_id: str) -> AppDeploy:
+    async def stop(self, app_id: int | str, deploy_id: str) -> AppDeploy:
         """Abort a running deployment; the build is thrown away.
 
         Asynchronous; the deployment goes through `stopping` to `stopped`. Returns the deployment.
@@ -661,7 +663,7 @@ class AppsDeploysLogsResource(Resource["AppsDeploysLogsWithResponse"]):
     list.
     """
 
-    def list(self, app_id: str, deploy_id: str, *, debug: bool | NotGiven = NOT_GIVEN) -> Page[str]:
+    def list(self, app_id: int | str, deploy_id: str, *, debug: bool | NotGiven = NOT_GIVEN) -> Page[str]:
         """Get the build and start log of one deployment.
 
         Ask with `debug` for more detail.
@@ -682,7 +684,7 @@ class AsyncAppsDeploysLogsResource(AsyncResource["AsyncAppsDeploysLogsWithRespon
     list.
     """
 
-    def list(self, app_id: str, deploy_id: str, *, debug: bool | NotGiven = NOT_GIVEN) -> AsyncPage[str]:
+    def list(self, app_id: int | str, deploy_id: str, *, debug: bool | NotGiven = NOT_GIVEN) -> AsyncPage[str]:
         """Get the build and start log of one deployment.
 
         Ask with `debug` for more detail.
@@ -703,7 +705,7 @@ class AppsLogsResource(Resource["AppsLogsWithResponse"]):
     list.
     """
 
-    def list(self, app_id: str) -> Page[str]:
+    def list(self, app_id: int | str) -> Page[str]:
         """Get what an application wrote to its output.
 
         One text per line. Build output belongs to the deployment, see `apps.deploys.logs.list`.
@@ -722,7 +724,7 @@ class AsyncAppsLogsResource(AsyncResource["AsyncAppsLogsWithResponse"]):
     list.
     """
 
-    def list(self, app_id: str) -> AsyncPage[str]:
+    def list(self, app_id: int | str) -> AsyncPage[str]:
         """Get what an application wrote to its output.
 
         One text per line. Build output belongs to the deployment, see `apps.deploys.logs.list`.
@@ -741,7 +743,7 @@ class AppsStatisticsResource(Resource["AppsStatisticsWithResponse"]):
     get.
     """
 
-    def get(self, app_id: str, *, date_from: str, date_to: str) -> AppStatistics:
+    def get(self, app_id: int | str, *, date_from: str, date_to: str) -> AppStatistics:
         """Get CPU, memory, disk and network usage of a backend application.
 
         Only for applications of type `backend`.
@@ -764,7 +766,7 @@ class AsyncAppsStatisticsResource(AsyncResource["AsyncAppsStatisticsWithResponse
     get.
     """
 
-    async def get(self, app_id: str, *, date_from: str, date_to: str) -> AppStatistics:
+    async def get(self, app_id: int | str, *, date_from: str, date_to: str) -> AppStatistics:
         """Get CPU, memory, disk and network usage of a backend application.
 
         Only for applications of type `backend`.
