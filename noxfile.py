@@ -19,8 +19,9 @@ ALL_EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").glob("*.yml"))]
 DIST = Path("dist")
 SBOM = Path("sbom")
-# What builds the published files, and nox itself: pinned by hash.
+# What makes the published files, and nox itself; what judges and describes them: pinned by hash.
 TOOLS = ".github/tools.txt"
+RELEASE_TOOLS = ".github/release-tools.txt"
 # One process more than there are cores: many tests wait for a lock, a lease or a browser.
 WORKERS = (os.cpu_count() or 1) + 1
 # Clients that are not ours have a session of their own: they need other versions of everything.
@@ -186,7 +187,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def package(session: nox.Session) -> None:
     """Let those judge the built files who look at packages: their metadata, the page made of it, what the wheel holds."""
-    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "package"))
+    session.install("--require-hashes", "--requirement", RELEASE_TOOLS)
     built, archive = (str(next(DIST.glob(pattern))) for pattern in ("*.whl", "*.tar.gz"))
     session.run("twine", "check", "--strict", built, archive)
     # Two packages are what this is (W009), generated files may be equal (W002), and Alembic finds revisions by path (W004).
@@ -198,7 +199,7 @@ def package(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def sbom(session: nox.Session) -> None:
     """Write sbom/*.cdx.json: what the built wheel and all that it needs consist of, as CycloneDX."""
-    session.install("--constraint", "constraints.txt", *nox.project.dependency_groups(PYPROJECT, "sbom"))
+    session.install("--require-hashes", "--requirement", RELEASE_TOOLS)
     (built,) = DIST.glob("*.whl")
     temporary, project = Path(session.create_tmp()).resolve(), PYPROJECT["project"]
     # The version stands in the wheel alone; pyproject.toml takes it from the code. JSON of text and lists is TOML too.
@@ -241,10 +242,15 @@ def constraints(session: nox.Session) -> None:
         "--upgrade", "--no-header", "--no-annotate", "--quiet", "--output-file=constraints.txt",
         external=True,
     )  # fmt: skip
-    tools = Path(session.create_tmp()).resolve() / "tools.in"
-    tools.write_text("\n".join(["nox[uv]", *nox.project.dependency_groups(PYPROJECT, "build")]))
-    session.run(
-        "uv", "pip", "compile", str(tools), "--constraint=constraints.txt", "--universal", "--python-version=3.11",
-        "--generate-hashes", "--upgrade", "--no-header", "--no-annotate", "--quiet", f"--output-file={TOOLS}",
-        external=True,
-    )  # fmt: skip
+    pinned = {
+        TOOLS: ["nox[uv]", *nox.project.dependency_groups(PYPROJECT, "build")],
+        RELEASE_TOOLS: nox.project.dependency_groups(PYPROJECT, "package", "sbom"),
+    }
+    for file, requirements in pinned.items():
+        tools = Path(session.create_tmp()).resolve() / "tools.in"
+        tools.write_text("\n".join(requirements))
+        session.run(
+            "uv", "pip", "compile", str(tools), "--constraint=constraints.txt", "--universal", "--python-version=3.11",
+            "--generate-hashes", "--upgrade", "--no-header", "--no-annotate", "--quiet", f"--output-file={file}",
+            external=True,
+        )  # fmt: skip
