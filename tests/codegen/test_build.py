@@ -214,22 +214,18 @@ def test_a_document_that_is_nested_without_end(tmp_path: Path, capsys: pytest.Ca
 
 def test_what_a_list_gives_is_what_the_paths_below_it_take(compiled: Compiled) -> None:
     """The id of an item is always there, and of a type that the argument has."""
-    items = {
-        operation.path: operation.payload["items"]
-        for operation in compiled.operations
-        if operation.listing and operation.payload
-    }
+    items = {listing.path: listing.payload["items"] for listing in compiled.operations if listing.listing and listing.payload}
     checked = 0
-    for operation in compiled.operations:
-        for argument in operation.path_arguments:
-            item = items.get(operation.path.partition(f"/{{{argument.wire}}}")[0], {})
+    for taking in compiled.operations:
+        for argument in taking.path_arguments:
+            item = items.get(taking.path.partition(f"/{{{argument.wire}}}")[0], {})
             if "$ref" not in item or "id" not in (schema := compiled.classes[item["$ref"]].schema)["properties"]:
                 continue
             checked += 1
             branches = argument.schema.get("anyOf", [argument.schema])
             kind = schema["properties"]["id"]
-            assert "id" in schema["required"], operation.id
-            assert not kind.get("nullable"), operation.id
+            assert "id" in schema["required"], taking.id
+            assert not kind.get("nullable"), taking.id
             named = {*schema["required"]} & {argument.name, "fqdn", "domain", "mailbox"}  # what may be taken in place of the id
-            assert kind["type"] in {branch["type"] for branch in branches} or named, operation.id
+            assert kind["type"] in {branch["type"] for branch in branches} or named, taking.id
     assert checked > 150
