@@ -299,7 +299,7 @@ class DomainDnsRecord(Model):
     """Time to live in seconds."""
 
     type: Literal["TXT", "SRV", "CNAME", "AAAA", "MX", "A"] | str
-    fqdn: str
+    fqdn: str | None = None
     """Full name the record lives on; change and delete it under this name."""
 
 
