@@ -7,13 +7,10 @@ alone it has no end.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from codegen.errors import Problems
-from codegen.tree import Json, Where, follow, is_array, is_object
+from codegen.tree import Json, Where, follow, is_object, objects
 
-_VALUES = frozenset({"default", "enum", "example"})
-"""Keys whose value is data, in which a property may be called ``$ref``."""
 _MOST = 200_000
 """Nodes that all schemas may have when every reference is written out; the vendor's have 6,540."""
 
@@ -21,7 +18,7 @@ _MOST = 200_000
 def check_refs(document: Json, problems: Problems) -> None:
     """Note the JSON pointers of all references that do not lead to a node of ``document``."""
     before = len(problems.found)
-    for where, ref in _references(document, ()):
+    for where, ref in _references(document):
         if not ref.startswith("#/"):
             problems.add_at(where, f"cannot follow the reference {ref!r}: only references inside the document are supported")
             continue
@@ -35,24 +32,15 @@ def check_refs(document: Json, problems: Problems) -> None:
     if len(problems.found) > before:
         return  # what leads nowhere has no size
     sizes, total = _Sizes(document, problems), 0
-    for where, ref in _references(document, ()):
+    for where, ref in _references(document):
         total += sizes.of_ref(ref, where)
         if total > _MOST:
             problems.add_at(where, f"the schemas have more than {_MOST:,} parts when every reference is written out")
             break
 
 
-def _references(node: Any, where: Where) -> Iterator[tuple[Where, str]]:
-    if is_object(node):
-        ref = node.get("$ref")
-        if isinstance(ref, str):
-            yield where, ref
-        for key, child in node.items():
-            if key not in _VALUES or where[-1:] == ("properties",):
-                yield from _references(child, (*where, key))
-    elif is_array(node):
-        for index, child in enumerate(node):
-            yield from _references(child, (*where, index))
+def _references(document: Json) -> Iterator[tuple[Where, str]]:
+    yield from ((where, node["$ref"]) for where, node in objects(document) if isinstance(node.get("$ref"), str))
 
 
 class _Sizes:

@@ -15,9 +15,7 @@ from typing import Any
 
 from codegen.check_refs import check_refs
 from codegen.errors import Problems, at
-from codegen.tree import Json, Where, is_array, is_object
-
-METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+from codegen.tree import METHODS, Json, Where, is_array, is_object
 
 _SCHEMA_FACTS = frozenset(
     {

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from codegen.distil import CYRILLIC, METHODS
+from codegen.distil import CYRILLIC
 from codegen.names import words
 from codegen.normalise import ModelClass, referenced
 from codegen.operations import Operation, resources
-from codegen.tree import Json
+from codegen.tree import Json, operations_of
 
 _FILLER = frozenset({"a", "an", "the", "of", "in", "on", "to", "for", "by", "with", "and", "or", "its", "all", "one"}) | {
     *("some", "this", "that", "get", "list", "create", "update", "delete"),
@@ -39,11 +39,9 @@ def problems(operations: list[Operation], classes: Iterable[ModelClass], describ
     ]
     found += [f"{model.name} ({model.pointer}): no description" for model in classes if _needs_description(model)]
     ids = {operation.id for operation in operations}
-    for path, item in described.get("paths", {}).items():
-        for method in METHODS:
-            replacement = item.get(method, {}).get("x-replacement")
-            if replacement and replacement not in ids:
-                found.append(f"{method.upper()} {path}: x-replacement names {replacement!r}, which does not exist")
+    for (_, path, method), node in operations_of(described):
+        if (replacement := node.get("x-replacement")) and replacement not in ids:
+            found.append(f"{str(method).upper()} {path}: x-replacement names {replacement!r}, which does not exist")
     return found
 
 

@@ -9,10 +9,10 @@ import urllib.request
 from datetime import date
 from pathlib import Path
 
-from codegen.distil import METHODS, distil
+from codegen.distil import distil
 from codegen.documents import parse_json, read_json
 from codegen.errors import CodegenError
-from codegen.tree import Json
+from codegen.tree import Json, operations_of
 
 BUNDLE_URL = "https://timeweb.cloud/api-docs-data/bundle.json"
 """Where the vendor's documentation page reads its contract from; found in RAprogramm/timeweb-rs, openapi/normalize_spec.py."""
@@ -43,13 +43,12 @@ def store(raw: bytes, folder: Path, *, fetched: date) -> bool:
 
 
 def _source(raw: bytes, distilled: Json, fetched: date) -> str:
-    operations = sum(method in item for item in distilled["paths"].values() for method in METHODS)
     rows = {
         "Source": BUNDLE_URL,
         "Date": f"{fetched.isoformat()}",
         "SHA-256": f"`{hashlib.sha256(raw).hexdigest()}`",
         "Bytes": f"{len(raw):,}",
-        "Operations": str(operations),
+        "Operations": str(sum(1 for _ in operations_of(distilled))),
         "Tags": str(len(distilled["tags"])),
         "Schemas": str(len(distilled["components"]["schemas"])),
     }

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from codegen.documents import read_lock, write_lock
 from codegen.errors import CodegenError
-from codegen.tree import Json, Where, is_array, is_object, pointer
+from codegen.tree import Json, objects, pointer
 
 _KINDS: dict[str, Json] = {
     "integer": {"type": "integer"},
@@ -48,27 +46,14 @@ class Numbers:
 
     def decide(self, contract: Json) -> None:
         """Write what the lock says into ``contract`` and note what it does not say."""
-        for where, schema in list(_undecided(contract, ())):
+        undecided = [(w, s) for w, s in objects(contract) if s.get("type") == "number" and "format" not in s]
+        for where, schema in undecided:
             place = pointer(*where)
             kind = self._lock.get(place)
             if kind is not None:
                 self.used[place] = kind
                 schema.update(_KINDS[kind])
                 continue
-            name = next(
-                (str(part) for part in reversed(where) if part not in {"items", "schema"} and isinstance(part, str)), ""
-            )
+            name = [part for part in where if isinstance(part, str) and part not in {"items", "schema"}][-1]
             likely = [kind for kind, pattern in _HINTS if pattern.search(name)]
             self.undecided.append(f"{json.dumps(place)}: {json.dumps(likely[0] if likely else '|'.join(_KINDS))}")
-
-
-def _undecided(node: Any, where: Where) -> Iterator[tuple[Where, Json]]:
-    if is_object(node):
-        if node.get("type") == "number" and "format" not in node:
-            yield where, node
-        for key, child in node.items():
-            if key not in {"default", "enum"} or where[-1:] == ("properties",):
-                yield from _undecided(child, (*where, key))
-    elif is_array(node):
-        for index, child in enumerate(node):
-            yield from _undecided(child, (*where, index))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.attributes import Endpoint, attributes, split
-from codegen.distil import CYRILLIC, METHODS
+from codegen.distil import CYRILLIC
 from codegen.errors import at
 from codegen.names import pascal, singular, snake
 from codegen.normalise import Normaliser
 from codegen.supported import is_json
-from codegen.tree import Json, Where, pointer
+from codegen.tree import Json, Where, operations_of, pointer
 
 ENVELOPE_KEYS = frozenset({"response_id", "meta"})
 
@@ -84,18 +84,14 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
     contract = normaliser.contract
     found: list[tuple[Endpoint, Json, Where, Json]] = []
     normaliser.names.follow_moves(contract.get("paths", {}))
-    for path, item in contract.get("paths", {}).items():
-        for method in METHODS:
-            if method in item:
-                node: Json = item[method]
-                where: Where = ("paths", path, method)
-                reply: Json = {}
-                listing = False
-                with normaliser.problems.collected():
-                    reply = _success(node, where, normaliser)
-                    listing = _is_listing(reply, normaliser)
-                endpoint = Endpoint(method, path, listing, bool(node.get("deprecated")))
-                found.append((endpoint, node, where, {**reply, "parameters": item.get("parameters", [])}))
+    for where, node in operations_of(contract):
+        reply: Json = {}
+        listing = False
+        with normaliser.problems.collected():
+            reply = _success(node, where, normaliser)
+            listing = _is_listing(reply, normaliser)
+        endpoint = Endpoint(str(where[2]), str(where[1]), listing, bool(node.get("deprecated")))
+        found.append((endpoint, node, where, reply))
     proposals = attributes([endpoint for endpoint, _, _, _ in found])
     named = normaliser.names.attributes({pointer(*where): proposals[endpoint] for endpoint, _, where, _ in found})
     modules = _tag_modules(contract, found)
@@ -115,7 +111,7 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
             description=node.get("description", ""),
         )
         with normaliser.problems.collected():
-            _read_parameters(operation, node, where, reply["parameters"], normaliser)
+            _read_parameters(operation, node, where, normaliser)
         with normaliser.problems.collected():
             _read_body(operation, node, where, normaliser)
         with normaliser.problems.collected():
@@ -220,10 +216,11 @@ def _tag_modules(contract: Json, found: list[tuple[Endpoint, Json, Where, Json]]
 # -- parameters ---------------------------------------------------------------------------------------------------------
 
 
-def _read_parameters(operation: Operation, node: Json, where: Where, shared: list[Json], normaliser: Normaliser) -> None:
+def _read_parameters(operation: Operation, node: Json, where: Where, normaliser: Normaliser) -> None:
     """Path parameters follow the path, whatever the contract declares; the rest are query parameters. Headers are ours."""
     notes: dict[str, str] = node.get("x-parameters", {})
     declared: dict[tuple[str, str], Json] = {}
+    shared: list[Json] = normaliser.contract["paths"][operation.path].get("parameters", [])
     for i, raw in enumerate([*shared, *node.get("parameters", [])]):
         parameter, _ = normaliser.resolve(raw, (*where, "parameters", i))
         declared[parameter["in"], parameter["name"]] = parameter

@@ -291,30 +291,20 @@ def _row(operation: Operation, classes: dict[str, ModelClass]) -> str:
         "path": operation.path,
         "attribute": operation.attribute,
         "tag": operation.tag,
+        "source": operation.source,
+        "deprecated": operation.deprecated,
+        "replacement": operation.replacement,
+        "listing": operation.listing,
+        "paginated": operation.paginated,
+        "retry": "unsent" if operation.method in {"POST", "PATCH"} else "safe",
+        "data_key": operation.data_key,
+        "item_key": _item_key(operation, classes) if operation.listing else None,
+        "content": operation.content,
+        "body": "json" if operation.body == "json-whole" else operation.body,
+        "path_params": tuple(argument.wire for argument in operation.path_arguments),
+        "query_params": tuple(argument.wire for argument in operation.query_arguments),
     }
-    if operation.source != "vendor":
-        fields["source"] = operation.source
-    if operation.deprecated:
-        fields["deprecated"] = True
-    if operation.replacement:
-        fields["replacement"] = operation.replacement
-    if operation.listing:
-        fields["listing"] = True
-    if operation.paginated:
-        fields["paginated"] = True
-    fields["retry"] = "unsent" if operation.method in {"POST", "PATCH"} else "safe"
-    if operation.data_key:
-        fields["data_key"] = operation.data_key
-    if operation.listing and (key := _item_key(operation, classes)):
-        fields["item_key"] = key
-    fields["content"] = operation.content
-    if operation.body:
-        fields["body"] = "json" if operation.body.startswith("json") else operation.body
-    if operation.path_arguments:
-        fields["path_params"] = tuple(argument.wire for argument in operation.path_arguments)
-    if operation.query_arguments:
-        fields["query_params"] = tuple(argument.wire for argument in operation.query_arguments)
-    return ", ".join(f"{key}={_literal(value)}" for key, value in fields.items())
+    return ", ".join(f"{key}={_literal(value)}" for key, value in fields.items() if value not in (None, False, (), "vendor"))
 
 
 def _literal(value: object) -> str:

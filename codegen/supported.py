@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from codegen.distil import METHODS
 from codegen.errors import Problems
-from codegen.tree import Json, Where, is_object, resolved
+from codegen.tree import Json, Where, is_object, operations_of, resolved
 
 _BODIES = ("application/json", "multipart/form-data", "application/octet-stream")
 _SHAPES = ("properties", "oneOf", "anyOf", "items", "additionalProperties")
@@ -39,19 +38,16 @@ class _Walk:
     def found(self) -> Iterator[tuple[Where, str]]:
         for name, schema in self._contract["components"].get("schemas", {}).items():
             yield from self._schema(schema, ("components", "schemas", name))
-        for path, item in self._contract.get("paths", {}).items():
-            for method in METHODS:
-                if method in item:
-                    yield from self._operation(item, method, ("paths", path, method))
+        for where, node in operations_of(self._contract):
+            yield from self._operation(node, where)
 
     def _resolved(self, node: Json, where: Where) -> tuple[Json, Where]:
         return resolved(self._contract, node, where)
 
-    def _operation(self, item: Json, method: str, where: Where) -> Iterator[tuple[Where, str]]:
-        node = item[method]
-        if method in {"head", "options"}:
+    def _operation(self, node: Json, where: Where) -> Iterator[tuple[Where, str]]:
+        if where[-1] in {"head", "options"}:
             yield where, "no method of the client can be called for this"
-        for owner, place in ((item, where[:-1]), (node, where)):
+        for owner, place in ((self._contract["paths"][where[1]], where[:-1]), (node, where)):
             for i, raw in enumerate(owner.get("parameters", [])):
                 yield from self._parameter(*self._resolved(raw, (*place, "parameters", i)))
         if "requestBody" in node:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 Json = dict[str, Any]
 Where = tuple[str | int, ...]
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+_DATA = frozenset({"default", "enum", "example"})
+"""Keys whose value is data, in which a property may be called ``$ref`` or ``type``."""
 
 
 def is_object(node: object) -> TypeGuard[Json]:
@@ -47,3 +51,21 @@ def resolved(document: Json, node: Json, where: Where) -> tuple[Json, Where]:
     while "$ref" in node:
         node, where = follow(document, node["$ref"])
     return node, where
+
+
+def objects(node: Any, where: Where = ()) -> Iterator[tuple[Where, Json]]:
+    """Yield every object of a document with its place; data is passed over."""
+    if is_object(node):
+        yield where, node
+        for key, child in node.items():
+            if key not in _DATA or where[-1:] == ("properties",):
+                yield from objects(child, (*where, key))
+    elif is_array(node):
+        for index, child in enumerate(node):
+            yield from objects(child, (*where, index))
+
+
+def operations_of(document: Json) -> Iterator[tuple[Where, Json]]:
+    """Yield every operation with its place: ``("paths", path, method)``."""
+    for path, item in document.get("paths", {}).items():
+        yield from ((("paths", path, method), item[method]) for method in METHODS if method in item)

@@ -8,20 +8,19 @@ the bundle as it is published, which `python -m codegen update` has at hand; `op
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import logging
-import warnings
 from collections import Counter
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from types import GenericAlias, NoneType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from codegen.check_refs import check_refs
-from codegen.distil import METHODS
 from codegen.documents import OPENAPI, read_json
 from codegen.errors import Problems
-from codegen.tree import Json, Where, is_object, pointer, resolved
+from codegen.tree import Json, Where, is_object, operations_of, pointer, resolved
 
 DISAGREEMENTS = OPENAPI / "disagreements.txt"
 
@@ -68,12 +67,11 @@ def main(args: list[str]) -> int:
 
 def bodies(bundle: Json) -> Iterator[Body]:
     """Yield the JSON bodies that the bundle documents for success answers."""
-    for path, item in bundle.get("paths", {}).items():
-        for method in METHODS:
-            for status, response in item.get(method, {}).get("responses", {}).items():
-                if status.startswith("2"):
-                    where: Where = ("paths", path, method, "responses", status)
-                    yield from _of_response(bundle, f"{method.upper()} {path}", response, where)
+    for (_, path, method), node in operations_of(bundle):
+        for status, response in node.get("responses", {}).items():
+            if status.startswith("2"):
+                where: Where = ("paths", path, method, "responses", status)
+                yield from _of_response(bundle, f"{str(method).upper()} {path}", response, where)
 
 
 def _of_response(bundle: Json, operation: str, response: Json, where: Where) -> Iterator[Body]:
@@ -167,34 +165,14 @@ def verify(found: list[Body]) -> list[Issue]:
     return issues
 
 
-class _Captured(Exception):
-    """Carries the call that a method was about to make."""
-
-    def __init__(self, call: Any) -> None:
-        super().__init__()
-        self.call = call
-
-
 def _return_types() -> Iterator[tuple[Any, Any]]:
     """Yield every operation with the type that its method decodes to, as the generated method states it."""
-    from timeweb_sdk._generated.client import Resources
+    from timeweb_sdk import Page, Timeweb
     from timeweb_sdk.operations import OPERATIONS
 
-    class Client(Resources):
-        def _execute(self, call: Any) -> NoReturn:
-            raise _Captured(call)
-
-    client = Client()
+    client = Timeweb("unused")
     for operation in OPERATIONS.values():
-        method: Any = client
-        for word in operation.attribute.split("."):
-            method = getattr(method, word)
-        required = [one for one in inspect.signature(method).parameters.values() if one.default is inspect.Parameter.empty]
-        positional = [1 for one in required if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-        named = {one.name: 1 for one in required if one.kind is inspect.Parameter.KEYWORD_ONLY}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            try:
-                method(*positional, **named)
-            except _Captured as captured:
-                yield operation, captured.call.returns
+        returns = get_type_hints(attrgetter(operation.attribute)(client))["return"]
+        if get_origin(returns) is Page:
+            returns = GenericAlias(list, get_args(returns))
+        yield operation, None if returns is NoneType else returns
