@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 from codegen.check_refs import check_refs
@@ -26,6 +27,8 @@ _SCHEMA_FACTS = frozenset(
 )  # fmt: skip
 _PROSE = frozenset({"description", "title", "summary", "example", "examples", "externalDocs", "servers"})
 _PARAMETER_FACTS = frozenset({"name", "in", "required", "deprecated", "style", "explode", "allowReserved", "allowEmptyValue"})
+Part = Callable[[Any, Where], Any]
+"""Distils what stands at a place."""
 _JSON_TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 CYRILLIC = re.compile("[\u0400-\u04ff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -47,34 +50,60 @@ def distil(bundle: Any) -> Json:
     return ordered
 
 
+def _as_it_is(value: Any, _: Where) -> Any:
+    return value
+
+
+def _or_reference(distilled: Callable[[_Distiller, Any, Where], Json]) -> Callable[[_Distiller, Any, Where], Json]:
+    """Let a reference stand for what a method distils: what the vendor writes beside it means nothing."""
+
+    @wraps(distilled)
+    def either(self: _Distiller, value: Any, where: Where) -> Json:
+        if is_object(value) and "$ref" in value:
+            return {"$ref": self.text(value["$ref"], (*where, "$ref"))}
+        return distilled(self, value, where)
+
+    return either
+
+
 class _Distiller:
     """One run over one bundle; what is wrong is noted and left out, and the run goes on."""
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.tags: dict[str, str] = {}
+        self._schema_parts: dict[str, Part] = {
+            **dict.fromkeys(_SCHEMA_FACTS, self._scalar),
+            "const": self._scalar,
+            "type": lambda value, where: value if is_array(value) else self._scalar(value, where),
+            "enum": self._list(self._scalar),
+            "default": lambda value, _: _without_prose(value),
+            "required": lambda value, where: None if isinstance(value, bool) else self._list(self.text)(value, where),
+            **dict.fromkeys(("properties", "patternProperties"), self._map(self._schema)),
+            **dict.fromkeys(("allOf", "oneOf", "anyOf"), self._list(self._schema)),
+            "items": self._schema,
+            "additionalProperties": lambda value, where: value if isinstance(value, bool) else self._schema(value, where),
+            "discriminator": self._discriminator,
+        }
 
     def document(self, bundle: Json) -> Json:
-        for i, tag in enumerate(self._array(bundle, "tags", ())):
-            node = self._node(tag, ("tags", i))
-            name = self._text(node.get("name"), ("tags", i, "name"))
-            english = node.get("x-name-i18n")
+        for i, tag in enumerate(self._list(self._node)(bundle.get("tags", []), ("tags",))):
+            name, english = self.text(tag.get("name"), ("tags", i, "name")), tag.get("x-name-i18n")
             self.tags[name] = str((english if is_object(english) else {}).get("eng") or name)
-        components = self._object(bundle, "components", ())
-        info = self._object(bundle, "info", ())
-        servers = [self._node(server, ("servers", i)) for i, server in enumerate(self._array(bundle, "servers", ()))]
+        components = self._node(bundle.get("components", {}), ("components",))
+        parts = {"securitySchemes": self._security_scheme, "parameters": self._parameter}
+        parts |= {"responses": self._response, "schemas": self._schema}
+        info = self._node(bundle.get("info", {}), ("info",))
+        servers = self._list(self._node)(bundle.get("servers", []), ("servers",))
         return {
             "openapi": "3.0.3",
             "info": {"title": "Timeweb Cloud API", "version": str(info.get("version", ""))},
-            "servers": [{"url": self._text(server.get("url"), ("servers", i, "url"))} for i, server in enumerate(servers)],
-            "security": self._array(bundle, "security", ()),
+            "servers": [{"url": self.text(server.get("url"), ("servers", i, "url"))} for i, server in enumerate(servers)],
+            "security": self._list(_as_it_is)(bundle.get("security", []), ("security",)),
             "tags": [{"name": name} for name in dict.fromkeys(self.tags.values())],
-            "paths": self._each(bundle, "paths", (), self._path_item),
+            "paths": self._map(self._path_item)(bundle.get("paths", {}), ("paths",)),
             "components": {
-                "securitySchemes": self._each(components, "securitySchemes", ("components",), self._security_scheme),
-                "parameters": self._each(components, "parameters", ("components",), self._parameter),
-                "responses": self._each(components, "responses", ("components",), self._response),
-                "schemas": self._each(components, "schemas", ("components",), self._schema),
+                name: self._map(part)(components.get(name, {}), ("components", name)) for name, part in parts.items()
             },
         }
 
@@ -86,17 +115,7 @@ class _Distiller:
         self.problems.add_at(where, f"must be an object, not {_kind(value)}")
         return {}
 
-    def _object(self, node: Json, key: str, where: Where) -> Json:
-        return self._node(node[key], (*where, key)) if key in node else {}
-
-    def _array(self, node: Json, key: str, where: Where) -> list[Any]:
-        value = node.get(key, [])
-        if is_array(value):
-            return value
-        self.problems.add_at((*where, key), f"must be an array, not {_kind(value)}")
-        return []
-
-    def _text(self, value: Any, where: Where) -> str:
+    def text(self, value: Any, where: Where) -> str:
         if isinstance(value, str):
             return value
         self.problems.add_at(where, f"must be a string, not {_kind(value)}")
@@ -108,88 +127,74 @@ class _Distiller:
             return None
         return value
 
-    def _each(self, node: Json, key: str, where: Where, distilled: Callable[[Any, Where], Any]) -> Json:
-        """Distil every entry of a mapping."""
-        where = (*where, key)
-        entries = self._node(node[key], where) if key in node else {}
-        return {name: distilled(value, (*where, name)) for name, value in entries.items()}
+    def _list(self, part: Part) -> Callable[[Any, Where], list[Any]]:
+        """Distil every item of an array."""
 
-    def _unknown(self, key: str, where: Where, owner: str) -> None:
-        if key not in _PROSE and not key.startswith("x-"):
-            self.problems.add_at((*where, key), f"unknown key of {owner}")
+        def distilled(value: Any, where: Where) -> list[Any]:
+            if is_array(value):
+                return [part(item, (*where, i)) for i, item in enumerate(value)]
+            self.problems.add_at(where, f"must be an array, not {_kind(value)}")
+            return []
+
+        return distilled
+
+    def _map(self, part: Part) -> Callable[[Any, Where], Json]:
+        """Distil every entry of a mapping."""
+
+        def distilled(value: Any, where: Where) -> Json:
+            return {name: part(child, (*where, name)) for name, child in self._node(value, where).items()}
+
+        return distilled
+
+    def _keys(self, node: Any, where: Where, owner: str, parts: dict[str, Part]) -> Json:
+        """Distil an object by its keys; prose and extensions go, an unknown key is a problem."""
+        result: Json = {}
+        for key, value in self._node(node, where).items():
+            if key in parts:
+                result[key] = parts[key](value, (*where, key))
+            elif key not in _PROSE and not key.startswith("x-"):
+                self.problems.add_at((*where, key), f"unknown key of {owner}")
+        return result
 
     # -- paths ------------------------------------------------------------------------------------------------------------
 
     def _path_item(self, item: Any, where: Where) -> Json:
-        result: Json = {}
-        for key, value in self._node(item, where).items():
-            if key in METHODS:
-                result[key] = self._operation(value, (*where, key))
-            elif key == "parameters":
-                result[key] = self._parameters(item, where)
-            else:
-                self._unknown(key, where, "a path item")
-        return result
+        parts: dict[str, Part] = dict.fromkeys(METHODS, self._operation)
+        return self._keys(item, where, "a path item", {**parts, "parameters": self._list(self._parameter)})
 
     def _operation(self, operation: Any, where: Where) -> Json:
-        result: Json = {}
-        node = self._node(operation, where)
-        for key, value in node.items():
-            if key == "operationId":
-                result[key] = self._text(value, (*where, key))
-            elif key == "deprecated":
-                result[key] = value is True
-            elif key == "security":
-                result[key] = self._array(node, key, where)
-            elif key == "tags":
-                tags = [self._text(tag, (*where, key, i)) for i, tag in enumerate(self._array(node, key, where))]
-                result[key] = [self.tags.get(tag, tag) for tag in tags]
-            elif key == "parameters":
-                result[key] = self._parameters(node, where)
-            elif key == "requestBody":
-                result[key] = self._body(value, (*where, key))
-            elif key == "responses":
-                result[key] = self._each(node, key, where, self._response)
-            else:
-                self._unknown(key, where, "an operation")
-        result.setdefault("operationId", _operation_id(str(where[-1]), str(where[-2])))
-        return result
+        parts: dict[str, Part] = {
+            "operationId": self.text,
+            "deprecated": lambda value, _: value is True,
+            "security": self._list(_as_it_is),
+            "tags": self._list(lambda tag, place: self.tags.get(name := self.text(tag, place), name)),
+            "parameters": self._list(self._parameter),
+            "requestBody": self._body,
+            "responses": self._map(self._response),
+        }
+        own_id = _operation_id(str(where[-1]), str(where[-2]))
+        return {"operationId": own_id, **self._keys(operation, where, "an operation", parts)}
 
-    def _parameters(self, node: Json, where: Where) -> list[Json]:
-        array = self._array(node, "parameters", where)
-        return [self._parameter(parameter, (*where, "parameters", i)) for i, parameter in enumerate(array)]
-
+    @_or_reference
     def _parameter(self, parameter: Any, where: Where) -> Json:
-        parameter = self._node(parameter, where)
-        if "$ref" in parameter:
-            return {"$ref": self._text(parameter["$ref"], (*where, "$ref"))}
-        result: Json = {key: self._text(parameter.get(key), (*where, key)) for key in ("name", "in")}
-        beside = {key: value for key, value in parameter.items() if key in {"type", "enum", "format"}}
-        for key, value in parameter.items():
-            if key in _PARAMETER_FACTS:
-                result.setdefault(key, value)
-            elif key == "schema":
-                result[key] = self._schema(value, (*where, key))
-            elif key == "content":
-                result[key] = self._content(value, (*where, key))
-            elif key not in beside:
-                self._unknown(key, where, "a parameter")
-        if beside:  # where OpenAPI 2 had them
-            result["schema"] = self._schema(beside, where) | result.get("schema", {})
+        beside = dict.fromkeys(("type", "enum", "format"), _as_it_is)  # where OpenAPI 2 had them
+        parts: dict[str, Part] = {"name": self.text, "in": self.text, "schema": self._schema, "content": self._content}
+        facts = dict.fromkeys(_PARAMETER_FACTS, _as_it_is)
+        parameter = {"name": None, "in": None, **self._node(parameter, where)}
+        result = self._keys(parameter, where, "a parameter", {**facts, **beside, **parts})
+        if loose := {key: result.pop(key) for key in beside if key in result}:
+            result["schema"] = self._schema(loose, where) | result.get("schema", {})
         return result
 
+    @_or_reference
     def _body(self, body: Any, where: Where) -> Json:
         body = self._node(body, where)
-        if "$ref" in body:
-            return {"$ref": self._text(body["$ref"], (*where, "$ref"))}
         result: Json = {"required": True} if body.get("required") else {}
-        result["content"] = self._content(body.get("content", {}), (*where, "content"))
-        return result
+        return {**result, "content": self._content(body.get("content", {}), (*where, "content"))}
 
+    @_or_reference
     def _response(self, response: Any, where: Where) -> Json:
         response = self._node(response, where)
-        if "$ref" in response:
-            return {"$ref": self._text(response["$ref"], (*where, "$ref"))}
         result: Json = {"description": ""}  # required by OpenAPI; the vendor's text is not a fact
         if "content" in response:
             result["content"] = self._content(response["content"], (*where, "content"))
@@ -199,7 +204,7 @@ class _Distiller:
         """``application/json; charset=utf-8`` is ``application/json``: the parameters are no other media type."""
         result: Json = {}
         for media, value in self._node(content, where).items():
-            name = self._text(media, (*where, media)).partition(";")[0].strip().lower()
+            name = self.text(media, (*where, media)).partition(";")[0].strip().lower()
             node = self._node(value, (*where, media))
             found = {"schema": self._schema(node["schema"], (*where, media, "schema"))} if "schema" in node else {}
             if result.setdefault(name, found) != found:
@@ -212,50 +217,28 @@ class _Distiller:
 
     # -- schemas ----------------------------------------------------------------------------------------------------------
 
+    @_or_reference
     def _schema(self, schema: Any, where: Where) -> Json:
         if schema is True:  # any value will do
             return {}
-        schema = self._node(schema, where)
-        if "$ref" in schema:
-            return {"$ref": self._text(schema["$ref"], (*where, "$ref"))}
-        result: Json = {}
-        for key, value in schema.items():
-            if key == "default":
-                result[key] = _without_prose(value)
-            elif key == "const":
-                result["enum"] = [self._scalar(value, (*where, key))]
-                if "type" not in schema and type(value) in _JSON_TYPES:
-                    result["type"] = _JSON_TYPES[type(value)]
-            elif key == "enum":
-                result[key] = [self._scalar(one, (*where, key, i)) for i, one in enumerate(self._array(schema, key, where))]
-            elif key == "required" and not isinstance(value, bool):
-                result[key] = [self._text(one, (*where, key, i)) for i, one in enumerate(self._array(schema, key, where))]
-            elif key in _SCHEMA_FACTS:
-                if value is not None and key != "required":
-                    result[key] = value if key == "type" and is_array(value) else self._scalar(value, (*where, key))
-            elif key in {"properties", "patternProperties"}:
-                result[key] = self._each(schema, key, where, self._schema)
-            elif key in {"allOf", "oneOf", "anyOf"}:
-                array = self._array(schema, key, where)
-                result[key] = [self._schema(child, (*where, key, i)) for i, child in enumerate(array)]
-            elif key == "items" or (key == "additionalProperties" and not isinstance(value, bool)):
-                result[key] = self._schema(value, (*where, key))
-            elif key == "additionalProperties":
-                result[key] = value
-            elif key == "discriminator":
-                node = self._node(value, (*where, key))
-                result[key] = {"propertyName": self._text(node.get("propertyName"), (*where, key, "propertyName"))}
-                if "mapping" in node:
-                    result[key]["mapping"] = self._each(node, "mapping", (*where, key), self._text)
-            else:
-                self._unknown(key, where, "a schema")
+        found = self._keys(schema, where, "a schema", self._schema_parts)
+        result = {key: value for key, value in found.items() if value is not None or key == "default"}
+        if "const" in result:
+            value = result.pop("const")
+            result["enum"] = [value]
+            if type(value) in _JSON_TYPES:
+                result.setdefault("type", _JSON_TYPES[type(value)])
         return self._spelled_as_3_0(result, where)
+
+    def _discriminator(self, value: Any, where: Where) -> Json:
+        parts: dict[str, Part] = {"propertyName": self.text, "mapping": self._map(self.text)}
+        return self._keys({"propertyName": None, **self._node(value, where)}, where, "a discriminator", parts)
 
     def _spelled_as_3_0(self, schema: Json, where: Where) -> Json:
         """Write lists of types, a type ``null`` and constants as OpenAPI 3.0 does; in place."""
         kinds = schema.get("type")
         if isinstance(kinds, list):
-            named: list[str] = [self._text(kind, (*where, "type")) for kind in kinds if kind != "null"]
+            named: list[str] = [self.text(kind, (*where, "type")) for kind in kinds if kind != "null"]
             if len(named) < len(kinds):
                 schema["nullable"] = True
             if len(named) == 1:
@@ -273,7 +256,7 @@ class _Distiller:
         elif kinds in ("true", "false"):
             schema["type"] = "boolean"
         elif kinds is not None:
-            self._text(kinds, (*where, "type"))
+            self.text(kinds, (*where, "type"))
         for key in ("oneOf", "anyOf"):
             if {"nullable": True} in schema.get(key, ()):
                 schema[key] = [branch for branch in schema[key] if branch != {"nullable": True}]
