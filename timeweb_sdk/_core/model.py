@@ -57,7 +57,7 @@ class Model(BaseModel):
         inner: dict[str, Any] = cast(dict[str, Any], schema)
         while "fields" not in inner and "schema" in inner:  # validators of the whole model stand around it
             if inner["type"] == "model":
-                inner.setdefault("serialization", core_schema.wrap_serializer_function_ser_schema(_seal, when_used="json"))
+                inner.setdefault("serialization", _SEALED)
             inner = inner["schema"]
         fields: dict[str, Any] = inner.get("fields", {})
         for name, field in fields.items():
@@ -80,35 +80,30 @@ class Model(BaseModel):
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
-        options = self._without_complaint(options)
-        try:
-            return super().model_dump(**options)
-        except PydanticSerializationError:  # pydantic before 2.14 cannot write a secret that is missing
-            if options.get("mode") != "json" or not self.__pydantic_private__:
-                raise
-            options["mode"] = "python"
-            return cast(dict[str, Any], from_json(to_json(sealed(super().model_dump(**options)), fallback=str)))
+        return super().model_dump(**self._without_complaint(options))
 
     def model_dump_json(self, **options: Any) -> str:
         """As pydantic's; values that were kept although they differ from the contract are dumped as they are."""
-        options = self._without_complaint(options)
-        try:
-            return super().model_dump_json(**options)
-        except PydanticSerializationError:
-            if not self.__pydantic_private__:
-                raise
-            indent = options.pop("indent", None)
-            options.pop("ensure_ascii", None)
-            return to_json(sealed(super().model_dump(**options)), indent=indent, fallback=str).decode()
+        return super().model_dump_json(**self._without_complaint(options))
 
     def _without_complaint(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"warnings": "none", **options} if self.__pydantic_private__ else options
 
 
-def _seal(model: Any, write: Callable[[Any], Any]) -> Any:
-    return sealed(write(model))
+_DUMPED = ("include", "exclude", "by_alias", "exclude_unset", "exclude_defaults", "exclude_none")
 
 
+def _seal(model: Model, write: Callable[[Any], Any], info: Any) -> Any:
+    try:
+        return sealed(write(model))
+    except PydanticSerializationError:  # pydantic before 2.14 cannot write a secret that is missing
+        if not model.__pydantic_private__:
+            raise
+    dumped = BaseModel.model_dump(model, warnings="none", **{name: getattr(info, name) for name in _DUMPED})
+    return from_json(to_json(sealed(dumped), fallback=str))
+
+
+_SEALED = core_schema.wrap_serializer_function_ser_schema(_seal, info_arg=True, when_used="json")
 _WRAPPERS = frozenset({"nullable", "default", "function-before", "function-after", "function-wrap"})
 
 
