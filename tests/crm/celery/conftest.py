@@ -1,4 +1,4 @@
-"""One stack for all tests of this directory: PostgreSQL, a broker, two emulated accounts, two workers."""
+"""One stack for all tests of this directory: PostgreSQL, a broker, two emulated accounts, workers."""
 
 from __future__ import annotations
 
@@ -134,9 +134,14 @@ def stack(broker: str, redis_url: str, postgres_url: str, tmp_path_factory: pyte
         stack = Stack(directory, environment, accounts, main, second, post, sessionmaker(engine), celery)
         cleanup.callback(stack.stop)
         stack.tokens(main=MAIN, second=SECOND)
-        for worker in (stack.start("one"), stack.start("two")):
-            worker.wait_ready()
         yield stack
+
+
+@pytest.fixture(scope="session")
+def two_workers(stack: Stack) -> None:
+    """Whoever needs no others."""
+    for worker in (stack.start("one"), stack.start("two")):
+        worker.wait_ready()
 
 
 def _disconnect(celery: Any) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,47 +10,35 @@ from playwright.sync_api import expect, sync_playwright
 from sqlalchemy import update
 
 from crm_adapter import runs
+from crm_adapter.cli import main
 from crm_adapter.db.tables import SyncLease
+from tests.crm.celery import started
 from tests.crm.celery.conftest import Stack
 from tests.crm.celery.test_workers import listings
 from tests.crm.web.conftest import CHROMIUM_FLAGS
-from tests.waiting import ending, until
-
-SERVE = "import sys; from crm_adapter.cli import main; sys.exit(main())"
+from tests.forked import Forked
+from tests.waiting import until
 
 
 @contextmanager
 def beat(stack: Stack, queue: str) -> Iterator[None]:
     """`celery beat` with three ticks a second."""
-    command = [sys.executable, "-m", "celery", "-A", "tests.crm.celery.worker_app", "beat"]
-    environment = os.environ | stack.environment | {"TEST_QUEUE": queue, "TEST_TICK": "0.3"}
-    with (stack.directory / "beat.log").open("wb") as log:
-        schedule = f"--schedule={stack.directory / 'schedule'}"
-        process = subprocess.Popen([*command, schedule], cwd=stack.directory, env=environment, stdout=log, stderr=log)
-    with ending(process):
+    environment = stack.environment | {"TEST_QUEUE": queue, "TEST_TICK": "0.3"}
+    arguments = ["beat", f"--schedule={stack.directory / 'schedule'}"]
+    with Forked(started.run, arguments, directory=stack.directory, environment=environment):
         yield
-
-
-@contextmanager
-def served(stack: Stack) -> Iterator[str]:
-    """`timeweb-crm serve`; gives the address that it prints."""
-    command = [sys.executable, "-u", "-c", SERVE, "serve", "--port", "0"]
-    environment = os.environ | stack.environment
-    with (stack.directory / "serve.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=stack.directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-    with ending(process):
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
 
 
 def test_it_goes_on_whoever_is_killed(stack: Stack, chromium_path: str) -> None:
     queue = f"{stack.queue}.beat"
     victim = stack.start("victim", queue=queue, TEST_QUEUE=queue)
 
-    def told() -> str:
-        return victim.log + (stack.directory / "serve.log").read_text() + json.dumps([run.status for run in stack.runs()])
+    page_server = Forked(main, ["serve", "--port", "0"], environment=stack.environment)
 
-    with beat(stack, queue), served(stack) as url, sync_playwright() as playwright:
+    def told() -> str:
+        return victim.log + page_server.log + json.dumps([run.status for run in stack.runs()])
+
+    with page_server, beat(stack, queue), sync_playwright() as playwright:
         until(lambda: [run.status for run in stack.runs()] == ["success", "success"], 60, told)
         until(lambda: sum(text["message"].count("Новый сервер") for text in stack.post.messages) == 17, 60, told)
         until(lambda: "timeweb_crm.payment_reminders[" in victim.log, 60, told)
@@ -66,7 +51,7 @@ def test_it_goes_on_whoever_is_killed(stack: Stack, chromium_path: str) -> None:
         until(lambda: listings(stack.main) > before, 60, told)
         victim.kill()
         page = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS).new_page()
-        page.goto(url)
+        page.goto(next(word for word in page_server.out.split() if word.startswith("http:")))
         expect(page.locator("#hosting-main tbody tr")).to_have_count(17, timeout=60_000)
         expect(page.get_by_text("renamed-meanwhile")).to_have_count(0)
 

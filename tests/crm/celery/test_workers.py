@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 
+import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,8 @@ from crm_adapter.money import local_today
 from tests.crm.celery.conftest import MAIN, SECOND, Stack
 from tests.waiting import until
 from timeweb_sdk.testing import Emulator
+
+pytestmark = pytest.mark.usefixtures("two_workers")
 
 
 def listings(emulator: Emulator) -> int:

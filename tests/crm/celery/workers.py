@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from crm_adapter.settings import Settings
+from tests.crm.celery import started
+from tests.forked import Forked
 from tests.waiting import until
 from timeweb_sdk import RateLimit
 from timeweb_sdk.testing import Emulator, Request, Response
@@ -30,36 +28,28 @@ class Accounts(Emulator):
 
 
 class Worker:
-    """``celery worker`` in a process group of its own, with one child."""
+    """``celery worker`` with one child."""
 
     def __init__(self, name: str, directory: Path, environment: Mapping[str, str], queue: str, *options: str) -> None:
-        self.log_path = directory / f"{name}.log"
-        command = [
-            sys.executable, "-m", "celery", "-A", "tests.crm.celery.worker_app", "worker", "--concurrency=1", "--loglevel=INFO",
-            f"--hostname={name}@{queue}", f"--queues={queue}", "--without-gossip", "--without-mingle", "--without-heartbeat",
-            *options,
+        arguments = [
+            "worker", "--concurrency=1", "--loglevel=INFO", f"--hostname={name}@{queue}", f"--queues={queue}",
+            "--without-gossip", "--without-mingle", "--without-heartbeat", *options,
         ]  # fmt: skip
-        with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=directory, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
-            )
+        self._process = Forked(started.run, arguments, directory=directory, environment=environment)
 
     @property
     def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
+        return self._process.out + self._process.log
 
     def wait_ready(self) -> None:
-        until(lambda: " ready." in self.log or self.process.poll() is not None, 60, lambda: self.log)
-        assert self.process.poll() is None, self.log
+        until(lambda: " ready." in self.log or self._process.returncode is not None, 60, lambda: self.log)
+        assert self._process.returncode is None, self.log
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out: parent and child, at once."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self._process.kill()
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.kill()
+        self._process.__exit__()
 
 
 def unpaced(settings: Settings, *, gentle: bool = True) -> RateLimit:
