@@ -19,6 +19,7 @@ it is never rebuilt, and its triggers, foreign keys and views stay.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -201,7 +202,7 @@ def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
     name, schema = split(table)
     if schema is not None and schema not in inspector.get_schema_names():
         raise MigrationError(f"{table}: there is no schema {schema!r}; create it first; nothing was changed.")
-    if (own := kinds.without_transactions(bind, (own.name for own in _own_tables()))) is not None:
+    if (own := kinds.without_transactions(bind, _own_names())) is not None:
         raise MigrationError(
             f"{own} must be of the engine InnoDB; convert it (ALTER TABLE ... ENGINE=InnoDB); nothing was changed."
         )
@@ -229,6 +230,11 @@ def check(bind: sa.Connection, *, table: str = HOSTING_TABLE) -> None:
 def _own_tables() -> list[sa.Table]:
     """All that the adapter keeps, of every revision."""
     return [*baseline.own_tables(), additions.month_table(), *services.tables()]
+
+
+@cache
+def _own_names() -> tuple[str, ...]:
+    return tuple(table.name for table in _own_tables())
 
 
 def _duplicates(bind: sa.Connection, inspector: sa.Inspector, table: str) -> dict[int, list[object]]:

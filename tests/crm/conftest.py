@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.db.tables import AdapterBase, HostBase, create_all
-from tests.crm.database import close_kept, memory_database
+from tests.crm.database import close_kept, memory_database, sqlite_image
 from tests.databases import empty, own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -41,7 +41,7 @@ def mariadb_database(mariadb_url: str) -> Iterator[str]:
         yield _prepared(url)
 
 
-def _prepared(url: URL | str) -> str:
+def _prepared(url: URL) -> str:
     """With all tables."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
@@ -54,7 +54,9 @@ def _prepared(url: URL | str) -> str:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database of each kind with all tables and no rows; a test that alters the tables sets them back."""
     if request.param == "sqlite":
-        yield _prepared(f"sqlite:///{tmp_path / 'crm.sqlite3'}")
+        path = tmp_path / "crm.sqlite3"
+        path.write_bytes(sqlite_image())
+        yield f"sqlite:///{path}"
         return
     url = request.getfixturevalue({"postgresql": "postgres_database", "mariadb": "mariadb_database"}[request.param])
     yield url
