@@ -475,8 +475,8 @@ def late():
                 await tw.request("GET", "/x")
             except TimewebError:
                 pass
+        print("async", flush=True)  # in here: Python 3.12.1 cannot close a loop that late
     asyncio.run(main())
-    print("async", flush=True)
 atexit.register(late)
 hanging = Timeweb("token-a", base_url=url + "/hang", rate_limit=limit, total_timeout=1)
 threading.Thread(target=hanging.request, args=("GET", "/x"), daemon=True).start()

@@ -56,7 +56,7 @@ def test_a_signal_leaves_nothing_held(
                 asked = "SELECT count(*) FROM timeweb_account_state WHERE identity_checked_at IS NOT NULL"
                 until(lambda: database.execute(asked).fetchone() == (1,), 60)
                 process.send_signal(number)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
         assert ended(database) == ([("interrupted", "interrupted")], [(None,)]), err
     if way == "worker":
         assert process.returncode == 0
@@ -87,6 +87,6 @@ def test_a_sync_beside_another_has_an_exit_code_of_its_own(
         assert main(["sync", *arguments]) == 3
         assert "уже выполняется" in capfd.readouterr().out
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     account.emulator.faults.clear()
     assert main(["sync", *arguments]) == 0
