@@ -189,7 +189,7 @@ def serve(url: str | None, output: Output, host: str, port: int, *, demo: bool, 
 
     with account(url or "timeweb-demo.sqlite3") as settings:
         prepare(settings)
-        return command.run(settings, host, port, output, jobs=jobs, link=link)
+        return command.run(settings, host, port, output, jobs=jobs, link=link, demo=True)
 
 
 @contextmanager

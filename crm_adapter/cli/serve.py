@@ -40,6 +40,7 @@ def run(
     reload: Callable[[], Settings] | None = None,
     jobs: bool = False,
     link: bool = True,
+    demo: bool = False,
 ) -> int:
     """Serve until interrupted. An address that others can reach is refused: the page has no login of its own.
 
@@ -47,7 +48,8 @@ def run(
     `link=False` asks nobody, for a page behind somebody else's login.
 
     `reload` reads the settings again, so that a token replaced in `.env` is used. `jobs` runs the schedule in a
-    thread beside the page: sync, notifications and reminders in one process.
+    thread beside the page: sync, notifications and reminders in one process. With `demo` the account is an emulator of
+    this command, and nobody is warned that it is not Timeweb.
     """
     if not is_loopback(host):
         raise CommandError(
@@ -63,7 +65,8 @@ def run(
     shown = f"[{host}]" if ":" in host else host
     secret = secrets.token_urlsafe(24) if link else None
     url = f"http://{shown}:{listening.getsockname()[1]}{PREFIX}" + (f"?link={secret}" if secret else "")
-    where = [words.attention(foreign_host(host)) for host in [settings.foreign_host] if host is not None]
+    elsewhere = None if demo else settings.foreign_host
+    where = [] if elsewhere is None else [words.attention(foreign_host(elsewhere))]
     output.result({"success": True, "url": url}, words.page_at(url), *where, words.STOP)
     app = build_app(settings, reload, link=secret)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
