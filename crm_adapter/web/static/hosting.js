@@ -7,6 +7,7 @@
   const body = document.getElementById("hosting-dialog-body");
   const toasts = document.getElementById("hosting-toasts");
   let opener = null;
+  let returnTo = null;
 
   const say = (text, tone) => {
     const toast = document.createElement("div");
@@ -62,14 +63,18 @@
 
   dialog.addEventListener("close", () => {
     body.replaceChildren();
-    if (opener && document.contains(opener)) opener.focus();
-    opener = null;
+    if (returnTo && document.contains(returnTo)) returnTo.focus();
+    returnTo = null;
   });
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== body || !body.firstElementChild) return;
     if (event.detail.xhr.getResponseHeader("HX-Reswap") === "none") return;
-    if (!dialog.open) dialog.showModal();
+    if (!dialog.open) {
+      // The event of the dialog before may come late, after somebody has asked for this one.
+      returnTo = opener;
+      dialog.showModal();
+    }
     (body.querySelector("[autofocus]") ?? body.querySelector("h2"))?.focus();
   });
 
