@@ -118,7 +118,8 @@ def work(url: sa.URL, timeweb: str, listening: socket.socket) -> None:
 def workers(url: sa.URL, timeweb: str, count: int) -> Iterator[list[str]]:
     """Real processes that know nothing of each other; yields their addresses."""
     listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # what they import, once for all of them
     processes = [context.Process(target=work, args=(url, timeweb, each), daemon=True) for each in listening]
     for process in processes:
         process.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -303,30 +304,32 @@ HOSTILE = (
 
 
 def test_hostile_names_are_only_text(synced: Section, sit: Sit) -> None:
-    number = synced.id_of("gitlab")
-    with sit(synced.app()) as desk:
-        for text in HOSTILE:
-            shown = text.replace("\u0000", "")
-            synced.execute(
-                "UPDATE hosting_servers SET server_name = :t, client_name = :t, client_company = :t, configuration = :t,"
-                " ip_address = :t, notes = :t, timeweb_status = :t, status = :t, payment_period = :t WHERE id = :id",
-                t=shown,
-                id=number,
-            )
-            page = desk.open()
-            for path in ("edit", "history", "link"):
-                page.goto(f"{desk.address}{PREFIX}/servers/{number}/{path}")
-                assert page.evaluate("window.hacked") is None
-            page.goto(f"{desk.address}{PREFIX}?q={text[:20]}&sort=status")
-            page.goto(f"{desk.address}{PREFIX}?status=%22%3E%3Cscript%3Ewindow.hacked%3D1%3C/script%3E&done=%3Cb%3E&run=1")
-            page.goto(f"{desk.address}{PREFIX}")
+    numbers = [number for (number,) in synced.query("SELECT id FROM hosting_servers ORDER BY id")]
+    hostile = dict(zip(numbers, HOSTILE, strict=False))
+    synced.execute(f"DELETE FROM hosting_servers WHERE id > {max(hostile)}")
+    for number, text in hostile.items():
+        synced.execute(
+            "UPDATE hosting_servers SET server_name = :t, client_name = :t, client_company = :t, configuration = :t,"
+            " ip_address = :t, notes = :t, timeweb_status = :t, status = :t, payment_period = :t WHERE id = :id",
+            t=text.replace("\u0000", ""),
+            id=number,
+        )
+    queries = [f"?q={quote(text[:20])}&sort=status" for text in HOSTILE]
+    queries.append("?status=%22%3E%3Cscript%3Ewindow.hacked%3D1%3C/script%3E&done=%3Cb%3E&run=1")
+    forms = [f"/servers/{number}/{path}" for number in hostile for path in ("edit", "history", "link")]
+    with sit(synced.app(stale_after=10**9)) as desk:
+        page = desk.page()
+        for path in (*forms, *queries, ""):
+            page.goto(f"{desk.address}{PREFIX}{path}")
+            assert page.evaluate("window.hacked") is None, path
+        for number in hostile:
             line = page.locator(f"#server-{number}")
             line.hover()
             line.get_by_label("Действия").click()
             assert page.evaluate("window.hacked") is None
             assert "\u202e" not in line.inner_text()
-            assert too_wide(page) == []
-            page.close()
+            page.keyboard.press("Escape")
+        assert too_wide(page) == []
         desk.assert_quiet()
 
 

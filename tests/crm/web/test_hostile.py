@@ -9,10 +9,11 @@ import re
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from playwright.sync_api import expect
 
-from tests.crm.web.conftest import PREFIX, Open, Section, Sit
+from tests.crm.web.conftest import PREFIX, Open, Section, Sit, serving
 from tests.crm.web.test_api import filled, walk
 
 ODD_NUMBERS = ("²", "٣", "9" * 5000, "-1", "1e3", "")
@@ -162,26 +163,27 @@ def test_another_site_reaches_no_unsafe_route(synced: Section, sit: Sit) -> None
     assert len(unsafe) > 12
     tables = ("hosting_servers", "timeweb_sync_run", "timeweb_change_log", "timeweb_event_outbox")
     before = [synced.query(f"SELECT * FROM {table}") for table in tables]
-    with sit(app) as desk:
+    # Another name of this machine is another site; what is elsewhere may not even fetch from it.
+    with sit(app) as desk, serving(FastAPI()) as elsewhere:
+        evil = elsewhere.replace("127.0.0.1", "localhost")
         page = desk.page()
-        page.route("http://evil.example.com/*", lambda route: route.fulfill(content_type="text/html", body="<p>evil</p>"))
         statuses: list[tuple[str, int]] = []
         page.on("response", lambda r: statuses.append((r.url, r.status)) if r.request.method != "GET" else None)
-        for method, path in unsafe:
-            page.goto("http://evil.example.com/")
-            target = f"{desk.address}{path}"
-            page.evaluate(
-                """async ([url, method]) => {
-                    const body = new URLSearchParams({server_ids: "4100113", expected_date: ""});
+        page.goto(evil)
+        page.evaluate(
+            """async (targets) => {
+                const body = new URLSearchParams({server_ids: "4100113", expected_date: ""});
+                for (const [method, url] of targets)
                     for (const options of [{mode: "no-cors", method: "POST", body}, {mode: "cors", method, body}])
                         await fetch(url, {credentials: "include", ...options}).catch(() => {});
-                }""",
-                [target, method],
-            )
-            if method == "POST":
-                page.set_content(f'<form method="post" action="{target}"><button>go</button></form>')
-                with page.expect_navigation():
-                    page.get_by_role("button").click()
+            }""",
+            [[method, f"{desk.address}{path}"] for method, path in unsafe],
+        )
+        for path in ("/sync", "/api/timeweb/sync-all", "/servers/1/paid"):
+            page.goto(evil)
+            page.set_content(f'<form method="post" action="{desk.address}{PREFIX}{path}"><button>go</button></form>')
+            with page.expect_navigation():
+                page.get_by_role("button").click()
         refused = {status for _, status in statuses}
         assert refused <= {403, 405}, refused
         reached = {url.removeprefix(desk.address) for url, status in statuses if status == 403}
