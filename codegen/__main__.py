@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import filecmp
-import importlib
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from codegen import build as pipeline
+from codegen import build as pipeline, changelog, verify
 from codegen.documents import BUNDLE, NAMES_LOCK, NUMBERS_LOCK, OPENAPI
 from codegen.errors import CodegenError
+from codegen.update import update
 
 _SHOWN = 20
 """How many unmatched actions are worth reading: an older bundle leaves hundreds."""
@@ -21,7 +21,6 @@ _SHOWN = 20
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="python -m codegen", description="Generate timeweb_sdk from the contract in openapi/."
     )
@@ -33,29 +32,40 @@ def main(argv: list[str] | None = None) -> int:
         "--allow-unmatched", action="store_true", help="report overlay actions that match nothing instead of failing"
     )
     commands.add_parser("check", help="fail if the committed code is not what the contract gives")
-    for name, text in (
-        ("diff", "what changes for Python callers between two contracts"),
-        ("update", "fetch, build, list the public names and what changed, and say what a person has to write"),
-        ("verify", "decode the vendor's documented bodies with the built models"),
-    ):
-        commands.add_parser(name, help=text, add_help=False)
-    known, rest = parser.parse_known_args(arguments)
+    diff = commands.add_parser("diff", help="what changes for Python callers between two contracts")
+    place = "a folder such as openapi/ (contract, corrections and names of that time), or a bundle"
+    diff.add_argument("old", type=Path, help=place)
+    diff.add_argument("new", type=Path, help=place)
+    updating = commands.add_parser("update", help="take the vendor's new contract, and say what a person has to write")
+    updating.add_argument("--from", dest="source", type=Path, help="a file instead of what the vendor publishes")
+    updating.add_argument("--changelog", type=Path, metavar="FILE", help="write the changelog there instead of printing it")
+    verifying = commands.add_parser("verify", help="decode the vendor's documented bodies with the built models")
+    verifying.add_argument("--from", dest="source", type=Path, required=True, help="the vendor's bundle, as published")
+    verifying.add_argument("--write", action="store_true", help="keep the issues in openapi/, print those that are new")
+    options = parser.parse_args(argv)
     try:
-        if known.command == "build":
-            parser.parse_args(arguments)
-            return _build(known.source, known.out, allow_unmatched=known.allow_unmatched)
-        if known.command == "check":
-            parser.parse_args(arguments)
-            return _check()
-        module = "changelog" if known.command == "diff" else known.command
-        return int(importlib.import_module(f"codegen.{module}").main(rest))
+        return _run(options)
     except CodegenError as error:
         for line in str(error).splitlines():
             print(f"codegen: {line}", file=sys.stderr)
-        return 1
     except RecursionError:
         print("codegen: the document is nested too deeply", file=sys.stderr)
-        return 1
+    return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "build":
+            return _build(options.source, options.out, allow_unmatched=options.allow_unmatched)
+        case "check":
+            return _check()
+        case "update":
+            return update(options.source, options.changelog)
+        case "diff":
+            print(changelog.markdown(changelog.compare(changelog.surface(options.old), changelog.surface(options.new))))
+        case _:
+            verify.report(options.source, write=options.write)
+    return 0
 
 
 def _build(source: Path | None, out: Path | None, *, allow_unmatched: bool) -> int:

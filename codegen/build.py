@@ -28,30 +28,6 @@ PACKAGE = ROOT / "timeweb_sdk"
 GENERATED = "_generated"
 
 
-@dataclass
-class Build:
-    """What one run of the pipeline produced."""
-
-    files: dict[str, str]
-    """File name below ``_generated`` -> source, not yet formatted."""
-    names: Names
-    numbers: Numbers
-    operations: list[Operation]
-    texts: list[str]
-    """English texts that are missing or say nothing."""
-    stale_texts: list[str]
-    """Texts and notes that speak of nothing: they correct nothing, so they stop nobody."""
-    unmatched: list[str]
-    """Corrections that matched nothing (only with ``allow_unmatched``)."""
-
-    def to_write(self) -> list[str]:
-        """What only a person can add: one line each, with the file where it belongs."""
-        return [
-            *(f"openapi/numbers.lock: {line}" for line in self.numbers.undecided),
-            *(f"openapi/english.yaml: {text}" for text in self.texts),
-        ]
-
-
 def read_bundle(path: Path) -> Json:
     """Read an OpenAPI document and distil it; a distilled one passes through unchanged."""
     return distil(read_json(path))
@@ -74,11 +50,29 @@ class Compiled:
     unmatched: list[str]
     """Corrections that matched nothing."""
     stale_texts: list[str]
+    """Texts and notes that speak of nothing: they correct nothing, so they stop nobody."""
 
     @property
     def surface(self) -> Surface:
         """What Python callers see of it."""
         return surface.read(self.operations, self.classes)
+
+
+@dataclass
+class Build(Compiled):
+    """A contract spelled as Python."""
+
+    files: dict[str, str]
+    """File name below ``_generated`` -> source, not yet formatted."""
+    texts: list[str]
+    """English texts that are missing or say nothing."""
+
+    def to_write(self) -> list[str]:
+        """What only a person can add: one line each, with the file where it belongs."""
+        return [
+            *(f"openapi/numbers.lock: {line}" for line in self.numbers.undecided),
+            *(f"openapi/english.yaml: {text}" for text in self.texts),
+        ]
 
 
 def compile_contract(bundle: Json, folder: Path = OPENAPI) -> Compiled:
@@ -93,17 +87,9 @@ def compile_contract(bundle: Json, folder: Path = OPENAPI) -> Compiled:
     described = overlay.apply(contract, texts, source_name="english.yaml", allow_unmatched=True)
     names = Names.read(folder / NAMES_LOCK.name, taken(empty_module()))
     normaliser = Normaliser(described.document, names, problems)
-    return Compiled(
-        contract,
-        described.document,
-        names,
-        numbers,
-        read_operations(normaliser),
-        normaliser.classes,
-        problems,
-        corrected.unmatched,
-        described.unmatched,
-    )
+    operations, classes = read_operations(normaliser), normaliser.classes
+    stale = described.unmatched + english.stale_notes(operations, classes, described.document)
+    return Compiled(contract, described.document, names, numbers, operations, classes, problems, corrected.unmatched, stale)
 
 
 def run(bundle: Json, folder: Path = OPENAPI, *, allow_unmatched: bool = False) -> Build:
@@ -131,8 +117,7 @@ def generate(compiled: Compiled, *, allow_unmatched: bool = False) -> Build:
         files |= {f"{package}/{name}": text for name, text in sources.items() if name != "__init__.py"}
     files["contract.json"] = json.dumps(compiled.contract, ensure_ascii=False, separators=(",", ":")) + "\n"
     texts = english.problems(operations, classes.values(), compiled.described)
-    stale = compiled.stale_texts + english.stale_notes(operations, classes, compiled.described)
-    return Build(files, compiled.names, compiled.numbers, operations, texts, stale, compiled.unmatched)
+    return Build(**vars(compiled), files=files, texts=texts)
 
 
 def write_locks(build: Build, folder: Path) -> None:

@@ -7,7 +7,6 @@ enums are open.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -36,19 +35,6 @@ class Change:
     def breaking(self) -> bool:
         """Whether it breaks anybody."""
         return self.callers or self.readers
-
-
-def main(args: list[str]) -> int:
-    """Print the changelog."""
-    parser = argparse.ArgumentParser(
-        prog="python -m codegen diff", description="Say what an update changes for Python callers."
-    )
-    place = "a folder such as openapi/ (contract, corrections and names of that time), or a bundle"
-    parser.add_argument("old", type=Path, help=place)
-    parser.add_argument("new", type=Path)
-    options = parser.parse_args(args)
-    print(markdown(compare(surface(options.old), surface(options.new))))
-    return 0
 
 
 def surface(place: Path) -> Surface:

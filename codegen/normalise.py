@@ -170,20 +170,21 @@ class Normaliser:
         for prop in sorted(schema["properties"], key=lambda prop: prop != "id"):
             child_where = (*where, "properties", prop)
             with self.problems.collected():
-                inner = self._with_notes(schema["properties"][prop], child_where, prop, notes)
+                inner = with_notes(schema["properties"][prop], prop, notes)
                 properties[prop] = self.plain(inner, child_where, name + pascal(prop))
                 if prop in notes:
                     properties[prop] = {**properties[prop], "description": notes[prop]}
         return name
 
-    def _with_notes(self, child: Json, where: Where, prop: str, notes: dict[str, str]) -> Json:
-        """Hand dotted notes (``disks.size``) down to the inline object they speak of."""
-        below = {key[len(prop) + 1 :]: text for key, text in notes.items() if key.startswith(prop + ".")}
-        if not below or "$ref" in child:
-            return child
-        if "items" in child and "$ref" not in child["items"]:
-            return {**child, "items": {**child["items"], "x-fields": {**child["items"].get("x-fields", {}), **below}}}
-        return {**child, "x-fields": {**child.get("x-fields", {}), **below}}
+
+def with_notes(child: Json, prop: str, notes: dict[str, str]) -> Json:
+    """Hand dotted notes (``disks.size``) down to the inline object they speak of."""
+    below = {key[len(prop) + 1 :]: text for key, text in notes.items() if key.startswith(prop + ".")}
+    if not below or "$ref" in child:
+        return child
+    if "items" in child and "$ref" not in child["items"]:
+        return {**child, "items": {**child["items"], "x-fields": {**child["items"].get("x-fields", {}), **below}}}
+    return {**child, "x-fields": {**child.get("x-fields", {}), **below}}
 
 
 def _merged(parts: list[Json], where: Where) -> Json:

@@ -10,7 +10,7 @@ from codegen.attributes import Endpoint, attributes, split
 from codegen.distil import CYRILLIC
 from codegen.errors import at
 from codegen.names import pascal, singular, snake
-from codegen.normalise import Normaliser
+from codegen.normalise import Normaliser, with_notes
 from codegen.supported import is_json
 from codegen.tree import Json, Where, operations_of, pointer
 
@@ -303,11 +303,7 @@ def _fields(operation: Operation, schema: Json, where: Where, notes: dict[str, s
         if name in taken:  # a body field called like a path parameter
             name = f"body_{name}"
         hint = pascal(_noun(operation)) + pascal(prop)
-        below = {key[len(prop) + 1 :]: text for key, text in notes.items() if key.startswith(prop + ".")}
-        if below and "$ref" not in child:
-            child = {**child, "x-fields": below}
-            if "items" in child:
-                child["items"] = {**child["items"], "x-fields": below}
+        child = with_notes(child, prop, notes)
         plain = normaliser.plain(child, child_where, hint + "Input" if _holds_object(child, normaliser) else hint)
         note = _note(prop, name, notes, plain, normaliser)
         result.append(Argument(prop, name, plain, prop in schema.get("required", []), note))

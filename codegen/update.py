@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -22,14 +21,10 @@ LEFT = 3
 _PROVISIONAL = "Provisional: the build stops at what cannot be expressed, and of that this says too much or too little."
 
 
-def main(args: list[str]) -> int:
+def update(source: Path | None, page: Path | None) -> int:
     """Fetch, tell what changed, build, list the public names; LEFT if a person has something to write or to look at."""
-    parser = argparse.ArgumentParser(prog="python -m codegen update", description="Take the vendor's new contract.")
-    parser.add_argument("--from", dest="source", type=Path, help=f"a file instead of {fetch.BUNDLE_URL}")
-    parser.add_argument("--changelog", type=Path, metavar="FILE", help="write the changelog there instead of printing it")
-    options = parser.parse_args(args)
-    raw = fetch.read(options.source)
-    left = take(raw, OPENAPI, pipeline.PACKAGE, options.changelog)
+    raw = fetch.read(source)
+    left = take(raw, OPENAPI, pipeline.PACKAGE, page)
     # In processes of their own: this one may have imported the package as it was.
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder, "vendor.json")

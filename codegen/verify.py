@@ -7,7 +7,6 @@ the bundle as it is published, which `python -m codegen update` has at hand; `op
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from collections import Counter
@@ -41,25 +40,20 @@ class Issue(NamedTuple):
     kind: str
 
 
-def main(args: list[str]) -> int:
-    """Print the issues; with ``--write`` keep them, and print those that are new."""
-    parser = argparse.ArgumentParser(prog="python -m codegen verify", description="Decode the vendor's documented bodies.")
-    parser.add_argument("--from", dest="source", type=Path, required=True, help="the vendor's bundle, as published")
-    parser.add_argument("--write", action="store_true", help=f"keep the issues in {DISAGREEMENTS.name}; print the new ones")
-    options = parser.parse_args(args)
-    bundle, problems = read_json(options.source), Problems()
+def report(source: Path, *, write: bool) -> None:
+    """Print the issues of a bundle; with `write` keep them, and print those that are new."""
+    bundle, problems = read_json(source), Problems()
     check_refs(bundle, problems)
     problems.raise_any()
     found = list(bodies(bundle))
     issues = verify(found)
     lines = [f"{issue.pointer}: {issue.kind}" for issue in issues]
-    known = DISAGREEMENTS.read_text(encoding="utf-8").splitlines() if options.write and DISAGREEMENTS.exists() else []
-    if options.write:
+    known = DISAGREEMENTS.read_text(encoding="utf-8").splitlines() if write and DISAGREEMENTS.exists() else []
+    if write:
         DISAGREEMENTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     new = [line for line in lines if line not in known]
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(issue.kind for issue in issues).most_common())
     print(*new, f"{len(found)} documented bodies, {len(issues)} issues" + (f": {kinds}" if kinds else ""), sep="\n")
-    return 0
 
 
 # -- the documented bodies ------------------------------------------------------------------------------------------------

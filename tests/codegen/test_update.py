@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from codegen import update as updating
 from codegen.documents import read_lock, write_lock
 from codegen.errors import CodegenError
 from codegen.tree import Json
@@ -143,3 +145,22 @@ def test_a_bundle_without_operations_changes_nothing(folder: Path) -> None:
     with pytest.raises(CodegenError, match="/paths: an update that would remove every operation"):
         taken({"openapi": "3.0.3"}, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_command_lists_the_surface_and_verifies_with_the_bundle_as_it_came(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "vendor.json"
+    bundle.write_bytes(b"{}")
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command[2:])
+        if "verify" in command:
+            assert Path(command[-2]).read_bytes() == b"{}"
+        return subprocess.CompletedProcess(command, len(commands) - 1)
+
+    monkeypatch.setattr(updating, "take", lambda *_: [])
+    monkeypatch.setattr(subprocess, "run", run)
+    assert updating.update(bundle, None) == updating.LEFT  # for the second has failed
+    assert [command[:2] for command in commands] == [["tests.packaging.surface", "--write"], ["codegen", "verify"]]

@@ -72,7 +72,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_report_has_no_values(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify.main(["--from", str(source)]) == 0
+    verify.report(source, write=False)
     out = capsys.readouterr().out
     assert out == f"{WHERE}/example/finances/balance: decimal_parsing\n1 documented bodies, 1 issues: 1 decimal_parsing\n"
 
@@ -82,22 +82,21 @@ def test_what_came_out_is_kept_and_only_what_is_new_is_told(
 ) -> None:
     kept = tmp_path / "disagreements.txt"
     monkeypatch.setattr(verify, "DISAGREEMENTS", kept)
-    command = ["--from", str(source), "--write"]
-    assert verify.main(command) == 0
+    verify.report(source, write=True)
     assert kept.read_text(encoding="utf-8") == f"{WHERE}/example/finances/balance: decimal_parsing\n"
     source.write_text(
         json.dumps(bundle({"example": {"finances": {**FINANCES, "balance": "", "currency": 1}}})), encoding="utf-8"
     )
     capsys.readouterr()
-    assert verify.main(command) == 0
+    verify.report(source, write=True)
     assert capsys.readouterr().out.splitlines()[0] == f"{WHERE}/example/finances/currency: string_type"
     assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_unreadable_bundles_are_named(tmp_path: Path) -> None:
     with pytest.raises(CodegenError, match=r"none\.json: not a readable JSON document"):
-        verify.main(["--from", str(tmp_path / "none.json")])
+        verify.report(tmp_path / "none.json", write=False)
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(bundle({"schema": {"$ref": "#/components/schemas/none"}})), encoding="utf-8")
     with pytest.raises(CodegenError, match="application~1json/schema: the reference '#/components/schemas/none' leads nowhere"):
-        verify.main(["--from", str(broken)])
+        verify.report(broken, write=False)
