@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import filecmp
 import shutil
 import sys
 import tempfile
@@ -120,11 +119,13 @@ def _check() -> int:
 
 
 def _differences(committed: Path, fresh: Path) -> list[str]:
-    names = {path.relative_to(root) for root in (committed, fresh) for path in root.rglob("*") if path.is_file()}
-    names = {name for name in names if name.suffix != ".pyc"}
-    same = [name for name in names if (committed / name).exists() and (fresh / name).exists()]
-    changed = [name for name in same if not filecmp.cmp(committed / name, fresh / name, shallow=False)]
-    return sorted(f"timeweb_sdk/{pipeline.GENERATED}/{name}" for name in {*changed, *(names - set(same))})
+    changed = {name for name, _ in _contents(committed).items() ^ _contents(fresh).items()}
+    return sorted(f"timeweb_sdk/{pipeline.GENERATED}/{name}" for name in changed)
+
+
+def _contents(root: Path) -> dict[Path, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(root): path.read_bytes() for path in files}
 
 
 if __name__ == "__main__":

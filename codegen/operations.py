@@ -8,13 +8,15 @@ from typing import Any
 
 from codegen.attributes import Endpoint, attributes, split
 from codegen.distil import CYRILLIC
-from codegen.errors import at
+from codegen.errors import Problems, at
 from codegen.names import pascal, singular, snake
 from codegen.normalise import Normaliser, with_notes
 from codegen.supported import is_json
 from codegen.tree import Json, Where, operations_of, pointer
 
 ENVELOPE_KEYS = frozenset({"response_id", "meta"})
+_SHAPES = frozenset({"$ref", "type", "oneOf", "anyOf", "allOf", "additionalProperties"})
+"""Keys of which a schema that says anything has one."""
 
 
 @dataclass
@@ -82,21 +84,18 @@ class Operation:
 def read_operations(normaliser: Normaliser) -> list[Operation]:
     """Return all operations of the contract in its order; what is wrong with one is noted and does not hide the next."""
     contract = normaliser.contract
-    found: list[tuple[Endpoint, Json, Where, Json]] = []
+    found: list[tuple[Endpoint, Json, Where]] = []
     normaliser.names.follow_moves(contract.get("paths", {}))
     for where, node in operations_of(contract):
-        reply: Json = {}
         listing = False
         with normaliser.problems.collected():
-            reply = _success(node, where, normaliser)
-            listing = _is_listing(reply, normaliser)
-        endpoint = Endpoint(str(where[2]), str(where[1]), listing, bool(node.get("deprecated")))
-        found.append((endpoint, node, where, reply))
-    proposals = attributes([endpoint for endpoint, _, _, _ in found])
-    named = normaliser.names.attributes({pointer(*where): proposals[endpoint] for endpoint, _, where, _ in found})
-    modules = _tag_modules(contract, found)
+            listing = _is_listing(_success(node, where, normaliser), normaliser)
+        found.append((Endpoint(str(where[2]), str(where[1]), listing, bool(node.get("deprecated"))), node, where))
+    proposals = attributes([endpoint for endpoint, _, _ in found])
+    named = normaliser.names.attributes({pointer(*where): proposals[endpoint] for endpoint, _, where in found})
+    modules = _tag_modules(found)
     operations: list[Operation] = []
-    for endpoint, node, where, reply in found:
+    for endpoint, node, where in found:
         tag = (node.get("tags") or ["other"])[0]
         operation = Operation(
             id=node["operationId"],
@@ -110,16 +109,12 @@ def read_operations(normaliser: Normaliser) -> list[Operation]:
             summary=node.get("summary", ""),
             description=node.get("description", ""),
         )
-        with normaliser.problems.collected():
-            _read_parameters(operation, node, where, normaliser)
-        with normaliser.problems.collected():
-            _read_body(operation, node, where, normaliser)
-        with normaliser.problems.collected():
-            _read_reply(operation, node, reply, normaliser)
-        with normaliser.problems.collected():
-            _check_arguments(operation, where)
+        for read in (_read_parameters, _read_body, _read_reply):
+            with normaliser.problems.collected():
+                read(operation, node, where, normaliser)
+        _check_arguments(operation, where, normaliser.problems)
         operations.append(operation)
-    _check_unique(operations, normaliser)
+    _check_unique(operations, normaliser.problems)
     _speak_python(operations, normaliser)
     _drop_missing_replacements(operations)
     return operations
@@ -130,7 +125,7 @@ def resources(operations: list[Operation]) -> set[str]:
     return {operation.node[: dot.start()] for operation in operations for dot in re.finditer(r"\.|$", operation.node)}
 
 
-def _check_arguments(operation: Operation, where: Where) -> None:
+def _check_arguments(operation: Operation, where: Where, problems: Problems) -> None:
     """Two names of the wire must not become one name in Python, or one of them could not be sent."""
     places = {"path": operation.path_arguments, "query": operation.query_arguments}
     places["body"] = [argument for body in operation.bodies for argument in body]
@@ -141,19 +136,19 @@ def _check_arguments(operation: Operation, where: Where) -> None:
             other = seen.setdefault(argument.name, (kind, argument.wire))
             if other != (kind, argument.wire):
                 both = f"{other[0]} {other[1]!r} and {kind} {argument.wire!r}"
-                raise at(where, f"{both} would both be the argument {argument.name}; name one in openapi/names.lock")
+                problems.add_at(where, f"{both} would both be the argument {argument.name}; name one in openapi/names.lock")
 
 
-def _check_unique(operations: list[Operation], normaliser: Normaliser) -> None:
+def _check_unique(operations: list[Operation], problems: Problems) -> None:
     """Ids and attributes are told apart, and no method stands where a resource has to."""
     nodes = resources(operations)
     for operation in operations:
         where = ("paths", operation.path, operation.method.lower())
-        with normaliser.problems.collected():
-            if not operation.node:
-                raise at(where, f"a path of placeholders alone names no resource, only {operation.attribute!r}")
-            if operation.attribute in nodes:
-                raise at(where, f"{operation.attribute!r} is a resource too; name the method otherwise in openapi/names.lock")
+        if not operation.node:
+            problems.add_at(where, f"a path of placeholders alone names no resource, only {operation.attribute!r}")
+        elif operation.attribute in nodes:
+            text = f"{operation.attribute!r} is a resource too; name the method otherwise in openapi/names.lock"
+            problems.add_at(where, text)
     for key in ("id", "attribute"):
         seen: dict[str, Operation] = {}
         for operation in operations:
@@ -162,7 +157,7 @@ def _check_unique(operations: list[Operation], normaliser: Normaliser) -> None:
             if other is not operation:
                 where = ("paths", operation.path, operation.method.lower())
                 text = f"the {key} {value!r} is also that of {other.method} {other.path}; tell them apart in openapi/names.lock"
-                normaliser.problems.add_at(where, text)
+                problems.add_at(where, text)
 
 
 def _speak_python(operations: list[Operation], normaliser: Normaliser) -> None:
@@ -194,15 +189,15 @@ def _drop_missing_replacements(operations: list[Operation]) -> None:
             operation.replacement = None
 
 
-def _tag_modules(contract: Json, found: list[tuple[Endpoint, Json, Where, Json]]) -> dict[str, str]:
+def _tag_modules(found: list[tuple[Endpoint, Json, Where]]) -> dict[str, str]:
     """Module name per tag; a tag without an English name is called after the path that most of its operations share."""
     modules: dict[str, str] = {}
-    for tag in dict.fromkeys((node.get("tags") or ["other"])[0] for _, node, _, _ in found):
+    for tag in dict.fromkeys((node.get("tags") or ["other"])[0] for _, node, _ in found):
         if not CYRILLIC.search(tag):
             modules[tag] = snake(tag)
             continue
         heads = [
-            [*split(endpoint.path)[1], "other"][0] for endpoint, node, _, _ in found if (node.get("tags") or [None])[0] == tag
+            [*split(endpoint.path)[1], "other"][0] for endpoint, node, _ in found if (node.get("tags") or [None])[0] == tag
         ]
         modules[tag] = snake(max(sorted(set(heads)), key=heads.count))
     taken: dict[str, str] = {}
@@ -353,7 +348,8 @@ def _is_listing(reply: Json, normaliser: Normaliser) -> bool:
     return schema.get("type") == "array"
 
 
-def _read_reply(operation: Operation, node: Json, reply: Json, normaliser: Normaliser) -> None:
+def _read_reply(operation: Operation, node: Json, where: Where, normaliser: Normaliser) -> None:
+    reply = _success(node, where, normaliser)
     if "media" not in reply:
         return
     if not is_json(reply["media"]):
@@ -369,14 +365,7 @@ def _read_reply(operation: Operation, node: Json, reply: Json, normaliser: Norma
         if "properties" in payload:
             payload = {**payload, "x-fields": {**payload.get("x-fields", {}), **node.get("x-response", {})}}
         hint = pascal(singular(_noun(operation)))
-    if not payload.get("properties") and not payload.keys() & {
-        "$ref",
-        "type",
-        "oneOf",
-        "anyOf",
-        "allOf",
-        "additionalProperties",
-    }:
+    if not payload.get("properties") and not payload.keys() & _SHAPES:
         return
     operation.returns = normaliser.plain(payload, where, hint)
     operation.listing = operation.returns.get("type") == "array"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from codegen.operations import Argument, Operation
@@ -85,9 +85,7 @@ def merged_body(bodies: list[list[Argument]]) -> list[Argument]:
         for argument in body:
             known = result.get(argument.name)
             if known is None:
-                result[argument.name] = Argument(
-                    argument.wire, argument.name, argument.schema, argument.required, argument.note
-                )
+                result[argument.name] = replace(argument)
             else:
                 known.schema = _either(known.schema, argument.schema)
                 known.note = known.note or argument.note

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from codegen.normalise import ModelClass, closure
-from codegen.operations import Argument, Operation
+from codegen.operations import Operation
 from codegen.render import Types, merged_body, signature
 from codegen.tree import Json
 
@@ -78,7 +78,8 @@ def read(operations: list[Operation], classes: dict[str, ModelClass]) -> Surface
 
 def _method(operation: Operation) -> Method:
     body = merged_body(operation.bodies)
-    arguments = {argument.name: _argument(argument) for argument in operation.path_arguments + operation.query_arguments + body}
+    given = operation.path_arguments + operation.query_arguments + body
+    arguments = {argument.name: _value(argument.schema, required=argument.required) for argument in given}
     if operation.whole_body is not None:
         arguments["body"] = _value(operation.whole_body)
     returns = _value(operation.payload) if operation.payload else Value(frozenset({"None"}))
@@ -98,10 +99,6 @@ def _short(signature: str) -> str:
     """Leave out what a reader of a changelog does not need: how absence is spelled, and the values of enums."""
     signature = signature.replace(" | NotGiven = NOT_GIVEN", " = ...").replace("builtins.", "")
     return re.sub(r"Literal\[[^\]]*\] \| str", "str", signature)
-
-
-def _argument(argument: Argument) -> Value:
-    return _value(argument.schema, required=argument.required)
 
 
 def _fields(model: ModelClass) -> Values:
@@ -142,11 +139,7 @@ def _enumerated(schema: Any) -> Iterator[str]:
 
 def renamed(value: Value, names: dict[str, str]) -> Value:
     """Spell a value with other class names, to compare what is the same but for a rename."""
-    return replace(value, type=frozenset(_respelled(branch, names) for branch in value.type))
-
-
-def _respelled(text: str, names: dict[str, str]) -> str:
-    return _WORD.sub(lambda match: names.get(match[0], match[0]), text)
+    return replace(value, type=frozenset(_WORD.sub(lambda word: names.get(word[0], word[0]), branch) for branch in value.type))
 
 
 def classes_in(value: Value) -> set[str]:
