@@ -60,6 +60,7 @@ class Terminal:
 
     def __init__(self, page: str, address: str, patch: pytest.MonkeyPatch, processes: ExitStack) -> None:
         self.page, self.address = page, address
+        self.heard = set[str]()
         self._patch, self._processes = patch, processes
 
     def run(self, command: str) -> None:
@@ -91,6 +92,7 @@ class Terminal:
         line = next(line for line in process.stdout if said in line)
         if address := re.search(r"http://\S+$", line):
             self.address = address[0]
+            self.heard.add(line.strip().replace(self.address, PUBLISHED))
 
     @staticmethod
     def _stop(process: subprocess.Popen[str]) -> None:
@@ -118,6 +120,8 @@ def test_page(terminal: Terminal) -> None:
     for command in ALL[terminal.page]:
         if not is_left_out(command):
             terminal.run(command)
+    shown = re.findall(r"^```text\n(.* listening on .*)$", (ROOT / terminal.page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(shown) <= terminal.heard
 
 
 def test_nothing_is_left_out_without_need() -> None:
