@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
 # pytest, because a child imports the main module of its parent; what is absent is passed over.
 CONTEXT.set_forkserver_preload(
-    ["pytest", "psycopg", "pymysql", "redis", "tests.crm.workers", "tests.crm.cli.ending", "tests.crm.celery.started"]
+    [
+        "pytest",
+        "psycopg",
+        "pymysql",
+        "redis",
+        "tests.crm.workers",
+        "tests.crm.cli.ending",
+        "tests.crm.celery.started",
+        "tests.crm.web.worker",
+    ]
 )
 
 

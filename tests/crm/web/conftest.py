@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import uvicorn
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
@@ -23,6 +23,7 @@ from sqlalchemy.orm import sessionmaker
 from crm_adapter import blocking, migrations
 from crm_adapter.web import create_hosting_router
 from crm_adapter.web.security import CONTENT_SECURITY_POLICY
+from tests.crm.web.worker import require_admin
 from tests.databases import own_database
 from tests.waiting import until
 from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
@@ -33,13 +34,6 @@ PREFIX = "/admin/hosting"
 #: Milliseconds in which what must come comes on a busy machine too.
 PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
-
-
-def require_admin(authorization: str = Header(default="")) -> str:
-    """The host's own login, as far as these tests need one."""
-    if authorization != "Bearer admin":
-        raise HTTPException(401, "log in")
-    return "admin"
 
 
 def who(authorization: str = Header(default="")) -> str:

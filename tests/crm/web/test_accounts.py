@@ -6,7 +6,8 @@ from fastapi import Depends, FastAPI
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter.web import create_hosting_router
-from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section, require_admin
+from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section
+from tests.crm.web.worker import require_admin
 from timeweb_sdk import RateLimit, Timeweb
 
 

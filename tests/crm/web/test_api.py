@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter.web import create_hosting_router
-from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section, require_admin
+from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section
+from tests.crm.web.worker import require_admin
 from timeweb_sdk import RateLimit, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,17 +12,17 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-import uvicorn
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
 from crm_adapter.web import create_hosting_router
 from tests.crm.database import kept
-from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section, filled_database, require_admin
+from tests.crm.web.conftest import PREFIX, TOKEN, Open, Section, filled_database
+from tests.crm.web.worker import require_admin, work
+from tests.forked import CONTEXT, start_server
 from tests.waiting import until
-from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb
+from timeweb_sdk import RateLimit, Timeweb
 from timeweb_sdk.testing import Emulator, EmulatorServer, demo_state
 
 ADMIN = {"Authorization": "Bearer admin"}
@@ -85,7 +84,7 @@ async def test_shutdown_never_tears_a_connection_out_of_a_transaction(synced: Se
     """Whatever the moment: no thread of a driver is left, no lock in the database, no lease, no error unseen."""
     unseen: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(str(context)))
-    for pause in (*range(12), *range(12, 40, 4)):
+    for pause in (*range(6), 8, 11, 16, 24, 36):
         synced.execute(STALE)
         synced.execute("UPDATE timeweb_account_state SET retry_at = NULL, last_status = 'success'")
         app = synced.app()
@@ -103,24 +102,12 @@ async def test_shutdown_never_tears_a_connection_out_of_a_transaction(synced: Se
     assert unseen == []
 
 
-def work(url: sa.URL, timeweb: str, listening: socket.socket) -> None:
-    """One worker process of the host."""
-    engine = create_async_engine(url)
-    client = AsyncTimeweb(TOKEN, base_url=timeweb, rate_limit=RateLimit.off())
-    app = FastAPI()
-    db = async_sessionmaker(engine, expire_on_commit=False)
-    app.include_router(create_hosting_router(db, client, dependencies=[Depends(require_admin)]))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
-
-
 @contextmanager
 def workers(url: sa.URL, timeweb: str, count: int) -> Iterator[list[str]]:
     """Real processes that know nothing of each other; yields their addresses."""
     listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # what they import, once for all of them
-    processes = [context.Process(target=work, args=(url, timeweb, each), daemon=True) for each in listening]
+    start_server()
+    processes = [CONTEXT.Process(target=work, args=(url, timeweb, TOKEN, each), daemon=True) for each in listening]
     for process in processes:
         process.start()
     try:

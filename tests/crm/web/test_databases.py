@@ -10,7 +10,8 @@ from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from crm_adapter.web import create_hosting_router
-from tests.crm.web.conftest import PREFIX, Open, Section, filled_database, require_admin
+from tests.crm.web.conftest import PREFIX, Open, Section, filled_database
+from tests.crm.web.worker import require_admin
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

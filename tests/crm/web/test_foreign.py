@@ -15,7 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_adapter import FieldMap, MappingError, migrations
 from crm_adapter.web import create_hosting_router
-from tests.crm.web.conftest import PREFIX, TOKEN, Section, require_admin
+from tests.crm.web.conftest import PREFIX, TOKEN, Section
+from tests.crm.web.worker import require_admin
 from timeweb_sdk.testing import Emulator, demo_state
 
 
