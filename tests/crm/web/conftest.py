@@ -161,6 +161,22 @@ def open_client() -> Iterator[Open]:
         client.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, _templates: Path) -> Section:
+    """A synchronised installation for the tests of a module that change nothing."""
+    section = _copy(_templates / "synced.sqlite3", tmp_path_factory.mktemp("standing"))
+    section.execute("UPDATE hosting_servers SET project_id = 7 WHERE server_name = 'gitlab'")
+    return section
+
+
+@pytest.fixture(scope="module")
+def reader(standing: Section) -> Iterator[TestClient]:
+    """The admin of `standing`, as long as the module lasts: an application takes longer to build than to ask."""
+    app = standing.app(stale_after=10**9, trusted_origins=["https://desk.example.com"])
+    with TestClient(app, base_url="https://crm.example.com", headers={"Authorization": "Bearer admin"}) as client:
+        yield client
+
+
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """The application on a real socket; yields its address."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from fastapi.testclient import TestClient
 from playwright.sync_api import Browser
 
 from crm_adapter.web.bodies import LIMIT
@@ -29,19 +30,17 @@ UNSAFE = (
 
 
 @pytest.mark.parametrize(("method", "path"), UNSAFE)
-def test_the_login_is_asked_before_the_body_is_read(synced: Section, open_client: Open, method: str, path: str) -> None:
+def test_the_login_is_asked_before_the_body_is_read(reader: TestClient, method: str, path: str) -> None:
     """A body that is no JSON would answer 422, and one that is too large 413, had anybody looked at it."""
-    client = open_client(synced.app(), Authorization="")
     for body in (b"{", b"[" + b"1," * LIMIT + b"1]"):
-        assert client.request(method, f"{PREFIX}{path}", content=body, headers=JSON).status_code == 401
+        reply = reader.request(method, f"{PREFIX}{path}", content=body, headers={**JSON, "Authorization": ""})
+        assert reply.status_code == 401
 
 
 @pytest.mark.parametrize("announced", [True, False])
 @pytest.mark.parametrize(("over", "status"), [(0, 422), (1, 413)])
 @pytest.mark.parametrize(("method", "path"), UNSAFE[:3])
-def test_a_body_is_bounded(
-    synced: Section, open_client: Open, method: str, path: str, over: int, status: int, announced: bool
-) -> None:
+def test_a_body_is_bounded(reader: TestClient, method: str, path: str, over: int, status: int, announced: bool) -> None:
     """At its announced length, and where none is announced as it comes."""
     body = b'"' + b"x" * (LIMIT - 2 + over) + b'"'
 
@@ -50,7 +49,7 @@ def test_a_body_is_bounded(
         yield body[LIMIT // 2 :]
 
     content = body if announced else pieces()
-    reply = open_client(synced.app()).request(method, f"{PREFIX}{path}", content=content, headers=JSON)
+    reply = reader.request(method, f"{PREFIX}{path}", content=content, headers=JSON)
     assert (reply.status_code, reply.json()["success"]) == (status, False)
 
 
@@ -135,8 +134,8 @@ def test_an_image_tag_on_another_site_imports_nothing(section: Section, browser:
 
 
 @pytest.mark.parametrize("origin", ["http://[bad", "null", "https://[::1", "https://crm.example.com.evil.example.com"])
-def test_an_origin_that_is_no_address_is_another_site(synced: Section, open_client: Open, origin: str) -> None:
-    reply = open_client(synced.app()).post(f"{PREFIX}/api/timeweb/sync-all", headers={"Origin": origin})
+def test_an_origin_that_is_no_address_is_another_site(reader: TestClient, origin: str) -> None:
+    reply = reader.post(f"{PREFIX}/api/timeweb/sync-all", headers={"Origin": origin})
     assert (reply.status_code, reply.json()["code"]) == (403, "cross_origin")
 
 
@@ -155,8 +154,8 @@ def test_only_the_host_and_whom_it_trusts_may_frame_the_page(
 @pytest.mark.parametrize(
     "path", ["", "/api/stats", "/api/servers", "/export.csv", "/dynamics.svg", "/api/server/0", "/static/hosting.css"]
 )
-def test_no_reply_may_be_sniffed(synced: Section, open_client: Open, path: str) -> None:
-    reply = open_client(synced.app()).get(f"{PREFIX}{path}")
+def test_no_reply_may_be_sniffed(reader: TestClient, path: str) -> None:
+    reply = reader.get(f"{PREFIX}{path}")
     assert reply.headers["x-content-type-options"] == "nosniff"
 
 
@@ -175,9 +174,8 @@ def test_no_cell_is_a_formula_whatever_the_reader_takes_for_the_separator(
 @pytest.mark.parametrize(
     "path", ["", "/state", "/dynamics.svg", "/static/hosting.css", "/api/servers", "/export.csv", "/servers/999/edit"]
 )
-def test_head_is_answered_as_get(synced: Section, open_client: Open, path: str) -> None:
-    client = open_client(synced.app())
-    asked, told = client.head(PREFIX + path), client.get(PREFIX + path)
+def test_head_is_answered_as_get(reader: TestClient, path: str) -> None:
+    asked, told = reader.head(PREFIX + path), reader.get(PREFIX + path)
     assert (asked.status_code, asked.headers["content-type"]) == (told.status_code, told.headers["content-type"])
-    assert client.head(PREFIX + path, headers={"Authorization": ""}).status_code == 401
-    assert client.head(f"{PREFIX}/sync").status_code == 405
+    assert reader.head(PREFIX + path, headers={"Authorization": ""}).status_code == 401
+    assert reader.head(f"{PREFIX}/sync").status_code == 405

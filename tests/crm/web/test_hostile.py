@@ -43,9 +43,9 @@ def test_a_large_account_is_imported_in_one_form(section: Section, open_client: 
 
 
 @pytest.mark.parametrize("body", [b'{"server_name":"\xff"}', b"[" * 100_000, b"{"])
-def test_a_body_that_cannot_be_read_is_told_in_our_form(synced: Section, open_client: Open, body: bytes) -> None:
+def test_a_body_that_cannot_be_read_is_told_in_our_form(reader: TestClient, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    reply = open_client(synced.app()).post(f"{PREFIX}/api/server", content=body, headers=headers)
+    reply = reader.post(f"{PREFIX}/api/server", content=body, headers=headers)
     assert reply.status_code in {400, 422}
     assert reply.json() | {"error": "", "detail": ""} == {"success": False, "code": "validation", "error": "", "detail": ""}
     assert reply.json()["detail"] == reply.json()["error"]
@@ -53,9 +53,9 @@ def test_a_body_that_cannot_be_read_is_told_in_our_form(synced: Section, open_cl
 
 
 @pytest.mark.parametrize("value", ["[]", '"x"', '{"client_price": NaN}', '{"client_price": 1e999}', '{"client_price": []}'])
-def test_wrong_json_is_explained_in_russian(synced: Section, open_client: Open, value: str) -> None:
-    reply = open_client(synced.app()).patch(
-        f"{PREFIX}/api/server/{synced.id_of('gitlab')}", content=value, headers={"Content-Type": "application/json"}
+def test_wrong_json_is_explained_in_russian(standing: Section, reader: TestClient, value: str) -> None:
+    reply = reader.patch(
+        f"{PREFIX}/api/server/{standing.id_of('gitlab')}", content=value, headers={"Content-Type": "application/json"}
     )
     assert (reply.status_code, reply.json()["code"]) == (422, "validation")
     assert not re.search("[a-z]{3}", reply.json()["error"].replace("client_price", ""))
@@ -79,8 +79,8 @@ def test_ids_are_64_bits_wide_and_may_come_as_text(synced: Section, open_client:
 
 
 @pytest.mark.parametrize("name", ["%00", "a" * 5000, "vendor", "hosting.css/", "HOSTING.CSS", "icons/../hosting.css", "\\x"])
-def test_only_known_names_are_static_files(synced: Section, open_client: Open, name: str) -> None:
-    reply = open_client(synced.app()).get(f"{PREFIX}/static/{name}")
+def test_only_known_names_are_static_files(reader: TestClient, name: str) -> None:
+    reply = reader.get(f"{PREFIX}/static/{name}")
     assert reply.status_code == (200 if reply.request.url.path == f"{PREFIX}/static/hosting.css" else 404)
 
 
