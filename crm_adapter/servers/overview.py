@@ -68,7 +68,7 @@ class Month:
 
 def read_groups(session: Session, columns: Columns, filters: Filters, today: date, by: By) -> tuple[list[Group], Totals]:
     """Sums of what `filters` show by client or project, the greatest income first, and of all; two statements at most."""
-    names = projects(session, columns) if by == "project" else {}
+    names = projects(session, columns, named_only=True) if by == "project" else {}
     rows = [row for row in _rows(session, columns, filters, today) if is_live(row)]
     found: defaultdict[str | int | None, list[StoredRow]] = defaultdict(list)
     for row in rows:

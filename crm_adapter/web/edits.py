@@ -228,7 +228,7 @@ async def row_reply(
     """One row with the sums and a message beside it."""
     columns, today, filters = hosting.crm.columns, hosting.today(), filters_behind(request)
     names, (totals, accounts) = await hosting.crm.transact(
-        lambda session: (listing.projects(session, columns), read_sums(session, columns, today, filters))
+        lambda session: (listing.projects(session, columns, named_only=True), read_sums(session, columns, today, filters))
     )
     context = {
         "base": hosting.base(request),
