@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from crm_adapter.cli.output import DONE, CommandError, Output, tolerate_encodings
 from crm_adapter.interruption import exit_code, signals
-from crm_adapter.text.help import INTERRUPTED, SEE_HELP, in_russian, said, wrong_command
+from crm_adapter.text.help import INTERRUPTED, in_russian, said, wrong_command
 
 _INTERRUPTED = 130
 
@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         # Usage errors of typer; its class moved between versions, its method did not.
         if (describe := getattr(error, "format_message", None)) is not None:
-            return _told(output, CommandError("usage", wrong_command(describe()), hint=SEE_HELP))
+            return _told(output, CommandError("usage", wrong_command(describe()), hint=said("see_help")))
         from crm_adapter.cli.runtime import explanation
 
         if (explained := explanation(error)) is None:

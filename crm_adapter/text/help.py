@@ -15,6 +15,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Коды возврата: 0 — готово, 1 — с ошибками, 2 — неверная команда, 3 — синхронизация уже идёт, 130 и 143 — прервано.",
         "Exit codes: 0 done, 1 with errors, 2 wrong command, 3 a sync is running already, 130 and 143 interrupted.",
     ),
+    "wrong": ("Неверная команда", "Wrong command"),
+    "see_help": ("Справка: timeweb-crm --help", "Help: timeweb-crm --help"),
     "json": ("Один JSON-документ в stdout, журнал в stderr.", "One JSON document on stdout, the log on stderr."),
     "database": ("База данных вместо HOSTING_DATABASE_URL.", "The database instead of HOSTING_DATABASE_URL."),
     "all": ("Все строки, а не только с автосинхронизацией.", "All rows, not only those that are synchronised by themselves."),
@@ -111,8 +113,20 @@ _LIBRARY: Final = {
     "Missing command.": "Не указана команда.",
     "No such command": "Нет команды",
     "No such option": "Нет параметра",
+    "Possible options:": "Есть:",
     "Did you mean": "Возможно,",
     "Invalid value for": "Неверное значение",
+    "Got unexpected extra argument(s)": "Лишнее:",
+    "Got unexpected extra arguments": "Лишнее:",
+    "Got unexpected extra argument": "Лишнее:",
+    "requires an argument.": "— нужно значение.",
+    "does not take a value.": "— значения не бывает.",
+    "Option '": "Параметр '",
+    "Input should be a valid integer, unable to parse string as an integer": "нужно целое число",
+    "Input should be greater than or equal to": "нужно не меньше",
+    "Input should be less than or equal to": "нужно не больше",
+    "is not in the range": "не в границах",
+    "is not a valid integer.": "— не целое число.",
 }
 """What the library of the command line says by itself."""
 
@@ -142,13 +156,12 @@ def in_russian(text: str) -> str:
 
 ROUBLES: Final = "руб."
 """Where an encoding has no sign for them."""
-SEE_HELP: Final = "Справка: timeweb-crm --help"
 INTERRUPTED: Final = "Прервано"
 
 
 def wrong_command(why: str) -> str:
-    """What the library of the command line says, in Russian."""
-    return f"Неверная команда: {in_russian(why)}"
+    """What the library of the command line says."""
+    return f"{said('wrong')}: {in_russian(why)}"
 
 
 def no_extra(extra: str) -> str:

@@ -174,6 +174,7 @@ def test_a_refused_token_is_an_error_without_a_traceback(
         (("nonsense",), "nonsense"),
         (("import",), "ID"),
         (("sync", "--if-stale", "soon"), "--if-stale"),
+        (("migrate", "more"), "Лишнее: (more)"),
         (("sync", "--database", "oracle://example.com"), "oracle"),
     ],
 )
@@ -185,6 +186,14 @@ def test_wrong_usage_is_exit_code_two(capfd: pytest.CaptureFixture[str], argumen
     code, document = run_json(capfd, *arguments)
     assert (code, document["success"]) == (2, False)
     assert message in document["error"]
+
+
+def test_wrong_usage_is_told_in_the_language_of_the_help(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for language, words in (("ru", ["Неверная команда: Лишнее: (more)", "Справка"]), ("en", ["Wrong command: Got un", "Help"])):
+        monkeypatch.setenv("HOSTING_LANG", language)
+        assert all(word in run(capfd, "migrate", "more")[2] for word in words)
 
 
 def test_a_database_that_does_not_answer(capfd: pytest.CaptureFixture[str]) -> None:
