@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from timeweb_sdk.errors import ConfigurationError
 
 
@@ -18,6 +20,29 @@ class MappingError(ConfigurationError):
 
 class NotConfigured(ConfigurationError):
     """No Timeweb token: set `TIMEWEB_API_TOKEN` (or `TIMEWEB_API_TOKENS`)."""
+
+
+class MigrationError(ConfigurationError):
+    """The database is in a state that a migration must not touch; nothing was changed."""
+
+
+class DuplicateTimewebIds(MigrationError):
+    """Several rows claim one Timeweb server. `duplicates` maps the Timeweb id to the keys of those rows."""
+
+    def __init__(self, table: str, duplicates: Mapping[int, Sequence[object]]) -> None:
+        self.table = table
+        self.duplicates = {timeweb_id: tuple(keys) for timeweb_id, keys in duplicates.items()}
+        named = "; ".join(
+            f"timeweb_id {timeweb_id} in rows {', '.join(str(key) for key in keys)}"
+            for timeweb_id, keys in self.duplicates.items()
+        )
+        super().__init__(
+            f"{table} has duplicates: {named}. Clear timeweb_id in all but one row of each and run the migration again; "
+            "nothing was changed."
+        )
+
+    def __reduce__(self) -> tuple[type[DuplicateTimewebIds], tuple[str, dict[int, tuple[object, ...]]]]:
+        return type(self), (self.table, self.duplicates)
 
 
 class UnknownColumn(ValueError):

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import migrations
 from crm_adapter.cli.output import FAILED, CommandError
 from crm_adapter.db.columns import INTEGRATION
 from crm_adapter.db.dialects import is_read_only
-from crm_adapter.errors import NotConfigured
+from crm_adapter.db.tables import HostingServer
+from crm_adapter.errors import DuplicateTimewebIds, MigrationError, NotConfigured
 from crm_adapter.settings import Settings, SettingsError, load_settings
 from crm_adapter.text import command as words
 from crm_adapter.text.messages import NOT_CONFIGURED
@@ -62,12 +62,12 @@ def database(settings: Settings, *, migrated: bool = True) -> Generator[sessionm
 
 def missing_schema(engine: sa.Engine) -> str:
     """The first thing that the adapter needs and the database lacks; empty when all is there."""
-    inspector = sa.inspect(engine)
-    for table in (migrations.HOSTING_TABLE, "timeweb_sync_run"):
+    inspector, own = sa.inspect(engine), HostingServer.__tablename__
+    for table in (own, "timeweb_sync_run"):
         if not inspector.has_table(table):
             return words.no_table(table)
-    present = {column["name"] for column in inspector.get_columns(migrations.HOSTING_TABLE)}
-    return next((words.no_column(f"{migrations.HOSTING_TABLE}.{name}") for name in INTEGRATION if name not in present), "")
+    present = {column["name"] for column in inspector.get_columns(own)}
+    return next((words.no_column(f"{own}.{name}") for name in INTEGRATION if name not in present), "")
 
 
 @contextmanager
@@ -84,10 +84,10 @@ def explanation(error: Exception) -> CommandError | None:
     match error:
         case NotConfigured():
             return CommandError("not_configured", NOT_CONFIGURED, hint=words.HOW_TO_SET_TOKEN)
-        case migrations.DuplicateTimewebIds():
+        case DuplicateTimewebIds():
             message = words.duplicates(error.table, error.duplicates)
             return CommandError("duplicate_timeweb_id", message, hint=words.ONE_ROW_EACH)
-        case migrations.MigrationError():
+        case MigrationError():
             return CommandError("migration", words.cannot_migrate(error))
         case ConfigurationError():
             return CommandError("configuration", words.misconfigured(error))

@@ -26,8 +26,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn
 
+from crm_adapter.errors import DuplicateTimewebIds, MigrationError
 from crm_adapter.migrations import additions, baseline, kinds, services
-from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -61,29 +61,6 @@ _ACCEPTED: dict[str, Any] = {
     "auto_sync": (sa.Boolean, sa.Integer),
     "last_sync_at": sa.DateTime,
 }
-
-
-class MigrationError(ConfigurationError):
-    """The database is in a state that a migration must not touch; nothing was changed."""
-
-
-class DuplicateTimewebIds(MigrationError):
-    """Several rows claim one Timeweb server. `duplicates` maps the Timeweb id to the keys of those rows."""
-
-    def __init__(self, table: str, duplicates: Mapping[int, Sequence[object]]) -> None:
-        self.table = table
-        self.duplicates = {timeweb_id: tuple(keys) for timeweb_id, keys in duplicates.items()}
-        named = "; ".join(
-            f"timeweb_id {timeweb_id} in rows {', '.join(str(key) for key in keys)}"
-            for timeweb_id, keys in self.duplicates.items()
-        )
-        super().__init__(
-            f"{table} has duplicates: {named}. Clear timeweb_id in all but one row of each and run the migration again; "
-            "nothing was changed."
-        )
-
-    def __reduce__(self) -> tuple[type[DuplicateTimewebIds], tuple[str, dict[int, tuple[object, ...]]]]:
-        return type(self), (self.table, self.duplicates)
 
 
 def upgrade(op: Operations | ModuleType, *, table: str = HOSTING_TABLE, revision: str = "head") -> None:
