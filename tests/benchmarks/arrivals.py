@@ -22,6 +22,7 @@ from timeweb_sdk.errors import DeadlineExceeded
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 SECONDS = 8.0
 ACCOUNTS, WORKERS = (1, 10, 100), (1, 4)
+WARM = "/warm"
 
 
 def _ask(url: str, prefix: str, tokens: list[str], begin: Barrier) -> None:
@@ -38,6 +39,9 @@ def _ask(url: str, prefix: str, tokens: list[str], begin: Barrier) -> None:
                     return  # its turn does not come
 
     threads = [threading.Thread(target=account, args=(token,), daemon=True) for token in tokens]
+    # What a process loads for its first call would hold a slot for seconds on a busy machine.
+    with Timeweb("warm", base_url=url, rate_limit=RateLimit.off()) as tw:
+        tw.request("GET", WARM)
     begin.wait(120)
     end = time.monotonic() + SECONDS
     for thread in threads:
@@ -58,7 +62,7 @@ def measured(accounts: int, workers: int) -> tuple[float, int]:
             process.start()
         for process in asking:
             process.join(180)
-        moments = sorted(arrival.at for arrival in server.arrivals)
+        moments = sorted(arrival.at for arrival in server.arrivals if arrival.target != WARM)
     moments = [moment for moment in moments if moment <= moments[0] + SECONDS]
     most = max(sum(start <= moment < start + 1 for moment in moments) for start in moments)
     return len(moments) / SECONDS, most
