@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, cast, get_args
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import exact_text, in_pieces
+from crm_adapter.db.dialects import exact_text, in_pieces, in_turns
 from crm_adapter.db.rows import joined
 from crm_adapter.db.services import SERVICES, StoredService, select_services, service_of
 from crm_adapter.db.tables import TimewebServerState
@@ -40,23 +40,24 @@ class ServiceFilters(ListFilters):
 def list_services(session: Session, columns: Columns, filters: ServiceFilters) -> ServiceList:
     """One page of services with the sums of all that match, in two statements, and one or two for proposals."""
     book = Book(session, columns)
-    conditions = book.conditions(filters)
-    costs = sa.case((_S.gone_since.is_(None), _S.cost_net), else_=0)
-    nobodys = sa.case((sa.and_(book.unowned, _S.gone_since.is_(None)), 1), else_=0)
-    total, cost, unowned, unowned_cost = session.execute(
-        sa.select(sa.func.count(), sa.func.sum(costs), sa.func.sum(nobodys), sa.func.sum(costs * nobodys))
-        .select_from(book.source)
-        .where(*conditions)
-    ).one()
-    pages = max(1, -(-total // filters.size)) if filters.size else 1
-    page = min(max(filters.page, 1), pages)
-    query = book.select().where(*conditions).order_by(*book.order(filters))
-    if filters.size:
-        query = query.limit(filters.size).offset((page - 1) * filters.size)
-    found = [book.info(record) for record in session.execute(query)] if total else []
-    proposals = propose(session, columns, found)
-    shown = tuple(replace(each, proposal=proposals.get(each.id)) for each in found)
-    return ServiceList(shown, total, _money(cost), int(unowned or 0), _money(unowned_cost), page, pages)
+    sums = book.sums(filters)
+    query = book.narrowed(book.select(), filters, sums.page)
+    return replace(sums, services=tuple(book.infos(session.execute(query))) if sums.total else ())
+
+
+def choose_services(session: Session, columns: Columns, filters: ServiceFilters) -> tuple[list[int], ServiceList]:
+    """One page of ids in the wished order, whose services are read piece by piece; and the sums of all that match."""
+    book = Book(session, columns)
+    sums = book.sums(filters)
+    query = book.narrowed(sa.select(_S.id).select_from(book.source), filters, sums.page)
+    return list(session.scalars(query, execution_options=in_turns(session))), sums
+
+
+def read_chosen_services(session: Session, columns: Columns, ids: Sequence[int]) -> list[ServiceInfo]:
+    """Services in the order of their ids; those that are gone by now are left out."""
+    book = Book(session, columns)
+    found = {each.id: each for each in book.infos(session.execute(book.select().where(_S.id.in_(ids))))}
+    return [found[number] for number in ids if number in found]
 
 
 def read_service(session: Session, columns: Columns, service_id: int) -> ServiceInfo | None:
@@ -64,11 +65,7 @@ def read_service(session: Session, columns: Columns, service_id: int) -> Service
     if not 0 < service_id < 2**63:
         return None
     book = Book(session, columns)
-    record = session.execute(book.select().where(_S.id == service_id)).one_or_none()
-    if record is None:
-        return None
-    found = book.info(record)
-    return replace(found, proposal=propose(session, columns, [found]).get(found.id))
+    return next(iter(book.infos(session.execute(book.select().where(_S.id == service_id)))), None)
 
 
 def choices(session: Session) -> dict[str, Any]:
@@ -98,6 +95,30 @@ class Book:
         """What `info` takes."""
         beside = (self.row_id.label("row_id"), self.columns["server_name"], self.client.label("client"))
         return select_services(*beside).select_from(self.source)
+
+    def narrowed(self, query: sa.Select[Any], filters: ServiceFilters, page: int) -> sa.Select[Any]:
+        """One page of what matches, in the wished order."""
+        query = query.where(*self.conditions(filters)).order_by(*self.order(filters))
+        return query.limit(filters.size).offset((page - 1) * filters.size) if filters.size else query
+
+    def sums(self, filters: ServiceFilters) -> ServiceList:
+        """The sums of all that match, and which page of them there is; no services."""
+        costs = sa.case((_S.gone_since.is_(None), _S.cost_net), else_=0)
+        nobodys = sa.case((sa.and_(self.unowned, _S.gone_since.is_(None)), 1), else_=0)
+        total, cost, unowned, unowned_cost = self.session.execute(
+            sa.select(sa.func.count(), sa.func.sum(costs), sa.func.sum(nobodys), sa.func.sum(costs * nobodys))
+            .select_from(self.source)
+            .where(*self.conditions(filters))
+        ).one()
+        pages = max(1, -(-total // filters.size)) if filters.size else 1
+        page = min(max(filters.page, 1), pages)
+        return ServiceList((), total, _money(cost), int(unowned or 0), _money(unowned_cost), page, pages)
+
+    def infos(self, records: Iterable[Any]) -> list[ServiceInfo]:
+        """Records of `select`, with proposals for those that are nobody's."""
+        found = [self.info(record) for record in records]
+        proposals = propose(self.session, self.columns, found)
+        return [replace(each, proposal=proposals[each.id]) if each.id in proposals else each for each in found]
 
     def info(self, record: Any) -> ServiceInfo:
         """A record of `select`."""

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
-from crm_adapter.servers.listing import Filters
+from crm_adapter.servers.listing import Filters, read_chosen
 from crm_adapter.servers.overview import By, read_groups
 from crm_adapter.servers.totals import read_totals
 from crm_adapter.text import refusals
@@ -46,7 +46,7 @@ def refuse_unknown(*known: str) -> Any:
     return Depends(check)
 
 
-def _json(document: Any) -> bytes:
+def compact_json(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -63,12 +63,14 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         filters = replace(filters, project=filters.project or number(project_id), size=limit)
         chosen = await streams.choose(hosting, filters)
         end = {"total": chosen.total, "page": chosen.filters.page, "pages": chosen.pages, **hosting.documents.note()}
-        frame = b'{"success":true,"servers":[', b"]," + _json(end)[1:]
+        frame = b'{"success":true,"servers":[', b"]," + compact_json(end)[1:]
 
         def write(rows: Sequence[StoredRow]) -> bytes:
-            return b",".join(_json(hosting.shown(row)) for row in rows)
+            return b",".join(compact_json(hosting.shown(row)) for row in rows)
 
-        return await streams.reply(hosting, chosen.ids, write, frame=frame, separator=b",", media_type="application/json")
+        return await streams.reply(
+            hosting, chosen.ids, read_chosen, write, frame=frame, separator=b",", media_type="application/json"
+        )
 
     @api.get("/api/server/{row_id}")
     async def server(row_id: int) -> dict[str, Any]:
@@ -145,6 +147,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         return await streams.reply(
             hosting,
             chosen.ids,
+            read_chosen,
             lambda rows: to_csv(rows, zone),
             frame=(csv_head(), b""),
             media_type="text/csv; charset=utf-8",

@@ -13,21 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_adapter.db.history import read_changes
 from crm_adapter.ledger.clients import client_cards
-from crm_adapter.ledger.listing import ServiceFilters, list_services, read_service
+from crm_adapter.ledger.listing import ServiceFilters, choose_services, read_chosen_services, read_service
 from crm_adapter.ledger.months import read_service_months
 from crm_adapter.ledger.ownership import attribute, owner_text
 from crm_adapter.ledger.results import AttributionResult, ServiceInfo, ServiceList
 from crm_adapter.text.messages import failure_text
 from crm_adapter.text.services import ONE_OWNER
-from crm_adapter.web import charts
+from crm_adapter.web import charts, streams
 from crm_adapter.web.addresses import SERVICE_PARAMETERS, service_filters_of
-from crm_adapter.web.api_crm import refuse_unknown
+from crm_adapter.web.api_crm import compact_json, refuse_unknown
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
-from crm_adapter.web.export_services import costs_csv, months_csv, to_csv
+from crm_adapter.web.export_services import costs_csv, csv_head, months_csv, to_csv
 
 _SHOWN = 200
+CSV = "text/csv; charset=utf-8"
 
 
 class Attribution(BaseModel):
@@ -40,9 +41,9 @@ class Attribution(BaseModel):
     client_name: str | None = None
 
 
-async def listed(hosting: Hosting, filters: ServiceFilters) -> ServiceList:
-    """Services that match."""
-    return await hosting.crm.transact(lambda session: list_services(session, hosting.crm.columns, filters))
+async def choose(hosting: Hosting, filters: ServiceFilters) -> tuple[list[int], ServiceList]:
+    """Which services match, and their sums."""
+    return await hosting.crm.transact(lambda session: choose_services(session, hosting.crm.columns, filters))
 
 
 async def one(hosting: Hosting, service_id: int) -> ServiceInfo:
@@ -58,10 +59,20 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
     wanted = Depends(service_filters_of)
 
-    @api.get("/api/services", dependencies=[refuse_unknown(*SERVICE_PARAMETERS, "limit")])
-    async def services(filters: ServiceFilters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, Any]:
+    @api.get("/api/services", dependencies=[refuse_unknown(*SERVICE_PARAMETERS, "limit")], response_model=dict[str, Any])
+    async def services(filters: ServiceFilters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
         """Paid services that are no servers, RUB per month; `limit` 0 gives all of them."""
-        return {"success": True, **(await listed(hosting, replace(filters, size=limit))).to_dict()}
+        ids, sums = await choose(hosting, replace(filters, size=limit))
+        end = sums.to_dict()
+        del end["services"]
+        frame = b'{"success":true,"services":[', b"]," + compact_json(end)[1:]
+
+        def write(found: Sequence[ServiceInfo]) -> bytes:
+            return b",".join(compact_json(each.to_dict()) for each in found)
+
+        return await streams.reply(
+            hosting, ids, read_chosen_services, write, frame=frame, separator=b",", media_type="application/json"
+        )
 
     @api.get("/api/services/{service_id}")
     async def service(service_id: int) -> dict[str, Any]:
@@ -91,8 +102,17 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/services.csv")
     async def export(filters: ServiceFilters = wanted) -> Response:
         """The services that match as CSV for a spreadsheet."""
-        found = await listed(hosting, replace(filters, size=0))
-        return _file(hosting, "services", await asyncio.to_thread(to_csv, found.services, hosting.zone_info))
+        ids, _ = await choose(hosting, replace(filters, size=0))
+        zone = hosting.zone_info
+        return await streams.reply(
+            hosting,
+            ids,
+            read_chosen_services,
+            lambda found: to_csv(found, zone),
+            frame=(csv_head(), b""),
+            media_type=CSV,
+            headers=_saved_as(hosting, "services"),
+        )
 
     @api.get("/dynamics.csv")
     async def dynamics() -> Response:
@@ -110,6 +130,11 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
 
 
 def _file(hosting: Hosting, name: str, content: bytes) -> Response:
-    """A file to be saved, named by today."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}-{hosting.today():%Y-%m-%d}.csv"'}
-    return Response(content, media_type="text/csv; charset=utf-8", headers=headers | {"Cache-Control": "no-store"})
+    """A file to be saved."""
+    return Response(content, media_type=CSV, headers=_saved_as(hosting, name))
+
+
+def _saved_as(hosting: Hosting, name: str) -> dict[str, str]:
+    """A file is named by today."""
+    disposition = f'attachment; filename="{name}-{hosting.today():%Y-%m-%d}.csv"'
+    return {"Content-Disposition": disposition, "Cache-Control": "no-store"}

@@ -30,15 +30,16 @@ def csv_head() -> bytes:
 
 def to_csv(rows: Iterable[StoredRow], zone: ZoneInfo) -> bytes:
     """The rows as lines of the file."""
-    return _lines(_cells(row, zone) for row in rows)
+    return lines_csv(_cells(row, zone) for row in rows)
 
 
 def table_csv(headers: Iterable[str], lines: Iterable[Iterable[object]]) -> bytes:
     """A table as a file; texts in it have gone through `safe`, amounts through `amount`."""
-    return codecs.BOM_UTF8 + _lines([headers]) + _lines(lines)
+    return codecs.BOM_UTF8 + lines_csv([headers]) + lines_csv(lines)
 
 
-def _lines(cells: Iterable[Iterable[object]]) -> bytes:
+def lines_csv(cells: Iterable[Iterable[object]]) -> bytes:
+    """Lines without their headers."""
     text = io.StringIO()
     csv.writer(text, delimiter=";", lineterminator="\r\n").writerows(cells)
     return text.getvalue().encode()

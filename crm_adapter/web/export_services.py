@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from crm_adapter.text import labels
 from crm_adapter.text.formats import instant
 from crm_adapter.text.services import COSTS_HEADERS, CSV_HEADERS, MONTHS_HEADERS
-from crm_adapter.web.export import amount, safe, table_csv
+from crm_adapter.web.export import amount, lines_csv, safe, table_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from crm_adapter.web.charts import Month
 
 
+def csv_head() -> bytes:
+    """The beginning of the file of services."""
+    return table_csv(CSV_HEADERS, ())
+
+
 def to_csv(services: Iterable[ServiceInfo], zone: ZoneInfo) -> bytes:
-    """The services as a file."""
-    return table_csv(CSV_HEADERS, (_cells(service, zone) for service in services))
+    """The services as lines of the file."""
+    return lines_csv(_cells(service, zone) for service in services)
 
 
 def months_csv(months: Iterable[Month]) -> bytes:

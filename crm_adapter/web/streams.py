@@ -6,22 +6,26 @@ No transaction is open while a piece is on its way, however slow the reader is, 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy.exc import DBAPIError
 
-from crm_adapter.servers.listing import choose_rows, read_chosen
+from crm_adapter.servers.listing import choose_rows
 from crm_adapter.steps import Cpu, transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from crm_adapter.db.rows import StoredRow
+    from sqlalchemy.orm import Session
+
+    from crm_adapter.db.columns import Columns
     from crm_adapter.installation import Installation
     from crm_adapter.servers.listing import Choice, Filters
     from crm_adapter.steps import Flow
     from crm_adapter.web.context import Hosting
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +42,21 @@ async def choose(hosting: Hosting, filters: Filters) -> Choice:
 async def reply(
     hosting: Hosting,
     ids: Sequence[int],
-    write: Callable[[Sequence[StoredRow]], bytes],
+    read: Callable[[Session, Columns, Sequence[int]], Sequence[T]],
+    write: Callable[[Sequence[T]], bytes],
     *,
     frame: tuple[bytes, bytes] = (b"", b""),
     separator: bytes = b"",
     media_type: str,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """What `write` makes of the rows, within `frame`.
+    """What `write` makes of what `read` finds, within `frame`.
 
     The first piece is made before the reply begins, so that what is wrong can still be told by a status.
     """
     pieces = [ids[start : start + PIECE] for start in range(0, len(ids), PIECE)] or [()]
     head, tail = frame
-    first = await hosting.crm.perform(_piece(pieces[0], write))
+    first = await hosting.crm.perform(_piece(pieces[0], read, write))
     if len(pieces) == 1:
         return Response(head + first + tail, media_type=media_type, headers=dict(headers or {}))
 
@@ -59,7 +64,7 @@ async def reply(
         yield head + first
         for piece in pieces[1:]:
             try:
-                written = await hosting.crm.perform(_piece(piece, write))
+                written = await hosting.crm.perform(_piece(piece, read, write))
             except DBAPIError as error:
                 # The class alone, as for every other reply; whoever reads finds that the end is missing.
                 logger.error("the database failed: %s", type(error.orig).__name__)
@@ -71,9 +76,13 @@ async def reply(
     return StreamingResponse(body(), media_type=media_type, headers=dict(headers or {}))
 
 
-def _piece(ids: Sequence[int], write: Callable[[Sequence[StoredRow]], bytes]) -> Callable[[Installation], Flow[bytes]]:
+def _piece(
+    ids: Sequence[int],
+    read: Callable[[Session, Columns, Sequence[int]], Sequence[T]],
+    write: Callable[[Sequence[T]], bytes],
+) -> Callable[[Installation], Flow[bytes]]:
     async def flow(crm: Installation) -> bytes:
-        rows = await transaction(lambda session: read_chosen(session, crm.columns, ids)) if ids else []
+        rows = await transaction(lambda session: read(session, crm.columns, ids)) if ids else ()
         return await Cpu(lambda: write(rows))
 
     return flow

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crm_adapter.text.formats import money
+from crm_adapter.web import streams
 from tests.crm.web.conftest import Open, Section
 from tests.crm.web.test_api import API, get, post
 from tests.crm.web.test_statements import statements
@@ -65,6 +66,19 @@ def test_services_as_csv(synced: Section, client: TestClient) -> None:
     assert reply.headers["content-type"] == "text/csv; charset=utf-8"
     lines = reply.content.decode("utf-8-sig").splitlines()
     assert len(lines) == 12 and ";'=1+1;" in reply.text and ";270,00;300,00;" in reply.text
+
+
+def test_services_of_many_pieces_are_those_of_one(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number is read, written and sent piece by piece; proposals and the order are the same."""
+    paths = f"{API}/services?sort=cost", f"{API}/services?limit=7&page=2", f"{API.removesuffix('/api')}/services.csv?sort=cost"
+    whole = [client.get(path).content for path in paths]
+    monkeypatch.setattr(streams, "PIECE", 3)
+    with_pieces = [client.get(path) for path in paths]
+    assert [reply.content for reply in with_pieces] == whole
+    assert all("content-length" not in reply.headers for reply in with_pieces)
+    assert [each["cost_net"] for each in with_pieces[0].json()["services"]] == sorted(
+        each["cost_net"] for each in with_pieces[0].json()["services"]
+    )
 
 
 def test_months_as_csv(client: TestClient) -> None:

@@ -66,7 +66,7 @@ def test_a_database_that_is_lost_in_the_middle_of_a_reply_leaves_its_end_out(
             raise OperationalError("SELECT", {"token": "secret"}, Exception("gone"))
         return read(session, columns, ids)
 
-    monkeypatch.setattr(streams, "read_chosen", lose)
+    monkeypatch.setattr(api_crm, "read_chosen", lose)
     with pytest.raises(RuntimeError, match="in the middle"):
         client.get(f"{PREFIX}/api/servers")
     assert "the database failed: Exception" in caplog.text and "secret" not in caplog.text
