@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(given)
     except ImportError as error:
-        extra = _missing(error)
+        extra = absent_extra(error)
         if extra is None:
             raise
         return _missing_extra(extra, as_json="--json" in given)
 
 
-def _missing(error: BaseException | None) -> str | None:
+def absent_extra(error: BaseException | None) -> str | None:
     """The extra whose module is absent; our own modules wrap that error in one that names the extra in English."""
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from crm_adapter.cli import absent_extra
 from crm_adapter.cli.output import FAILED, CommandError
 from crm_adapter.db.columns import INTEGRATION
 from crm_adapter.db.dialects import is_read_only
@@ -16,6 +17,7 @@ from crm_adapter.db.tables import HostingServer
 from crm_adapter.errors import DuplicateTimewebIds, MigrationError, NotConfigured
 from crm_adapter.settings import Settings, SettingsError, load_settings
 from crm_adapter.text import command as words
+from crm_adapter.text.help import no_extra
 from crm_adapter.text.messages import NOT_CONFIGURED
 from crm_adapter.wiring import build_clients, open_engine
 from timeweb_sdk import Timeweb
@@ -45,7 +47,8 @@ def engine_of(settings: Settings) -> sa.Engine:
     try:
         return open_engine(settings)
     except ConfigurationError as error:
-        raise CommandError("missing_extra", words.no_driver(error)) from error
+        extra = absent_extra(error)
+        raise CommandError("missing_extra", words.no_driver(no_extra(extra) if extra else error)) from error
 
 
 @contextmanager

@@ -296,6 +296,15 @@ def test_the_log_goes_to_stderr_and_holds_no_token(capfd: pytest.CaptureFixture[
     assert TOKEN not in err
 
 
+def test_a_missing_driver_is_told_in_one_language(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    code, _, err = run(capfd, "servers", "--database", "postgresql://crm@127.0.0.1/crm")
+    assert (code, err.strip()) == (
+        2,
+        "Нет драйвера базы данных. Не установлен набор [postgres]. Установите его: pip install 'timeweb-sdk[postgres]'",
+    )
+
+
 @pytest.mark.parametrize(("module", "extra"), [("typer", "cli"), ("sqlalchemy", "crm"), ("babel", "crm")])
 def test_a_missing_extra_names_itself(module: str, extra: str) -> None:
     code = f"import sys; sys.modules['{module}'] = None\nfrom crm_adapter.cli import main\nprint(main(['servers', '--json']))"
