@@ -155,8 +155,8 @@ class Hosting:
         await asyncio.wait({importing.task}, timeout=_IMPORT_WAIT)
         return importing
 
-    async def live(self, *, wait: float | None = None) -> Listing:
-        """Timeweb's list, asked for when there is no young one; after `wait` seconds as far as it has come (None: whole)."""
+    async def live(self, *, wait: float) -> Listing:
+        """Timeweb's list, asked for when there is no young one; after `wait` seconds as far as it has come."""
         if self.listing is None or self.listing.is_old:
             self.listing = Listing(self.crm)
             self.listing_task = asyncio.create_task(self.listing.fill())

@@ -15,7 +15,7 @@ from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, failure_text
 from crm_adapter.web import forms
 from crm_adapter.web.bodies import read_form
-from crm_adapter.web.candidates import LiveServer
+from crm_adapter.web.candidates import Listing, LiveServer
 from crm_adapter.web.context import Actor, Hosting, Import
 from crm_adapter.web.edits import undo_of
 from crm_adapter.web.errors import HostingError
@@ -62,12 +62,21 @@ class _Wish:
         return cls(ids, links, search, forms.number(form.get("page")) or 1, pick)
 
 
+async def _arriving(hosting: Hosting) -> tuple[Listing, int | None]:
+    """Timeweb's list as far as it came in a moment, and how many servers that is while more are to come.
+
+    Looked at before the list is: what comes between the two must not pass for the end.
+    """
+    listing = await hosting.live(wait=_LIST_WAIT)
+    return listing, None if listing.ended is not None else listing.received
+
+
 def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def show(
         request: Request, wish: _Wish, template: str = "import.html", *, results: Sequence[str] = (), problem: str = ""
     ) -> Response:
         servers: list[LiveServer] = []
-        listing = await hosting.live(wait=_LIST_WAIT)
+        listing, received = await _arriving(hosting)
         try:
             live = await listing.compare()
             servers, problem = live.servers, problem or live.problem
@@ -77,7 +86,7 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
         missing = [server for server in servers if server.crm_id is None]
         wanted = wish.search.casefold()
         matching = [server for server in servers if wanted in f"{server.name}\n{server.ip_address or ''}".casefold()]
-        ids = wish.ids & {server.timeweb_id for server in missing} if listing.ended is not None else wish.ids
+        ids = wish.ids & {server.timeweb_id for server in missing} if received is None else wish.ids
         if wish.pick == "none":
             ids = frozenset[int]()
         elif wish.pick == "new":
@@ -98,7 +107,7 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
             "search": wish.search,
             "number": number,
             "last": last,
-            "received": None if listing.ended is not None else listing.received,
+            "received": received,
             "results": results,
             "problem": problem,
         }
@@ -145,14 +154,16 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
 def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def show(request: Request, row: StoredRow, problem: str = "") -> Response:
         servers: list[LiveServer] = []
+        listing, received = await _arriving(hosting)
         try:
-            live = await (await hosting.live()).compare()
+            live = await listing.compare()
             servers = [server for server in live.servers if server.crm_id is None]
             problem = problem or live.problem
         except HostingError as error:
             problem = problem or error.error
         servers.sort(key=lambda server: (server.likely_id != row.id, server.name.casefold()))
-        return pages.reply(request, "link.html", {"title": words.LINK, "item": row, "servers": servers, "problem": problem})
+        context = {"title": words.LINK, "item": row, "servers": servers, "received": received, "problem": problem}
+        return pages.reply(request, "link.html", context)
 
     @api.get("/servers/{row_id}/link", dependencies=[Depends(own_site)])
     async def choose(request: Request, row_id: int) -> Response:

@@ -286,12 +286,17 @@ def test_a_list_that_is_slow_is_shown_while_it_comes(
     section = many(section, 250)
     section.emulator.add_fault({"operation": "getServers", "times": 1, "delay_ms": 1500})
     client = open_client(section.app(stale_after=10**9, import_new=False))
-    first = client.get(f"{PREFIX}/import", headers=HTMX).text
-    assert "Получено серверов: " in first and 'hx-trigger="load delay:1s"' in first
+    client.post(f"{PREFIX}/new", data={"server_name": "typed by hand"}, follow_redirects=False)  # the page would start a run
+    link = f"{PREFIX}/servers/{section.id_of('typed by hand')}/link"
+    for path in (f"{PREFIX}/import", link):
+        first = client.get(path, headers=HTMX).text
+        assert "Получено серверов: " in first and 'hx-trigger="load delay:1s"' in first
+        assert "<option" not in first
     tick = str(section.emulator.state["servers"][200]["id"])
     again: dict[str, Any] = {"url": f"{PREFIX}/import/list", "data": {"server_ids": tick}, "headers": HTMX}
     until(lambda: "В Timeweb 250 серверов" in client.post(**again).text, 20)
     assert "Отмечено: <strong>1</strong>" in client.post(**again).text
+    assert client.get(link, headers=HTMX).text.count("<option") == 250
 
 
 def test_an_import_that_takes_long_is_watched(section: Section, open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
