@@ -49,7 +49,8 @@ def compare(old: Surface, new: Surface) -> list[Change]:
     """Return every change: methods, then models."""
     moved = _moved(old, new)
     names = _renamed_models(old, new, moved)
-    return [*_methods(old, new, moved, names), *_models(old, new, names)]
+    back = {after: before for before, after in names.items()}
+    return [*_methods(old, new, moved, back), *_models(old, new, names, back)]
 
 
 # -- methods ------------------------------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ def _moved(old: Surface, new: Surface) -> dict[str, str]:
     return {method.attribute: attributes[method.endpoint] for method in gone if method.endpoint in attributes}
 
 
-def _methods(old: Surface, new: Surface, moved: dict[str, str], names: dict[str, str]) -> Iterator[Change]:
+def _methods(old: Surface, new: Surface, moved: dict[str, str], back: dict[str, str]) -> Iterator[Change]:
     for name, before in old.methods.items():
         after = new.methods.get(moved.get(name, name))
         if after is None:
@@ -76,27 +77,22 @@ def _methods(old: Surface, new: Surface, moved: dict[str, str], names: dict[str,
             yield Change(after.attribute, "is now in the vendor's contract")
         if after.deprecated and not before.deprecated:
             yield Change(after.attribute, "deprecated")
-        yield from _signed(before, after, names)
+        yield from _signed(before, after, back)
     for name, method in new.methods.items():
         if name not in old.methods and name not in moved.values():
             yield Change(name, f"added (`{method.endpoint}`)", after=method.signature)
 
 
-def _signed(old: Method, new: Method, names: dict[str, str]) -> Iterator[Change]:
+def _signed(old: Method, new: Method, back: dict[str, str]) -> Iterator[Change]:
     """Changes of arguments and result, the first of them with both signatures."""
     found = [
-        *_compared("argument", old.arguments, new.arguments, names, sent=True, received=False),
-        *_value_changes("result", old.returns, renamed_to(new.returns, names), sent=False, received=True),
+        *_compared("argument", old.arguments, new.arguments, back, sent=True, received=False),
+        *_value_changes("result", old.returns, renamed(new.returns, back), sent=False, received=True),
     ]
     shown = (old.signature, new.signature) if old.signature != new.signature else ("", "")
     for what, callers, readers in found:
         yield Change(new.attribute, what, callers, readers, *shown)
         shown = ("", "")
-
-
-def renamed_to(value: Value, names: dict[str, str]) -> Value:
-    """Spell a new value with the old names of its classes."""
-    return renamed(value, {after: before for before, after in names.items()})
 
 
 # -- models -------------------------------------------------------------------------------------------------------------
@@ -129,7 +125,7 @@ def _paired(old: Values, new: Values) -> list[tuple[Value, Value]]:
     return [(old[name], new[name]) for name in sorted(old.keys() & new.keys())]
 
 
-def _models(old: Surface, new: Surface, names: dict[str, str]) -> Iterator[Change]:
+def _models(old: Surface, new: Surface, names: dict[str, str], back: dict[str, str]) -> Iterator[Change]:
     for name, fields in sorted(old.models.items()):
         after = names.get(name, name)
         if after not in new.models:
@@ -139,7 +135,7 @@ def _models(old: Surface, new: Surface, names: dict[str, str]) -> Iterator[Chang
             yield Change(name, f"renamed: `{after}`", callers=name in old.sent, readers=name in old.received)
         sent = name in old.sent and after in new.sent
         received = name in old.received and after in new.received
-        for what, callers, readers in _compared("field", fields, new.models[after], names, sent=sent, received=received):
+        for what, callers, readers in _compared("field", fields, new.models[after], back, sent=sent, received=received):
             yield Change(after, what, callers, readers)
     for name in sorted(new.models.keys() - old.models.keys() - set(names.values())):
         yield Change(name, "added")
@@ -151,10 +147,11 @@ _Found = tuple[str, bool, bool]
 """What has changed, and whether it breaks callers and readers."""
 
 
-def _compared(kind: str, old: Values, new: Values, names: dict[str, str], *, sent: bool, received: bool) -> Iterator[_Found]:
+def _compared(kind: str, old: Values, new: Values, back: dict[str, str], *, sent: bool, received: bool) -> Iterator[_Found]:
+    """Compare by the old names of classes, to which `back` leads from the new ones."""
     for name in old:
         if name in new:
-            yield from _value_changes(f"{kind} `{name}`", old[name], renamed_to(new[name], names), sent=sent, received=received)
+            yield from _value_changes(f"{kind} `{name}`", old[name], renamed(new[name], back), sent=sent, received=received)
         else:
             # The API refuses what it does not know, and mypy what a method does not take.
             yield f"{kind} `{name}` removed", sent, received
