@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from crm_adapter.db.tables import AdapterBase, HostBase, create_all
-from tests.crm.database import close_kept, memory_database, sqlite_image
+from tests.crm.database import close_kept, memory_database, share_compiled, sqlite_image
 from tests.databases import empty, own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -70,5 +70,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def real_db(database_url: str) -> Iterator[sessionmaker[Session]]:
     """The same as a sessionmaker."""
     engine = create_engine(database_url)
+    engine.connect().close()
+    share_compiled(engine)
     yield sessionmaker(engine)
     engine.dispose()

@@ -57,7 +57,7 @@ def record_lives() -> None:
 def _live_all(check: Callable[[Step], None]) -> None:
     # No shrinking: on broken code the first failure is enough.
     @settings(
-        max_examples=20,
+        max_examples=10,
         deadline=None,
         derandomize=True,
         database=None,

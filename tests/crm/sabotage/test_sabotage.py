@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -20,6 +20,7 @@ from crm_adapter.jobs import background
 from crm_adapter.results import Freshness
 from crm_adapter.sync import apply, collect, costs, decisions, fetch, freshness, leases, mapping, planner, run
 from crm_adapter.sync.costs import Cost
+from tests.crm import database
 from tests.crm.invariants import INVARIANTS
 
 Patch = pytest.MonkeyPatch
@@ -286,6 +287,15 @@ def every_opening_starts_a_sync(patch: Patch) -> None:
     patch.setattr(
         freshness, "_look", lambda session, clients, max_age: freshness.Start(Freshness("started"), dict.fromkeys(clients, ""))
     )
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_before(monkeypatch: Patch) -> Iterator[None]:
+    """Tables and statements are made by the broken code, and no other test gets what it made."""
+    monkeypatch.setattr(database, "COMPILED", {})
+    database.sqlite_image.cache_clear()
+    yield
+    database.sqlite_image.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import BigInteger, Boolean, DateTime, Enum, Float, Integer, String, Text, create_engine, delete, make_url, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
-from sqlalchemy.pool import NullPool
 
 from crm_adapter import FieldMap, migrations, sync_all, totals, update_manual
 from crm_adapter.db.mapper import validate_mapping
@@ -90,7 +89,7 @@ OPTIONS: dict[str, Any] = {"model": Host, "fields": NARROW}
 
 @pytest.fixture
 def host_db(database_url: str) -> Iterator[Db]:
-    engine = create_engine(database_url, poolclass=NullPool)
+    engine = create_engine(database_url)
     Host.metadata.tables[Host.__tablename__].create(engine)
     yield sessionmaker(engine)
     Host.metadata.drop_all(engine)
@@ -145,10 +144,10 @@ def test_columns_that_would_change_what_sync_writes_are_named() -> None:
 def test_an_old_database_refuses_a_name_and_nothing_else(mariadb_url: str, charset: str) -> None:
     """Given a database whose text holds no emoji (or no Cyrillic); the run ends, the other servers are there."""
     name = f"crm_test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(mariadb_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    admin = create_engine(mariadb_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET {charset}"))
-    engine = create_engine(make_url(mariadb_url).set(database=name), poolclass=NullPool)
+    engine = create_engine(make_url(mariadb_url).set(database=name))
     try:
         migrations.upgrade(engine)
         with engine.begin() as connection:

@@ -20,7 +20,6 @@ from sqlalchemy.orm import (
     sessionmaker,
     synonym,
 )
-from sqlalchemy.pool import NullPool
 
 from crm_adapter import (
     FieldMap,
@@ -137,7 +136,7 @@ LIVING = FieldMap(**ABSENT, where=lambda server: server.deleted_at.is_(None))
 @pytest.fixture
 def host_db(database_url: str, request: pytest.FixtureRequest) -> Iterator[Db]:
     """The table of a class, on each database."""
-    engine = sa.create_engine(database_url, poolclass=NullPool)
+    engine = sa.create_engine(database_url)
     table: Any = request.param.__table__
     if engine.dialect.name in {"mysql", "mariadb"}:
         sa.event.listen(
