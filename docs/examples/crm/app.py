@@ -81,6 +81,8 @@ app.include_router(
         base_template=templates.get_template("base.html"),
         runner=background_runner(),  # type: ignore[arg-type]
         stale_after=settings.timeweb_sync_stale_after,
+        import_new=settings.timeweb_auto_import,
+        link_policy=settings.timeweb_link_policy,
     )
 )
 
