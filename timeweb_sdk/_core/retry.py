@@ -20,39 +20,24 @@ from tenacity import (
 )
 from tenacity.wait import wait_base
 
-from timeweb_sdk._core.types import Delivery
 from timeweb_sdk.errors import APIError, TimewebError
 
 _SLOW_DOWN = (429, 503)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What is known after an attempt that failed."""
-
-    delivery: Delivery
-    status: int | None = None
-    from_edge: bool = False
-    """The reply is not the API's own."""
-
-
-def outcome_of(error: TimewebError) -> Outcome:
-    if isinstance(error, APIError):
-        return Outcome(error.delivery, error.status_code, error.from_edge)
-    return Outcome(error.delivery)
-
-
-def may_repeat(retry: Literal["safe", "unsent"], outcome: Outcome) -> bool:
+def may_repeat(retry: Literal["safe", "unsent"], error: TimewebError) -> bool:
     """Tell whether a request may be sent again; `retry` is "safe" for GET, PUT and DELETE, "unsent" for POST and PATCH."""
-    if outcome.delivery == "not_sent":
+    if error.delivery == "not_sent":
         return True
+    if not isinstance(error, APIError):
+        return retry == "safe"
     if retry == "unsent":
         # The API's own refusal says that nothing was done. What an edge says, in any status and with any wait, says
         # nothing about what lies behind it: Varnish asks to come back in 5 s after the effect as well.
-        return outcome.status in _SLOW_DOWN and not outcome.from_edge
-    if outcome.status is None or outcome.status == 429 or outcome.status >= 500:
+        return error.status_code in _SLOW_DOWN and not error.from_edge
+    if error.status_code == 429 or error.status_code >= 500:
         return True
-    return outcome.from_edge and outcome.status not in (401, 403)
+    return error.from_edge and error.status_code not in (401, 403)
 
 
 def slows_down(error: TimewebError) -> bool:
@@ -95,7 +80,7 @@ class _AskedFor(wait_base):
 @lru_cache(maxsize=64)
 def _policy(retry: Literal["safe", "unsent"], max_retries: int) -> Retrying:
     return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, TimewebError) and may_repeat(retry, outcome_of(error))),
+        retry=retry_if_exception(lambda error: isinstance(error, TimewebError) and may_repeat(retry, error)),
         stop=stop_after_attempt(max_retries + 1),
         wait=_AskedFor(wait_random_exponential(multiplier=1, max=30)),
     )
