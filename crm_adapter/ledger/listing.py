@@ -45,19 +45,32 @@ def list_services(session: Session, columns: Columns, filters: ServiceFilters) -
     return replace(sums, services=tuple(book.infos(session.execute(query))) if sums.total else ())
 
 
-def choose_services(session: Session, columns: Columns, filters: ServiceFilters) -> tuple[list[int], ServiceList]:
-    """One page of ids in the wished order, whose services are read piece by piece; and the sums of all that match."""
+@dataclass(frozen=True, slots=True)
+class ServiceChoice:
+    """Which services are to be read, in order, however many they are, and the sums of all that match."""
+
+    ids: Sequence[int]
+    sums: ServiceList
+    neighbours: Mapping[tuple[str, int], Proposal]
+    """Found once: it takes a look at every server."""
+
+    def read(self, session: Session, columns: Columns, ids: Sequence[int]) -> list[ServiceInfo]:
+        """Services in the order of their ids; those that are gone by now are left out."""
+        book = Book(session, columns)
+        records = session.execute(book.select().where(_S.id.in_(ids)))
+        found = {each.id: each for each in book.infos(records, self.neighbours)}
+        return [found[number] for number in ids if number in found]
+
+
+def choose_services(session: Session, columns: Columns, filters: ServiceFilters) -> ServiceChoice:
+    """One page of ids in the wished order, whose services are read piece by piece."""
     book = Book(session, columns)
     sums = book.sums(filters)
     query = book.narrowed(sa.select(_S.id).select_from(book.source), filters, sums.page)
-    return list(session.scalars(query, execution_options=in_turns(session))), sums
-
-
-def read_chosen_services(session: Session, columns: Columns, ids: Sequence[int]) -> list[ServiceInfo]:
-    """Services in the order of their ids; those that are gone by now are left out."""
-    book = Book(session, columns)
-    found = {each.id: each for each in book.infos(session.execute(book.select().where(_S.id.in_(ids))))}
-    return [found[number] for number in ids if number in found]
+    ids = list(session.scalars(query, execution_options=in_turns(session)))
+    projects = sa.select(_S.project_id).where(_S.project_id.is_not(None), _S.gone_since.is_(None)).distinct()
+    neighbours = _neighbours(session, columns, set(session.scalars(projects))) if sums.unowned_count else {}
+    return ServiceChoice(ids, sums, neighbours)
 
 
 def read_service(session: Session, columns: Columns, service_id: int) -> ServiceInfo | None:
@@ -114,10 +127,10 @@ class Book:
         page = min(max(filters.page, 1), pages)
         return ServiceList((), total, _money(cost), int(unowned or 0), _money(unowned_cost), page, pages)
 
-    def infos(self, records: Iterable[Any]) -> list[ServiceInfo]:
-        """Records of `select`, with proposals for those that are nobody's."""
+    def infos(self, records: Iterable[Any], neighbours: Mapping[tuple[str, int], Proposal] | None = None) -> list[ServiceInfo]:
+        """Records of `select`, with proposals for those that are nobody's; `neighbours` are looked for unless given."""
         found = [self.info(record) for record in records]
-        proposals = propose(self.session, self.columns, found)
+        proposals = propose(self.session, self.columns, found, neighbours)
         return [replace(each, proposal=proposals[each.id]) if each.id in proposals else each for each in found]
 
     def info(self, record: Any) -> ServiceInfo:
@@ -194,7 +207,12 @@ def named_server(session: Session, columns: Columns, text: str) -> int | None:
     return int(found[0]) if len(found) == 1 else None
 
 
-def propose(session: Session, columns: Columns, services: Sequence[ServiceInfo]) -> dict[int, Proposal]:
+def propose(
+    session: Session,
+    columns: Columns,
+    services: Sequence[ServiceInfo],
+    neighbours: Mapping[tuple[str, int], Proposal] | None = None,
+) -> dict[int, Proposal]:
     """Whose services of nobody may be: the server with that address, or whoever alone has servers in their project."""
     unowned = [each for each in services if each.owner is None and each.gone_since is None and each.type != "difference"]
     addresses = {each.name for each in unowned if each.type in _ADDRESSES}
@@ -205,7 +223,8 @@ def propose(session: Session, columns: Columns, services: Sequence[ServiceInfo])
             query.where(columns["ip_address"].in_(piece), live(columns), *columns.scope)
         ):
             holders.setdefault(address, []).append((row_id, name))
-    neighbours = _neighbours(session, columns, {each.project_id for each in unowned if each.project_id is not None})
+    if neighbours is None:
+        neighbours = _neighbours(session, columns, {each.project_id for each in unowned if each.project_id is not None})
     found: dict[int, Proposal] = {}
     for each in unowned:
         holding = holders.get(each.name, []) if each.type in _ADDRESSES else []

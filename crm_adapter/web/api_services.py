@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_adapter.db.history import read_changes
 from crm_adapter.ledger.clients import client_cards
-from crm_adapter.ledger.listing import ServiceFilters, choose_services, read_chosen_services, read_service
+from crm_adapter.ledger.listing import ServiceChoice, ServiceFilters, choose_services, read_service
 from crm_adapter.ledger.months import read_service_months
 from crm_adapter.ledger.ownership import attribute, owner_text
-from crm_adapter.ledger.results import AttributionResult, ServiceInfo, ServiceList
+from crm_adapter.ledger.results import AttributionResult, ServiceInfo
 from crm_adapter.text.messages import failure_text
 from crm_adapter.text.services import ONE_OWNER
 from crm_adapter.web import charts, streams
@@ -41,7 +41,7 @@ class Attribution(BaseModel):
     client_name: str | None = None
 
 
-async def choose(hosting: Hosting, filters: ServiceFilters) -> tuple[list[int], ServiceList]:
+async def choose(hosting: Hosting, filters: ServiceFilters) -> ServiceChoice:
     """Which services match, and their sums."""
     return await hosting.crm.transact(lambda session: choose_services(session, hosting.crm.columns, filters))
 
@@ -62,8 +62,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/api/services", dependencies=[refuse_unknown(*SERVICE_PARAMETERS, "limit")], response_model=dict[str, Any])
     async def services(filters: ServiceFilters = wanted, limit: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
         """Paid services that are no servers, RUB per month; `limit` 0 gives all of them."""
-        ids, sums = await choose(hosting, replace(filters, size=limit))
-        end = sums.to_dict()
+        chosen = await choose(hosting, replace(filters, size=limit))
+        end = chosen.sums.to_dict()
         del end["services"]
         frame = b'{"success":true,"services":[', b"]," + compact_json(end)[1:]
 
@@ -71,7 +71,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             return b",".join(compact_json(each.to_dict()) for each in found)
 
         return await streams.reply(
-            hosting, ids, read_chosen_services, write, frame=frame, separator=b",", media_type="application/json"
+            hosting, chosen.ids, chosen.read, write, frame=frame, separator=b",", media_type="application/json"
         )
 
     @api.get("/api/services/{service_id}")
@@ -102,12 +102,12 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/services.csv")
     async def export(filters: ServiceFilters = wanted) -> Response:
         """The services that match as CSV for a spreadsheet."""
-        ids, _ = await choose(hosting, replace(filters, size=0))
+        chosen = await choose(hosting, replace(filters, size=0))
         zone = hosting.zone_info
         return await streams.reply(
             hosting,
-            ids,
-            read_chosen_services,
+            chosen.ids,
+            chosen.read,
             lambda found: to_csv(found, zone),
             frame=(csv_head(), b""),
             media_type=CSV,
