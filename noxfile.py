@@ -47,6 +47,8 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests in parallel; absent databases, Redis, RabbitMQ or Chromium are skips with a reason."""
+    # Else every process of the first run compiles what all of them import.
+    session.env["UV_COMPILE_BYTECODE"] = "1"
     install(session, "tests", extras=ALL_EXTRAS)
     session.run(*PYTEST, *session.posargs)
 
