@@ -69,8 +69,8 @@ def choose_services(session: Session, columns: Columns, filters: ServiceFilters)
     query = book.narrowed(sa.select(_S.id).select_from(book.source), filters, sums.page)
     ids = list(session.scalars(query, execution_options=in_turns(session)))
     projects = sa.select(_S.project_id).where(_S.project_id.is_not(None), _S.gone_since.is_(None)).distinct()
-    neighbours = _neighbours(session, columns, set(session.scalars(projects))) if sums.unowned_count else {}
-    return ServiceChoice(ids, sums, neighbours)
+    numbers = set(session.scalars(projects)) if sums.unowned_count else set[int]()
+    return ServiceChoice(ids, sums, _neighbours(session, columns, numbers))
 
 
 def read_service(session: Session, columns: Columns, service_id: int) -> ServiceInfo | None:
