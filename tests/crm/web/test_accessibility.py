@@ -42,7 +42,8 @@ def busy(synced: Section) -> Section:
     synced.execute("UPDATE timeweb_server_state SET missing_since = '2026-01-01 00:00:00.000000' WHERE server_id = 11")
     synced.execute("UPDATE timeweb_server_state SET cost_stale = 1, cost_source = 'preset' WHERE server_id = 10")
     synced.execute("UPDATE timeweb_account_state SET error_code = 'cost_unavailable'")
-    synced.execute("DELETE FROM hosting_servers WHERE id > 12 AND id <> 16")  # one more of a kind tells nothing new
+    # One more row of a kind tells nothing new, and axe takes long over each.
+    synced.execute("DELETE FROM hosting_servers WHERE id NOT IN (2, 4, 6, 8, 9, 10, 11, 12, 16)")
     return synced
 
 
