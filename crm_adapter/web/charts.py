@@ -156,10 +156,11 @@ def lay_out(series: Sequence[Month], width: int = WIDE) -> Chart:
         [("income", month.income), ("cost", month.cost), ("services", month.services), ("result", month.result)]
         for month in series
     ]
-    amounts = [float(amount) for group in groups for _, amount in group if amount is not None]
-    step = _round_step(max(amounts, default=0) - min(amounts, default=0))
-    lowest = math.floor(min(0, *amounts, 0) / step) * step
-    highest = max(math.ceil(max(0, *amounts, 0) / step) * step, lowest + step)
+    # Bars begin at 0, so it is always in sight.
+    amounts = [0.0, *(float(amount) for group in groups for _, amount in group if amount is not None)]
+    step = _round_step(max(amounts) - min(amounts))
+    lowest = math.floor(min(amounts) / step) * step
+    highest = max(math.ceil(max(amounts) / step) * step, lowest + step)
 
     def y(amount: float) -> float:
         return round(_TOP + (highest - amount) / (highest - lowest) * _PLOT, 1)

@@ -24,6 +24,13 @@ def test_a_loss_hangs_below_the_zero_line_and_an_unknown_amount_has_no_bar() -> 
     assert (unpriced.y + unpriced.height, unpriced.text) == (chart.zero, "янв. 26, себестоимость: 100,00\u00a0₽")
 
 
+def test_a_chart_without_a_price_has_no_more_guides_than_another() -> None:
+    """Amounts far from 0 that are all alike: what an installation shows on its first day."""
+    for amount in (23_847, 50_000_000, -50_000_000):
+        assert 4 <= len(lay_out([month(None, amount, None)]).guides) <= 11
+        assert 4 <= len(lay_out([month(amount, amount, None)] * 12).guides) <= 11
+
+
 def test_guides_are_round_and_cover_every_bar() -> None:
     for top in (7, 99, 1234, 98_765):
         chart = lay_out([month(top, 0, top)])
