@@ -357,6 +357,21 @@ def tab_to(page: Page, target: Locator) -> None:
     raise AssertionError(f"the keyboard does not reach {target}")
 
 
+def test_a_form_is_live_from_the_moment_it_shows(synced: Section, sit: Sit) -> None:
+    with sit(synced.app(stale_after=10**9)) as desk:
+        page = desk.open()
+        page.evaluate("""() => document.addEventListener("htmx:afterSwap", () => setTimeout(() => {
+            const name = document.querySelector("dialog [name=server_name]");
+            name.value = "git";
+            name.form.requestSubmit();
+        }, 0), { once: true })""")
+        page.get_by_role("link", name="Добавить сервер").click()
+        expect(page.get_by_text("Сервер добавлен")).to_be_visible()
+        # Sent by the browser itself, the form would have brought a new page.
+        expect(page.get_by_role("link", name="Добавить сервер")).to_be_focused()
+        desk.assert_quiet()
+
+
 def test_every_dialog_works_by_the_keyboard_alone(synced: Section, sit: Sit) -> None:
     synced.execute("DELETE FROM hosting_servers WHERE server_name IN ('gitlab', 'staging')")
     with sit(synced.app()) as desk:
