@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from tests.crm.database import close_kept, memory_database, share_compiled, sqli
 from tests.databases import empty, own_database
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """A sync that the test began in the background ends before its database does."""
+    for thread in threading.enumerate():
+        if thread.name == "timeweb-sync":
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,11 @@ def test_a_claim_without_a_bound_waits_for_ever(contested: sessionmaker[Session]
 
     monkeypatch.setattr(steps, "wait_at_most", no_bound)
     answers: list[str] = []
-    caller = threading.Thread(target=lambda: answers.append(ensure_fresh(contested, clients, max_age=0).status))
+
+    def ask() -> None:
+        answers.append(ensure_fresh(contested, clients, max_age=0, runner=lambda leases: None).status)
+
+    caller = threading.Thread(target=ask)
     with contested() as session, session.begin():
         session.execute(text("SELECT * FROM timeweb_sync_lease FOR UPDATE"))
         caller.start()
@@ -75,3 +79,4 @@ def test_a_claim_without_a_bound_waits_for_ever(contested: sessionmaker[Session]
         waits = caller.is_alive()
     caller.join(60)
     assert waits
+    assert answers == ["started"]
