@@ -36,7 +36,7 @@ LIMITS = """\
 - **First call.** A client that returns dicts has nothing to load. Ours loads pydantic and the models of the resource that
   is touched, once per process; the import itself stays below that of httpx because both are put off until then.
 - **Decoding.** Everything over `json.loads` is pydantic building and checking objects: the ratio to a bare model with the
-  same types is the part that is ours.
+  same types is the part that is ours. The garbage collector adds to it: a server is 33 objects to look at, and 9 as dicts.
 - **Calls in flight.** A call costs some tens of microseconds beyond httpx2: validation first, then the pace and the deadline.
 - **200 calls with a network of 5 to 300 ms.** When a request arrived is known only from its reply, so a slot is free one
   second after that, and each turn of a slot loses the way back. Whoever counts from the send is faster, and draws 429s.
