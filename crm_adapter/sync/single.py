@@ -54,55 +54,67 @@ class _Prices:
 
 async def sync_server(crm: Installation, crm_id: int, *, actor: str | None) -> ServerSyncResult:
     """See `crm_adapter.sync_server`."""
-    clients, columns = crm.clients, crm.columns
-    row = await Db(lambda s: read_row(s, columns, crm_id))
-
-    def failed(
-        code: str, *, timeweb_id: int | None = None, calls: int = 0, retry_after: float | None = None
-    ) -> ServerSyncResult:
-        text = messages.failure_text(code, retry_after=retry_after)
-        shown = "not_found" if code == "row_not_found" else code
-        return ServerSyncResult(False, crm_id, timeweb_id, text, shown, api_calls=calls)
-
+    clients = crm.clients
+    row = await Db(lambda s: read_row(s, crm.columns, crm_id))
     if row is None:
-        return failed("row_not_found")
+        return _failed(crm_id, None, Failure("row_not_found"))
     if row.timeweb_id is None:
-        return failed("not_linked")
-    timeweb_id = row.timeweb_id
+        return _failed(crm_id, None, Failure("not_linked"))
     names = [row.state.account] if row.state and row.state.account in clients else list(clients)
     if not names:
-        return failed("not_configured", timeweb_id=timeweb_id)
+        return _failed(crm_id, row.timeweb_id, Failure("not_configured"))
+    found, calls = await _ask(names, row.timeweb_id)
+    if isinstance(found, Failure):
+        return _failed(crm_id, row.timeweb_id, found, calls)
+    return await _refresh(crm.columns, crm_id, *found, actor=actor, calls=calls)
+
+
+def _failed(crm_id: int, timeweb_id: int | None, failure: Failure, calls: int = 0) -> ServerSyncResult:
+    text = messages.failure_text(failure.code, retry_after=failure.retry_after)
+    shown = "not_found" if failure.code == "row_not_found" else failure.code
+    return ServerSyncResult(False, crm_id, timeweb_id, text, shown, api_calls=calls)
+
+
+async def _ask(names: Sequence[str], timeweb_id: int) -> tuple[tuple[Caller, HostingValues] | Failure, int]:
+    """Ask one account after the other until one has the server; also how many calls the others have cost."""
     calls = 0
     unasked: Failure | None = None
-    for account in names:
-        caller = Caller(str(account))
+    for name in names:
+        caller = Caller(str(name))
         values, failure = await fetch.get_server(caller, timeweb_id)
-        if values is None:
-            calls += caller.calls
-            # One account's 404 says nothing of the account that could not be asked.
-            if failure is not None and failure.code != "not_found":
-                unasked = unasked or failure
-            continue
-        if values.timeweb_status == REMOVED_STATUS:
+        if values is not None and values.timeweb_status == REMOVED_STATUS:
             # Removal is decided by a complete listing as well; one reply is not enough.
-            return failed("server_missing", timeweb_id=timeweb_id, calls=calls + caller.calls)
-        prices = await _price(caller, columns, [values])
-        fresh = prices.snapshot.linked.get(timeweb_id)
-        if fresh is None or fresh.id != crm_id:
-            return failed("not_linked", timeweb_id=timeweb_id)
-        try:
-            done = await _write(Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context))
-        except StatementError as error:
-            if not is_lock_timeout(error):
-                raise
-            return failed("row_busy", timeweb_id=timeweb_id, calls=calls + caller.calls)
-        now = await Db(lambda s: read_row(s, columns, crm_id))
-        server = now.values() if now else None
-        changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
-        text = DONE["synced" if changed else "unchanged"]
-        return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls + caller.calls)
-    missing = unasked or Failure("server_missing")
-    return failed(missing.code, timeweb_id=timeweb_id, calls=calls, retry_after=missing.retry_after)
+            return Failure("server_missing"), calls + caller.calls
+        if values is not None:
+            return (caller, values), calls
+        calls += caller.calls
+        # One account's 404 says nothing of the account that could not be asked.
+        if failure is not None and failure.code != "not_found":
+            unasked = unasked or failure
+    return unasked or Failure("server_missing"), calls
+
+
+async def _refresh(
+    columns: Columns, crm_id: int, caller: Caller, values: HostingValues, *, actor: str | None, calls: int
+) -> ServerSyncResult:
+    """Write to the row what the account said; `calls` were made to others before."""
+    timeweb_id = values.timeweb_id
+    prices = await _price(caller, columns, [values])
+    calls += caller.calls
+    fresh = prices.snapshot.linked.get(timeweb_id)
+    if fresh is None or fresh.id != crm_id:
+        return _failed(crm_id, timeweb_id, Failure("not_linked"), calls)
+    try:
+        done = await _write(Writer(columns, prices.context, actor=actor), decide(fresh, prices.observed[0], prices.context))
+    except StatementError as error:
+        if not is_lock_timeout(error):
+            raise
+        return _failed(crm_id, timeweb_id, Failure("row_busy"), calls)
+    now = await Db(lambda s: read_row(s, columns, crm_id))
+    server = now.values() if now else None
+    changed = tuple(name for item in done for name in item.changes if name != "timeweb_data")
+    text = DONE["synced" if changed else "unchanged"]
+    return ServerSyncResult(True, crm_id, timeweb_id, text, None, changed, server, calls)
 
 
 async def sync_servers(
