@@ -107,10 +107,16 @@ def read_service_months(session: Session, columns: Columns, today: date, zone: Z
         ends.where(ServiceMonth.month >= starts[-1], ServiceMonth.month < first)
     ):
         stored.setdefault(month, {})[service] = (cost, client)
-    oldest = max(place for place, start in enumerate(starts) if start not in stored)
-    moments = [midnight(start, zone) for start in starts[:oldest]]
-    undo = first_changes(session, moments, _FIELDS, ChangeLog.service_id)
     services = read_services(session)
+    born = min((service.first_seen_at for service in services), default=None)
+    # Before the first service there was nothing, and the log need not be asked.
+    wanting = [
+        place
+        for place, start in enumerate(starts)
+        if start not in stored and born is not None and born < midnight(add_months(start, 1), zone)
+    ]
+    moments = [midnight(start, zone) for start in starts[: max(wanting, default=0)]]
+    undo = first_changes(session, moments, _FIELDS, ChangeLog.service_id)
     owners = {service.server_id for service in services if service.server_id is not None}
     owners |= {
         int(change.old.removeprefix("server:"))

@@ -95,6 +95,8 @@ def test_each_transaction_is_short(real_db: Db, monkeypatch: pytest.MonkeyPatch)
         assert prune(real_db).runs == 10
     deleting = [text for text in seen if text.startswith("DELETE")]
     assert len(deleting) == 3
+    looking = [text for text in seen if text.startswith("SELECT") and "timeweb_sync_run.started_at <" in text]
+    assert ["timeweb_sync_run.started_at >=" in text for text in looking] == [False, True, True], "what is gone is passed once"
 
 
 def test_the_change_log_stays(db: Db) -> None:
