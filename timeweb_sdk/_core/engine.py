@@ -163,8 +163,11 @@ async def _send(run: Execution, request: Request, pace: Pace) -> Reply:
 
 async def _wait_to_repeat(run: Execution, request: Request, failure: TransportError | APIError, pace: Pace) -> None:
     """Wait until the request may be sent again; raises the failure if it may not, DeadlineExceeded if not in time."""
-    # tenacity is loaded when something fails for the first time, not with the library.
-    from timeweb_sdk._core.retry import Again, TooLate, asked_wait, decide, slows_down
+    try:
+        # tenacity is loaded when something fails for the first time, not with the library.
+        from timeweb_sdk._core.retry import Again, TooLate, asked_wait, decide, slows_down
+    except ImportError:  # the interpreter ends, and loads nothing any more
+        raise failure from None
 
     options = run.options
     elapsed = run.clock.monotonic() - pace.started

@@ -83,7 +83,8 @@ class RedisStore:
             redis, backoff, retry = (import_module(name) for name in ("redis", "redis.backoff", "redis.retry"))
         except ImportError as error:
             raise ConfigurationError('RedisStore needs the package redis: pip install "timeweb-sdk[redis]"') from error
-        self._away_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        # The last is raised while the interpreter ends: redis loads a part of itself for each script.
+        self._away_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, ImportError)
         self._prefix = prefix
         try:
             self._redis: Any = redis.Redis.from_url(
