@@ -101,14 +101,6 @@ def broken_gzip(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
-def trickle(connection: socket.socket) -> None:
-    """Send a byte every 50 ms, for ever."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
-    while True:
-        connection.sendall(b" ")
-        time.sleep(0.05)
-
-
 @dataclass
 class StubServer:
     """Answers the n-th request with the n-th behaviour, and all later ones with the last."""
