@@ -20,6 +20,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
@@ -35,7 +36,7 @@ from tests.mutation.operators import Mutant, mutants
 ROOT = Path(__file__).parents[2]
 SECONDS = 30
 """A mutant that runs for longer is caught in a loop, and so noticed."""
-_FIGURES = (int, float, str, tuple, frozenset, dict, Decimal, re.Pattern)
+_FIGURES = (int, float, str, tuple, frozenset, dict, Decimal, timedelta, re.Pattern)
 _UNUSED = ("terminal", "xdist", "cacheprovider")
 # The same examples each time, and no search for the smallest that fails.
 settings.register_profile(

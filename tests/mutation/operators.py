@@ -82,13 +82,19 @@ def _is_silent(node: ast.AST, field: str) -> bool:
             return True
         case ast.Subscript(value=ast.Name(id="dict" | "list" | "set" | "frozenset" | "tuple" | "Literal")):
             return True
-        case ast.Call(func=ast.Name(id="cast" | "TypedDict")) | ast.Call(func=ast.Attribute(value=ast.Name(id="_log"))):
+        case (
+            ast.Call(func=ast.Name(id="cast" | "TypedDict"))
+            | ast.Call(func=ast.Attribute(value=ast.Name(id="_log" | "logger")))
+        ):
             return True
         case ast.If(test=ast.Call(func=ast.Name(id="hasattr"))):  # what the process was told at import stays told
             return True
         case ast.Dict(values=[ast.Constant(value=str()), *_]):  # a table of names is what somebody decided, right or wrong
             return True
-        case ast.Assign(targets=[ast.Name(id="__slots__" | "__all__" | "_log")]) | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+        case (
+            ast.Assign(targets=[ast.Name(id="__slots__" | "__all__" | "_log" | "logger")])
+            | ast.If(test=ast.Name(id="TYPE_CHECKING"))
+        ):
             return True
     return False
 
@@ -117,11 +123,11 @@ def _replacements(parent: ast.AST, node: ast.AST) -> Iterator[ast.AST]:
                 yield _changed(node, ifs=_without(ifs, left_out))
         case ast.Return(value=ast.AST() as value) if ast.unparse(value) not in {"None", "False"}:
             yield ast.Return(ast.Constant(None))
-        case ast.Expr(value=ast.Call(func=called)) if not ast.unparse(called).startswith("_log."):
+        case ast.Expr(value=ast.Call(func=called)) if not ast.unparse(called).startswith(("_log.", "logger.")):
             yield ast.Pass()
         case ast.AugAssign() | ast.Continue() | ast.Delete():
             yield ast.Pass()
-        case ast.Call(keywords=keywords) if not ast.unparse(node.func).startswith("_log."):
+        case ast.Call(keywords=keywords) if not ast.unparse(node.func).startswith(("_log.", "logger.")):
             for left_out in range(len(keywords)):
                 yield _changed(node, keywords=_without(keywords, left_out))
 

@@ -17,7 +17,13 @@ NOW = utcnow()
 
 
 def put(
-    db: sessionmaker[Session], count: int = 1, *, run_id: int | None = 1, kind: str = "cost_changed", **payload: Any
+    db: sessionmaker[Session],
+    count: int = 1,
+    *,
+    run_id: int | None = 1,
+    kind: str = "cost_changed",
+    created_at: datetime = NOW,
+    **payload: Any,
 ) -> None:
     """Add events of one run, due at once."""
     with db() as session, session.begin():
@@ -27,7 +33,7 @@ def put(
             session.add(
                 EventOutbox(
                     kind=kind, dedupe_key=f"{kind}:{number}", run_id=run_id, account="default", server_id=number,
-                    payload=json.dumps(told), created_at=NOW, next_try_at=NOW, tries=0,
+                    payload=json.dumps(told), created_at=created_at, next_try_at=created_at, tries=0,
                 )
             )  # fmt: skip
 

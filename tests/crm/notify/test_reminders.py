@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import add_manual, dispatch_events, mark_paid, payment_reminders
-from crm_adapter.db.tables import HostingServer
+from crm_adapter import add_manual, dispatch_events, mark_paid, payment_reminders, sync_all, update_manual
+from crm_adapter.db.tables import HostingServer, utcnow
+from crm_adapter.money import local_today
 from crm_adapter.results import ReminderReport
+from tests.crm.database import edit
+from tests.crm.fake_timeweb import client, world
 from tests.crm.notify.outbox import Inbox, rows
 
 Db = sessionmaker[Session]
@@ -30,12 +34,41 @@ def test_the_days_on_which_people_are_told(db: Db) -> None:
     add(db, due)
     told: dict[int, ReminderReport] = {}
     for day in range(-10, 24):
-        for _ in range(3):
-            report = payment_reminders(db, today=due + timedelta(days=day))
-            if report != ReminderReport():
-                told[day] = report
+        first, *again = (payment_reminders(db, today=due + timedelta(days=day)) for _ in range(3))
+        assert again == [ReminderReport()] * 2
+        if first != ReminderReport():
+            told[day] = first
     due_report, overdue = ReminderReport(due=1), ReminderReport(overdue=1)
     assert told == {-7: due_report, -1: due_report, 0: due_report, 1: overdue, 8: overdue, 15: overdue, 22: overdue}
+
+
+def test_a_reminder_as_the_outbox_keeps_it(db: Db) -> None:
+    sync_all(db, {"main": client(world(1))})
+    values = {"client_name": "Анна", "client_price": 1500, "service_fee": 100, "payment_period": "monthly"}
+    assert update_manual(db, 1, {**values, "next_payment_date": date(2026, 3, 31)}).success
+    before = utcnow()
+    assert payment_reminders(db, today=date(2026, 3, 24)) == ReminderReport(due=1)
+    found = next(row for row in rows(db) if row.kind == "payment_due")
+    assert (found.account, found.server_id, found.tries) == ("main", 1, 0)
+    assert found.dedupe_key == "payment_due:1:2026-03-31:7"
+    assert before <= found.created_at == found.next_try_at <= utcnow()
+    assert '"Анна"' in found.payload
+    assert json.loads(found.payload) == {
+        "name": "web-1", "client": "Анна", "amount": 1600, "days": 7, "date": "31.03.2026", "timeweb_id": 1001,
+    }  # fmt: skip
+
+
+def test_a_client_without_a_name_pays_too(db: Db) -> None:
+    due = date(2026, 3, 31)
+    crm_id = add(db, due, client_name="")
+    assert payment_reminders(db, today=due) == ReminderReport()
+    edit(db, crm_id, client_id=5)
+    assert payment_reminders(db, today=due) == ReminderReport(due=1)
+
+
+def test_today_is_the_studio_s(db: Db) -> None:
+    add(db, local_today())
+    assert payment_reminders(db) == ReminderReport(due=1)
 
 
 def test_any_number_of_workers_tell_once(real_db: Db) -> None:
