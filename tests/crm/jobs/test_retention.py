@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, dispatch_events, payment_reminders, sync_all
@@ -132,6 +132,25 @@ def test_nothing_is_told_twice(db: Db) -> None:
     assert sum(key.startswith("payment_due") for key in told) == 3
     assert sum(key.startswith("payment_overdue") for key in told) == 21
     assert len(keys(db)) < 10
+
+
+@pytest.mark.parametrize(("old", "transactions"), [(500, 1), (501, 2)])
+def test_a_transaction_deletes_500_rows(old: int, transactions: int, db: Db) -> None:
+    with db() as session, session.begin():
+        values = [{"status": "success", "started_at": at, "finished_at": at} for at in (*[OLD] * old, YOUNG)]
+        session.execute(insert(SyncRun), values)
+    with statements(db) as seen:
+        assert prune(db).runs == old
+    assert sum(text.startswith("DELETE") for text in seen) == transactions
+
+
+@pytest.mark.parametrize("name", ["HOSTING_KEEP_DAYS", "HOSTING_KEEP_CHANGES_DAYS"])
+def test_31_days_are_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "31")
+    load_settings(env_file=None)
+    monkeypatch.setenv(name, "30")
+    with pytest.raises(SettingsError, match=name):
+        load_settings(env_file=None)
 
 
 def test_the_command_and_the_setting(

@@ -139,7 +139,9 @@ def test_the_pace_of_an_address_is_a_setting() -> None:
     assert rate() == Rate(3, 1.5)
     assert rate(timeweb_address_rate="0.5") == Rate(3, 6)
     assert rate(timeweb_address_rate=10) == Rate(15, 1.5)
-    for wrong in (0, 0.09, 20.5):
+    assert rate(timeweb_address_rate="0.1") == Rate(3, 30)
+    assert rate(timeweb_address_rate=20) == Rate(30, 1.5)
+    for wrong in (0, 0.09, 20.01):
         with pytest.raises(SettingsError, match="TIMEWEB_ADDRESS_RATE"):
             rate(timeweb_address_rate=wrong)
 
