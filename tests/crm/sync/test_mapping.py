@@ -72,6 +72,8 @@ def test_configuration(changes: dict[str, Any], text: str) -> None:
             [{"type": "public", "ips": [ip("2001:db8::1", main=True, kind="ipv6"), ip("203.0.113.2", kind="ipv_4")]}],
             "203.0.113.2",
         ),
+        ([{"type": "public", "ips": [ip("203.0.113.9/24")]}], "203.0.113.9"),
+        ([{"type": "public", "ips": [ip("2001:DB8:0::9%eth0")]}], "2001:db8::9"),
         ([{"type": "public", "ips": [ip("2001:db8::2", kind="v6"), ip("2001:db8::1", main=True, kind="ipv6")]}], "2001:db8::1"),
         (
             [{"type": "local", "ips": [ip("192.168.0.4", main=True)]}, {"type": "public", "ips": [ip("2001:db8::2")]}],
