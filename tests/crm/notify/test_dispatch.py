@@ -138,8 +138,8 @@ def test_a_broken_sink_does_not_make_the_others_repeat(db: Db) -> None:
 class Pager(Inbox):
     """A sink that does not say what it is called."""
 
-    def __init__(self, **options: bool) -> None:
-        super().__init__(**options)
+    def __init__(self, *, down: bool = False) -> None:
+        super().__init__(down=down)
         del self.name
 
 
