@@ -129,6 +129,11 @@ def _mysql_exact_text(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"CAST(CONVERT({_exact_text(element, compiler, **kwargs)} USING utf8mb4) AS BINARY)"
 
 
+def as_words(value: object) -> str:
+    """What a SELECT of `exact_text` gives: MariaDB compares bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 class calendar_day(FunctionElement[Any]):
     """The day of a column that holds a date, or a date with a time; SQLite compares such values as texts of any length."""
 

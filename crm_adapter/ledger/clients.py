@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import exact_text
-from crm_adapter.db.rows import StoredRow, read_rows
+from crm_adapter.db.dialects import as_words, exact_text
 from crm_adapter.db.services import SERVICES
-from crm_adapter.ledger.listing import Book, as_words
+from crm_adapter.ledger.listing import Book
 from crm_adapter.ledger.results import ClientCard
 from crm_adapter.money import to_money
-from crm_adapter.servers.conditions import has_client, is_live
-from crm_adapter.servers.totals import add_up, result
-
-_SUMMED: Final = ("status", "client_price", "service_fee", "payment_period", "cost_price", "client_name", "client_id")
-_SUMMED_STATE: Final = ("cost_source", "removed_at")
+from crm_adapter.servers.totals import Sides, read_sides, result
 
 
 def client_cards(session: Session, columns: Columns) -> list[ClientCard]:
-    """A card per client, the least result first, in two statements; what is nobody's, if anything is, comes last."""
-    servers: dict[str | None, list[StoredRow]] = {}
-    for row in read_rows(session, columns, names=_SUMMED, state_names=_SUMMED_STATE):
-        if is_live(row):
-            servers.setdefault(row.client_name if has_client(row) else None, []).append(row)
-    services = _services(session, columns)
-    found = [
-        _card(name, servers.get(name, ()), *services.get(name, (0, Decimal("0.00"))))
-        for name in servers.keys() | services.keys()
-    ]
-    return sorted(found, key=_attention)
+    """A card per client, the least result first, in three statements; what is nobody's, if anything is, comes last."""
+    return read_clients(session, columns).cards()
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """What the cards are made of."""
+
+    servers: Sides
+    services: Mapping[str | None, tuple[int, Decimal]]
+    """Client -> how many services, and what they cost."""
+
+    def cards(self) -> list[ClientCard]:
+        """A card per client; pure, and long where there are many."""
+        servers = self.servers.by_key()
+        none = Sides((), ())
+        found = [
+            _card(name, servers.get(name, none), *self.services.get(name, (0, Decimal("0.00"))))
+            for name in {None if key is None else str(key) for key in servers} | self.services.keys()
+        ]
+        return sorted(found, key=_attention)
+
+
+def read_clients(session: Session, columns: Columns) -> Clients:
+    """Read it; the database counts what is alike."""
+    return Clients(read_sides(session, columns, columns.today(), by="client"), _services(session, columns))
 
 
 def _services(session: Session, columns: Columns) -> dict[str | None, tuple[int, Decimal]]:
@@ -51,10 +62,9 @@ def _services(session: Session, columns: Columns) -> dict[str | None, tuple[int,
     return {None if name is None else as_words(name): (count, to_money(cost or 0)) for name, count, cost in found}
 
 
-def _card(name: str | None, rows: Iterable[StoredRow], services: int, service_cost: Decimal) -> ClientCard:
-    rows = list(rows)
-    income, cost = add_up(row.income_month for row in rows), add_up(row.cost_price for row in rows)
-    return ClientCard(name, len(rows), services, income, cost, service_cost, result(income, cost, service_cost))
+def _card(name: str | None, servers: Sides, services: int, service_cost: Decimal) -> ClientCard:
+    income, cost, count = servers.income, servers.cost, sum(each.count for each in servers.earnings)
+    return ClientCard(name, count, services, income, cost, service_cost, result(income, cost, service_cost))
 
 
 def _attention(card: ClientCard) -> tuple[bool, Decimal, str]:

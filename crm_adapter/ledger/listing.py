@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import exact_text, in_pieces, in_turns
+from crm_adapter.db.dialects import as_words, exact_text, in_pieces, in_turns
 from crm_adapter.db.rows import joined
 from crm_adapter.db.services import SERVICES, StoredService, select_services, service_of
 from crm_adapter.db.tables import TimewebServerState
@@ -51,14 +51,14 @@ class ServiceChoice:
 
     ids: Sequence[int]
     sums: ServiceList
-    neighbours: Mapping[tuple[str, int], Proposal]
+    likely: Likely
     """Found once: it takes a look at every server."""
 
     def read(self, session: Session, columns: Columns, ids: Sequence[int]) -> list[ServiceInfo]:
         """Services in the order of their ids; those that are gone by now are left out."""
         book = Book(session, columns)
         records = session.execute(book.select().where(_S.id.in_(ids)))
-        found = {each.id: each for each in book.infos(records, self.neighbours)}
+        found = {each.id: each for each in book.infos(records, self.likely)}
         return [found[number] for number in ids if number in found]
 
 
@@ -68,9 +68,13 @@ def choose_services(session: Session, columns: Columns, filters: ServiceFilters)
     sums = book.sums(filters)
     query = book.narrowed(sa.select(_S.id).select_from(book.source), filters, sums.page)
     ids = list(session.scalars(query, execution_options=in_turns(session)))
-    projects = sa.select(_S.project_id).where(_S.project_id.is_not(None), _S.gone_since.is_(None)).distinct()
-    numbers = set(session.scalars(projects)) if sums.unowned_count else set[int]()
-    return ServiceChoice(ids, sums, _neighbours(session, columns, numbers))
+    numbers, addresses = set[int](), set[str]()
+    if sums.unowned_count:
+        there = sa.select(_S.project_id).where(_S.project_id.is_not(None), _S.gone_since.is_(None)).distinct()
+        numbers.update(session.scalars(there))
+        loose = sa.select(_S.name).where(_S.type.in_(_ADDRESSES), _S.gone_since.is_(None), _S.name.is_not(None))
+        addresses.update(session.scalars(loose, execution_options=in_turns(session)))
+    return ServiceChoice(ids, sums, _likely(session, columns, addresses, numbers))
 
 
 def read_service(session: Session, columns: Columns, service_id: int) -> ServiceInfo | None:
@@ -127,10 +131,10 @@ class Book:
         page = min(max(filters.page, 1), pages)
         return ServiceList((), total, _money(cost), int(unowned or 0), _money(unowned_cost), page, pages)
 
-    def infos(self, records: Iterable[Any], neighbours: Mapping[tuple[str, int], Proposal] | None = None) -> list[ServiceInfo]:
-        """Records of `select`, with proposals for those that are nobody's; `neighbours` are looked for unless given."""
+    def infos(self, records: Iterable[Any], likely: Likely | None = None) -> list[ServiceInfo]:
+        """Records of `select`, with proposals for those that are nobody's; `likely` owners are looked for unless given."""
         found = [self.info(record) for record in records]
-        proposals = propose(self.session, self.columns, found, neighbours)
+        proposals = propose(self.session, self.columns, found, likely)
         return [replace(each, proposal=proposals[each.id]) if each.id in proposals else each for each in found]
 
     def info(self, record: Any) -> ServiceInfo:
@@ -207,33 +211,55 @@ def named_server(session: Session, columns: Columns, text: str) -> int | None:
     return int(found[0]) if len(found) == 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """Whose services may be."""
+
+    holders: Mapping[str, Proposal]
+    """Address -> the only server that has it."""
+    neighbours: Mapping[tuple[str, int], Proposal]
+    """Account and project -> who alone has servers there."""
+
+
 def propose(
-    session: Session,
-    columns: Columns,
-    services: Sequence[ServiceInfo],
-    neighbours: Mapping[tuple[str, int], Proposal] | None = None,
+    session: Session, columns: Columns, services: Sequence[ServiceInfo], likely: Likely | None = None
 ) -> dict[int, Proposal]:
     """Whose services of nobody may be: the server with that address, or whoever alone has servers in their project."""
     unowned = [each for each in services if each.owner is None and each.gone_since is None and each.type != "difference"]
-    addresses = {each.name for each in unowned if each.type in _ADDRESSES}
-    holders: dict[str, list[tuple[int, str]]] = {}
-    for piece in in_pieces(sorted(addresses)):
-        query = sa.select(columns["ip_address"], columns["id"], columns["server_name"]).select_from(joined(columns))
-        for address, row_id, name in session.execute(
-            query.where(columns["ip_address"].in_(piece), live(columns), *columns.scope)
-        ):
-            holders.setdefault(address, []).append((row_id, name))
-    if neighbours is None:
-        neighbours = _neighbours(session, columns, {each.project_id for each in unowned if each.project_id is not None})
+    if likely is None:
+        addresses = {each.name for each in unowned if each.type in _ADDRESSES}
+        projects = {each.project_id for each in unowned if each.project_id is not None}
+        likely = _likely(session, columns, addresses, projects)
     found: dict[int, Proposal] = {}
     for each in unowned:
-        holding = holders.get(each.name, []) if each.type in _ADDRESSES else []
-        if len(holding) == 1:
-            row_id, name = holding[0]
-            found[each.id] = Proposal(row_id, None, words.address_of(name))
-        elif each.project_id is not None and (proposal := neighbours.get((each.account, each.project_id))):
+        proposal = likely.holders.get(each.name) if each.type in _ADDRESSES else None
+        if proposal is None and each.project_id is not None:
+            proposal = likely.neighbours.get((each.account, each.project_id))
+        if proposal is not None:
             found[each.id] = proposal
     return found
+
+
+def _likely(session: Session, columns: Columns, addresses: set[str], projects: set[int]) -> Likely:
+    return Likely(_holders(session, columns, addresses), _neighbours(session, columns, projects))
+
+
+def _holders(session: Session, columns: Columns, addresses: set[str]) -> Mapping[str, Proposal]:
+    """The servers with these addresses; the host's column need not have an index, so a statement looks for many."""
+    holding: dict[str, list[tuple[int, str]]] = {}
+    for piece in in_pieces(sorted(addresses)):
+        query = (
+            sa.select(columns["ip_address"], columns["id"], columns["server_name"])
+            .select_from(joined(columns))
+            .where(columns["ip_address"].in_(piece), live(columns), *columns.scope)
+        )
+        for address, row_id, name in session.execute(query, execution_options=in_turns(session)):
+            holding.setdefault(address, []).append((row_id, name))
+    return {
+        address: Proposal(servers[0][0], None, words.address_of(servers[0][1]))
+        for address, servers in holding.items()
+        if len(servers) == 1
+    }
 
 
 def _neighbours(session: Session, columns: Columns, projects: set[int]) -> Mapping[tuple[str, int], Proposal]:
@@ -257,18 +283,15 @@ def _neighbours(session: Session, columns: Columns, projects: set[int]) -> Mappi
             .where(_STATE.project_id.in_(piece), live(columns), *columns.scope)
             .group_by(_STATE.account, _STATE.project_id)
         )
-        for account, project, count, row_id, server, first, last, without in session.execute(query):
+        for account, project, count, row_id, server, first, last, without in session.execute(
+            query, execution_options=in_turns(session)
+        ):
             if count == 1:
                 found[account, project] = Proposal(row_id, None, words.beside_server(server))
             elif first == last and not without:
                 whose = as_words(first)
                 found[account, project] = Proposal(None, whose, words.beside_servers_of(whose))
     return found
-
-
-def as_words(value: object) -> str:
-    """What `exact_text` gives: MariaDB compares bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _money(value: object) -> Decimal:

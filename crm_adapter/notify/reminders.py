@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Table, select
@@ -16,7 +16,7 @@ from crm_adapter.db.rows import StoredRow, read_rows
 from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
-from crm_adapter.servers.conditions import days_to_payment, payment_day
+from crm_adapter.servers.conditions import billable, days_to_payment, payment_day, pays_before
 
 DUE_DAYS: Final = (7, 1, 0)
 """Days before the payment on which people are told."""
@@ -29,6 +29,7 @@ _TOLD: Final = (
     "status",
     "next_payment_date",
 )
+_TOLD_STATE: Final = ("account", "removed_at")
 
 
 def reminder(days_left: int) -> str | None:
@@ -40,8 +41,11 @@ def reminder(days_left: int) -> str | None:
 
 def write_reminders(session: Session, columns: Columns, today: date | None = None) -> ReminderReport:
     """See `crm_adapter.payment_reminders`."""
+    today = today or columns.today()
     begin_write(session)
-    records = list(_records(read_rows(session, columns, names=_TOLD), today or columns.today()))
+    soon = pays_before(columns, today + timedelta(days=max(DUE_DAYS) + 1))
+    rows = read_rows(session, columns, billable(columns), soon, names=_TOLD, state_names=_TOLD_STATE)
+    records = list(_records(rows, today))
     known: set[str] = set()
     for keys in in_pieces(record["dedupe_key"] for record in records):
         known.update(session.scalars(select(EventOutbox.dedupe_key).where(EventOutbox.dedupe_key.in_(keys))))

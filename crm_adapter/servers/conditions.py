@@ -113,7 +113,7 @@ def is_overdue(row: StoredRow, today: date) -> bool:
 
 def overdue(columns: Columns, today: date) -> Condition:
     """`is_overdue` in SQL."""
-    late = sa.func.coalesce(_pays_before(columns, today), sa.false())
+    late = sa.func.coalesce(pays_before(columns, today), sa.false())
     return sa.and_(billable(columns), sa.or_(exactly(columns["status"]) == "overdue", late))
 
 
@@ -125,9 +125,7 @@ def is_due(row: StoredRow, today: date) -> bool:
 
 def due(columns: Columns, today: date) -> Condition:
     """`is_due` in SQL."""
-    return sa.and_(
-        billable(columns), sa.not_(_pays_before(columns, today)), _pays_before(columns, today + timedelta(days=_WEEK))
-    )
+    return sa.and_(billable(columns), sa.not_(pays_before(columns, today)), pays_before(columns, today + timedelta(days=_WEEK)))
 
 
 def is_problem(row: StoredRow) -> bool:
@@ -143,7 +141,8 @@ def problem(columns: Columns) -> Condition:
     return sa.and_(exactly(columns["status"]) != "closed", sa.or_(gone, broken))
 
 
-def _pays_before(columns: Columns, day: date) -> Condition:
+def pays_before(columns: Columns, day: date) -> Condition:
+    """Whether the next payment is before a day."""
     column = columns["next_payment_date"]
     if getattr(column.type, "timezone", False):
         earlier: Condition = columns.shown("next_payment_date") < as_midnight(day)

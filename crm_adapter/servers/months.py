@@ -19,7 +19,7 @@ from crm_adapter.db.rows import State, StoredRow, read_rows
 from crm_adapter.db.tables import ChangeLog, MonthEnd
 from crm_adapter.money import add_months, money_or_none
 from crm_adapter.servers.conditions import is_live
-from crm_adapter.servers.totals import Alike, add_up, read_alike, total
+from crm_adapter.servers.totals import Sides, add_up, read_sides
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -99,7 +99,7 @@ def read_ledger(session: Session, columns: Columns, today: date, zone: ZoneInfo,
     stored = {month: MonthSum(month, income, cost, margin) for month, income, cost, margin in ends}
     oldest = max(place for place, start in enumerate(starts) if start not in stored)
     if oldest == 0:
-        return Ledger(starts, stored, _sum_now(first, read_alike(session, columns, today)), [], {}, zone)
+        return Ledger(starts, stored, _sum_now(first, read_sides(session, columns, today)), [], {}, zone)
     # The state that the oldest wanted month ended with is there once everything after it is undone.
     undo = first_changes(session, [midnight(start, zone) for start in starts[:oldest]])
     rows = read_rows(session, columns, names=FIELDS, state_names=_STATE)
@@ -225,10 +225,5 @@ def _sum(start: date, rows: Iterable[StoredRow]) -> MonthSum:
     )
 
 
-def _sum_now(start: date, groups: Sequence[Alike]) -> MonthSum:
-    return MonthSum(
-        start,
-        income=total(groups, lambda row: row.income_month),
-        cost=total(groups, lambda row: row.cost_price),
-        margin=total(groups, lambda row: row.profit_amount),
-    )
+def _sum_now(start: date, sides: Sides) -> MonthSum:
+    return MonthSum(start, sides.income, sides.cost, sides.margin)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from crm_adapter.db.rows import StoredRow, read_rows
 from crm_adapter.money import MONTHS, add_months
-from crm_adapter.servers.conditions import has_client, is_billable, is_live, is_overdue, payment_day
+from crm_adapter.servers.conditions import billable, is_billable, is_overdue, payment_day, pays_before
 from crm_adapter.servers.listing import Filters, conditions_of, projects
-from crm_adapter.servers.totals import SUMMED, SUMMED_STATE, add_up, sum_up
+from crm_adapter.servers.totals import By, Key, Sides, add_up, read_sides, sum_sides
 from crm_adapter.text.labels import UNKNOWN_CLIENT, project
 from crm_adapter.text.page import NO_PROJECT
 
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from crm_adapter.db.columns import Columns
     from crm_adapter.results import Totals
 
-By = Literal["client", "project"]
+_PAID: Final = (
+    "status",
+    "client_price",
+    "service_fee",
+    "payment_period",
+    "client_name",
+    "client_id",
+    "next_payment_date",
+    "server_name",
+)
+_PAID_STATE: Final = ("removed_at", "payment_anchor_day")
 YEARS: Final = 10
 """How far a calendar looks in either direction: no payment date is further away."""
 
@@ -32,7 +42,7 @@ YEARS: Final = 10
 class Group:
     """What the live rows of one client or project earn together; `key` is the name, or the number, None for none."""
 
-    key: str | int | None
+    key: Key
     name: str
     totals: Totals
 
@@ -66,29 +76,46 @@ class Month:
         return add_up(payment.amount for payment in self.earlier) or Decimal("0.00")
 
 
-def read_groups(session: Session, columns: Columns, filters: Filters, today: date, by: By) -> tuple[list[Group], Totals]:
-    """Sums of what `filters` show by client or project, the greatest income first, and of all; two statements at most."""
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What the sums by client or project are made of."""
+
+    by: By
+    sides: Sides
+    names: Mapping[int, str]
+    """Of projects."""
+
+    def groups(self) -> list[Group]:
+        """The greatest income first; pure, and long where there are many."""
+        found = [Group(key, self._name(key), _of_servers(sides)) for key, sides in self.sides.by_key().items()]
+        return sorted(found, key=lambda group: (-(group.totals.income_month or 0), group.name))
+
+    def together(self) -> Totals:
+        """The sums of all groups."""
+        return _of_servers(self.sides)
+
+    def _name(self, key: Key) -> str:
+        if key is None:
+            return NO_PROJECT if self.by == "project" else UNKNOWN_CLIENT
+        return project(key, self.names) if isinstance(key, int) else key
+
+
+def read_grouping(session: Session, columns: Columns, filters: Filters, today: date, by: By) -> Grouping:
+    """What `filters` show, by client or project; three statements at most."""
     names = projects(session, columns, named_only=True) if by == "project" else {}
-    rows = [row for row in _rows(session, columns, filters, today) if is_live(row)]
-    found: defaultdict[str | int | None, list[StoredRow]] = defaultdict(list)
-    for row in rows:
-        key = row.project_id if by == "project" else row.client_name if has_client(row) else None
-        found[key].append(row)
-    nobody = NO_PROJECT if by == "project" else UNKNOWN_CLIENT
-    groups = [
-        Group(key, nobody if key is None else project(key, names) if isinstance(key, int) else key, _of_servers(some, today))
-        for key, some in found.items()
-    ]
-    return sorted(groups, key=lambda group: (-(group.totals.income_month or 0), group.name)), _of_servers(rows, today)
+    conditions = conditions_of(session, columns, filters, today)
+    return Grouping(by, read_sides(session, columns, today, *conditions, by=by), names)
 
 
-def _of_servers(rows: Iterable[StoredRow], today: date) -> Totals:
-    return replace(sum_up(rows, (), today), services_included=False)
+def _of_servers(sides: Sides) -> Totals:
+    return replace(sum_sides(sides, ()), services_included=False)
 
 
-def read_month(session: Session, columns: Columns, filters: Filters, today: date, first: date) -> Month:
-    """The payments that the month of `first` brings, from what `filters` show; one statement."""
-    return month_of(_rows(session, columns, filters, today), today, first.replace(day=1))
+def read_payers(session: Session, columns: Columns, filters: Filters, today: date, first: date) -> list[StoredRow]:
+    """Rows of what `filters` show that pay in the month of `first`, or should have before it; one statement."""
+    conditions = conditions_of(session, columns, filters, today)
+    wanted = (*conditions, billable(columns), pays_before(columns, add_months(first.replace(day=1), 1)))
+    return read_rows(session, columns, *wanted, names=_PAID, state_names=_PAID_STATE)
 
 
 def month_of(rows: Iterable[StoredRow], today: date, first: date) -> Month:
@@ -120,9 +147,3 @@ def weeks(first: date) -> list[list[date]]:
     start = first - timedelta(days=first.weekday())
     last = add_months(first, 1) - timedelta(days=1)
     return [[start + timedelta(days=7 * week + day) for day in range(7)] for week in range((last - start).days // 7 + 1)]
-
-
-def _rows(session: Session, columns: Columns, filters: Filters, today: date) -> list[StoredRow]:
-    conditions = conditions_of(session, columns, filters, today)
-    names = (*SUMMED, "server_name", "project_id")
-    return read_rows(session, columns, *conditions, names=names, state_names=(*SUMMED_STATE, "payment_anchor_day"))

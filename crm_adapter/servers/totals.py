@@ -3,49 +3,99 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
+from crm_adapter.db.dialects import as_words, exact_text, in_turns
 from crm_adapter.db.rows import SINGLE_IS_COARSE, StoredRow, is_unlinked, joined, read_rows, row_of
 from crm_adapter.db.tables import AccountState, SyncLease, SyncRun, TimewebServerState
-from crm_adapter.money import LEAST_AMOUNT, MONTHS, percent
+from crm_adapter.money import LEAST_AMOUNT, MONTHS, known_cost, margin, percent
 from crm_adapter.payload import as_dict
 from crm_adapter.results import RunInfo, Totals
-from crm_adapter.servers.conditions import exactly, is_live, is_overdue, is_unpriced, live, overdue
+from crm_adapter.servers.conditions import client_known, exactly, has_client, is_live, is_overdue, live, overdue, unpriced
 from crm_adapter.servers.listing import Filters, conditions_of
 
-SUMMED: Final = (
-    "status",
-    "client_price",
-    "service_fee",
-    "payment_period",
-    "cost_price",
-    "client_name",
-    "client_id",
-    "next_payment_date",
-)
-"""The columns that the sums are made of."""
-SUMMED_STATE: Final = ("cost_source", "removed_at")
-_AMOUNTS: Final = ("client_price", "service_fee", "cost_price")
+_PRICES: Final = ("client_price", "service_fee")
 _STATE: Final = TimewebServerState.__table__.c
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """Rows that count in the sums (neither closed nor removed) and are alike in all that is summed."""
+By = Literal["client", "project"]
+Key = str | int | None
+"""A client's name or the number of a project; None for rows of none."""
 
-    row: StoredRow
-    """One of them, as far as it is summed."""
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """Rows that count in the sums (neither closed nor removed) and earn the same."""
+
+    income: Decimal | None
+    """RUB per month."""
+    price: Decimal | None
+    """RUB per payment period."""
+    is_active: bool
+    is_overdue: bool
+    is_costed: bool
+    """Whether their cost is known."""
     count: int = 1
-    overdue: bool = False
+    key: Key = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Rows that count in the sums and cost the same."""
+
+    cost: Decimal | None
+    """RUB per month."""
+    is_earning: bool
+    """Whether their income is known."""
+    count: int = 1
+    key: Key = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Rows to sum up, once by what they earn and once by what they cost: there are few of either, but many pairs."""
+
+    earnings: Sequence[Earning]
+    spendings: Sequence[Spending]
+
+    @property
+    def income(self) -> Decimal | None:
+        """What all of them earn."""
+        return _sum((each.income, each.count) for each in self.earnings)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What all of them cost."""
+        return _sum((each.cost, each.count) for each in self.spendings)
+
+    @property
+    def costed_income(self) -> Decimal | None:
+        """What those earn whose cost is known."""
+        return _sum((each.income, each.count) for each in self.earnings if each.is_costed)
+
+    @property
+    def margin(self) -> Decimal | None:
+        """The sum of the margins that are known."""
+        cost = _sum((each.cost, each.count) for each in self.spendings if each.is_earning)
+        return margin(self.costed_income, cost)
+
+    def by_key(self) -> dict[Key, Sides]:
+        """Each client's, or each project's."""
+        found: dict[Key, tuple[list[Earning], list[Spending]]] = {}
+        for earning in self.earnings:
+            found.setdefault(earning.key, ([], []))[0].append(earning)
+        for spending in self.spendings:
+            found.setdefault(spending.key, ([], []))[1].append(spending)
+        return {key: Sides(*sides) for key, sides in found.items()}
 
 
 def read_totals(session: Session, columns: Columns, today: date | None = None, filters: Filters | None = None) -> Totals:
@@ -56,41 +106,85 @@ def read_totals(session: Session, columns: Columns, today: date | None = None, f
 def read_sums(session: Session, columns: Columns, today: date, filters: Filters | None = None) -> tuple[Totals, int]:
     """The totals of what `filters` show, and how many accounts there are; three statements."""
     wanted = conditions_of(session, columns, filters, today) if filters is not None else []
-    groups = read_alike(session, columns, today, *wanted)
+    sides = read_sides(session, columns, today, *wanted)
     accounts = account_money(session)
     summed = [(None, balance, hours) for _, balance, hours in accounts] if wanted else accounts
-    return replace(sum_alike(groups, summed), services_included=not wanted), len(accounts)
+    return replace(sum_sides(sides, summed), services_included=not wanted), len(accounts)
 
 
-def read_alike(session: Session, columns: Columns, today: date, *conditions: Any) -> list[Alike]:
-    """The rows to sum up. The database counts those that are alike, money is worked out here: there are few prices."""
-    cost = sa.func.abs(sa.func.coalesce(columns["cost_price"], 0))
+def read_sides(session: Session, columns: Columns, today: date, *conditions: Any, by: By | None = None) -> Sides:
+    """The rows to sum up. The database counts those that are alike, money is worked out here."""
+    amount = sa.func.abs(sa.func.coalesce(columns["cost_price"], 0))
+    nothing = amount < float(LEAST_AMOUNT)
     # Of these it takes more than the columns to know what they cost: see `db/rows`.
-    nothing = sa.and_(is_unlinked(columns), _STATE.server_id.is_not(None), cost < float(LEAST_AMOUNT))
-    odd = sa.or_(cost >= SINGLE_IS_COARSE, nothing)
+    odd = sa.or_(amount >= SINGLE_IS_COARSE, sa.and_(is_unlinked(columns), _STATE.server_id.is_not(None), nothing))
     counted = (*conditions, live(columns))
-    period: Any = sa.case({name: name for name in MONTHS}, value=exactly(columns["payment_period"]), else_="")
+    sourced = sa.and_(columns["cost_price"].is_not(None), sa.func.coalesce(_STATE.cost_source, "unknown") != "unknown")
+    earned = {
+        "payment_period": sa.case({name: name for name in MONTHS}, value=exactly(columns["payment_period"]), else_=""),
+        "status": sa.case((exactly(columns["status"]) == "active", "active"), else_=""),
+        "is_overdue": overdue(columns, today),
+        "is_costed": sa.or_(sa.not_(nothing), sourced),
+    }
+    spent = {"cost_source": _STATE.cost_source, "is_earning": sa.not_(unpriced(columns))}
+    keys = {} if by is None else {"key": _key(columns, by)}
     alike = (
         sa.select(
-            *columns.select(*_AMOUNTS),
-            period.label("payment_period"),
-            sa.case((exactly(columns["status"]) == "active", "active"), else_="").label("status"),
-            _STATE.cost_source.label("state_cost_source"),
-            overdue(columns, today).label("overdue"),
+            *columns.select(*_PRICES, "cost_price"),
+            *(column.label(name) for name, column in {**earned, **spent, **keys}.items()),
         )
         .select_from(joined(columns))
         .where(*columns.scope, *counted, sa.not_(odd))
-        .subquery()
+        .cte("alike")
     )
-    found = session.execute(sa.select(*alike.c, sa.func.count().label("alike")).group_by(*alike.c)).mappings()
-    groups = [Alike(_typical(record), record["alike"], bool(record["overdue"])) for record in found]
-    rows = read_rows(session, columns, *counted, odd)
-    return groups + [Alike(row, overdue=is_overdue(row, today)) for row in rows]
+
+    def side(*names: str) -> sa.Select[Any]:
+        """Rows by these columns, with nothing in those of the other side."""
+        shown = [
+            column if column.name in names else sa.type_coerce(sa.null(), column.type).label(column.name) for column in alike.c
+        ]
+        return sa.select(*shown, sa.func.count().label("count")).group_by(*(alike.c[name] for name in names))
+
+    both = sa.union_all(side(*_PRICES, *earned, *keys), side("cost_price", *spent, *keys))
+    earnings, spendings = list[Earning](), list[Spending]()
+    for record in session.execute(both, execution_options=in_turns(session)).mappings():
+        key = _words(record["key"]) if keys else None
+        if record["payment_period"] is None:
+            cost = known_cost(record["cost_price"], record["cost_source"])
+            spendings.append(Spending(cost, bool(record["is_earning"]), record["count"], key))
+        else:
+            row = row_of({**record, "id": 0, "timeweb_id": None, "cost_price": None})
+            earnings.append(_earning(row, bool(record["is_overdue"]), bool(record["is_costed"]), record["count"], key))
+    rest = sides_of(read_rows(session, columns, *counted, odd), today, by)
+    return Sides([*earnings, *rest.earnings], [*spendings, *rest.spendings])
 
 
-def _typical(record: Any) -> StoredRow:
-    source = record["state_cost_source"]
-    return row_of({**record, "id": 0, "timeweb_id": None, "state_server_id": None if source is None else 0})
+def sides_of(rows: Iterable[StoredRow], today: date, by: By | None = None) -> Sides:
+    """Rows that are neither closed nor removed, each on both sides; pure."""
+    live = [(row, None if by is None else _key_of(row, by)) for row in rows if is_live(row)]
+    return Sides(
+        [_earning(row, is_overdue(row, today), row.cost_price is not None, 1, key) for row, key in live],
+        [Spending(row.cost_price, row.income_month is not None, 1, key) for row, key in live],
+    )
+
+
+def _earning(row: StoredRow, late: bool, costed: bool, count: int, key: Key) -> Earning:
+    return Earning(row.income_month, row.total_price, row.status == "active", late, costed, count, key)
+
+
+def _key(columns: Columns, by: By) -> sa.ColumnElement[Any]:
+    if by == "client":
+        return sa.case((client_known(columns), exact_text(sa.func.coalesce(columns["client_name"], ""))), else_=None)
+    return columns["project_id"] if "project_id" in columns else sa.null()
+
+
+def _key_of(row: StoredRow, by: By) -> Key:
+    """`_key` of a row that is here."""
+    return row.project_id if by == "project" else row.client_name if has_client(row) else None
+
+
+def _words(key: Any) -> Key:
+    return as_words(key) if isinstance(key, bytes) else key
 
 
 def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None, int | None]]:
@@ -100,53 +194,43 @@ def account_money(session: Session) -> list[tuple[Decimal | None, Decimal | None
     return [(other, balance if currency in {None, "RUB"} else None, hours) for other, balance, hours, currency in found]
 
 
-def sum_up(
-    rows: Iterable[StoredRow], accounts: Iterable[tuple[Decimal | None, Decimal | None, int | None]], today: date
-) -> Totals:
-    """Totals of the rows that are neither closed nor removed; pure."""
-    return sum_alike([Alike(row, overdue=is_overdue(row, today)) for row in rows if is_live(row)], accounts)
-
-
-def sum_alike(groups: Iterable[Alike], accounts: Iterable[tuple[Decimal | None, Decimal | None, int | None]]) -> Totals:
+def sum_sides(sides: Sides, accounts: Iterable[tuple[Decimal | None, Decimal | None, int | None]]) -> Totals:
     """Totals of rows that the database has counted; pure."""
-    groups, accounts = list(groups), list(accounts)
-    late = [group for group in groups if group.overdue]
-    without_price = [group for group in groups if is_unpriced(group.row)]
-    margins = [group for group in groups if group.row.profit_amount is not None]
-    uncosted = [group for group in groups if group.row.cost_price is None]
-    profit = total(margins, lambda row: row.profit_amount)
-    income, cost = total(groups, lambda row: row.income_month), total(groups, lambda row: row.cost_price)
+    accounts = list(accounts)
+    earnings, income, cost = sides.earnings, sides.income, sides.cost
+    late = [each for each in earnings if each.is_overdue]
+    margins = [each for each in earnings if each.income is not None and each.is_costed]
+    profit = sides.margin
     other = add_up(other for other, _, _ in accounts)
     hours = [hours_left for _, _, hours_left in accounts if hours_left is not None]
     return Totals(
-        servers=_count(groups),
-        active_servers=_count(group for group in groups if group.row.status == "active"),
+        servers=_count(earnings),
+        active_servers=_count(each for each in earnings if each.is_active),
         income_month=income,
         cost_month=cost,
         profit_month=profit,
-        profit_percent=percent(profit, total(margins, lambda row: row.income_month)),
+        profit_percent=percent(profit, sides.costed_income),
         priced_count=_count(margins),
-        unpriced_count=_count(without_price),
-        unpriced_cost=total(without_price, lambda row: row.cost_price),
-        unknown_cost_count=_count(uncosted),
+        unpriced_count=_count(each for each in earnings if each.income is None),
+        unpriced_cost=_sum((each.cost, each.count) for each in sides.spendings if not each.is_earning),
+        unknown_cost_count=_count(each for each in sides.spendings if each.cost is None),
         overdue_count=_count(late),
-        overdue_sum=total(late, lambda row: row.total_price) or Decimal("0.00"),
+        overdue_sum=_sum((each.price, each.count) for each in late) or Decimal("0.00"),
         other_costs=other,
         balance=add_up(balance for _, balance, _ in accounts),
         hours_left=min(hours, default=None),
         result_month=result(income, cost, other),
-        uncosted_income=total(uncosted, lambda row: row.income_month),
+        uncosted_income=_sum((each.income, each.count) for each in earnings if not each.is_costed),
     )
 
 
-def total(groups: Iterable[Alike], amount: Callable[[StoredRow], Decimal | None]) -> Decimal | None:
-    """The sum of what is known of an amount; None where nothing is."""
-    amounts = ((amount(group.row), group.count) for group in groups)
-    return add_up(None if one is None else one * count for one, count in amounts)
+def _sum(amounts: Iterable[tuple[Decimal | None, int]]) -> Decimal | None:
+    """The sum of what is known, so many times; None where nothing is."""
+    return add_up(None if amount is None else amount * count for amount, count in amounts)
 
 
-def _count(groups: Iterable[Alike]) -> int:
-    return sum(group.count for group in groups)
+def _count(alike: Iterable[Earning | Spending]) -> int:
+    return sum(each.count for each in alike)
 
 
 def result(income: Decimal | None, *costs: Decimal | None) -> Decimal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +14,8 @@ from fastapi.responses import Response
 from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
 from crm_adapter.servers.listing import Filters, read_chosen
-from crm_adapter.servers.overview import By, read_groups
-from crm_adapter.servers.totals import read_totals
+from crm_adapter.servers.overview import Grouping, read_grouping
+from crm_adapter.servers.totals import By, read_totals
 from crm_adapter.text import refusals
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import streams
@@ -130,14 +131,16 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         columns, today = hosting.crm.columns, hosting.today()
         own = hosting.all_time_profit
 
-        def read(session: Session) -> dict[str, Any]:
+        def read(session: Session) -> tuple[dict[str, Any], Grouping | None]:
             earned = own(session.connection()) if own else margin_of_all_months(session, columns, today, hosting.zone_info)
             sums = hosting.documents.stats(read_totals(session, columns, today, filters), earned)
-            if by is None:
-                return sums
-            return {**sums, "groups": hosting.documents.groups(read_groups(session, columns, filters, today, by)[0])}
+            return sums, None if by is None else read_grouping(session, columns, filters, today, by)
 
-        return {"success": True, **await hosting.crm.transact(read)}
+        sums, grouping = await hosting.crm.transact(read)
+        if grouping is None:
+            return {"success": True, **sums}
+        groups = await asyncio.to_thread(lambda: hosting.documents.groups(grouping.groups()))
+        return {"success": True, **sums, "groups": groups}
 
     @api.get("/export.csv")
     async def export(filters: Filters = wanted) -> Response:

@@ -12,11 +12,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_adapter.db.history import read_changes
-from crm_adapter.ledger.clients import client_cards
+from crm_adapter.ledger.clients import read_clients
 from crm_adapter.ledger.listing import ServiceChoice, ServiceFilters, choose_services, read_service
 from crm_adapter.ledger.months import read_service_months
 from crm_adapter.ledger.ownership import attribute, owner_text
-from crm_adapter.ledger.results import AttributionResult, ServiceInfo
+from crm_adapter.ledger.results import AttributionResult, ClientCard, ServiceInfo
 from crm_adapter.text.messages import failure_text
 from crm_adapter.text.services import ONE_OWNER
 from crm_adapter.web import charts, streams
@@ -52,6 +52,12 @@ async def one(hosting: Hosting, service_id: int) -> ServiceInfo:
     if found is None:
         raise HostingError(404, "not_found", failure_text("service_not_found"))
     return found
+
+
+async def cards_of(hosting: Hosting) -> list[ClientCard]:
+    """A card per client; many are summed up beside the loop."""
+    found = await hosting.crm.transact(lambda session: read_clients(session, hosting.crm.columns))
+    return await asyncio.to_thread(found.cards)
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
@@ -96,8 +102,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     @api.get("/api/clients")
     async def clients() -> dict[str, Any]:
         """What each client brings and costs, RUB per month; the least result first."""
-        cards = await hosting.crm.transact(lambda session: client_cards(session, hosting.crm.columns))
-        return {"success": True, "clients": [card.to_dict() for card in cards]}
+        cards = await cards_of(hosting)
+        return {"success": True, "clients": await asyncio.to_thread(lambda: [card.to_dict() for card in cards])}
 
     @api.get("/services.csv")
     async def export(filters: ServiceFilters = wanted) -> Response:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from crm_adapter.money import add_months
 from crm_adapter.servers.listing import Filters
-from crm_adapter.servers.overview import YEARS, By, Group, read_groups, read_month, weeks
+from crm_adapter.servers.overview import YEARS, Group, month_of, read_grouping, read_payers, weeks
+from crm_adapter.servers.totals import By
 from crm_adapter.text import page as words
 from crm_adapter.text.formats import month as month_name
 from crm_adapter.web.addresses import address, filters_of, query
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.responses import Pages
 
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+_GROUPS: Final = 300
+"""Groups on one page, the greatest income first."""
+_PAYMENTS: Final = 100
+"""Payments of one day, the greatest first, and of all that is late."""
 
 
 def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
@@ -30,11 +34,13 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
         """What each client or project earns."""
         columns, today, base = hosting.crm.columns, hosting.today(), hosting.base(request)
         chosen: By = "project" if by == "project" else "client"
-        found, everything = await hosting.crm.transact(lambda session: read_groups(session, columns, filters, today, chosen))
+        grouping = await hosting.crm.transact(lambda session: read_grouping(session, columns, filters, today, chosen))
+        found, everything = await asyncio.to_thread(lambda: (grouping.groups(), grouping.together()))
         context = {
             "title": words.GROUPINGS[chosen],
             "by": chosen,
-            "groups": [(group, _leads_to(base, filters, chosen, group)) for group in found],
+            "groups": [(group, _leads_to(base, filters, chosen, group)) for group in found[:_GROUPS]],
+            "more": len(found) > _GROUPS,
             "everything": everything,
             "filters": filters,
             "tabs": [
@@ -50,18 +56,17 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
         columns, today, base = hosting.crm.columns, hosting.today(), hosting.base(request)
         first = _month(month, today)
 
-        def read(session: Session) -> Any:
-            return read_month(session, columns, filters, today, first)
-
         def neighbour(step: int) -> dict[str, str] | None:
             other = add_months(first, step)
             if abs(other.year - today.year) > YEARS:
                 return None
             return {"caption": month_name(other), "url": _below(base, "payments", filters, month=f"{other:%Y-%m}")}
 
+        rows = await hosting.crm.transact(lambda session: read_payers(session, columns, filters, today, first))
         context: dict[str, Any] = {
             "title": words.PAYMENTS,
-            "month": await hosting.crm.transact(read),
+            "month": await asyncio.to_thread(month_of, rows, today, first),
+            "most": _PAYMENTS,
             "caption": month_name(first),
             "weeks": weeks(first),
             "today": today,

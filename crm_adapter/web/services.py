@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from crm_adapter.db.history import read_changes
-from crm_adapter.ledger.clients import client_cards
 from crm_adapter.ledger.listing import VIEWS, ServiceFilters, choices, list_services, named_server
 from crm_adapter.ledger.ownership import attribute, owner_text
 from crm_adapter.servers.totals import add_up, read_totals
@@ -18,7 +17,7 @@ from crm_adapter.text.formats import instant, money
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import forms
 from crm_adapter.web.addresses import address, header, query, service_filters_of
-from crm_adapter.web.api_services import one
+from crm_adapter.web.api_services import cards_of, one
 from crm_adapter.web.bodies import read_form
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError
@@ -48,7 +47,7 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages, *, ha
 
     @api.get("/clients")
     async def clients(request: Request) -> Response:
-        cards = await hosting.crm.transact(lambda session: client_cards(session, hosting.crm.columns))
+        cards = await cards_of(hosting)
         base = hosting.base(request)
         context = {"title": texts.CLIENTS, "section": "clients", "home": f"{base}/services", "more": len(cards) > _CARDS}
         return pages.reply(request, "clients.html", context | {"cards": cards[:_CARDS]})
@@ -131,7 +130,7 @@ async def _page(hosting: Hosting, base: str, filters: ServiceFilters) -> dict[st
     )
     card = None
     if filters.client:
-        cards = await hosting.crm.transact(lambda session: client_cards(session, columns))
+        cards = await cards_of(hosting)
         card = next((each for each in cards if each.client_name == filters.client), None)
     home = f"{base}/services"
     return {

@@ -20,8 +20,19 @@ from crm_adapter.web import create_hosting_router
 
 _TICK = 0.002
 #: Driver of asyncio for each kind of database.
-_ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mariadb": "mariadb+aiomysql"}
-_PATHS = ("/hosting", "/hosting/api/stats", "/hosting/api/servers?limit=0", "/hosting/export.csv", "/hosting/dynamics")
+_ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
+_PATHS = (
+    "/hosting",
+    "/hosting/api/stats?by=client",
+    "/hosting/api/servers?limit=0",
+    "/hosting/export.csv",
+    "/hosting/dynamics",
+    "/hosting/groups",
+    "/hosting/payments",
+    "/hosting/clients",
+    "/hosting/services",
+    "/hosting/services.csv",
+)
 
 
 class Later:

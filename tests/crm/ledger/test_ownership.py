@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import aio, attribute_services, clients, remove_manual, services, sync_all, totals, unlink, update_manual
+from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import ChangeLog, HostingServer
 from crm_adapter.installation import Installation
+from crm_adapter.ledger.listing import ServiceFilters, choose_services
 from crm_adapter.ledger.results import ServiceInfo
 from crm_adapter.servers.undo import undo
-from tests.crm.database import events, rows, typed
+from tests.crm.database import events, rows, statements, typed
 from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server
 from tests.crm.races import finish
 from tests.crm.sync.test_databases import ASYNC_DRIVERS
@@ -160,6 +162,14 @@ def test_who_a_service_may_belong_to_is_proposed_and_not_applied(real_db: Db) ->
     proposal = found["11"]
     assert proposal is not None and proposal.reason == "в том же проекте Timeweb, что и сервер «web-1»"
     assert services(real_db, view="nobody").total == 6
+    # A file is read in pieces, and the servers are looked through once for all of them.
+    with real_db() as session:
+        columns = validate_mapping(HostingServer)
+        chosen = choose_services(session, columns, ServiceFilters(size=0))
+        with statements(real_db) as seen:
+            pieces = [each for number in chosen.ids for each in chosen.read(session, columns, [number])]
+    assert {each.service_id: each.proposal for each in pieces} == found
+    assert len([text for text in seen if text.startswith("SELECT")]) == len(chosen.ids)
 
 
 def test_a_dear_service_that_somebody_has_is_not_told_again(db: Db) -> None:

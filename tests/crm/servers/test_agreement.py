@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -18,7 +18,7 @@ from crm_adapter.db.rows import StoredRow, joined, read_row, read_rows, read_sna
 from crm_adapter.db.tables import HostingServer, TimewebServerState
 from crm_adapter.servers import conditions
 from crm_adapter.servers.listing import Filters, list_rows
-from crm_adapter.servers.totals import sum_up
+from crm_adapter.servers.totals import By, read_sides, sides_of, sum_sides
 from crm_adapter.sync.linking import match
 from tests.crm.database import edit, rows, typed
 from tests.crm.fake_timeweb import client, world
@@ -83,9 +83,15 @@ def test_python_and_sql_agree_on_odd_rows(real_db: Db) -> None:
                 statement = select(HostingServer.id).select_from(joined(COLUMNS)).where(condition)
                 assert {row.id for row in found if ask(row)} == set(session.scalars(statement)), name
             late = list_rows(session, COLUMNS, Filters(view="overdue", size=0), today=TODAY).total
+            for by in get_args(By):
+                theirs, ours = (
+                    {key: sum_sides(sides, []) for key, sides in read.by_key().items()}
+                    for read in (read_sides(session, COLUMNS, TODAY, by=by), sides_of(found, TODAY, by))
+                )
+                assert theirs == ours, by
             unpriced = list_rows(session, COLUMNS, Filters(view="unpriced", size=0), today=TODAY).total
         summed = totals(real_db, today=TODAY)
-        assert summed == replace(sum_up(found, [], TODAY), services_included=True)
+        assert summed == replace(sum_sides(sides_of(found, TODAY), []), services_included=True)
         assert (summed.overdue_count, summed.unpriced_count) == (late, unpriced)
 
     agree()

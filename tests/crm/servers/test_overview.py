@@ -14,8 +14,8 @@ from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.rows import State, StoredRow
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.servers.listing import Filters
-from crm_adapter.servers.overview import By, month_of, read_groups, read_month, weeks
-from crm_adapter.servers.totals import add_up, read_totals
+from crm_adapter.servers.overview import Group, month_of, read_grouping, read_payers, weeks
+from crm_adapter.servers.totals import By, add_up, read_totals
 from tests.crm.database import engine_of, typed
 
 Db = sessionmaker[Session]
@@ -98,17 +98,21 @@ def test_groups_add_up_to_the_whole(real_db: Db) -> None:
     with sessionmaker(engine_of(real_db))() as session:
         whole = read_totals(session, columns, TODAY, everything)
         for by in get_args(By):
-            groups, together = read_groups(session, columns, everything, TODAY, by)
+            grouping = read_grouping(session, columns, everything, TODAY, by)
+            groups, together = grouping.groups(), grouping.together()
             assert (together.income_month, together.cost_month) == (whole.income_month, whole.cost_month)
             assert add_up(group.totals.income_month for group in groups) == whole.income_month
             assert add_up(group.totals.cost_month for group in groups) == whole.cost_month
             assert sum(group.totals.servers for group in groups) == 4
-        names = [group.name for group in read_groups(session, columns, everything, TODAY, "client")[0]]
+
+        def grouped(filters: Filters, by: By) -> list[Group]:
+            return read_grouping(session, columns, filters, TODAY, by).groups()
+
+        names = [group.name for group in grouped(everything, "client")]
         assert names == ["Борис", "Анна", "Не указан"]
-        assert {group.name for group in read_groups(session, columns, everything, TODAY, "project")[0]} == {
-            "№ 7",
-            "Без проекта",
-        }
-        only = read_groups(session, columns, Filters(client="Анна"), TODAY, "client")[0]
+        assert {group.name for group in grouped(everything, "project")} == {"№ 7", "Без проекта"}
+        only = grouped(Filters(client="Анна"), "client")
         assert [(group.name, group.totals.income_month) for group in only] == [("Анна", Decimal(1000))]
-        assert read_month(session, columns, everything, TODAY, date(2026, 12, 24)).total == 900 + 100 + 3600
+        payers = read_payers(session, columns, everything, TODAY, date(2026, 12, 1))
+        assert month_of(payers, TODAY, date(2026, 12, 1)).total == 900 + 100 + 3600
+        assert read_payers(session, columns, everything, TODAY, date(2026, 11, 1)) == []

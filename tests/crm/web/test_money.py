@@ -16,7 +16,7 @@ from crm_adapter import blocking
 from crm_adapter.cli import main
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
-from crm_adapter.servers.overview import By
+from crm_adapter.servers.totals import By
 from crm_adapter.text.formats import money
 from crm_adapter.web import charts
 from tests.crm.web.conftest import PREFIX, Open, Section

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from crm_adapter.money import add_months, local_today
+from crm_adapter.web import overview
 from tests.crm.web.conftest import PREFIX, Open, Section, Sit
 from tests.crm.web.test_statements import statements
 
@@ -49,6 +50,21 @@ def test_a_month_tells_its_payments_and_what_is_owed(paying: Section, open_clien
     assert "Борис" not in only and "только выбранные строки" in only
     for odd in ("yesterday", "9999-12", "0001-01", "2026-13"):
         assert f'datetime="{today.isoformat()}"' in client.get(f"{PREFIX}/payments?month={odd}").text
+
+
+def test_thousands_are_no_page(paying: Section, open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "_GROUPS", 1)
+    monkeypatch.setattr(overview, "_PAYMENTS", 3)
+    with paying.engine() as engine, engine.begin() as connection:
+        day = f"{local_today()} 00:00:00.000000"
+        due = "UPDATE hosting_servers SET client_name = 'Анна', client_price = 100, next_payment_date = :day WHERE id > 10"
+        connection.exec_driver_sql(due.replace(":day", "?"), (day,))
+    client = open_client(paying.app())
+    groups = client.get(f"{PREFIX}/groups").text
+    assert "Анна" in groups and "Борис" not in groups and "Показаны первые 1 по доходу" in groups
+    rows = sum(1 for _ in paying.query("SELECT id FROM hosting_servers WHERE id > 10 AND status IN ('active', 'overdue')"))
+    payments = client.get(f"{PREFIX}/payments").text
+    assert f"и ещё {rows + 1 - 3}: они в списке серверов" in payments
 
 
 def test_both_are_of_what_is_filtered_now(paying: Section, sit: Sit) -> None:
