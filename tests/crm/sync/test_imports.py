@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import import_servers, plan, sync_all, sync_server
-from crm_adapter.db.tables import AccountState
+from crm_adapter.db.tables import AccountState, utcnow
 from tests.crm.database import counts, edit, events, everything, row, rows, state, sync, typed
 from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
 from timeweb_sdk.errors import (
@@ -179,9 +179,13 @@ def test_an_identity_that_cannot_be_read_stops_nothing_but_strangers(db: Db) -> 
 
 
 def test_an_account_may_be_renamed_once_its_old_name_rests(db: Db) -> None:
+    def rested(minutes: int) -> None:
+        with db() as session, session.begin():
+            session.execute(update(AccountState).values(last_success_at=utcnow() - timedelta(minutes=minutes)))
+
     sync_all(db, {"old": client(world(2))})
+    rested(59)
     assert sync_all(db, {"new": client(world(2))}).error_code == "duplicate_account"
-    with db() as session, session.begin():
-        session.execute(update(AccountState).values(last_success_at=datetime(2026, 1, 1)))
+    rested(61)
     report = sync_all(db, {"new": client(world(2))})
     assert (counts(report), [state(db, number).account for number in (1, 2)]) == ({"unchanged": 2}, ["new", "new"])
