@@ -70,20 +70,19 @@ async def _delete(moment: InstrumentedAttribute[datetime], before: datetime, *co
     model: Any = moment.class_
     reached: datetime | None = None
 
-    def batch(session: Session) -> int:
-        nonlocal reached
+    def batch(session: Session) -> list[datetime]:
         begin_write(session)
         query = select(model.id, moment).where(moment < before, *conditions).order_by(moment, model.id).limit(BATCH)
         found = session.execute(query if reached is None else query.where(moment >= reached)).all()
         if found:
             ids = [number for number, _ in found]
             session.execute(delete(model).where(model.id.in_(ids)), execution_options={"synchronize_session": False})
-            reached = found[-1][1]
-        return len(found)
+        return [at for _, at in found]
 
     deleted = 0
     while True:
-        count = await transaction(batch)
-        deleted += count
-        if count < BATCH:
+        moments = await transaction(batch)
+        deleted += len(moments)
+        if len(moments) < BATCH:
             return deleted
+        reached = moments[-1]

@@ -134,8 +134,8 @@ def test_nothing_is_told_twice(db: Db) -> None:
     assert len(keys(db)) < 10
 
 
-@pytest.mark.parametrize(("old", "transactions"), [(500, 1), (501, 2)])
-def test_a_transaction_deletes_500_rows(old: int, transactions: int, db: Db) -> None:
+@pytest.mark.parametrize(("old", "transactions"), [(1000, 1), (1001, 2)])
+def test_a_transaction_deletes_1000_rows(old: int, transactions: int, db: Db) -> None:
     with db() as session, session.begin():
         values = [{"status": "success", "started_at": at, "finished_at": at} for at in (*[OLD] * old, YOUNG)]
         session.execute(insert(SyncRun), values)
