@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from sqlalchemy import Select, Table, select
 from sqlalchemy.orm import Session
 
-from crm_adapter.db.dialects import in_pieces
+from crm_adapter.db.dialects import in_pieces, in_turns
 from crm_adapter.db.tables import Service
 from crm_adapter.narrow import is_dict, is_list
 
@@ -79,7 +79,8 @@ def service_of(record: Any) -> StoredService:
 
 def read_services(session: Session, *conditions: Any) -> list[StoredService]:
     """Services in the order of their ids, to be looked at."""
-    return [service_of(record) for record in session.execute(select_services().where(*conditions).order_by(SERVICES.c.id))]
+    query = select_services().where(*conditions).order_by(SERVICES.c.id)
+    return [service_of(record) for record in session.execute(query, execution_options=in_turns(session))]
 
 
 def lock_services(session: Session, ids: Iterable[int]) -> dict[int, StoredService]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from crm_adapter.db.dialects import begin_write, in_pieces, insert_ignore
+from crm_adapter.db.dialects import begin_write, in_pieces, in_turns, insert_ignore
 from crm_adapter.db.rows import read_rows
 from crm_adapter.db.services import SERVICES, StoredService, read_services
 from crm_adapter.db.tables import ChangeLog, ServiceMonth
 from crm_adapter.ledger.ownership import OWNER
-from crm_adapter.money import add_months, money_or_none
+from crm_adapter.money import add_months, money_or_none, to_money
 from crm_adapter.servers.conditions import has_client
 from crm_adapter.servers.months import YEAR, FirstChange, as_amount, first_changes, known_months, midnight
 
@@ -103,18 +103,12 @@ def read_service_months(session: Session, columns: Columns, today: date, zone: Z
     starts = [add_months(first, -back) for back in range(count)]
     stored: dict[date, dict[int, tuple[Decimal, str | None]]] = {}
     ends = sa.select(ServiceMonth.month, ServiceMonth.service, ServiceMonth.cost_net, ServiceMonth.client_name)
-    for month, service, cost, client in session.execute(
-        ends.where(ServiceMonth.month >= starts[-1], ServiceMonth.month < first)
-    ):
+    ended = ends.where(ServiceMonth.month >= starts[-1], ServiceMonth.month < first)
+    for month, service, cost, client in session.execute(ended, execution_options=in_turns(session)):
         stored.setdefault(month, {})[service] = (cost, client)
     services = read_services(session)
     born = min((service.first_seen_at for service in services), default=None)
-    # Before the first service there was nothing, and the log need not be asked.
-    wanting = [
-        place
-        for place, start in enumerate(starts)
-        if start not in stored and born is not None and born < midnight(add_months(start, 1), zone)
-    ]
+    wanting = [place for place, start in enumerate(starts) if _is_wanting(start, stored, born, zone)]
     moments = [midnight(start, zone) for start in starts[: max(wanting, default=0)]]
     undo = first_changes(session, moments, _FIELDS, ChangeLog.service_id)
     owners = {service.server_id for service in services if service.server_id is not None}
@@ -126,6 +120,38 @@ def read_service_months(session: Session, columns: Columns, today: date, zone: Z
     }
     renamed = first_changes(session, moments, ("client_name",)) if owners else {}
     return History(starts, stored, services, _clients(session, columns, owners), undo, renamed, zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What all services cost at the ends of months: added up by the database, or to be worked out."""
+
+    known: Mapping[date, Decimal]
+    history: History | None = None
+    """What they are worked out from where a month is not stored yet."""
+
+    def by_month(self) -> Mapping[date, Decimal]:
+        """Month -> RUB per month net; pure, and long where there is a history."""
+        return self.known if self.history is None else month_sums(self.history.months())
+
+
+def read_service_sums(session: Session, columns: Columns, today: date, zone: ZoneInfo, *, count: int = YEAR) -> Sums:
+    """Read what services cost at the ends of months, three statements where all months are stored."""
+    first = date(today.year, today.month, 1)
+    starts = [add_months(first, -back) for back in range(count)]
+    added = sa.select(ServiceMonth.month, sa.func.sum(ServiceMonth.cost_net)).group_by(ServiceMonth.month)
+    ends = session.execute(added.where(ServiceMonth.month >= starts[-1], ServiceMonth.month < first))
+    known = {month: to_money(cost) for month, cost in ends}
+    born = session.scalar(sa.select(sa.func.min(SERVICES.c.first_seen_at)))
+    if any(_is_wanting(start, known, born, zone) for start in starts[1:]):
+        return Sums({}, read_service_months(session, columns, today, zone, count=count))
+    cost = session.scalar(sa.select(sa.func.sum(SERVICES.c.cost_net)).where(SERVICES.c.gone_since.is_(None)))
+    return Sums(known if cost is None else {first: to_money(cost), **known})
+
+
+def _is_wanting(start: date, stored: Mapping[date, Any], born: datetime | None, zone: ZoneInfo) -> bool:
+    """Whether a month is to be worked out; before the first service there was nothing, and the log need not be asked."""
+    return start not in stored and born is not None and born < midnight(add_months(start, 1), zone)
 
 
 def month_sums(months: Mapping[date, Mapping[int, tuple[Decimal, str | None]]]) -> dict[date, Decimal]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from babel.dates import format_date
 
-from crm_adapter.ledger.months import month_sums, read_service_months
+from crm_adapter.ledger.months import read_service_sums
 from crm_adapter.servers.months import known_months, read_ledger
 from crm_adapter.servers.totals import add_up, result
 from crm_adapter.text.formats import money, number
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from crm_adapter.db.columns import Columns
-    from crm_adapter.ledger.months import History
+    from crm_adapter.ledger.months import Sums
     from crm_adapter.servers.months import Ledger
     from crm_adapter.web.context import Hosting
 
@@ -82,12 +82,12 @@ async def read_months(hosting: Hosting) -> list[Month]:
     return await asyncio.to_thread(_captioned, *found)
 
 
-def _read(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> tuple[Ledger, History]:
-    return read_ledger(session, columns, today, zone), read_service_months(session, columns, today, zone)
+def _read(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> tuple[Ledger, Sums]:
+    return read_ledger(session, columns, today, zone), read_service_sums(session, columns, today, zone)
 
 
-def _captioned(ledger: Ledger, history: History) -> list[Month]:
-    services = month_sums(history.months())
+def _captioned(ledger: Ledger, sums: Sums) -> list[Month]:
+    services = sums.by_month()
     return [
         Month(caption(each.start), each.income, each.cost, each.margin, services.get(each.start))
         for each in reversed(list(ledger.sums()))

@@ -21,8 +21,10 @@ from crm_adapter.web.responses import Pages
 
 _GROUPS: Final = 300
 """Groups on one page, the greatest income first."""
-_PAYMENTS: Final = 100
-"""Payments of one day, the greatest first, and of all that is late."""
+_PAYMENTS: Final = 25
+"""Payments of one day, the greatest first."""
+_LATE: Final = 100
+"""Payments that are late from before the month, the oldest first."""
 
 
 def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
@@ -67,6 +69,7 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
             "title": words.PAYMENTS,
             "month": await asyncio.to_thread(month_of, rows, today, first),
             "most": _PAYMENTS,
+            "most_late": _LATE,
             "caption": month_name(first),
             "weeks": weeks(first),
             "today": today,

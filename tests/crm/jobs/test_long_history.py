@@ -90,10 +90,10 @@ def test_of_a_month_only_the_first_change_of_a_field_is_read(real_db: Db, priced
     assert [cost for _, cost in months(real_db)] == EXPECTED
 
 
-def test_the_chart_takes_five_statements_whatever_the_history(db: Db) -> None:
+def test_the_chart_takes_six_statements_whatever_the_history(db: Db) -> None:
     with statements(db) as seen, db() as session:
         charts.months(session, COLUMNS, TODAY, MOSCOW)
-    assert len([text for text in seen if text.startswith("SELECT")]) == 5
+    assert len([text for text in seen if text.startswith("SELECT")]) == 6
 
 
 @pytest.mark.usefixtures("priced")
