@@ -307,7 +307,10 @@ def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int]
     linked: dict[int, StoredRow] = {}
     if account is not None:
         mine = or_(_STATE.c.account == account, _STATE.c.listed_by == account)
-        linked = _by_server(read_rows(session, columns, mine, names=DECISIVE))
+        # By id as well: by what an outer join finds beside them SQLite would walk through the rows of all accounts.
+        beside = _STATE.alias()
+        found = select(beside.c.server_id).where(or_(beside.c.account == account, beside.c.listed_by == account))
+        linked = _by_server(read_rows(session, columns, mine, columns["id"].in_(found), names=DECISIVE))
     more, hidden = read_linked(session, columns, (number for number in timeweb_ids if number not in linked))
     linked |= more
     if all(number in linked for number in timeweb_ids):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import changes, dispatch_events, ensure_fresh, payment_reminders, plan, runs, sync_all, sync_server, totals
 from crm_adapter.db.mapper import validate_mapping
@@ -25,6 +25,7 @@ from crm_adapter.servers.months import store_month_ends
 from crm_adapter.steps import drive
 from crm_adapter.web import create_hosting_router
 from crm_adapter.web.charts import margin_of_all_months
+from tests.crm.database import engine_of
 from tests.databases import own_database
 from timeweb_sdk import RateLimit, Timeweb
 from timeweb_sdk.testing import Emulator, demo_state
@@ -230,4 +231,22 @@ def test_what_people_do_to_a_row_reads_no_other_history(year: sa.Engine) -> None
             assert reply.status_code < 500, (path, reply.text)
     assert len(seen) > 20, list(seen)
     found = scans(year, seen, HISTORY)
+    assert not found, told(found)
+
+
+def test_sqlite_finds_the_rows_of_an_account_by_an_index(db: sessionmaker[Session]) -> None:
+    with account() as timeweb:
+        sync_all(db, timeweb)
+        with asked(engine_of(db)) as seen:
+            sync_all(db, timeweb)
+            dispatch_events(db, lambda *_: None)
+            drive(retention.prune(timedelta(days=358), keep_changes=timedelta(days=358)), db, {})
+    walked = re.compile(rf"SCAN ({'|'.join(HISTORY | ROWS)})")
+    found: dict[str, list[str]] = {}
+    with db() as session:
+        for text, given in seen.items():
+            if text.startswith(("SELECT", "UPDATE", "DELETE")):
+                plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given)
+                if whole := [step for *_, step in plan if walked.match(step)]:
+                    found[text] = whole
     assert not found, told(found)
