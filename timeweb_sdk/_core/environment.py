@@ -29,6 +29,7 @@ def fault_of_host(host: str | None) -> str | None:
         return None
     try:
         encoded = host.encode("idna")
+        encoded.decode("idna")
     except UnicodeError:
         return "names a host that cannot be: a part of the name is empty, longer than 63 characters or not allowed"
     if not _HOST.fullmatch(encoded):
@@ -60,6 +61,8 @@ def _fault_of_proxy(proxy: str) -> str | None:
         port = parts.port
     except ValueError:
         return "names a proxy with an impossible host or port"
+    if not proxy.isprintable():
+        return "names a proxy with a character that no address has"
     if parts.scheme.lower() not in _PROXY_SCHEMES:
         return f"names a proxy of the kind {parts.scheme!r}, and there are {', '.join(_PROXY_SCHEMES)}"
     if parts.scheme.lower().startswith("socks") and find_spec("socksio") is None:
@@ -88,9 +91,13 @@ def _exempts(entry: str, target: SplitResult) -> bool:
         return False
     if "/" in name:
         return _is_in_network(name, host)
+    if name == "*":
+        return True
     name = name.strip("[]").removeprefix("*").removeprefix(".")
+    if not name:
+        return _leave_out(entry, host)
     is_name = not host.rpartition(".")[2].isdigit()
-    return not name or host == name or (is_name and host.endswith(f".{name}"))
+    return host == name or (is_name and host.endswith(f".{name}"))
 
 
 def _is_in_network(network: str, host: str) -> bool:
@@ -99,7 +106,11 @@ def _is_in_network(network: str, host: str) -> bool:
             return True
     except ValueError:
         pass
-    _log.warning("the entry %r of NO_PROXY says nothing about %s and is left out: name the host there", network, host)
+    return _leave_out(network, host)
+
+
+def _leave_out(entry: str, host: str) -> bool:
+    _log.warning("the entry %r of NO_PROXY says nothing about %s and is left out: name the host there", entry, host)
     return False
 
 

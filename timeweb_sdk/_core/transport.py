@@ -115,9 +115,10 @@ class Session:
                 extensions={"timeout": limits, **self._extensions},
             )
         except Exception as error:
-            if type(error).__name__ != "InvalidURL":
+            if isinstance(error, TimewebError):
                 raise
-            fault = ConfigurationError(f"the request cannot be sent: {error}")
+            told = error if type(error).__name__ == "InvalidURL" else type(error).__name__
+            fault = ConfigurationError(f"the request cannot be sent: {told}")
         else:
             if self._given is not None:
                 # It keeps cookies, and may serve several accounts.
