@@ -106,3 +106,5 @@ def test_bad_characters_are_named_wherever_they_are() -> None:
     assert decode(ONE, Machine, content).data.decode_issues == (("brand_new", "string_unicode"),)
     texts = decode(ONE, dict[str, str], b'{"machine": {"a": "caf\xe9"}}')
     assert texts.issues == (("machine", "json_invalid"), ("a", "string_unicode"))
+    named = json.dumps({"machine": machine(DAMAGED=1)}).encode().replace(b"DAMAGED", b"caf\xe9")
+    assert decode(ONE, Machine, named).data.decode_issues == (("caf\N{REPLACEMENT CHARACTER}", "string_unicode"),)

@@ -143,7 +143,8 @@ def replaced(value: Any, path: str = "") -> tuple[DecodeIssue, ...]:
 
 
 def _replaced_in(items: Iterable[tuple[str | int, Any]], path: str) -> tuple[DecodeIssue, ...]:
-    return tuple(issue for name, item in items for issue in replaced(item, _join(path, name)))
+    """Look at names, too: a number in place of one is never damaged."""
+    return tuple(issue for name, item in items for part in (name, item) for issue in replaced(part, _join(path, name)))
 
 
 def _bare(wanted: Any) -> Any:
