@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -53,6 +54,9 @@ class Installation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", validate_mapping(self.model, in_zone(self.fields, self.zone)))
+        self._check_clients()
+
+    def _check_clients(self) -> None:
         wrong = Timeweb if self.is_async else AsyncTimeweb
         for name, client in self.clients.items():
             if isinstance(client, wrong):
@@ -82,13 +86,20 @@ class Installation:
         self, flow: Callable[[Installation], Flow[T]], *, stop: threading.Event | None = None, ends_early: bool = False
     ) -> T:
         """Run a flow with blocking I/O; see `drive`. `flow` gets the clients of one moment."""
-        clients = self.clients
-        return drive(flow(replace(self, timeweb=clients)), self.db, clients, stop=stop, ends_early=ends_early)
+        now = self._at_this_moment()
+        return drive(flow(now), now.db, now.timeweb, stop=stop, ends_early=ends_early)
 
     async def arun(self, flow: Callable[[Installation], Flow[T]], *, ends_early: bool = False) -> T:
         """Run a flow on the loop, with its blocking steps in threads. A task can be cancelled anywhere, so all end early."""
-        clients = self.clients
-        return await adrive(flow(replace(self, timeweb=clients)), self.db, clients)
+        now = self._at_this_moment()
+        return await adrive(flow(now), now.db, now.timeweb)
+
+    def _at_this_moment(self) -> Installation:
+        """Itself with the clients as they are now; mapping and zone were checked when it was made, and stay."""
+        now = copy(self)
+        object.__setattr__(now, "timeweb", self.clients)
+        now._check_clients()
+        return now
 
     async def perform(self, flow: Callable[[Installation], Flow[T]], *, ends_early: bool = False) -> T:
         """Run a flow from a coroutine, whichever kind the sessions are: blocking ones in a thread, off the loop."""

@@ -11,8 +11,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
+from crm_adapter import installation
+from crm_adapter.installation import Installation
 from crm_adapter.steps import Api, Cpu, Db, Effect, adrive, drive, transaction
 from tests.crm.database import async_engine
+from timeweb_sdk import AsyncTimeweb
+from timeweb_sdk.errors import ConfigurationError
 
 
 class Timeweb:
@@ -46,6 +50,35 @@ async def test_both_drivers_carry_out_the_same_flow(db: sessionmaker[Session], f
     assert drive(asked("echo"), db, clients) == [first, "sqlite", 3]
     async with async_engine("sqlite+aiosqlite://") as engine:
         assert await adrive(asked("aecho"), async_sessionmaker(engine), clients) == [first, "sqlite", 3]
+
+
+async def nothing() -> int:
+    return 1
+
+
+def test_a_table_is_checked_once_and_clients_before_each_flow(
+    db: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients: dict[str, Any] = {"main": Timeweb()}
+    crm = Installation(db=db, timeweb=clients)
+    monkeypatch.setattr(installation, "validate_mapping", None)
+    monkeypatch.setattr(installation, "in_zone", None)
+    assert crm.run(lambda now: nothing()) == 1
+    clients["second"] = AsyncTimeweb.__new__(AsyncTimeweb)
+    with pytest.raises(ConfigurationError, match="needs Timeweb"):
+        crm.run(lambda now: nothing())
+
+
+def test_a_flow_has_the_clients_of_the_moment_it_began(db: sessionmaker[Session]) -> None:
+    clients: dict[str, Any] = {"main": Timeweb()}
+    crm = Installation(db=db, timeweb=clients)
+
+    async def names(now: Installation) -> list[str]:
+        clients["second"] = Timeweb()
+        return list(now.clients)
+
+    assert crm.run(names) == ["main"]
+    assert crm.run(names) == ["main", "second"]
 
 
 def test_an_effect_may_be_a_coroutine_of_the_host(db: sessionmaker[Session]) -> None:
