@@ -26,6 +26,8 @@ VIEWS: Final[tuple[ServiceView, ...]] = get_args(ServiceView)
 SORTS: Final = ("attention", "name", "type", "project", "account", "owner", "cost", "seen")
 _S: Final = SERVICES.c
 _STATE: Final = TimewebServerState.__table__.c
+_FEW: Final = 1000
+"""Addresses that a statement names; of more it is quicker to read those of all servers."""
 _ADDRESSES: Final = ("floating_ip", "floating_ip_with_ddos_guard")
 
 
@@ -215,8 +217,8 @@ def named_server(session: Session, columns: Columns, text: str) -> int | None:
 class Likely:
     """Whose services may be."""
 
-    holders: Mapping[str, Proposal]
-    """Address -> the only server that has it."""
+    holders: Mapping[str, tuple[int, str] | None]
+    """Address -> id and name of the server that has it; None where several do."""
     neighbours: Mapping[tuple[str, int], Proposal]
     """Account and project -> who alone has servers there."""
 
@@ -232,8 +234,10 @@ def propose(
         likely = _likely(session, columns, addresses, projects)
     found: dict[int, Proposal] = {}
     for each in unowned:
-        proposal = likely.holders.get(each.name) if each.type in _ADDRESSES else None
-        if proposal is None and each.project_id is not None:
+        proposal = None
+        if each.type in _ADDRESSES and (holder := likely.holders.get(each.name)) is not None:
+            proposal = Proposal(holder[0], None, words.address_of(holder[1]))
+        elif each.project_id is not None:
             proposal = likely.neighbours.get((each.account, each.project_id))
         if proposal is not None:
             found[each.id] = proposal
@@ -244,22 +248,20 @@ def _likely(session: Session, columns: Columns, addresses: set[str], projects: s
     return Likely(_holders(session, columns, addresses), _neighbours(session, columns, projects))
 
 
-def _holders(session: Session, columns: Columns, addresses: set[str]) -> Mapping[str, Proposal]:
-    """The servers with these addresses; the host's column need not have an index, so a statement looks for many."""
-    holding: dict[str, list[tuple[int, str]]] = {}
-    for piece in in_pieces(sorted(addresses)):
-        query = (
-            sa.select(columns["ip_address"], columns["id"], columns["server_name"])
-            .select_from(joined(columns))
-            .where(columns["ip_address"].in_(piece), live(columns), *columns.scope)
-        )
-        for address, row_id, name in session.execute(query, execution_options=in_turns(session)):
-            holding.setdefault(address, []).append((row_id, name))
-    return {
-        address: Proposal(servers[0][0], None, words.address_of(servers[0][1]))
-        for address, servers in holding.items()
-        if len(servers) == 1
-    }
+def _holders(session: Session, columns: Columns, addresses: set[str]) -> Mapping[str, tuple[int, str] | None]:
+    """The servers with these addresses; the host's column need not have an index, so all is looked through once."""
+    held: dict[str, tuple[int, str] | None] = {}
+    if not addresses:
+        return held
+    address = columns["ip_address"]
+    query = sa.select(address, columns["id"], columns["server_name"]).select_from(joined(columns))
+    query = query.where(address.is_not(None), live(columns), *columns.scope)
+    if len(addresses) <= _FEW:
+        query = query.where(address.in_(addresses))
+    for found, row_id, name in session.execute(query, execution_options=in_turns(session)):
+        if found in addresses:
+            held[found] = None if found in held else (row_id, name)
+    return held
 
 
 def _neighbours(session: Session, columns: Columns, projects: set[int]) -> Mapping[tuple[str, int], Proposal]:

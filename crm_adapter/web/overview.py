@@ -21,8 +21,9 @@ from crm_adapter.web.responses import Pages
 
 _GROUPS: Final = 300
 """Groups on one page, the greatest income first."""
-_PAYMENTS: Final = 25
-"""Payments of one day, the greatest first."""
+_PAYMENTS: Final = 500
+"""Payments on one page; where a month brings more, each day shows its greatest."""
+_OF_A_DAY: Final = 10
 _LATE: Final = 100
 """Payments that are late from before the month, the oldest first."""
 
@@ -65,10 +66,12 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
             return {"caption": month_name(other), "url": _below(base, "payments", filters, month=f"{other:%Y-%m}")}
 
         rows = await hosting.crm.transact(lambda session: read_payers(session, columns, filters, today, first))
+        found = await asyncio.to_thread(month_of, rows, today, first)
+        many = sum(len(payments) for payments in found.days.values()) > _PAYMENTS
         context: dict[str, Any] = {
             "title": words.PAYMENTS,
-            "month": await asyncio.to_thread(month_of, rows, today, first),
-            "most": _PAYMENTS,
+            "month": found,
+            "most": _OF_A_DAY if many else _PAYMENTS,
             "most_late": _LATE,
             "caption": month_name(first),
             "weeks": weeks(first),

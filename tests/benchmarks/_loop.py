@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import sqlalchemy as sa
@@ -53,34 +54,68 @@ class Later:
         return call
 
 
-async def _ticking(gaps: list[float]) -> None:
-    last = time.thread_time()
+class Pause(NamedTuple):
+    """The longest work of the loop without a pause."""
+
+    longest: float
+    """Milliseconds, without those of `collector`."""
+    collector: float
+    """Milliseconds of Python's garbage collector, which looks through all that the process holds, in its longest pass."""
+    whole: float
+    """Seconds that the work takes."""
+
+
+class _Collector:
+    """What the garbage collector takes of the loop's thread."""
+
+    def __init__(self) -> None:
+        self.taken = self.longest = 0.0
+        self._thread = threading.get_ident()
+        self._began = 0.0
+
+    def __call__(self, phase: str, _info: dict[str, int]) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        if phase == "start":
+            self._began = time.thread_time()
+        else:
+            passed = time.thread_time() - self._began
+            self.taken += passed
+            self.longest = max(self.longest, passed)
+
+
+async def _ticking(gaps: list[float], collector: _Collector) -> None:
+    last, collected = time.thread_time(), collector.taken
     while True:
         await asyncio.sleep(_TICK)
         now = time.thread_time()
-        gaps.append(now - last)
-        last = now
+        gaps.append(now - last - (collector.taken - collected))
+        last, collected = now, collector.taken
 
 
-async def stands(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    """The most milliseconds that the loop works without a pause, and the seconds that the work takes.
+async def stands(work: Callable[[], Awaitable[object]]) -> Pause:
+    """How long the loop works without a pause.
 
     Of the loop's own thread: what else the machine does would make every pause longer.
     """
     gaps: list[float] = []
     gc.collect()
     gc.freeze()  # the imaginary account would be looked through again and again
-    ticker = asyncio.create_task(_ticking(gaps))
+    collector = _Collector()
+    gc.callbacks.append(collector)
+    ticker = asyncio.create_task(_ticking(gaps, collector))
     await asyncio.sleep(0.01)
     gaps.clear()
+    collector.longest = 0.0
     started = time.perf_counter()
     await work()
     taken = time.perf_counter() - started
     await asyncio.sleep(0.01)
+    gc.callbacks.remove(collector)
     ticker.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await ticker
-    return max(gaps) * 1000, taken
+    return Pause(max(gaps) * 1000, collector.longest * 1000, taken)
 
 
 def _allowed(_: Request) -> None:
@@ -133,30 +168,30 @@ async def _async_database(url: sa.URL) -> AsyncIterator[async_sessionmaker[Async
         await engine.dispose()
 
 
-def pages(url: sa.URL) -> Generator[tuple[str, float, float]]:
-    """What is read, the longest work of the loop in ms, seconds; by sessions of threads and by those of asyncio."""
+def pages(url: sa.URL) -> Generator[tuple[str, Pause]]:
+    """What is read, and how long the loop works for it; by sessions of threads and by those of asyncio."""
 
-    async def twice(app: FastAPI, path: str) -> tuple[float, float]:
+    async def twice(app: FastAPI, path: str) -> Pause:
         await stands(lambda: _read(app, path))  # what is done once is not counted
         return await stands(lambda: _read(app, path))
 
-    async def by_asyncio(path: str) -> tuple[float, float]:
+    async def by_asyncio(path: str) -> Pause:
         async with _async_database(url) as db:
             return await twice(_app(db), path)
 
     engine = sa.create_engine(url)
     for path in _PATHS:
-        yield (f"{path}, threads", *asyncio.run(twice(_app(sessionmaker(engine)), path)))
-        yield (f"{path}, asyncio", *asyncio.run(by_asyncio(path)))
+        yield (f"{path}, threads", asyncio.run(twice(_app(sessionmaker(engine)), path)))
+        yield (f"{path}, asyncio", asyncio.run(by_asyncio(path)))
     engine.dispose()
 
 
-def syncs(url: sa.URL, client: Any) -> Generator[tuple[str, float, float]]:
+def syncs(url: sa.URL, client: Any) -> Generator[tuple[str, Pause]]:
     """The same of a run and of a rehearsal by asyncio."""
 
-    async def run(name: str) -> tuple[float, float]:
+    async def run(name: str) -> Pause:
         async with _async_database(url) as db:
             return await stands(lambda: getattr(aio, name)(db, Later(client)))
 
     for name, caption in (("sync_all", "`aio.sync_all`, no-op"), ("plan", "`aio.plan`")):
-        yield (caption, *asyncio.run(run(name)))
+        yield (caption, asyncio.run(run(name)))

@@ -18,6 +18,7 @@ from crm_adapter import aio, attribute_services, clients, remove_manual, service
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import ChangeLog, HostingServer
 from crm_adapter.installation import Installation
+from crm_adapter.ledger import listing
 from crm_adapter.ledger.listing import ServiceFilters, choose_services
 from crm_adapter.ledger.results import ServiceInfo
 from crm_adapter.servers.undo import undo
@@ -143,7 +144,7 @@ def test_a_service_stays_with_a_row_that_is_tied_to_another_server(db: Db) -> No
     assert of(db, "database").owner == "server:1"
 
 
-def test_who_a_service_may_belong_to_is_proposed_and_not_applied(real_db: Db) -> None:
+def test_who_a_service_may_belong_to_is_proposed_and_not_applied(real_db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     """One server in a project, one client with all servers of a project, a server of that address; several are no proposal."""
     fake = FakeTimeweb(
         [server(number) for number in range(1, 7)],
@@ -162,7 +163,8 @@ def test_who_a_service_may_belong_to_is_proposed_and_not_applied(real_db: Db) ->
     proposal = found["11"]
     assert proposal is not None and proposal.reason == "в том же проекте Timeweb, что и сервер «web-1»"
     assert services(real_db, view="nobody").total == 6
-    # A file is read in pieces, and the servers are looked through once for all of them.
+    # A file is read in pieces, and the servers are looked through once for all of them, however many addresses there are.
+    monkeypatch.setattr(listing, "_FEW", 0)
     with real_db() as session:
         columns = validate_mapping(HostingServer)
         chosen = choose_services(session, columns, ServiceFilters(size=0))

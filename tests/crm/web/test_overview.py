@@ -54,7 +54,7 @@ def test_a_month_tells_its_payments_and_what_is_owed(paying: Section, open_clien
 
 def test_thousands_are_no_page(paying: Section, open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overview, "_GROUPS", 1)
-    monkeypatch.setattr(overview, "_PAYMENTS", 3)
+    monkeypatch.setattr(overview, "_OF_A_DAY", 3)
     with paying.engine() as engine, engine.begin() as connection:
         day = f"{local_today()} 00:00:00.000000"
         due = "UPDATE hosting_servers SET client_name = 'Анна', client_price = 100, next_payment_date = :day WHERE id > 10"
@@ -63,6 +63,8 @@ def test_thousands_are_no_page(paying: Section, open_client: Open, monkeypatch: 
     groups = client.get(f"{PREFIX}/groups").text
     assert "Анна" in groups and "Борис" not in groups and "Показаны первые 1 по доходу" in groups
     rows = sum(1 for _ in paying.query("SELECT id FROM hosting_servers WHERE id > 10 AND status IN ('active', 'overdue')"))
+    assert "они в списке серверов" not in client.get(f"{PREFIX}/payments").text
+    monkeypatch.setattr(overview, "_PAYMENTS", rows)
     payments = client.get(f"{PREFIX}/payments").text
     assert f"и ещё {rows + 1 - 3}: они в списке серверов" in payments
 
