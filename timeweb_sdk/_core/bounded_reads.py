@@ -100,7 +100,7 @@ def _resolve(host: str, port: int, seconds: float) -> list[str]:
     if failure:
         raise ConnectError(f"the name {host} cannot be resolved: {failure[0]}", delivery="not_sent")
     if not found:
-        raise ConnectTimeout(f"the name {host} was not resolved within {seconds:g} s", delivery="not_sent")
+        raise ConnectTimeout(f"the name {host} was not resolved within {seconds:.3g} s", delivery="not_sent")
     return found
 
 

@@ -55,7 +55,7 @@ _MEANING: dict[str, tuple[type[TransportError], Delivery]] = {
     "TransportError": (TransportError, "unknown"),
 }
 _BAN = (
-    "no connection within {seconds:g} s. If this follows a burst of calls, the protection in front of the API has probably "
+    "no connection within {seconds:.3g} s. If this follows a burst of calls, the protection in front of the API has probably "
     "banned this address: wait some minutes, then use rate_limit=RateLimit.gentle()"
 )
 
