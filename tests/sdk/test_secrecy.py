@@ -12,15 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 from pydantic import SecretStr
 
 from tests.sdk import stub_server as stub
 from tests.sdk.stub_server import Behaviour, StubServer, answer, error, html
 from tests.sdk.worlds import TOKEN, WORLDS, SkippingClock, World
-from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors
+from timeweb_sdk import AsyncTimeweb, RateLimit, Timeweb, errors, secrets
 from timeweb_sdk._core.secrets import scrub_reply
 from timeweb_sdk.operations import OPERATIONS
-from timeweb_sdk.secrets import is_secret_name, scrub
+from timeweb_sdk.secrets import STARS, is_secret_name, scrub
 
 PASSWORD = "correct-horse-battery"
 LOGGERS = ("timeweb_sdk", "httpx", "httpcore", "httpx2", "httpcore2")
@@ -310,3 +311,41 @@ def test_a_long_text_is_scrubbed_in_time_that_grows_with_its_length(piece: str) 
 )
 def test_a_short_text_is_looked_at_where_a_secret_may_be_in_it(text: str, shown: str) -> None:
     assert scrub(text) == shown
+
+
+SECRETS_BY_LOOKS = (
+    *("-----BEGIN RSA PRIVATE KEY-----", "LS0tLS1CRUdJTiA=", "bearer 12345678", "eyJ0123456789abcdef", "mysql://u:pw@h"),
+    *(f"gh{letter}_0123456789abcdef" for letter in "opsur"),
+    *(f"xox{letter}-0123456789abcde" for letter in "abprs"),
+    *(f"{sign}0123456789abcdef" for sign in ("github_pat_", "glpat-", "AKIA", "dop_v1_")),
+    *(f"12345678:{'a' * 35}", "#cloud-config", "kind: Config", "\\nkind: Config", "password: sesame"),
+    "<password>sesame</password>",
+)
+ODD_CASE = {"s": "\u017f", "i": "\u0131", "I": "\u0130", "k": "\u212a"}
+"""Letters beyond ASCII that are one of ASCII in another case."""
+
+
+def assert_nothing_is_missed(text: str) -> None:
+    """Compare with the expressions themselves: what `scrub` looks at before it uses them only saves time."""
+    for named in (True, False):
+        shown = STARS
+        if not secrets._WHOLE.search(text):
+            shown = secrets._VALUES.sub(lambda found: (found["user"] or "") + STARS, text)
+            shown = secrets._hide_values(secrets._ELEMENT.sub(secrets._hide_element, shown)) if named else shown
+        assert scrub(text, named=named) == shown
+
+
+@pytest.mark.parametrize("secret", SECRETS_BY_LOOKS)
+def test_a_secret_by_its_looks_is_hidden_in_any_case(secret: str) -> None:
+    assert STARS in scrub(secret)
+    for text in (secret, secret.upper(), secret.lower()):
+        assert_nothing_is_missed(text)
+        for place, letter in enumerate(text):
+            for other in ("", ODD_CASE.get(letter, "-")):
+                assert_nothing_is_missed(text[:place] + other + text[place + 1 :])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.one_of(st.sampled_from(SECRETS_BY_LOOKS), st.text(" \n-:/@=a0\u0416", max_size=4)), max_size=4))
+def test_secrets_between_odds_and_ends(pieces: list[str]) -> None:
+    assert_nothing_is_missed("".join(pieces))
