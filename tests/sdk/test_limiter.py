@@ -401,6 +401,22 @@ def test_buckets_that_nobody_uses_are_dropped() -> None:
         assert swap_buckets(before) is buckets
 
 
+@pytest.mark.parametrize(("unused", "left"), [(63, 64), (64, 1)])
+def test_64_buckets_are_too_few_to_look_which_of_them_are_unused(
+    unused: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter, "_sweep_at", limiter._FEW)
+    buckets: dict[tuple[Any, ...], Bucket] = {}
+    before = swap_buckets(buckets)
+    try:
+        for number in range(unused):
+            bucket((str(number),), Rate(1), 0.0)
+        bucket(("new",), Rate(1), 61.0)
+        assert len(buckets) == left
+    finally:
+        swap_buckets(before)
+
+
 @pytest.mark.parametrize(("idle", "dropped"), [(59.9, False), (60.0, True)])
 def test_a_bucket_is_dropped_a_minute_after_its_last_use(idle: float, dropped: bool) -> None:
     limit = Bucket(Rate(2))

@@ -91,13 +91,7 @@ def test_the_cost_list_is_summed_exactly() -> None:
 def test_finances_as_they_come() -> None:
     odd = read_finances({"balance": "1.005", "currency": "rub", "monthly_cost": "1.005", "monthly_fee": 2, "hours_left": 3})
     assert odd == Finances(D("1.01"), "RUB", D("1.005"), D(2), 3)
-    assert read_finances({"hours_left": 2**31}) == Finances(currency="RUB")
-    fees = (
-        {"balance": 100, "hourly_fee": fee, "hours_left": left} for fee, left in ((3, None), (3, 7), (0, None), (None, None))
-    )
-    assert [read_finances(each).hours_left for each in fees] == [33, 7, None, None]
-    assert read_finances({"balance": -1, "hourly_fee": 3}).hours_left == 0
-    assert read_finances({"hours_left": 2**31 - 1}).hours_left == 2**31 - 1
+    assert read_finances({}) == Finances(currency="RUB")
 
 
 @pytest.mark.parametrize(("told", "currency"), [("usd", "USD"), ("US", "RUB"), ("USDT", "RUB"), ("U5D", "RUB"), (None, "RUB")])
@@ -118,6 +112,25 @@ def test_a_currency_has_three_letters_or_is_roubles(told: str | None, currency: 
 )
 def test_the_currency_as_told_now_or_last(told: str | None, stored: str | None, foreign: bool) -> None:
     assert is_foreign(Finances(currency=told) if told else None, stored) is foreign
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ({"balance": 100, "hourly_fee": 3}, 33),
+        ({"balance": -100, "hourly_fee": 3}, 0),
+        ({"hourly_fee": 3}, None),
+        ({"balance": 100}, None),
+        ({"balance": 100, "hourly_fee": 0}, None),
+        ({"balance": 100, "hourly_fee": "0.5", "hours_left": 7}, 7),
+        ({"hours_left": 2**31 - 1}, 2**31 - 1),
+        ({"hours_left": 2**31}, None),
+        ({"balance": 2**31 - 1, "hourly_fee": 1}, 2**31 - 1),
+        ({"balance": 2**31, "hourly_fee": 1}, None),
+    ],
+)
+def test_how_long_the_balance_lasts(told: dict[str, object], left: int | None) -> None:
+    assert read_finances(told).hours_left == left
 
 
 def test_presets_that_can_be_priced() -> None:
