@@ -91,7 +91,9 @@ def test_actions_take_time_and_lock_the_server(wire: Wire, emulator: Emulator, a
     assert look(wire, 4100001)["status"] == busy
     locked = wire("POST", "/api/v1/servers/4100001/reboot")
     assert (locked.status, locked.json()["error_code"]) == (423, "resource_locked")
-    emulator.advance(3)
+    emulator.advance(2.9)
+    assert look(wire, 4100001)["status"] == busy
+    emulator.advance(0.1)
     assert look(wire, 4100001)["status"] == final
 
 
@@ -201,7 +203,9 @@ def test_backups_are_made_in_time_and_cost(wire: Wire, emulator: Emulator) -> No
     backup = ok(wire, "POST", path, {"comment": "before the update"})["backup"]
     assert (backup["status"], backup["progress"]) == ("create", 0)
     assert wire("POST", path, {}).status == 409
-    emulator.advance(5)
+    emulator.advance(4.9)
+    assert ok(wire, "GET", f"{path}/{backup['id']}")["backup"]["status"] == "create"
+    emulator.advance(0.1)
     assert ok(wire, "GET", f"{path}/{backup['id']}")["backup"]["status"] == "done"
     rows = ok(wire, "GET", "/api/v1/account/services/cost")["services_costs"]
     row = next(row for row in rows if row["service_id"] == 4100001)

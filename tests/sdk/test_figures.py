@@ -172,6 +172,13 @@ def test_what_a_client_is_unless_it_is_told() -> None:
     assert [parameters[name].default for name in named] == [4, 60, 180, 256_000_000]
 
 
+def test_a_waiter_asks_every_five_seconds_for_ten_minutes() -> None:
+    with Timeweb("token") as tw:
+        for method in (tw.servers.wait_for, tw.servers.wait_for_many):
+            parameters = inspect.signature(method).parameters
+            assert (parameters["interval"].default, parameters["timeout"].default) == (5, 600)
+
+
 @pytest.mark.parametrize(("total", "looks"), [(180.0, 1.0), (0.4, 0.4)])
 def test_who_waits_for_a_slot_looks_each_second_who_can_still_go_on(total: float, looks: float, clock: SkippingClock) -> None:
     limit = Bucket(Rate(1))

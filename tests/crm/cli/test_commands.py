@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crm_adapter.cli import main
+from crm_adapter.cli import doctor, main
 from tests.crm.cli.conftest import TOKEN
 from tests.forked import Forked
 from tests.waiting import until
@@ -229,6 +230,11 @@ def test_doctor_examines_everything(capfd: pytest.CaptureFixture[str]) -> None:
     assert {"token", "rights", "clock", "database", "migrations", "lease", "runs", "redis"} <= states.keys()
     code, out, _ = run(capfd, "doctor")
     assert "в аккаунте 23 сервера" in out
+
+
+@pytest.mark.parametrize(("skew", "state"), [(30, "good"), (31, "warn"), (-30, "good"), (-31, "warn")])
+def test_clocks_may_be_half_a_minute_apart(skew: int, state: str) -> None:
+    assert doctor._clock(formatdate(1_800_000_000, usegmt=True), 1_800_000_000.0 + skew).state == state
 
 
 @pytest.mark.usefixtures("configured")

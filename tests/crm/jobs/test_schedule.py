@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from celery import Celery
 
 from crm_adapter import tasks
 from crm_adapter.cli import main
+from crm_adapter.jobs.scheduler import Scheduler
 from tests.crm.celery.workers import ROOT
 from tests.crm.jobs.conftest import TOKEN
 from tests.forked import Forked
@@ -51,6 +53,11 @@ def test_the_missing_extra_names_itself() -> None:
 def test_the_interval_is_the_host_s_to_choose(every: float) -> None:
     schedule = tasks.beat_schedule(every=every)
     assert schedule["timeweb_crm.sync_all_accounts"]["schedule"] == every
+
+
+def test_everything_looks_once_a_minute_unless_it_is_told() -> None:
+    assert tasks.beat_schedule() == tasks.beat_schedule(every=60)
+    assert inspect.signature(Scheduler).parameters["interval"].default == 60
 
 
 def test_the_page_and_the_jobs_in_one_process(installation: Path, emulator: Emulator) -> None:

@@ -71,8 +71,8 @@ def test_a_thread_that_ends_with_its_block(installation: Path) -> None:
     runner.stop()
 
 
-@pytest.mark.parametrize(("hour", "due"), [(8, 0), (9, 1), (23, 1)])
-def test_nobody_is_reminded_at_night(installation: Path, hour: int, due: int) -> None:
+@pytest.mark.parametrize(("hour", "minute", "due"), [(8, 59, 0), (9, 0, 1), (23, 59, 1)])
+def test_nobody_is_reminded_at_night(installation: Path, hour: int, minute: int, due: int) -> None:
     engine = kept(open_engine(load_settings()))
     today = datetime(2026, 3, 31, tzinfo=ZoneInfo("Europe/Moscow"))
     values = {
@@ -81,7 +81,7 @@ def test_nobody_is_reminded_at_night(installation: Path, hour: int, due: int) ->
     }  # fmt: skip
     assert add_manual(sessionmaker(engine), values).success
     jobs = kept(Jobs())
-    at = today.replace(hour=hour, minute=59).astimezone(UTC)
+    at = today.replace(hour=hour, minute=minute).astimezone(UTC)
     assert jobs.payment_reminders(now=at) == {"due": due, "overdue": 0}
 
 
