@@ -3,10 +3,28 @@
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from timeweb_sdk._core.rate import Rate
 from timeweb_sdk._core.redis_store import RedisStore
+from timeweb_sdk.errors import ConfigurationError
 
 __all__ = ["Rate", "RateLimit", "RedisStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `requests` in any window of `seconds`, as they arrive at the server.
+
+    Raises ConfigurationError for a rate that lets nothing through.
+    """
+
+    requests: int
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.requests < 1 or self.seconds <= 0:
+            raise ConfigurationError(
+                f"Rate({self.requests}, {self.seconds}) lets nothing through: "
+                "give at least one request in a positive number of seconds, or RateLimit.off()"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from timeweb_sdk._core.operation import Operation
-from timeweb_sdk._core.table import table
+from timeweb_sdk._core.operation import Operation, table
 
 __all__ = ["OPERATIONS", "Operation"]
 

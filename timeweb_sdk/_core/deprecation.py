@@ -4,8 +4,7 @@ import inspect
 import warnings
 from pathlib import Path
 
-from timeweb_sdk._core.operation import Operation
-from timeweb_sdk._core.table import table
+from timeweb_sdk._core.operation import Operation, table
 
 _PACKAGE = str(Path(__file__).parents[1])
 

@@ -14,7 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from timeweb_sdk._core.rate import Rate
+    from timeweb_sdk.limits import Rate
 
 SLOW_FOR = 60.0
 """Seconds during which an endpoint goes at half its rate after a 429."""

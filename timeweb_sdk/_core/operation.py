@@ -1,6 +1,7 @@
 """What the library knows about one endpoint. Operations are data: everything else reads them."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 
@@ -37,3 +38,11 @@ class Operation:
     body: Literal["json", "multipart", "binary"] | None = None
     path_params: tuple[str, ...] = ()
     query_params: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def table() -> dict[str, Operation]:
+    """Return all operations by their ids; they are loaded with the first call."""
+    from timeweb_sdk._generated.operation_table import TABLE
+
+    return TABLE

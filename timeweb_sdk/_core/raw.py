@@ -8,10 +8,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from timeweb_sdk._core.call import Call
-from timeweb_sdk._core.operation import Operation
+from timeweb_sdk._core.operation import Operation, table
 from timeweb_sdk._core.request import UNSPEAKABLE
 from timeweb_sdk._core.responses import RawBody
-from timeweb_sdk._core.table import table
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk.errors import ConfigurationError
 

@@ -16,7 +16,7 @@ from timeweb_sdk._core.limiter import ARRIVES_WITHIN, MARGIN, SLOW_FOR
 from timeweb_sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from timeweb_sdk._core.rate import Rate
+    from timeweb_sdk.limits import Rate
 
 _log = logging.getLogger("timeweb_sdk.limits")
 

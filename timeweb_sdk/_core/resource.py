@@ -11,10 +11,9 @@ from timeweb_sdk._core import deprecation
 from timeweb_sdk._core.call import Call
 from timeweb_sdk._core.guards import is_array
 from timeweb_sdk._core.model import DecodeIssue
-from timeweb_sdk._core.operation import Operation
+from timeweb_sdk._core.operation import Operation, table
 from timeweb_sdk._core.page import AsyncPage, Chunk, Listing, Page
 from timeweb_sdk._core.response import Response
-from timeweb_sdk._core.table import operation
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk._core.waiters import AsyncWaits, Waits
 
@@ -229,7 +228,7 @@ class AsyncResource(_Node[View]):
 
 
 def _operation(operation_id: str) -> Operation:
-    found = operation(operation_id)
+    found = table()[operation_id]
     if found.deprecated:
         deprecation.warn(found)
     return found
