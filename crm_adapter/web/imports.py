@@ -71,6 +71,37 @@ async def _arriving(hosting: Hosting) -> tuple[Listing, int | None]:
     return listing, None if listing.ended is not None else listing.received
 
 
+def _page_of(servers: list[LiveServer], wish: _Wish, received: int | None) -> dict[str, Any]:
+    """What the dialog shows of the servers; those that have no row come first."""
+    servers.sort(key=lambda server: (server.crm_id is not None, server.name.casefold()))
+    missing = [server for server in servers if server.crm_id is None]
+    wanted = wish.search.casefold()
+    matching = [server for server in servers if wanted in f"{server.name}\n{server.ip_address or ''}".casefold()]
+    ids = wish.ids & {server.timeweb_id for server in missing} if received is None else wish.ids
+    if wish.pick == "none":
+        ids = frozenset[int]()
+    elif wish.pick == "new":
+        ids |= {server.timeweb_id for server in matching if server.is_new}
+    last = max(1, -(-len(matching) // _SHOWN))
+    number = min(max(wish.page, 1), last)
+    shown = matching[(number - 1) * _SHOWN : number * _SHOWN]
+    elsewhere = sorted(ids - {server.timeweb_id for server in shown})
+    return {
+        "title": words.IMPORT,
+        "servers": shown,
+        "found": len(matching),
+        "total": len(servers),
+        "imported": len(servers) - len(missing),
+        "ids": ids,
+        "elsewhere": elsewhere,
+        "links": wish.links,
+        "search": wish.search,
+        "number": number,
+        "last": last,
+        "received": received,
+    }
+
+
 def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> None:
     async def show(
         request: Request, wish: _Wish, template: str = "import.html", *, results: Sequence[str] = (), problem: str = ""
@@ -82,36 +113,13 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
             servers, problem = live.servers, problem or live.problem
         except HostingError as error:
             problem = problem or error.error
-        servers.sort(key=lambda server: (server.crm_id is not None, server.name.casefold()))
-        missing = [server for server in servers if server.crm_id is None]
-        wanted = wish.search.casefold()
-        matching = [server for server in servers if wanted in f"{server.name}\n{server.ip_address or ''}".casefold()]
-        ids = wish.ids & {server.timeweb_id for server in missing} if received is None else wish.ids
-        if wish.pick == "none":
-            ids = frozenset[int]()
-        elif wish.pick == "new":
-            ids |= {server.timeweb_id for server in matching if server.is_new}
-        last = max(1, -(-len(matching) // _SHOWN))
-        number = min(max(wish.page, 1), last)
-        shown = matching[(number - 1) * _SHOWN : number * _SHOWN]
-        elsewhere = sorted(ids - {server.timeweb_id for server in shown})
-        context: dict[str, Any] = {
-            "title": words.IMPORT,
-            "servers": shown,
-            "found": len(matching),
-            "total": len(servers),
-            "imported": len(servers) - len(missing),
-            "ids": ids,
-            "elsewhere": elsewhere,
-            "links": wish.links,
-            "search": wish.search,
-            "number": number,
-            "last": last,
-            "received": received,
-            "results": results,
-            "problem": problem,
-        }
-        return pages.reply(request, template, context)
+
+        def reply() -> Response:
+            context = _page_of(servers, wish, received) | {"results": results, "problem": problem}
+            return pages.reply(request, template, context)
+
+        # Thousands of them would hold up everybody else on the loop.
+        return await asyncio.to_thread(reply)
 
     async def outcome(request: Request, importing: Import) -> Response:
         """What became of an import, or how far it is."""
@@ -157,13 +165,17 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         listing, received = await _arriving(hosting)
         try:
             live = await listing.compare()
-            servers = [server for server in live.servers if server.crm_id is None]
-            problem = problem or live.problem
+            servers, problem = live.servers, problem or live.problem
         except HostingError as error:
             problem = problem or error.error
-        servers.sort(key=lambda server: (server.likely_id != row.id, server.name.casefold()))
-        context = {"title": words.LINK, "item": row, "servers": servers, "received": received, "problem": problem}
-        return pages.reply(request, "link.html", context)
+
+        def reply() -> Response:
+            free = [server for server in servers if server.crm_id is None]
+            free.sort(key=lambda server: (server.likely_id != row.id, server.name.casefold()))
+            context = {"title": words.LINK, "item": row, "servers": free, "received": received, "problem": problem}
+            return pages.reply(request, "link.html", context)
+
+        return await asyncio.to_thread(reply)
 
     @api.get("/servers/{row_id}/link", dependencies=[Depends(own_site)])
     async def choose(request: Request, row_id: int) -> Response:

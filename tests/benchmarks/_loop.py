@@ -66,22 +66,23 @@ class Pause(NamedTuple):
 
 
 class _Collector:
-    """What the garbage collector takes of the loop's thread."""
+    """What the garbage collector takes: whichever thread it works in, it lets no other go on."""
 
     def __init__(self) -> None:
-        self.taken = self.longest = 0.0
-        self._thread = threading.get_ident()
+        self.longest = 0.0
+        self.taken = 0.0
+        """Of the loop's own thread."""
+        self._loop = threading.get_ident()
         self._began = 0.0
 
     def __call__(self, phase: str, _info: dict[str, int]) -> None:
-        if threading.get_ident() != self._thread:
-            return
         if phase == "start":
             self._began = time.thread_time()
-        else:
-            passed = time.thread_time() - self._began
+            return
+        passed = time.thread_time() - self._began
+        self.longest = max(self.longest, passed)
+        if threading.get_ident() == self._loop:
             self.taken += passed
-            self.longest = max(self.longest, passed)
 
 
 async def _ticking(gaps: list[float], collector: _Collector) -> None:
