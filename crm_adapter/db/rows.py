@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from sys import intern
 from typing import Any, Final, cast
 
 from sqlalchemy import FromClause, Result, Select, Table, and_, or_, select
@@ -77,6 +78,8 @@ class State:
 
 
 _STATE_COLUMNS: Final = tuple(item.name for item in fields(State))
+_REPEATED: Final = frozenset({"account", "listed_by", "cost_source"})
+"""Texts that all rows of an account share; a driver makes a new one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +245,9 @@ DECISIVE: Final = (
     "last_sync_at",
 )
 """What a sync decides on; people's texts stay in the database."""
+PLACING: Final = ("id", "timeweb_id", "server_name", "auto_sync", "last_sync_at")
+PLACING_STATE: Final = ("account", "listed_by", "cost_source", "missing_since", "removed_at", "unlinked_from")
+"""What tells which server is which row, and which is gone: a run holds this much of all rows, and the rest of a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +275,19 @@ def joined(columns: Columns) -> FromClause:
 
 
 def select_rows(
-    columns: Columns, names: Iterable[str] = _HOST_COLUMNS, state_names: Iterable[str] = _STATE_COLUMNS
+    columns: Columns,
+    names: Iterable[str] = _HOST_COLUMNS,
+    state_names: Iterable[str] = _STATE_COLUMNS,
+    *,
+    linked_only: bool = False,
 ) -> Select[Any]:
-    """THE select of rows; what it gives becomes a row by `row_of`. The names narrow what is read of either table."""
-    wanted = dict.fromkeys(("id", "timeweb_id", *names, "created_at"))
-    beside = dict.fromkeys(("server_id", "timeweb_id", "sync_base", *state_names))
+    """THE select of rows; what it gives becomes a row by `row_of`. The names narrow what is read of either table.
+
+    `linked_only` promises a condition that only rows with a server meet: their number alone tells a leftover.
+    """
+    born, base = ((), ()) if linked_only else (("created_at",), ("sync_base",))
+    wanted = dict.fromkeys(("id", "timeweb_id", *names, *born))
+    beside = dict.fromkeys(("server_id", "timeweb_id", *base, *state_names))
     state = [_STATE.c[name].label(f"state_{name}") for name in beside]
     found: Any = select(*columns.select(*wanted), *state).select_from(joined(columns)).where(*columns.scope)
     return found  # type: ignore[no-any-return]
@@ -298,38 +312,65 @@ def read_row(session: Session, columns: Columns, row_id: int) -> StoredRow | Non
     return next(iter(read_rows(session, columns, columns["id"] == row_id)), None)
 
 
-def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int], *, account: str | None = None) -> Snapshot:
+def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int]) -> Snapshot:
     """What a plan for these servers concerns, for a plan that is decided again on locked rows before it is written.
 
-    Their rows, the rows that `account` has or has shown once, and rows without a server where one of the servers has none:
-    what is read grows with the account, not with the table.
+    Their rows, and rows without a server where one of the servers has none.
     """
-    linked: dict[int, StoredRow] = {}
-    if account is not None:
-        mine = or_(_STATE.c.account == account, _STATE.c.listed_by == account)
-        # By id as well: by what an outer join finds beside them SQLite would walk through the rows of all accounts.
-        beside = _STATE.alias()
-        found = select(beside.c.server_id).where(or_(beside.c.account == account, beside.c.listed_by == account))
-        linked = _by_server(read_rows(session, columns, mine, columns["id"].in_(found), names=DECISIVE))
+    linked, hidden = _find_linked(session, columns, timeweb_ids, lambda mine: read_rows(session, columns, mine, names=DECISIVE))
+    return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
+
+
+def read_places(session: Session, columns: Columns, timeweb_ids: Iterable[int], *, account: str) -> Snapshot:
+    """The same for a run, with the rows that `account` has or has shown once; of rows with a server as much as `PLACING`.
+
+    What is read grows with the account, not with the table.
+    """
+    mine = or_(_STATE.c.account == account, _STATE.c.listed_by == account)
+    # By id as well: by what an outer join finds beside them SQLite would walk through the rows of all accounts.
+    beside = _STATE.alias()
+    found = select(beside.c.server_id).where(or_(beside.c.account == account, beside.c.listed_by == account))
+    own = and_(columns["timeweb_id"].is_not(None), mine, columns["id"].in_(found))
+    linked = _by_server(_places(session, columns, own))
     more, hidden = read_linked(session, columns, (number for number in timeweb_ids if number not in linked))
-    linked |= more
-    if all(number in linked for number in timeweb_ids):
-        return Snapshot(linked, hidden=hidden)
-    return Snapshot(linked, tuple(read_rows(session, columns, is_unlinked(columns), names=DECISIVE)), hidden)
+    return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked | more, hidden=hidden))
 
 
 def read_linked(session: Session, columns: Columns, timeweb_ids: Iterable[int]) -> tuple[dict[int, StoredRow], frozenset[int]]:
-    """The rows of servers by timeweb_id, and which numbers are taken by rows that the host's `where` leaves out."""
+    """The rows of servers by timeweb_id, as much of each as `PLACING`, and the numbers of rows that `where` leaves out."""
+    return _find_linked(session, columns, timeweb_ids, lambda mine: _places(session, columns, mine))
+
+
+def read_whole(session: Session, columns: Columns, row_ids: Iterable[int]) -> dict[int, StoredRow]:
+    """Rows by id, as far as a sync decides on them."""
+    found = (read_rows(session, columns, columns["id"].in_(ids), names=DECISIVE) for ids in in_pieces(row_ids))
+    return {row.id: row for rows in found for row in rows}
+
+
+def _places(session: Session, columns: Columns, condition: Any) -> list[StoredRow]:
+    statement = select_rows(columns, PLACING, PLACING_STATE, linked_only=True).where(condition).order_by(columns["id"])
+    return rows_of(session.execute(statement, execution_options=in_turns(session)))
+
+
+def _find_linked(
+    session: Session, columns: Columns, timeweb_ids: Iterable[int], read: Callable[[Any], list[StoredRow]]
+) -> tuple[dict[int, StoredRow], frozenset[int]]:
     linked: dict[int, StoredRow] = {}
     hidden: set[int] = set()
     for numbers in in_pieces(number for number in timeweb_ids if columns.holds("timeweb_id", number)):
-        found = _by_server(read_rows(session, columns, columns["timeweb_id"].in_(numbers), names=DECISIVE))
+        found = _by_server(read(columns["timeweb_id"].in_(numbers)))
         linked |= found
         missing = [number for number in numbers if number not in found]
         if columns.scope and missing:
             # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
             hidden.update(session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].in_(missing))))
     return linked, frozenset(hidden)
+
+
+def _with_unlinked(session: Session, columns: Columns, timeweb_ids: Iterable[int], snapshot: Snapshot) -> Snapshot:
+    if all(number in snapshot.linked for number in timeweb_ids):
+        return snapshot
+    return replace(snapshot, unlinked=tuple(read_rows(session, columns, is_unlinked(columns), names=DECISIVE)))
 
 
 def _by_server(rows: Iterable[StoredRow]) -> dict[int, StoredRow]:
@@ -435,7 +476,11 @@ def _linked_id(stored: int | None) -> int | None:
 def _state_of(values: Mapping[str, Any]) -> State | None:
     if values.get("state_server_id") is None:
         return None
-    state = State(**{name: values[f"state_{name}"] for name in _STATE_COLUMNS if f"state_{name}" in values})
+    found = {name: values[f"state_{name}"] for name in _STATE_COLUMNS if f"state_{name}" in values}
+    for name in _REPEATED.intersection(found):
+        if found[name] is not None:
+            found[name] = intern(found[name])
+    state = State(**found)
     return None if state.is_leftover(_linked_id(values["timeweb_id"]), values.get("created_at")) else state
 
 

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select, update
@@ -24,8 +24,9 @@ from crm_adapter.payload import plain
 from crm_adapter.results import ChangeKind, ServerProblem, to_plain
 from crm_adapter.steps import HASTE, PATIENCE, Cpu, Flow, transaction
 from crm_adapter.sync import leases
-from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, decide
+from crm_adapter.sync.decisions import Decision, EventDraft, RunContext, as_utc, decide, is_later, is_newer
 from crm_adapter.sync.linking import is_linkable
+from crm_adapter.sync.report import Tally
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
 
@@ -44,31 +45,39 @@ _OUTBOX: Final[Table] = cast(Table, EventOutbox.__table__)
 class Applied:
     """What has been committed, and what was refused."""
 
-    done: list[Decision] = field(default_factory=list[Decision])
+    tally: Tally = field(default_factory=Tally)
     errors: list[ServerProblem] = field(default_factory=list[ServerProblem])
+    done: list[Decision] = field(default_factory=list[Decision])
+    """Of the piece in hand; what was written before is counted in `tally`."""
+
+    def settle(self) -> list[Decision]:
+        """The piece is over, or cut short: count what was done of it, and give it."""
+        done, self.done = self.done, []
+        self.tally.add(done)
+        return done
 
 
 async def apply_decisions(
     writer: Writer,
     decisions: Sequence[Decision],
+    applied: Applied,
     on_progress: Callable[[int, int], object] | None = None,
     *,
-    before: Callable[[], Flow[None]] | None = None,
-    applied: Applied | None = None,
-) -> Applied:
-    """Apply in chunks, one transaction each; a chunk that the database rejects is applied row by row.
+    before: Callable[[], Flow[None]],
+    progress: int,
+    total: int,
+) -> list[Decision]:
+    """Apply one piece of a plan in chunks, one transaction each; a chunk that the database rejects is applied row by row.
 
     `before` comes before each chunk. `applied` is filled as chunks commit, so that it tells the truth however this ends.
+    `progress` of `total` tasks were done before. Returns what was done.
     """
-    applied = applied or Applied()
     # Rows with the same columns to write share one statement; what changes nothing comes last.
     ordered = await Cpu(lambda: sorted(decisions, key=_alike))
-    total, progress = len(ordered), 0
-    for start in range(0, total, CHUNK):
+    for start in range(0, len(ordered), CHUNK):
         chunk = ordered[start : start + CHUNK]
         progress += len(chunk)
-        if before is not None:
-            await before()
+        await before()
         try:
             applied.done += await _apply_chunk(writer, chunk, progress, total, patience=PATIENCE)
         except StatementError as error:
@@ -78,7 +87,7 @@ async def apply_decisions(
         if on_progress is not None:
             on_progress(progress, total)
     await Cpu(lambda: _in_order(applied, decisions))
-    return applied
+    return applied.settle()
 
 
 def _alike(decision: Decision) -> tuple[bool, bool, str, tuple[str, ...]]:
@@ -212,14 +221,14 @@ class Writer:
                 continue  # deleted, linked or unlinked by a human meanwhile: the next run sees it
             if planned.auto_sync and not row.auto_sync:
                 continue  # a human took it out of the sync meanwhile
-            told_later = row.auto_sync and row.account == self.context.account and _is_later(run_asked_at, self.context.now)
+            told_later = row.auto_sync and row.account == self.context.account and is_later(run_asked_at, self.context.now)
             if row == planned and not told_later:
                 kept.append(decision)
             elif decision.observed is None or decision.action == "remove":
                 continue  # it was there after all, or somebody else has noted it
             elif decision.action == "link" and not is_linkable(row):
                 continue  # a human closed it or took a server off it meanwhile
-            elif told_later or _is_newer(row, planned, self.context.now):
+            elif told_later or is_newer(row, planned, self.context.now):
                 outdated.append(Decision("unchanged", row.server_name, decision.timeweb_id, row, decision.observed))
             else:
                 kept.append(decide(row, decision.observed, self.context, linking=decision.action == "link"))
@@ -284,23 +293,9 @@ def _new_row(decision: Decision, row_id: Any) -> StoredRow:
     return StoredRow(row_id, decision.timeweb_id, **{name: host[name] for name in names}, state=decision.state)
 
 
-def _is_newer(row: StoredRow, planned: StoredRow, asked_at: datetime) -> bool:
-    """Whether another sync has asked Timeweb later than we and written already."""
-    return row.last_sync_at != planned.last_sync_at and _is_later(row.last_sync_at, asked_at)
-
-
-def _is_later(moment: datetime | None, asked_at: datetime) -> bool:
-    return moment is not None and _naive(moment) > asked_at
-
-
 def _is_older(moment: datetime | None, now: datetime, age: timedelta) -> bool:
     """Whether it is that old, or lies so far ahead that a clock was wrong."""
-    return moment is None or abs(now - _naive(moment)) > age
-
-
-def _naive(moment: datetime) -> datetime:
-    """A host's moment as ours: naive UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return moment is None or abs(now - as_utc(moment)) > age
 
 
 def add_events(

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_snapshot
+from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_places
 from crm_adapter.db.tables import utcnow
 from crm_adapter.results import HostingValues, ReportWarning, ServerProblem
 from crm_adapter.steps import Cpu, Db, transaction
@@ -78,7 +78,7 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     listing = await fetch.list_servers(caller)
     if listing.failure is not None and not listing.servers:
         return fatal(listing.failure)
-    snapshot = await Db(lambda s: read_snapshot(s, work.columns, _ids(listing.servers), account=account))
+    snapshot = await Db(lambda s: read_places(s, work.columns, _ids(listing.servers), account=account))
     if _looks_foreign(account, listing, snapshot):
         if fresh:
             verified, failure = await _identify(caller, info, has_rows, {}, context, write=work.write)
@@ -113,7 +113,7 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
 
 def read_again(session: Session, columns: Columns, fetched: Fetched) -> Snapshot:
     """The rows that the account concerns, once others have written."""
-    snapshot = read_snapshot(session, columns, _ids(fetched.servers), account=fetched.account)
+    snapshot = read_places(session, columns, _ids(fetched.servers), account=fetched.account)
     return _with_charged(session, columns, snapshot, fetched)
 
 

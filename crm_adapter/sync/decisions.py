@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -173,6 +173,21 @@ def decide(row: StoredRow, observed: Observed, context: RunContext, *, linking: 
     return Decision(
         action, name, values.timeweb_id, row, observed, host, changes, None if state == row.state else state, tuple(events)
     )
+
+
+def is_newer(row: StoredRow, planned: StoredRow, asked_at: datetime) -> bool:
+    """Whether another sync has asked Timeweb later than we and written already."""
+    return row.last_sync_at != planned.last_sync_at and is_later(row.last_sync_at, asked_at)
+
+
+def is_later(moment: datetime | None, asked_at: datetime) -> bool:
+    """Whether a moment of the host's table comes after one of ours."""
+    return moment is not None and as_utc(moment) > asked_at
+
+
+def as_utc(moment: datetime) -> datetime:
+    """A host's moment as ours: naive UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def mark_missing(row: StoredRow, context: RunContext) -> Decision:

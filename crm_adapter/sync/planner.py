@@ -1,4 +1,4 @@
-"""One account's plan: fetched data and a snapshot of the database in, decisions out. Pure."""
+"""One account's plan: fetched data and a snapshot of the database in, tasks out. Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,10 @@ from typing import Final
 from crm_adapter.db.rows import Snapshot, StoredRow, with_state, with_values
 from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostTable, Discount, Finances
-from crm_adapter.sync.decisions import (
-    Decision,
-    EventDraft,
-    Observed,
-    RunContext,
-    create,
-    decide,
-    mark_missing,
-    mark_moved,
-    mark_removed,
-    note_listed,
-)
+from crm_adapter.sync.decisions import Decision, EventDraft, RunContext
 from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
+from crm_adapter.sync.tasks import Task
 from crm_adapter.text import messages
 
 _SUSPICIOUS_COUNT: Final = 3
@@ -70,9 +60,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class AccountPlan:
-    """The decisions for one account, and what cannot be decided."""
+    """The tasks of one account, and what there is no task for."""
 
-    decisions: tuple[Decision, ...] = ()
+    tasks: tuple[Task, ...] = ()
     errors: tuple[ServerProblem, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
     skipped: tuple[PlannedServer, ...] = ()
@@ -190,6 +180,10 @@ class Ahead:
             if decision.action == "link":
                 self._linked.add(row.id)
 
+    def rows(self, tasks: Iterable[Task]) -> dict[int, StoredRow]:
+        """The rows that these servers will have by then, as far as others change them."""
+        return {task.timeweb_id: self._rows[task.timeweb_id] for task in tasks if task.timeweb_id in self._rows}
+
     def project(self, snapshot: Snapshot, fetched: Fetched) -> Snapshot:
         """An account's snapshot as it will be once all that is written."""
         listed = (server.timeweb_id for server in fetched.servers)
@@ -206,7 +200,7 @@ def build_plan(
     options: Options,
     known: Whereabouts,
 ) -> AccountPlan:
-    """Decide every server of one account."""
+    """Say of every server of one account which row it is and what is to be done."""
     if fetched.fatal:
         return AccountPlan(errors=fetched.errors, warnings=fetched.warnings)
     plan = _Plan(fetched, snapshot, context, options, known)
@@ -227,7 +221,7 @@ def build_plan(
         for row in candidates:
             plan.missing(row)
     return AccountPlan(
-        tuple(plan.decisions),
+        tuple(plan.tasks),
         (*fetched.errors, *plan.errors),
         (*fetched.warnings, *plan.warnings),
         tuple(plan.skipped),
@@ -241,7 +235,7 @@ class _Plan:
 
     def __init__(self, fetched: Fetched, snapshot: Snapshot, context: RunContext, options: Options, known: Whereabouts) -> None:
         self.fetched, self.snapshot, self.context, self.options, self.known = fetched, snapshot, context, options, known
-        self.decisions: list[Decision] = []
+        self.tasks: list[Task] = []
         self.errors: list[ServerProblem] = []
         self.warnings: list[ReportWarning] = []
         self.skipped: list[PlannedServer] = []
@@ -255,11 +249,8 @@ class _Plan:
             PlannedServer("skip", server.timeweb_id, (row.id or None) if row else None, server.server_name, reason=reason)
         )
 
-    def observed(self, server: HostingValues) -> Observed:
-        return Observed(server, self.fetched.costs.servers.get(server.timeweb_id) if self.fetched.costs else None)
-
     def existing(self, server: HostingValues) -> bool:
-        """Decide a server that has a row; False: it has none."""
+        """Plan for a server that has a row; False: it has none."""
         row = self.snapshot.linked.get(server.timeweb_id)
         if row is None:
             return False
@@ -268,20 +259,20 @@ class _Plan:
             self.warn("other_account", f"{row.server_name}: {messages.failure_text('other_account')}")
             if row.account not in self.known.complete and row.state and row.state.listed_by != self.context.account:
                 # Its own account's next complete listing tells whether it has moved.
-                self.decisions.append(note_listed(row, self.context, self.context.account))
+                self.tasks.append(Task("note", server.timeweb_id, row, account=self.context.account))
         elif self.options.only_auto and not row.auto_sync:
             self.skip(server, "auto_sync_off", row)
         elif server.timeweb_status == REMOVED_STATUS:
             if row.removed_at or self.known.elsewhere(server.timeweb_id, self.context.account):
                 self.skip(server, "removed", row)
             else:
-                self.decisions.append(mark_removed(row, self.context, self.observed(server)))
+                self.tasks.append(Task("remove", server.timeweb_id, row, server))
         else:
-            self.decisions.append(decide(row, self.observed(server), self.context))
+            self.tasks.append(Task("follow", server.timeweb_id, row, server))
         return True
 
     def add_new(self, server: HostingValues, links: Links) -> None:
-        """Decide a server that has no row."""
+        """Plan for a server that has no row."""
         name, timeweb_id = server.server_name or f"server-{server.timeweb_id}", server.timeweb_id
         if server.timeweb_status == REMOVED_STATUS:
             self.skip(server, "removed")
@@ -296,7 +287,7 @@ class _Plan:
             if self.options.only_auto and not row.auto_sync:
                 self.skip(server, "auto_sync_off", row)
             else:
-                self.decisions.append(decide(row, self.observed(server), self.context, linking=True))
+                self.tasks.append(Task("link", timeweb_id, row, server))
         elif row := links.suggested.get(timeweb_id):
             self.skip(server, "link_suggested", row)
             self.warn("link_suggested", messages.similar(name, row.server_name, messages.SAME_IP))
@@ -306,7 +297,7 @@ class _Plan:
         else:
             if row := links.alike.get(timeweb_id):
                 self.warn("link_suggested", messages.similar(name, row.server_name, messages.SAME_NAME))
-            self.decisions.append(create(self.observed(server), self.context))
+            self.tasks.append(Task("create", timeweb_id, None, server))
 
     def note_moves(self) -> None:
         """Let go of rows whose server another account has shown; forget what this one showed once and no longer does."""
@@ -319,7 +310,7 @@ class _Plan:
                 continue
             left_alone = self.options.only_auto and not row.auto_sync
             if row.state.listed_by == account:
-                self.decisions.append(note_listed(row, self.context, None))
+                self.tasks.append(Task("note", timeweb_id, row))
             elif (
                 row.account == account
                 and row.removed_at is None
@@ -327,14 +318,15 @@ class _Plan:
                 and _has_left(row, self.known)
                 and not (left_alone or self.known.elsewhere(timeweb_id, account))
             ):
-                self.decisions.append(mark_moved(row, self.context, row.state.listed_by))
+                self.tasks.append(Task("move", timeweb_id, row, account=row.state.listed_by))
 
     def missing(self, row: StoredRow) -> None:
-        """Decide a row whose server a complete listing lacks."""
+        """Plan for a row whose server a complete listing lacks."""
+        assert row.timeweb_id is not None
         if row.timeweb_id in self.fetched.gone and not self.known.awaits(row, self.context.account, self.context.aliases):
-            self.decisions.append(mark_removed(row, self.context))
+            self.tasks.append(Task("remove", row.timeweb_id, row))
         elif row.timeweb_id not in self.fetched.alive:
-            self.decisions.append(mark_missing(row, self.context))
+            self.tasks.append(Task("missing", row.timeweb_id, row))
 
 
 def planned(decision: Decision) -> PlannedServer:

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from crm_adapter.results import AccountReport, PlannedServer, ReportWarning, RunStatus, ServerProblem, SyncedServer, SyncReport
 from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.planner import AccountPlan, Fetched
 from crm_adapter.text import messages
+
+_TOLD: Final = ("create", "update", "restore", "link", "remove")
+"""Actions whose servers a report names."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was done, as far as a report tells it."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    servers: dict[str, list[SyncedServer]] = field(default_factory=lambda: {action: [] for action in _TOLD})
+
+    def add(self, decisions: Iterable[Decision]) -> None:
+        """Count decisions that were carried out, or would be."""
+        for decision in decisions:
+            self.counts[decision.action] += 1
+            if decision.action in self.servers:
+                crm_id = decision.row.id if decision.row else None
+                told = SyncedServer(decision.timeweb_id, crm_id, decision.name, tuple(decision.changes))
+                self.servers[decision.action].append(told)
 
 
 @dataclass(slots=True)
@@ -17,20 +38,21 @@ class Outcome:
     """One account's part of the report, still growing."""
 
     report: AccountReport
-    done: list[Decision] = field(default_factory=list[Decision])
+    tally: Tally = field(default_factory=Tally)
     errors: list[ServerProblem] = field(default_factory=list[ServerProblem])
     warnings: list[ReportWarning] = field(default_factory=list[ReportWarning])
     skipped: list[PlannedServer] = field(default_factory=list[PlannedServer])
+    planned: list[PlannedServer] = field(default_factory=list[PlannedServer])
+    """What would be done, where that is asked for."""
 
 
 def outcome_of(fetched: Fetched, made: AccountPlan) -> Outcome:
-    """A plan as an outcome; after apply, `done` and `errors` are replaced by what happened."""
+    """A plan as an outcome, before any of its tasks is done."""
     return Outcome(
         account_report(fetched, made, made.errors),
-        list(made.decisions),
-        list(made.errors),
-        list(made.warnings),
-        list(made.skipped),
+        errors=list(made.errors),
+        warnings=list(made.warnings),
+        skipped=list(made.skipped),
     )
 
 
@@ -75,12 +97,9 @@ def _status(reports: Sequence[AccountReport]) -> RunStatus:
 def report(run_id: int | None, outcomes: Sequence[Outcome], *, dry_run: bool = False) -> SyncReport:
     """All accounts in one report; a listed server is counted once."""
     counts: Counter[str] = Counter()
-    groups: dict[str, list[SyncedServer]] = {"create": [], "update": [], "restore": [], "link": [], "remove": []}
-    for decision in (decision for outcome in outcomes for decision in outcome.done):
-        counts[decision.action] += 1
-        if decision.action in groups:
-            crm_id = decision.row.id if decision.row else None
-            groups[decision.action].append(SyncedServer(decision.timeweb_id, crm_id, decision.name, tuple(decision.changes)))
+    for outcome in outcomes:
+        counts.update(outcome.tally.counts)
+    groups = {action: [server for outcome in outcomes for server in outcome.tally.servers[action]] for action in _TOLD}
     reports = tuple(outcome.report for outcome in outcomes)
     errors = tuple(error for outcome in outcomes for error in outcome.errors)
     skipped = sum(len(outcome.skipped) for outcome in outcomes)

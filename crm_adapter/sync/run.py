@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from sqlalchemy.exc import DBAPIError
 
+from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import is_lock_timeout
+from crm_adapter.db.rows import read_whole
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import AccountReport, PlannedServer, SyncPlan, SyncReport
@@ -22,10 +24,12 @@ from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Applied, Writer, apply_decisions
 from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, read_again
+from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
 from crm_adapter.sync.planner import AccountPlan, Ahead, Options, Whereabouts, build_plan, planned
 from crm_adapter.sync.report import Outcome, account_report, busy, not_configured, outcome_of, report
-from crm_adapter.sync.services import write_services
+from crm_adapter.sync.services import Charged, write_services
+from crm_adapter.sync.tasks import PIECE, Task, decide_all
 from crm_adapter.telemetry import log, span
 from crm_adapter.text import messages
 
@@ -100,7 +104,8 @@ class _SoFar:
     def cut_short(self, code: str) -> Outcome:
         """The part of the account that was being written."""
         failed = AccountReport(self.account or "", "failed", code, messages.failure_text(code))
-        return Outcome(failed, self.applied.done, self.applied.errors)
+        self.applied.settle()
+        return Outcome(failed, self.applied.tally, self.applied.errors)
 
     def report(self, code: str) -> SyncReport | None:
         """What was done by a run that ends early; None: it had not begun."""
@@ -203,12 +208,12 @@ async def plan(crm: Installation, *, only_auto: bool = True) -> SyncPlan:
     work = _Work(Scope(crm.columns, Options(only_auto, crm.import_new, crm.link_policy), write=False))
     if not clients:
         return SyncPlan(not_configured())
-    outcomes = await _rehearse(clients, work)
+    outcomes = await _rehearse(clients, work, tell=True)
     return await Cpu(lambda: _as_plan(outcomes))
 
 
 def _as_plan(outcomes: Sequence[Outcome]) -> SyncPlan:
-    servers = [planned(decision) for outcome in outcomes for decision in outcome.done if decision.action != "note"]
+    servers = [item for outcome in outcomes for item in outcome.planned]
     servers += [item for outcome in outcomes for item in outcome.skipped]
     servers += [
         PlannedServer("error", error.server_id, None, error.server_name, reason=error.error)
@@ -249,7 +254,8 @@ class _Fence:
         return lost
 
 
-async def _rehearse(clients: Mapping[str, Any], work: _Work) -> list[Outcome]:
+async def _rehearse(clients: Mapping[str, Any], work: _Work, *, tell: bool = False) -> list[Outcome]:
+    """What a run would do; with `tell` also what to each server."""
     outcomes: list[Outcome] = []
     listings = _Listings(clients, work, None)
     for account in clients:
@@ -258,9 +264,30 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work) -> list[Outcome]:
     for account in clients:
         collected, known = await listings.settle(account, ahead)
         made = await Cpu(partial(_plan_account, collected, work, known))
-        ahead.add(account, made.decisions)
-        outcomes.append(outcome_of(collected.fetched, made))
+        outcome = outcome_of(collected.fetched, made)
+        for tasks in _pieces(made.tasks):
+            decisions = await _decide(tasks, collected, work.scope.columns, ahead)
+            outcome.tally.add(decisions)
+            if tell:
+                outcome.planned += [planned(decision) for decision in decisions if decision.action != "note"]
+            if len(clients) > 1:
+                ahead.add(account, decisions)
+        outcomes.append(outcome)
     return outcomes
+
+
+def _pieces(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
+    return (tasks[start : start + PIECE] for start in range(0, len(tasks), PIECE))
+
+
+async def _decide(tasks: Sequence[Task], collected: Collected, columns: Columns, ahead: Ahead | None = None) -> list[Decision]:
+    """Decide a piece of a plan on the rows as they are now, or will be when the accounts before are written."""
+    wanted = {task.row.id: task.timeweb_id for task in tasks if task.row is not None}
+    whole = await Db(lambda s: read_whole(s, columns, wanted)) if wanted else {}
+    rows = {wanted[row_id]: row for row_id, row in whole.items()}
+    if ahead is not None:
+        rows |= ahead.rows(tasks)
+    return await Cpu(lambda: decide_all(tasks, rows, collected.fetched.costs, collected.context))
 
 
 async def _run_account(
@@ -281,17 +308,17 @@ async def _run_account(
         owner = fence.owner(account)
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)
-        await apply_decisions(writer, made.decisions, work.on_progress, before=partial(fence.keep, account), applied=applied)
+        keep = partial(fence.keep, account)
+        charged, begun, total = Charged(collected), 0, len(made.tasks)
+        for tasks in _pieces(made.tasks):
+            decisions = await _decide(tasks, collected, work.scope.columns)
+            done = await apply_decisions(writer, decisions, applied, work.on_progress, before=keep, progress=begun, total=total)
+            charged.add(done)
+            begun += len(tasks)
         services = await write_services(
-            collected,
-            work.scope.columns,
-            applied.done,
-            run_id=run_id,
-            actor=work.actor,
-            owner=owner,
-            before=partial(fence.keep, account),
+            collected, work.scope.columns, charged, run_id=run_id, actor=work.actor, owner=owner, before=keep
         )
-        outcome.done = applied.done
+        outcome.tally = applied.tally
         outcome.errors += applied.errors
         outcome.warnings += services.warnings
         outcome.report = account_report(collected.fetched, made, outcome.errors)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import begin_write, is_lock_timeout
 from crm_adapter.db.history import Author, of_service, write_changes
-from crm_adapter.db.rows import StoredRow
+from crm_adapter.db.rows import StoredRow, read_whole
 from crm_adapter.db.services import DIFFERENCE, SERVICES, StoredService, lock_services, read_services
 from crm_adapter.money import is_jump, money_or_none, to_money
 from crm_adapter.payload import as_int
@@ -83,34 +83,56 @@ class Servers:
     net: Decimal = Decimal(0)
 
 
-def servers_of(collected: Collected, done: Iterable[Decision]) -> Servers:
-    """The costs that the rows hold once the decisions are written; a person's own amount stands for Timeweb's."""
-    assert collected.fetched.costs is not None
-    charges, factor = collected.fetched.costs.servers, collected.context.factor
-    listed = {server.timeweb_id for server in collected.fetched.servers}
-    after: dict[int, tuple[StoredRow | None, Decision | None]] = {
-        key: (row, None) for key, row in collected.snapshot.linked.items()
-    }
-    after |= {decision.timeweb_id: (decision.row, decision) for decision in done if decision.timeweb_id}
-    gross = net = Decimal(0)
-    for timeweb_id, (row, decision) in after.items():
+class Charged:
+    """Adds up what the rows of an account cost once its decisions are written."""
+
+    def __init__(self, collected: Collected) -> None:
+        self._factor, self._account = collected.context.factor, collected.context.account
+        self._charges = collected.fetched.costs.servers if collected.fetched.costs is not None else {}
+        self._listed = {server.timeweb_id for server in collected.fetched.servers}
+        self._left = {timeweb_id: row.id for timeweb_id, row in collected.snapshot.linked.items()}
+        self._ids = set(self._left)
+        self._gross = self._net = Decimal(0)
+
+    def add(self, done: Iterable[Decision]) -> None:
+        """Add rows that were written."""
+        for decision in done:
+            self._left.pop(decision.timeweb_id, None)
+            self._ids.add(decision.timeweb_id)
+            self._add(decision.timeweb_id, decision.row, decision)
+
+    def left(self) -> list[int]:
+        """Ids of the rows that nothing was decided on."""
+        return list(self._left.values())
+
+    def add_rows(self, rows: Iterable[StoredRow]) -> None:
+        """Add rows as they are."""
+        for row in rows:
+            if row.timeweb_id in self._left:
+                self._add(row.timeweb_id, row, None)
+
+    def servers(self) -> Servers:
+        """All that was added."""
+        return Servers(frozenset(self._ids), self._gross, self._net)
+
+    def _add(self, timeweb_id: int, row: StoredRow | None, decision: Decision | None) -> None:
+        """Add one row; a person's own amount stands for Timeweb's."""
         state = decision.state if decision is not None and decision.state is not None else row.state if row else None
-        charged = charges.get(timeweb_id)
+        charged = self._charges.get(timeweb_id)
         if charged is not None:
-            gross += to_money(charged.gross)
-        elif state is None or state.account != collected.context.account or timeweb_id not in listed:
-            continue  # another account's, or on its way there
+            self._gross += to_money(charged.gross)
+        elif state is None or state.account != self._account or timeweb_id not in self._listed:
+            return  # another account's, or on its way there
         else:
-            gross += state.cost_gross or 0
+            self._gross += state.cost_gross or 0
         stored = row.cost_price if row else None
         if decision is not None and "cost_price" in decision.host:
             stored = decision.host["cost_price"] if state and state.cost_source != "unknown" else None
         by_hand = state is None or state.cost_source == "manual"
         if charged is not None and (by_hand or stored is None):
-            net += to_money(charged.gross * factor)
+            self._net += to_money(charged.gross * self._factor)
         else:
-            net += stored or 0
-    return Servers(frozenset(after), gross, net)
+            self._net += stored or 0
 
 
 def plan_services(fetched: Fetched, known: Sequence[StoredService], servers: Servers, context: RunContext) -> ServicePlan:
@@ -311,7 +333,7 @@ class Written:
 async def write_services(
     collected: Collected,
     columns: Columns,
-    done: Sequence[Decision],
+    charged: Charged,
     *,
     run_id: int,
     actor: str | None,
@@ -324,7 +346,9 @@ async def write_services(
         return Written()
     names = {context.account, *context.aliases}
     known = await Db(lambda s: read_services(s, SERVICES.c.account.in_(names)))
-    plan = await Cpu(lambda: plan_services(fetched, known, servers_of(collected, done), context))
+    if rest := charged.left():
+        charged.add_rows((await Db(lambda s: read_whole(s, columns, rest))).values())
+    plan = await Cpu(lambda: plan_services(fetched, known, charged.servers(), context))
     written = Written(plan.complete, list(plan.warnings), plan.events, plan.net)
     author = Author("synchronised", context.now, actor, context.account, run_id)
     # Those with equal columns to write share a statement, those of one chunk a transaction.

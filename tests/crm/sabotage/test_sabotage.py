@@ -128,7 +128,7 @@ def rows_of_all_accounts_are_own(patch: Patch) -> None:
         everybody = {row.timeweb_id: row for row in read_rows(session, columns, names=DECISIVE) if row.timeweb_id}
         return replace(original(session, columns, timeweb_ids, **options), linked=everybody)
 
-    wrap(patch, collect, "read_snapshot", of_everybody)
+    wrap(patch, collect, "read_places", of_everybody)
     wrap(patch, planner, "_own_rows", all_rows)
 
 

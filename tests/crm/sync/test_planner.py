@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,16 @@ import pytest
 from crm_adapter.db.rows import Snapshot, State, StoredRow
 from crm_adapter.results import PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostRow, CostTable
-from crm_adapter.sync.decisions import EventDraft, create, decide, mark_missing, mark_moved, mark_removed, note_listed
+from crm_adapter.sync.decisions import (
+    Decision,
+    EventDraft,
+    create,
+    decide,
+    mark_missing,
+    mark_moved,
+    mark_removed,
+    note_listed,
+)
 from crm_adapter.sync.planner import (
     AccountPlan,
     Ahead,
@@ -24,6 +33,7 @@ from crm_adapter.sync.planner import (
     planned,
     removal_candidates,
 )
+from crm_adapter.sync.tasks import decide_all
 from tests.crm.sync.values import CONTEXT, EARLIER, NOW, observed, server_values, state, stored, typed
 
 D = Decimal
@@ -41,11 +51,23 @@ def rows(*numbers: int, **changes: Any) -> Snapshot:
     return Snapshot({1000 + number: stored(number, state(number, **changes)) for number in numbers})
 
 
-def plan(came: Fetched, snapshot: Snapshot, options: Options | None = None, **known: Any) -> AccountPlan:
-    return build_plan(came, snapshot, CONTEXT, options or Options(), Whereabouts(**({"complete": frozenset({"main"})} | known)))
+@dataclass(frozen=True)
+class Decided(AccountPlan):
+    """A plan with what its tasks come to on the rows of the snapshot."""
+
+    decisions: tuple[Decision, ...] = ()
 
 
-def actions(made: AccountPlan) -> list[tuple[str, int]]:
+def plan(came: Fetched, snapshot: Snapshot, options: Options | None = None, **known: Any) -> Decided:
+    where = Whereabouts(**({"complete": frozenset({"main"})} | known))
+    made = build_plan(came, snapshot, CONTEXT, options or Options(), where)
+    rows_now = {task.timeweb_id: task.row for task in made.tasks if task.row is not None}
+    decisions = decide_all(made.tasks, rows_now, came.costs, CONTEXT)
+    parts = {item.name: getattr(made, item.name) for item in fields(made)}
+    return Decided(**{**parts, "tasks": ()}, decisions=tuple(decisions))
+
+
+def actions(made: Decided) -> list[tuple[str, int]]:
     return [(decision.action, decision.timeweb_id) for decision in made.decisions]
 
 
@@ -252,7 +274,7 @@ def test_a_listed_server_whose_status_is_removed(beside: dict[str, Any], known: 
 
 def test_a_server_without_a_row_is_imported() -> None:
     made = plan(fetched(1, costs=CostTable({1001: CostRow(D(500))})), Snapshot())
-    assert made == AccountPlan((create(observed(), CONTEXT),))
+    assert made == Decided(decisions=(create(observed(), CONTEXT),))
 
 
 @pytest.mark.parametrize(
@@ -265,13 +287,13 @@ def test_a_server_without_a_row_is_imported() -> None:
 )
 def test_a_server_that_gets_no_row(changes: dict[str, Any], snapshot: Snapshot, reason: str) -> None:
     made = plan(fetched(servers=(server_values(1, **changes),)), snapshot)
-    assert made == AccountPlan(skipped=(PlannedServer("skip", 1001, None, "web-1", reason=reason),))
+    assert made == Decided(skipped=(PlannedServer("skip", 1001, None, "web-1", reason=reason),))
 
 
 def test_a_server_that_is_not_to_be_imported_is_told_once() -> None:
     made = plan(fetched(1), Snapshot(), Options(import_new=False))
     event = EventDraft("discovered", {"name": "web-1", "ip": "203.0.113.1"}, "1001")
-    assert made == AccountPlan(skipped=(PlannedServer("skip", 1001, None, "web-1", reason="new"),), events=(event,))
+    assert made == Decided(skipped=(PlannedServer("skip", 1001, None, "web-1", reason="new"),), events=(event,))
     nameless = fetched(servers=(server_values(1, server_name=None),))
     assert plan(nameless, Snapshot(), Options(import_new=False)).events[0].payload["name"] == "server-1001"
 
@@ -279,12 +301,12 @@ def test_a_server_that_is_not_to_be_imported_is_told_once() -> None:
 def test_a_typed_row_of_the_same_address_is_linked() -> None:
     row, costs = typed(1), CostTable({1001: CostRow(D(500))})
     made = plan(fetched(1, costs=costs), Snapshot(unlinked=(row,)))
-    assert made == AccountPlan((decide(row, observed(), CONTEXT, linking=True),))
+    assert made == Decided(decisions=(decide(row, observed(), CONTEXT, linking=True),))
     # What is not to be imported is linked all the same, and what is not to be synchronised is not.
     assert actions(plan(fetched(1), Snapshot(unlinked=(row,)), Options(import_new=False))) == [("link", 1001)]
     quiet = Snapshot(unlinked=(typed(1, auto_sync=False),))
     left = plan(fetched(1), quiet)
-    assert left == AccountPlan(skipped=(PlannedServer("skip", 1001, 1, "web-1", reason="auto_sync_off"),))
+    assert left == Decided(skipped=(PlannedServer("skip", 1001, 1, "web-1", reason="auto_sync_off"),))
     assert actions(plan(fetched(1), quiet, ALL)) == [("link", 1001)]
 
 
@@ -292,7 +314,7 @@ def test_what_may_be_the_same_is_told() -> None:
     suggest = plan(fetched(1), Snapshot(unlinked=(typed(1, server_name="old"),)), Options(link_policy="suggest"))
     warning = ReportWarning("link_suggested", "web-1: похоже на «old» (совпал IP)", "main")
     skipped = PlannedServer("skip", 1001, 1, "web-1", reason="link_suggested")
-    assert suggest == AccountPlan(warnings=(warning,), skipped=(skipped,))
+    assert suggest == Decided(warnings=(warning,), skipped=(skipped,))
     alike = plan(fetched(1), Snapshot(unlinked=(typed(1, ip_address=None),)))
     assert (actions(alike), alike.warnings) == (
         [("create", 1001)],
@@ -355,7 +377,7 @@ def test_what_this_account_no_longer_shows_is_forgotten() -> None:
 def test_nothing_usable_writes_nothing() -> None:
     error, warning = ServerProblem(None, None, "x", "x"), ReportWarning("x", "x", "main")
     made = plan(fetched(1, fatal=True, errors=(error,), warnings=(warning,)), rows(1, 2))
-    assert made == AccountPlan(errors=(error,), warnings=(warning,))
+    assert made == Decided(errors=(error,), warnings=(warning,))
 
 
 def test_what_the_fetch_said_comes_first() -> None:

@@ -1,0 +1,100 @@
+"""The plan of an account as tasks: which server is which row, and what becomes of it.
+
+Where rows are is all that a run knows of all of them. What is written of one is decided on the whole row, a piece of the
+plan at a time, and forgotten once it is written: so a run of many servers takes little memory. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from crm_adapter.db.rows import StoredRow
+from crm_adapter.results import HostingValues
+from crm_adapter.sync.costs import CostTable
+from crm_adapter.sync.decisions import (
+    Decision,
+    Observed,
+    RunContext,
+    create,
+    decide,
+    is_newer,
+    mark_missing,
+    mark_moved,
+    mark_removed,
+    note_listed,
+)
+from crm_adapter.sync.linking import is_linkable
+
+Kind = Literal["create", "follow", "link", "remove", "missing", "move", "note"]
+PIECE: Final = 2000
+"""Tasks that are decided at a time; their rows and decisions take some 10 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done for one server."""
+
+    kind: Kind
+    timeweb_id: int
+    row: StoredRow | None = None
+    """Where the row was when this was planned; None: there is none."""
+    values: HostingValues | None = None
+    """The server as it was listed."""
+    account: str | None = None
+    """The account that a row moves to, or that is noted."""
+
+
+def decide_all(
+    tasks: Iterable[Task], rows: Mapping[int, StoredRow], costs: CostTable | None, context: RunContext
+) -> list[Decision]:
+    """Decide tasks on the rows (by timeweb_id) that their servers have by now.
+
+    One whose row is elsewhere by now (deleted, linked, unlinked, taken out of the sync, another account's) is left to the
+    next run.
+    """
+    found: list[Decision] = []
+    for task in tasks:
+        row = rows.get(task.timeweb_id)
+        if (task.row is None) is not (row is None):
+            continue
+        if task.row is not None and row is not None and not _is_there(task, row):
+            continue
+        found.append(_decide(task, row, costs, context))
+    return found
+
+
+def _is_there(task: Task, row: StoredRow) -> bool:
+    assert task.row is not None
+    return _place(row) == _place(task.row) and (task.kind != "link" or is_linkable(row))
+
+
+def _place(row: StoredRow) -> tuple[Any, ...]:
+    beside = row.state
+    told = (beside.account, beside.listed_by, beside.missing_since, beside.removed_at, beside.unlinked_from) if beside else None
+    return row.id, row.timeweb_id, row.auto_sync, told
+
+
+def _decide(task: Task, row: StoredRow | None, costs: CostTable | None, context: RunContext) -> Decision:
+    observed = None
+    if task.values is not None:
+        observed = Observed(task.values, costs.servers.get(task.timeweb_id) if costs is not None else None)
+    if row is None:
+        assert observed is not None
+        return create(observed, context)
+    match task.kind:
+        case "missing":
+            return mark_missing(row, context)
+        case "remove":
+            return mark_removed(row, context, observed)
+        case "move":
+            assert task.account is not None
+            return mark_moved(row, context, task.account)
+        case "note":
+            return note_listed(row, context, task.account)
+        case _:
+            assert observed is not None and task.row is not None
+            if is_newer(row, task.row, context.now):
+                return Decision("unchanged", row.server_name, task.timeweb_id, row, observed)
+            return decide(row, observed, context, linking=task.kind == "link")
