@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import Table, and_, select, update
+from sqlalchemy import Select, Table, and_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
@@ -114,16 +114,10 @@ def lease_seconds(clients: Iterable[object]) -> float:
 
 def load_account(session: Session, account: str, columns: Columns) -> tuple[AccountInfo, bool]:
     """The account's state, and whether it has rows in the CRM; what a deleted row left behind is none."""
-    state, beside = session.get(AccountState, account), TimewebServerState
-    same_row = and_(columns["id"] == beside.server_id, columns["timeweb_id"] == beside.timeweb_id)
-    has_rows = session.scalar(
-        select(beside.server_id)
-        .join(columns.table, same_row)
-        .where(beside.account == account, beside.removed_at.is_(None))
-        .limit(1)
-    )
+    state = session.get(AccountState, account)
+    has_rows = session.scalar(_servers_of(account, columns).limit(1)) is not None
     if state is None:
-        return AccountInfo(account), has_rows is not None
+        return AccountInfo(account), has_rows
     presets: dict[int, Decimal] | None = None
     if state.presets:
         pairs = ((as_int(key), as_decimal(price)) for key, price in json.loads(state.presets).items())
@@ -143,7 +137,24 @@ def load_account(session: Session, account: str, columns: Columns) -> tuple[Acco
         balance_week_told=bool(state.balance_week_told),
         last_status=state.last_status,
     )
-    return info, has_rows is not None
+    return info, has_rows
+
+
+def shows_none_of_its_own(session: Session, account: str, columns: Columns, listed: Collection[int]) -> bool:
+    """Whether the account has rows, and a listing none of their servers."""
+    found = False
+    for timeweb_id in session.scalars(_servers_of(account, columns).where(*columns.scope)):
+        if timeweb_id in listed:
+            return False
+        found = True
+    return found
+
+
+def _servers_of(account: str, columns: Columns) -> Select[Any]:
+    beside = TimewebServerState
+    same_row = and_(columns["id"] == beside.server_id, columns["timeweb_id"] == beside.timeweb_id)
+    mine = select(columns["timeweb_id"]).join(beside, same_row)
+    return mine.where(beside.account == account, beside.removed_at.is_(None))
 
 
 def other_holder(session: Session, account: str, account_id: str, fresh_since: datetime) -> str | None:

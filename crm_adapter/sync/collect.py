@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_places
 from crm_adapter.db.tables import utcnow
-from crm_adapter.results import HostingValues, ReportWarning, ServerProblem
+from crm_adapter.results import ReportWarning, ServerProblem
 from crm_adapter.steps import Cpu, Db, transaction
 from crm_adapter.sync import accounts, fetch
 from crm_adapter.sync.accounts import AccountInfo
@@ -61,8 +61,8 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     context = RunContext(account, now, work.columns.today(), lengths=work.columns.lengths)
     info, has_rows = await Db(lambda s: accounts.load_account(s, account, work.columns))
 
-    def fatal(failure: Failure, snapshot: Snapshot | None = None) -> Collected:
-        return Collected(_kept_wait(_fatal(account, failure, caller.calls), info), snapshot or Snapshot(), info, context)
+    def fatal(failure: Failure) -> Collected:
+        return Collected(_kept_wait(_fatal(account, failure, caller.calls), info), Snapshot(), info, context)
 
     verified: str | None = None
     fresh = not _stale_identity(info, context, caller)
@@ -78,25 +78,26 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     listing = await fetch.list_servers(caller)
     if listing.failure is not None and not listing.servers:
         return fatal(listing.failure)
-    snapshot = await Db(lambda s: read_places(s, work.columns, _ids(listing.servers), account=account))
-    if _looks_foreign(account, listing, snapshot):
+    if has_rows and await Db(lambda s: _looks_foreign(s, account, work.columns, listing)):
         if fresh:
             verified, failure = await _identify(caller, info, has_rows, {}, context, write=work.write)
             if failure is not None:
-                return fatal(failure, snapshot)
+                return fatal(failure)
         # Servers that are all strangers, from a token that cannot say whose it is: nothing may be written.
         if verified is None and listing.servers:
-            return fatal(Failure("identity_unknown"), snapshot)
+            return fatal(Failure("identity_unknown"))
     fetched = Fetched(
         account,
         listing.servers,
+        listing.payloads,
         listing.complete,
         listing.errors,
         error_code=listing.failure.code if listing.failure else None,
         retry_after=listing.failure.retry_after if listing.failure else None,
     )
     fetched = await _fetch_money(caller, fetched, info)
-    snapshot = await Db(partial(_with_charged, columns=work.columns, snapshot=snapshot, fetched=fetched))
+    # After the cost list, which takes much while it is read.
+    snapshot = await Db(partial(read_rows_of, columns=work.columns, fetched=fetched))
     fetched, prices = await _fetch_presets(caller, fetched, info, snapshot, now, write=work.write)
     if not listing.complete and listing.failure is None:
         fetched = _warn(fetched, "incomplete_listing", partial="incomplete_listing" if not listing.errors else None)
@@ -111,21 +112,16 @@ async def collect(caller: Caller, work: Scope, seen_ids: dict[str, str]) -> Coll
     return Collected(_kept_wait(replace(fetched, api_calls=caller.calls), info), snapshot, info, context, caller)
 
 
-def read_again(session: Session, columns: Columns, fetched: Fetched) -> Snapshot:
-    """The rows that the account concerns, once others have written."""
-    snapshot = read_places(session, columns, _ids(fetched.servers), account=fetched.account)
-    return _with_charged(session, columns, snapshot, fetched)
+def read_rows_of(session: Session, columns: Columns, fetched: Fetched) -> Snapshot:
+    """The rows that the account concerns: its own, those of servers that it lists, and of those that it is charged for.
 
-
-def _with_charged(session: Session, columns: Columns, snapshot: Snapshot, fetched: Fetched) -> Snapshot:
-    """Add the rows of servers that the account is charged for and does not list: without a row these are services."""
+    A server that is charged and not listed is a service only if it has no row.
+    """
+    listed = [server.timeweb_id for server in fetched.servers]
+    snapshot = read_places(session, columns, listed, account=fetched.account)
     charged = fetched.costs.servers.keys() if fetched.costs is not None else set[int]()
-    more, _ = read_linked(session, columns, charged - snapshot.linked.keys() - set(_ids(fetched.servers)))
+    more, _ = read_linked(session, columns, charged - snapshot.linked.keys() - set(listed))
     return replace(snapshot, linked={**snapshot.linked, **more}) if more else snapshot
-
-
-def _ids(servers: Iterable[HostingValues]) -> list[int]:
-    return [server.timeweb_id for server in servers]
 
 
 async def confirm(collected: Collected, options: Options, known: Whereabouts) -> Collected:
@@ -172,12 +168,10 @@ def _stale_identity(info: AccountInfo, context: RunContext, caller: Caller) -> b
     return caller.token is not None and info.token_fingerprint is not None and caller.token != info.token_fingerprint
 
 
-def _looks_foreign(account: str, listing: fetch.ServerListing, snapshot: Snapshot) -> bool:
+def _looks_foreign(session: Session, account: str, columns: Columns, listing: fetch.ServerListing) -> bool:
     """None of the account's rows is listed: the token may have been replaced within the day that identity is cached."""
-    own = {
-        key for key, row in snapshot.linked.items() if row.state and row.state.account == account and not row.state.removed_at
-    }
-    return bool(own) and own.isdisjoint(server.timeweb_id for server in listing.servers)
+    listed = {server.timeweb_id for server in listing.servers}
+    return accounts.shows_none_of_its_own(session, account, columns, listed)
 
 
 async def _identify(

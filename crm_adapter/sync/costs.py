@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -73,15 +73,17 @@ class Cost:
     components: tuple[tuple[str, Decimal], ...] = ()
 
 
-def read_costs(items: Sequence[object], expected: int | None = None) -> CostTable:
+def read_costs(items: Iterable[object], expected: int | None = None) -> CostTable:
     """Read the cost list; a server without a positive price counts as unknown, services of one type and id are one.
 
     `expected` is how many rows the list is said to have. An unreadable row is left out, and the list is not complete then.
     """
     servers: dict[int, CostRow] = {}
     services: dict[tuple[str, str], CostRow | None] = {}
-    complete, total = expected is None or expected == len(items), Decimal(0)
+    complete, count, total = True, 0, Decimal(0)
+    known: dict[Any, Any] = {}  # there are few prices: each is kept once
     for item in items:
+        count += 1
         try:
             data = plain(item)
         except TypeError:
@@ -98,12 +100,14 @@ def read_costs(items: Sequence[object], expected: int | None = None) -> CostTabl
             continue
         total += gross
         name = as_text(as_dict(data.get("info")).get("name"), _NAME_LENGTH)
-        row = CostRow(gross, _components(data, own, kind), as_int(data.get("project_id")), name)
+        parts = _components(data, own, kind)
+        price, parts = known.setdefault(gross, gross), known.setdefault(parts, parts)
+        row = CostRow(price, parts, as_int(data.get("project_id")), name)
         if server_id is None:
             services[kind, number] = _together(services.get((kind, number)), row)
         elif gross > 0:
             servers[server_id] = _together(servers.get(server_id), row)
-    return CostTable(servers, services, total, complete)
+    return CostTable(servers, services, total, complete and expected in {None, count})
 
 
 def _together(before: CostRow | None, row: CostRow) -> CostRow:

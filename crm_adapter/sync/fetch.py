@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from crm_adapter.narrow import is_series
-from crm_adapter.payload import as_int, as_text, plain
+from crm_adapter.narrow import is_list, is_series
+from crm_adapter.payload import as_dict, as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerProblem
 from crm_adapter.steps import Api, Cpu, Flow
 from crm_adapter.sync.costs import CostTable, Finances, read_costs, read_finances, read_presets
 from crm_adapter.sync.mapping import REMOVED_STATUS, map_server
+from crm_adapter.sync.payloads import Payloads
 from crm_adapter.telemetry import span
 from crm_adapter.text import messages
 from timeweb_sdk.errors import (
@@ -30,9 +31,11 @@ from timeweb_sdk.errors import (
     TransportError,
     UnauthorizedError,
 )
+from timeweb_sdk.operations import OPERATIONS
 
 T = TypeVar("T")
 
+_COSTS: Final = OPERATIONS["getServicePrices"]
 PAGE_SIZE: Final = 100
 MAX_REMOVAL_CHECKS: Final = 20
 """A run asks for at most this many missing servers by id; the rest waits for the next run."""
@@ -109,11 +112,13 @@ class ServerListing:
     """All servers of an account, as far as they came."""
 
     servers: tuple[HostingValues, ...] = ()
+    """Without `timeweb_data`, which is in `payloads`."""
     errors: tuple[ServerProblem, ...] = ()
     complete: bool = False
     """Unique ids equal the total, and no page told a smaller total than the one before it."""
     total: int | None = None
     failure: Failure | None = None
+    payloads: Payloads = field(default_factory=Payloads)
 
 
 async def identity(caller: Caller) -> tuple[str | None, Failure | None]:
@@ -136,17 +141,18 @@ async def identity(caller: Caller) -> tuple[str | None, Failure | None]:
 
 async def list_servers(caller: Caller) -> ServerListing:
     """List by pages of 100; a listing that does not add up is made once more, then taken as incomplete."""
-    listing = await _walk(caller)
+    payloads = Payloads()
+    listing = await _walk(caller, payloads)
     if listing.complete or listing.failure or any(error.server_id is None for error in listing.errors):
         return listing
-    again = await _walk(caller)
+    again = await _walk(caller, payloads)
     if again.complete:
         return again
     merged = {server.timeweb_id: server for server in (*listing.servers, *again.servers)}
-    return ServerListing(tuple(merged.values()), again.errors, complete=False, total=again.total, failure=again.failure)
+    return replace(again, servers=tuple(merged.values()), complete=False)
 
 
-async def _walk(caller: Caller) -> ServerListing:
+async def _walk(caller: Caller, payloads: Payloads) -> ServerListing:
     servers: dict[int, HostingValues] = {}
     errors: dict[int | None, ServerProblem] = {}
     unreadable = offset = 0
@@ -155,12 +161,13 @@ async def _walk(caller: Caller) -> ServerListing:
         with span("page", account=caller.account, offset=offset):
             reply, failure = await try_call(caller, _page(offset))
         if reply is None:
-            return ServerListing(tuple(servers.values()), tuple(errors.values()), total=_grown(totals), failure=failure)
+            came = tuple(servers.values())
+            return ServerListing(came, tuple(errors.values()), total=_grown(totals), failure=failure, payloads=payloads)
         items = _items(reply)
         latest = as_int(getattr(reply, "total", None))
         totals.append(latest)
         before = len(servers) + len(errors)
-        for values in await Cpu(partial(_map_servers, items)):
+        for values in await Cpu(partial(_map_servers, items, payloads)):
             if isinstance(values, ServerProblem):
                 unreadable += values.server_id is None
                 errors[values.server_id] = values
@@ -177,14 +184,14 @@ async def _walk(caller: Caller) -> ServerListing:
     # "No servers" in a reply that held no list at all is no news.
     hollow = not unique and getattr(reply, "complete", None) is False
     complete = total is not None and unique == total and not unreadable and not hollow
-    return ServerListing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total)
+    return ServerListing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total, payloads=payloads)
 
 
-def _map_servers(items: Iterable[Any]) -> list[HostingValues | ServerProblem]:
+def _map_servers(items: Iterable[Any], payloads: Payloads) -> list[HostingValues | ServerProblem]:
     found: list[HostingValues | ServerProblem] = []
     for item in items:
         try:
-            found.append(map_server(item))
+            found.append(payloads.pack(map_server(item)))
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
             found.append(_unreadable(item))
     return found
@@ -215,11 +222,25 @@ def _unreadable(item: object) -> ServerProblem:
 
 
 async def costs(caller: Caller) -> tuple[CostTable | None, Failure | None]:
-    """The account's cost list."""
-    reply, failure = await try_call(caller, lambda tw: tw.account.services.cost.list())
-    if reply is None:
-        return None, failure
-    return await Cpu(lambda: read_costs(_items(reply), getattr(reply, "total", None))), None
+    """The account's cost list.
+
+    Timeweb sends it whole, however long it is. So it is taken as it came, and row by row what a plan needs is kept: as models
+    of the SDK it would take three times as much, which would be the most that a run holds.
+    """
+    reply, failure = await try_call(caller, lambda tw: tw.request("GET", _COSTS.path))
+    body = as_dict(reply)
+    rows = body.pop(str(_COSTS.data_key), None)
+    if failure is not None or not is_list(rows):
+        return None, failure or Failure("bad_response")
+    total = as_int(as_dict(body.get("meta")).get("total"))
+    return await Cpu(lambda: read_costs(_taken(rows), total)), None
+
+
+def _taken(rows: list[Any]) -> Iterator[Any]:
+    """The rows, each forgotten once it is read."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 async def finances(caller: Caller) -> tuple[Finances | None, Failure | None]:

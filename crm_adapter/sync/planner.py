@@ -15,6 +15,7 @@ from crm_adapter.sync.costs import CostTable, Discount, Finances
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext
 from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
+from crm_adapter.sync.payloads import Payloads
 from crm_adapter.sync.tasks import Task
 from crm_adapter.text import messages
 
@@ -38,6 +39,7 @@ class Fetched:
 
     account: str
     servers: tuple[HostingValues, ...] = ()
+    payloads: Payloads = field(default_factory=Payloads)
     complete: bool = False
     errors: tuple[ServerProblem, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()

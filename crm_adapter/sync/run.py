@@ -23,7 +23,7 @@ from crm_adapter.steps import HASTE, Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Applied, Writer, apply_decisions
-from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, read_again
+from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, read_rows_of
 from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
 from crm_adapter.sync.planner import AccountPlan, Ahead, Options, Whereabouts, build_plan, planned
@@ -191,7 +191,7 @@ class _Listings:
             raise leases.LeaseLost
         found, scope = self.collected[account], self.work.scope
         if len(self.collected) > 1 and not found.fetched.fatal:
-            snapshot = await Db(lambda s: read_again(s, scope.columns, self.collected[account].fetched))
+            snapshot = await Db(lambda s: read_rows_of(s, scope.columns, self.collected[account].fetched))
             found = replace(found, snapshot=ahead.project(snapshot, found.fetched) if ahead is not None else snapshot)
         in_use = await Db(lambda s: accounts.accounts_in_use(s, utcnow() - _IN_USE))
         known = self._listed.whereabouts(in_use, self.clients)
@@ -287,7 +287,8 @@ async def _decide(tasks: Sequence[Task], collected: Collected, columns: Columns,
     rows = {wanted[row_id]: row for row_id, row in whole.items()}
     if ahead is not None:
         rows |= ahead.rows(tasks)
-    return await Cpu(lambda: decide_all(tasks, rows, collected.fetched.costs, collected.context))
+    fetched = collected.fetched
+    return await Cpu(lambda: decide_all(tasks, rows, fetched.payloads, fetched.costs, collected.context))
 
 
 async def _run_account(

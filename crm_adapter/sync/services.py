@@ -88,7 +88,8 @@ class Charged:
 
     def __init__(self, collected: Collected) -> None:
         self._factor, self._account = collected.context.factor, collected.context.account
-        self._charges = collected.fetched.costs.servers if collected.fetched.costs is not None else {}
+        costs = collected.fetched.costs
+        self._charges: Mapping[int, CostRow] = costs.servers if costs is not None else {}
         self._listed = {server.timeweb_id for server in collected.fetched.servers}
         self._left = {timeweb_id: row.id for timeweb_id, row in collected.snapshot.linked.items()}
         self._ids = set(self._left)

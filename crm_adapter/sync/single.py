@@ -222,7 +222,9 @@ async def _find(caller: Caller, wanted: Sequence[int]) -> tuple[list[HostingValu
     if len(wanted) >= _LIST_FROM:
         listing, chosen = await fetch.list_servers(caller), set(wanted)
         found = [
-            values for values in listing.servers if values.timeweb_id in chosen and values.timeweb_status != REMOVED_STATUS
+            listing.payloads.whole(values)
+            for values in listing.servers
+            if values.timeweb_id in chosen and values.timeweb_status != REMOVED_STATUS
         ]
         missing = set(wanted) - {values.timeweb_id for values in found}
         if listing.failure is not None:

@@ -26,6 +26,7 @@ from crm_adapter.sync.decisions import (
     note_listed,
 )
 from crm_adapter.sync.linking import is_linkable
+from crm_adapter.sync.payloads import Payloads
 
 Kind = Literal["create", "follow", "link", "remove", "missing", "move", "note"]
 PIECE: Final = 2000
@@ -47,7 +48,11 @@ class Task:
 
 
 def decide_all(
-    tasks: Iterable[Task], rows: Mapping[int, StoredRow], costs: CostTable | None, context: RunContext
+    tasks: Iterable[Task],
+    rows: Mapping[int, StoredRow],
+    payloads: Payloads,
+    costs: CostTable | None,
+    context: RunContext,
 ) -> list[Decision]:
     """Decide tasks on the rows (by timeweb_id) that their servers have by now.
 
@@ -61,7 +66,11 @@ def decide_all(
             continue
         if task.row is not None and row is not None and not _is_there(task, row):
             continue
-        found.append(_decide(task, row, costs, context))
+        observed = None
+        if task.values is not None:
+            charged = costs.servers.get(task.timeweb_id) if costs is not None else None
+            observed = Observed(payloads.whole(task.values), charged)
+        found.append(_decide(task, row, observed, context))
     return found
 
 
@@ -76,10 +85,7 @@ def _place(row: StoredRow) -> tuple[Any, ...]:
     return row.id, row.timeweb_id, row.auto_sync, told
 
 
-def _decide(task: Task, row: StoredRow | None, costs: CostTable | None, context: RunContext) -> Decision:
-    observed = None
-    if task.values is not None:
-        observed = Observed(task.values, costs.servers.get(task.timeweb_id) if costs is not None else None)
+def _decide(task: Task, row: StoredRow | None, observed: Observed | None, context: RunContext) -> Decision:
     if row is None:
         assert observed is not None
         return create(observed, context)

@@ -101,6 +101,12 @@ class FakeTimeweb:
         self.presets = _Presets(self)
         self.projects = _Projects(self)
 
+    def request(self, method: str, path: str) -> Json:
+        """The body of the one path that is asked for as it is: the cost list."""
+        assert (method, path) == ("GET", "/api/v1/account/services/cost")
+        page = self.account.list()
+        return {"services_costs": page.items, "meta": {"total": page.total}}
+
     def called(self, name: str, argument: Any = None) -> Any:
         """Note a call; raise or return what its next fault says."""
         self.calls.append((name, argument))

@@ -192,7 +192,7 @@ def _raw(call: Call, reply: Reply, now: float) -> Decoded:
             body, is_sound = parse(reply.content)
             issues = () if is_sound else replaced(body)
             warn(call.operation, issues)
-            return Decoded(body, response_id=_response_id(_envelope(reply)), issues=issues)
+            return Decoded(body, response_id=_response_id(body) if is_object(body) else None, issues=issues)
         if call.operation.method == "GET":
             raise _edge(reply, "a body that is not JSON", now)
     return Decoded(reply.content.decode("utf-8", "replace") if content_type.startswith("text/") else bytes(reply.content))

@@ -62,7 +62,7 @@ def plan(came: Fetched, snapshot: Snapshot, options: Options | None = None, **kn
     where = Whereabouts(**({"complete": frozenset({"main"})} | known))
     made = build_plan(came, snapshot, CONTEXT, options or Options(), where)
     rows_now = {task.timeweb_id: task.row for task in made.tasks if task.row is not None}
-    decisions = decide_all(made.tasks, rows_now, came.costs, CONTEXT)
+    decisions = decide_all(made.tasks, rows_now, came.payloads, came.costs, CONTEXT)
     parts = {item.name: getattr(made, item.name) for item in fields(made)}
     return Decided(**{**parts, "tasks": ()}, decisions=tuple(decisions))
 
