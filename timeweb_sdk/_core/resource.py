@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
-from typing_extensions import TypeForm
+from typing_extensions import TypedDict, TypeForm, Unpack
 
 from timeweb_sdk._core import deprecation
 from timeweb_sdk._core.call import Call
@@ -17,15 +17,21 @@ from timeweb_sdk._core.response import Response
 from timeweb_sdk._core.types import NOT_GIVEN
 from timeweb_sdk._core.waiters import AsyncWaits, Waits
 
-if TYPE_CHECKING:
-    from timeweb_sdk.client import AsyncTimeweb, Timeweb
-
 __all__ = ["Arguments", "AsyncResource", "AsyncWaits", "Resource", "Waits", "WithResponse"]
 T = TypeVar("T")
 P = ParamSpec("P")
 View = TypeVar("View")
-_NOTHING: Mapping[str, Any] = {}
 _PAGE_SIZE = 100
+
+
+class _Given(TypedDict, total=False):
+    """The arguments of a call, which may hold passwords."""
+
+    path: Mapping[str, Any]
+    query: Mapping[str, Any]
+    body: Any
+    files: Any
+    to: Any
 
 
 @dataclass(slots=True)
@@ -119,9 +125,6 @@ class _Node(Generic[View]):
 class Resource(_Node[View]):
     """A node of the synchronous client."""
 
-    def __init__(self, client: "Timeweb") -> None:
-        super().__init__(client)
-
     def _wrapped(self, name: str) -> Callable[..., Response[Any]]:
         def call(*args: Any, **kwargs: Any) -> Response[Any]:
             given = Arguments(args, kwargs)
@@ -131,33 +134,14 @@ class Resource(_Node[View]):
 
         return call
 
-    def _call(
-        self,
-        operation_id: str,
-        returns: TypeForm[T],
-        *,
-        path: Mapping[str, Any] = _NOTHING,
-        query: Mapping[str, Any] = _NOTHING,
-        body: Any = NOT_GIVEN,
-        files: Any = NOT_GIVEN,
-        to: Any = NOT_GIVEN,
-    ) -> T:
-        call = Call(_operation(operation_id), returns, path, query, body, files, to)
-        del query, body, files  # a traceback with locals would show them
+    def _call(self, operation_id: str, returns: TypeForm[T], **given: Unpack[_Given]) -> T:
+        call = Call(_operation(operation_id), returns, **given)
+        del given  # a traceback with locals would show it
         return cast(T, self._execute(call).data)
 
-    def _list(
-        self,
-        operation_id: str,
-        item: TypeForm[T],
-        *,
-        path: Mapping[str, Any] = _NOTHING,
-        query: Mapping[str, Any] = _NOTHING,
-        body: Any = NOT_GIVEN,
-        files: Any = NOT_GIVEN,
-    ) -> Page[T]:
-        call = _list_call(Call(_operation(operation_id), _list_of(item), path, query, body, files))
-        del query, body, files
+    def _list(self, operation_id: str, item: TypeForm[T], **given: Unpack[_Given]) -> Page[T]:
+        call = _list_call(Call(_operation(operation_id), _list_of(item), **given))
+        del given
 
         def fetch(offset: int) -> Chunk[T]:
             return _chunk(call.operation, self._execute(_at(call, offset)))
@@ -175,9 +159,6 @@ class Resource(_Node[View]):
 class AsyncResource(_Node[View]):
     """A node of the asynchronous client."""
 
-    def __init__(self, client: "AsyncTimeweb") -> None:
-        super().__init__(client)
-
     def _wrapped(self, name: str) -> Callable[..., Awaitable[Response[Any]]]:
         async def call(*args: Any, **kwargs: Any) -> Response[Any]:
             given = Arguments(args, kwargs)
@@ -187,33 +168,14 @@ class AsyncResource(_Node[View]):
 
         return call
 
-    async def _call(
-        self,
-        operation_id: str,
-        returns: TypeForm[T],
-        *,
-        path: Mapping[str, Any] = _NOTHING,
-        query: Mapping[str, Any] = _NOTHING,
-        body: Any = NOT_GIVEN,
-        files: Any = NOT_GIVEN,
-        to: Any = NOT_GIVEN,
-    ) -> T:
-        call = Call(_operation(operation_id), returns, path, query, body, files, to)
-        del query, body, files  # a traceback with locals would show them
+    async def _call(self, operation_id: str, returns: TypeForm[T], **given: Unpack[_Given]) -> T:
+        call = Call(_operation(operation_id), returns, **given)
+        del given  # a traceback with locals would show it
         return cast(T, (await self._execute(call)).data)
 
-    def _list(
-        self,
-        operation_id: str,
-        item: TypeForm[T],
-        *,
-        path: Mapping[str, Any] = _NOTHING,
-        query: Mapping[str, Any] = _NOTHING,
-        body: Any = NOT_GIVEN,
-        files: Any = NOT_GIVEN,
-    ) -> AsyncPage[T]:
-        call = _list_call(Call(_operation(operation_id), _list_of(item), path, query, body, files))
-        del query, body, files
+    def _list(self, operation_id: str, item: TypeForm[T], **given: Unpack[_Given]) -> AsyncPage[T]:
+        call = _list_call(Call(_operation(operation_id), _list_of(item), **given))
+        del given
 
         async def fetch(offset: int) -> Chunk[T]:
             return _chunk(call.operation, await self._execute(_at(call, offset)))

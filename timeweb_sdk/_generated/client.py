@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from timeweb_sdk._generated.resources.account import AsyncAuthResource, AuthResource
@@ -72,7 +72,6 @@ if TYPE_CHECKING:
     )
     from timeweb_sdk._generated.resources.ssh import AsyncSshKeysResource, SshKeysResource
     from timeweb_sdk._generated.resources.vpc import AsyncVpcsResource, VpcsResource
-    from timeweb_sdk.client import AsyncTimeweb, Timeweb
 
 
 class Resources:
@@ -83,252 +82,252 @@ class Resources:
         """The account itself: balance, running costs, notifications."""
         from timeweb_sdk._generated.resources.namespaces import AccountResource
 
-        return AccountResource(cast("Timeweb", self))
+        return AccountResource(self)
 
     @cached_property
     def apps(self) -> AppsResource:
         """Apps that are built from a repository and run without a server of one's own."""
         from timeweb_sdk._generated.resources.apps import AppsResource
 
-        return AppsResource(cast("Timeweb", self))
+        return AppsResource(self)
 
     @cached_property
     def auth(self) -> AuthResource:
         """Who may sign in to the account, and from where."""
         from timeweb_sdk._generated.resources.account import AuthResource
 
-        return AuthResource(cast("Timeweb", self))
+        return AuthResource(self)
 
     @cached_property
     def balancers(self) -> BalancersResource:
         """Load balancers in front of servers."""
         from timeweb_sdk._generated.resources.balancers import BalancersResource
 
-        return BalancersResource(cast("Timeweb", self))
+        return BalancersResource(self)
 
     @cached_property
     def cdn(self) -> CdnResource:
         """The content delivery network: resources, certificates, plans, addresses of nodes."""
         from timeweb_sdk._generated.resources.cdn import CdnResource
 
-        return CdnResource(cast("Timeweb", self))
+        return CdnResource(self)
 
     @cached_property
     def cloud_ai(self) -> CloudAiResource:
         """Assistants, their knowledge bases, models and packages of tokens."""
         from timeweb_sdk._generated.resources.namespaces import CloudAiResource
 
-        return CloudAiResource(cast("Timeweb", self))
+        return CloudAiResource(self)
 
     @cached_property
     def configurator(self) -> ConfiguratorResource:
         """Ranges within which a size can be chosen freely; `presets` has the fixed sizes."""
         from timeweb_sdk._generated.resources.namespaces import ConfiguratorResource
 
-        return ConfiguratorResource(cast("Timeweb", self))
+        return ConfiguratorResource(self)
 
     @cached_property
     def container_registry(self) -> ContainerRegistryResource:
         """Registries of container images."""
         from timeweb_sdk._generated.resources.container_registry import ContainerRegistryResource
 
-        return ContainerRegistryResource(cast("Timeweb", self))
+        return ContainerRegistryResource(self)
 
     @cached_property
     def database_types(self) -> DatabaseTypesResource:
         """Engines and versions that clusters can have."""
         from timeweb_sdk._generated.resources.databases import DatabaseTypesResource
 
-        return DatabaseTypesResource(cast("Timeweb", self))
+        return DatabaseTypesResource(self)
 
     @cached_property
     def databases(self) -> DatabasesResource:
         """Managed database clusters with their users, databases, nodes and copies in object storage."""
         from timeweb_sdk._generated.resources.databases import DatabasesResource
 
-        return DatabasesResource(cast("Timeweb", self))
+        return DatabasesResource(self)
 
     @cached_property
     def dbs(self) -> DbsResource:
         """The older calls for databases: backups and their schedule; clusters themselves are `databases`."""
         from timeweb_sdk._generated.resources.databases import DbsResource
 
-        return DbsResource(cast("Timeweb", self))
+        return DbsResource(self)
 
     @cached_property
     def dedicated_servers(self) -> DedicatedServersResource:
         """Whole machines, rented by the month; virtual ones are `servers`."""
         from timeweb_sdk._generated.resources.dedicated_servers import DedicatedServersResource
 
-        return DedicatedServersResource(cast("Timeweb", self))
+        return DedicatedServersResource(self)
 
     @cached_property
     def deploy_settings(self) -> DeploySettingsResource:
         """Settings that apps of each framework start with."""
         from timeweb_sdk._generated.resources.apps import DeploySettingsResource
 
-        return DeploySettingsResource(cast("Timeweb", self))
+        return DeploySettingsResource(self)
 
     @cached_property
     def domain_requests(self) -> DomainRequestsResource:
         """Orders to register, prolong or move a domain; domains one has are `domains`."""
         from timeweb_sdk._generated.resources.domains import DomainRequestsResource
 
-        return DomainRequestsResource(cast("Timeweb", self))
+        return DomainRequestsResource(self)
 
     @cached_property
     def domains(self) -> DomainsResource:
         """Domains with their DNS records and subdomains; registering one is a request in `domain_requests`."""
         from timeweb_sdk._generated.resources.domains import DomainsResource
 
-        return DomainsResource(cast("Timeweb", self))
+        return DomainsResource(self)
 
     @cached_property
     def firewall(self) -> FirewallResource:
         """Groups of rules and what they protect."""
         from timeweb_sdk._generated.resources.firewall import FirewallResource
 
-        return FirewallResource(cast("Timeweb", self))
+        return FirewallResource(self)
 
     @cached_property
     def floating_ips(self) -> FloatingIpsResource:
         """Public addresses that can move from one service to another."""
         from timeweb_sdk._generated.resources.floating_ips import FloatingIpsResource
 
-        return FloatingIpsResource(cast("Timeweb", self))
+        return FloatingIpsResource(self)
 
     @cached_property
     def frameworks(self) -> FrameworksResource:
         """Frameworks that apps can be built with."""
         from timeweb_sdk._generated.resources.apps import FrameworksResource
 
-        return FrameworksResource(cast("Timeweb", self))
+        return FrameworksResource(self)
 
     @cached_property
     def images(self) -> ImagesResource:
         """Images of disks to install servers from."""
         from timeweb_sdk._generated.resources.images import ImagesResource
 
-        return ImagesResource(cast("Timeweb", self))
+        return ImagesResource(self)
 
     @cached_property
     def k8s(self) -> K8sResource:
         """Managed Kubernetes clusters."""
         from timeweb_sdk._generated.resources.kubernetes import K8sResource
 
-        return K8sResource(cast("Timeweb", self))
+        return K8sResource(self)
 
     @cached_property
     def locations(self) -> LocationsResource:
         """Where services can be placed."""
         from timeweb_sdk._generated.resources.locations import LocationsResource
 
-        return LocationsResource(cast("Timeweb", self))
+        return LocationsResource(self)
 
     @cached_property
     def mail(self) -> MailResource:
         """Mailboxes of the account's domains."""
         from timeweb_sdk._generated.resources.mail import MailResource
 
-        return MailResource(cast("Timeweb", self))
+        return MailResource(self)
 
     @cached_property
     def network_drives(self) -> NetworkDrivesResource:
         """Disks over the network, which can move between servers."""
         from timeweb_sdk._generated.resources.network_drives import NetworkDrivesResource
 
-        return NetworkDrivesResource(cast("Timeweb", self))
+        return NetworkDrivesResource(self)
 
     @cached_property
     def os(self) -> OsResource:
         """Operating systems that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import OsResource
 
-        return OsResource(cast("Timeweb", self))
+        return OsResource(self)
 
     @cached_property
     def persons(self) -> PersonsResource:
         """Those in whose name domains are registered."""
         from timeweb_sdk._generated.resources.domains import PersonsResource
 
-        return PersonsResource(cast("Timeweb", self))
+        return PersonsResource(self)
 
     @cached_property
     def presets(self) -> PresetsResource:
         """Fixed sizes on sale with their prices; `configurator` has the free ones."""
         from timeweb_sdk._generated.resources.namespaces import PresetsResource
 
-        return PresetsResource(cast("Timeweb", self))
+        return PresetsResource(self)
 
     @cached_property
     def projects(self) -> ProjectsResource:
         """Groups of services, for order only."""
         from timeweb_sdk._generated.resources.projects import ProjectsResource
 
-        return ProjectsResource(cast("Timeweb", self))
+        return ProjectsResource(self)
 
     @cached_property
     def restore_points(self) -> RestorePointsResource:
         """Snapshots to which a server can be taken back; backups are `servers.disks.backups`."""
         from timeweb_sdk._generated.resources.servers import RestorePointsResource
 
-        return RestorePointsResource(cast("Timeweb", self))
+        return RestorePointsResource(self)
 
     @cached_property
     def routers(self) -> RoutersResource:
         """Routers between private networks and the internet."""
         from timeweb_sdk._generated.resources.routers import RoutersResource
 
-        return RoutersResource(cast("Timeweb", self))
+        return RoutersResource(self)
 
     @cached_property
     def servers(self) -> ServersResource:
         """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`."""
         from timeweb_sdk._generated.resources.servers import ServersResource
 
-        return ServersResource(cast("Timeweb", self))
+        return ServersResource(self)
 
     @cached_property
     def software(self) -> SoftwareResource:
         """Programs that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import SoftwareResource
 
-        return SoftwareResource(cast("Timeweb", self))
+        return SoftwareResource(self)
 
     @cached_property
     def ssh_keys(self) -> SshKeysResource:
         """Public keys that servers are given."""
         from timeweb_sdk._generated.resources.ssh import SshKeysResource
 
-        return SshKeysResource(cast("Timeweb", self))
+        return SshKeysResource(self)
 
     @cached_property
     def storages(self) -> StoragesResource:
         """Object storage that speaks S3: buckets and users."""
         from timeweb_sdk._generated.resources.s3 import StoragesResource
 
-        return StoragesResource(cast("Timeweb", self))
+        return StoragesResource(self)
 
     @cached_property
     def tlds(self) -> TldsResource:
         """Zones in which domains can be registered, with prices."""
         from timeweb_sdk._generated.resources.domains import TldsResource
 
-        return TldsResource(cast("Timeweb", self))
+        return TldsResource(self)
 
     @cached_property
     def vcs_providers(self) -> VcsProvidersResource:
         """Code hostings that apps are built from."""
         from timeweb_sdk._generated.resources.apps import VcsProvidersResource
 
-        return VcsProvidersResource(cast("Timeweb", self))
+        return VcsProvidersResource(self)
 
     @cached_property
     def vpcs(self) -> VpcsResource:
         """Private networks."""
         from timeweb_sdk._generated.resources.vpc import VpcsResource
 
-        return VpcsResource(cast("Timeweb", self))
+        return VpcsResource(self)
 
 
 class AsyncResources:
@@ -339,249 +338,249 @@ class AsyncResources:
         """The account itself: balance, running costs, notifications."""
         from timeweb_sdk._generated.resources.namespaces import AsyncAccountResource
 
-        return AsyncAccountResource(cast("AsyncTimeweb", self))
+        return AsyncAccountResource(self)
 
     @cached_property
     def apps(self) -> AsyncAppsResource:
         """Apps that are built from a repository and run without a server of one's own."""
         from timeweb_sdk._generated.resources.apps import AsyncAppsResource
 
-        return AsyncAppsResource(cast("AsyncTimeweb", self))
+        return AsyncAppsResource(self)
 
     @cached_property
     def auth(self) -> AsyncAuthResource:
         """Who may sign in to the account, and from where."""
         from timeweb_sdk._generated.resources.account import AsyncAuthResource
 
-        return AsyncAuthResource(cast("AsyncTimeweb", self))
+        return AsyncAuthResource(self)
 
     @cached_property
     def balancers(self) -> AsyncBalancersResource:
         """Load balancers in front of servers."""
         from timeweb_sdk._generated.resources.balancers import AsyncBalancersResource
 
-        return AsyncBalancersResource(cast("AsyncTimeweb", self))
+        return AsyncBalancersResource(self)
 
     @cached_property
     def cdn(self) -> AsyncCdnResource:
         """The content delivery network: resources, certificates, plans, addresses of nodes."""
         from timeweb_sdk._generated.resources.cdn import AsyncCdnResource
 
-        return AsyncCdnResource(cast("AsyncTimeweb", self))
+        return AsyncCdnResource(self)
 
     @cached_property
     def cloud_ai(self) -> AsyncCloudAiResource:
         """Assistants, their knowledge bases, models and packages of tokens."""
         from timeweb_sdk._generated.resources.namespaces import AsyncCloudAiResource
 
-        return AsyncCloudAiResource(cast("AsyncTimeweb", self))
+        return AsyncCloudAiResource(self)
 
     @cached_property
     def configurator(self) -> AsyncConfiguratorResource:
         """Ranges within which a size can be chosen freely; `presets` has the fixed sizes."""
         from timeweb_sdk._generated.resources.namespaces import AsyncConfiguratorResource
 
-        return AsyncConfiguratorResource(cast("AsyncTimeweb", self))
+        return AsyncConfiguratorResource(self)
 
     @cached_property
     def container_registry(self) -> AsyncContainerRegistryResource:
         """Registries of container images."""
         from timeweb_sdk._generated.resources.container_registry import AsyncContainerRegistryResource
 
-        return AsyncContainerRegistryResource(cast("AsyncTimeweb", self))
+        return AsyncContainerRegistryResource(self)
 
     @cached_property
     def database_types(self) -> AsyncDatabaseTypesResource:
         """Engines and versions that clusters can have."""
         from timeweb_sdk._generated.resources.databases import AsyncDatabaseTypesResource
 
-        return AsyncDatabaseTypesResource(cast("AsyncTimeweb", self))
+        return AsyncDatabaseTypesResource(self)
 
     @cached_property
     def databases(self) -> AsyncDatabasesResource:
         """Managed database clusters with their users, databases, nodes and copies in object storage."""
         from timeweb_sdk._generated.resources.databases import AsyncDatabasesResource
 
-        return AsyncDatabasesResource(cast("AsyncTimeweb", self))
+        return AsyncDatabasesResource(self)
 
     @cached_property
     def dbs(self) -> AsyncDbsResource:
         """The older calls for databases: backups and their schedule; clusters themselves are `databases`."""
         from timeweb_sdk._generated.resources.databases import AsyncDbsResource
 
-        return AsyncDbsResource(cast("AsyncTimeweb", self))
+        return AsyncDbsResource(self)
 
     @cached_property
     def dedicated_servers(self) -> AsyncDedicatedServersResource:
         """Whole machines, rented by the month; virtual ones are `servers`."""
         from timeweb_sdk._generated.resources.dedicated_servers import AsyncDedicatedServersResource
 
-        return AsyncDedicatedServersResource(cast("AsyncTimeweb", self))
+        return AsyncDedicatedServersResource(self)
 
     @cached_property
     def deploy_settings(self) -> AsyncDeploySettingsResource:
         """Settings that apps of each framework start with."""
         from timeweb_sdk._generated.resources.apps import AsyncDeploySettingsResource
 
-        return AsyncDeploySettingsResource(cast("AsyncTimeweb", self))
+        return AsyncDeploySettingsResource(self)
 
     @cached_property
     def domain_requests(self) -> AsyncDomainRequestsResource:
         """Orders to register, prolong or move a domain; domains one has are `domains`."""
         from timeweb_sdk._generated.resources.domains import AsyncDomainRequestsResource
 
-        return AsyncDomainRequestsResource(cast("AsyncTimeweb", self))
+        return AsyncDomainRequestsResource(self)
 
     @cached_property
     def domains(self) -> AsyncDomainsResource:
         """Domains with their DNS records and subdomains; registering one is a request in `domain_requests`."""
         from timeweb_sdk._generated.resources.domains import AsyncDomainsResource
 
-        return AsyncDomainsResource(cast("AsyncTimeweb", self))
+        return AsyncDomainsResource(self)
 
     @cached_property
     def firewall(self) -> AsyncFirewallResource:
         """Groups of rules and what they protect."""
         from timeweb_sdk._generated.resources.firewall import AsyncFirewallResource
 
-        return AsyncFirewallResource(cast("AsyncTimeweb", self))
+        return AsyncFirewallResource(self)
 
     @cached_property
     def floating_ips(self) -> AsyncFloatingIpsResource:
         """Public addresses that can move from one service to another."""
         from timeweb_sdk._generated.resources.floating_ips import AsyncFloatingIpsResource
 
-        return AsyncFloatingIpsResource(cast("AsyncTimeweb", self))
+        return AsyncFloatingIpsResource(self)
 
     @cached_property
     def frameworks(self) -> AsyncFrameworksResource:
         """Frameworks that apps can be built with."""
         from timeweb_sdk._generated.resources.apps import AsyncFrameworksResource
 
-        return AsyncFrameworksResource(cast("AsyncTimeweb", self))
+        return AsyncFrameworksResource(self)
 
     @cached_property
     def images(self) -> AsyncImagesResource:
         """Images of disks to install servers from."""
         from timeweb_sdk._generated.resources.images import AsyncImagesResource
 
-        return AsyncImagesResource(cast("AsyncTimeweb", self))
+        return AsyncImagesResource(self)
 
     @cached_property
     def k8s(self) -> AsyncK8sResource:
         """Managed Kubernetes clusters."""
         from timeweb_sdk._generated.resources.kubernetes import AsyncK8sResource
 
-        return AsyncK8sResource(cast("AsyncTimeweb", self))
+        return AsyncK8sResource(self)
 
     @cached_property
     def locations(self) -> AsyncLocationsResource:
         """Where services can be placed."""
         from timeweb_sdk._generated.resources.locations import AsyncLocationsResource
 
-        return AsyncLocationsResource(cast("AsyncTimeweb", self))
+        return AsyncLocationsResource(self)
 
     @cached_property
     def mail(self) -> AsyncMailResource:
         """Mailboxes of the account's domains."""
         from timeweb_sdk._generated.resources.mail import AsyncMailResource
 
-        return AsyncMailResource(cast("AsyncTimeweb", self))
+        return AsyncMailResource(self)
 
     @cached_property
     def network_drives(self) -> AsyncNetworkDrivesResource:
         """Disks over the network, which can move between servers."""
         from timeweb_sdk._generated.resources.network_drives import AsyncNetworkDrivesResource
 
-        return AsyncNetworkDrivesResource(cast("AsyncTimeweb", self))
+        return AsyncNetworkDrivesResource(self)
 
     @cached_property
     def os(self) -> AsyncOsResource:
         """Operating systems that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import AsyncOsResource
 
-        return AsyncOsResource(cast("AsyncTimeweb", self))
+        return AsyncOsResource(self)
 
     @cached_property
     def persons(self) -> AsyncPersonsResource:
         """Those in whose name domains are registered."""
         from timeweb_sdk._generated.resources.domains import AsyncPersonsResource
 
-        return AsyncPersonsResource(cast("AsyncTimeweb", self))
+        return AsyncPersonsResource(self)
 
     @cached_property
     def presets(self) -> AsyncPresetsResource:
         """Fixed sizes on sale with their prices; `configurator` has the free ones."""
         from timeweb_sdk._generated.resources.namespaces import AsyncPresetsResource
 
-        return AsyncPresetsResource(cast("AsyncTimeweb", self))
+        return AsyncPresetsResource(self)
 
     @cached_property
     def projects(self) -> AsyncProjectsResource:
         """Groups of services, for order only."""
         from timeweb_sdk._generated.resources.projects import AsyncProjectsResource
 
-        return AsyncProjectsResource(cast("AsyncTimeweb", self))
+        return AsyncProjectsResource(self)
 
     @cached_property
     def restore_points(self) -> AsyncRestorePointsResource:
         """Snapshots to which a server can be taken back; backups are `servers.disks.backups`."""
         from timeweb_sdk._generated.resources.servers import AsyncRestorePointsResource
 
-        return AsyncRestorePointsResource(cast("AsyncTimeweb", self))
+        return AsyncRestorePointsResource(self)
 
     @cached_property
     def routers(self) -> AsyncRoutersResource:
         """Routers between private networks and the internet."""
         from timeweb_sdk._generated.resources.routers import AsyncRoutersResource
 
-        return AsyncRoutersResource(cast("AsyncTimeweb", self))
+        return AsyncRoutersResource(self)
 
     @cached_property
     def servers(self) -> AsyncServersResource:
         """Virtual servers with their disks, addresses and backups; whole machines are `dedicated_servers`."""
         from timeweb_sdk._generated.resources.servers import AsyncServersResource
 
-        return AsyncServersResource(cast("AsyncTimeweb", self))
+        return AsyncServersResource(self)
 
     @cached_property
     def software(self) -> AsyncSoftwareResource:
         """Programs that servers can be installed with."""
         from timeweb_sdk._generated.resources.servers import AsyncSoftwareResource
 
-        return AsyncSoftwareResource(cast("AsyncTimeweb", self))
+        return AsyncSoftwareResource(self)
 
     @cached_property
     def ssh_keys(self) -> AsyncSshKeysResource:
         """Public keys that servers are given."""
         from timeweb_sdk._generated.resources.ssh import AsyncSshKeysResource
 
-        return AsyncSshKeysResource(cast("AsyncTimeweb", self))
+        return AsyncSshKeysResource(self)
 
     @cached_property
     def storages(self) -> AsyncStoragesResource:
         """Object storage that speaks S3: buckets and users."""
         from timeweb_sdk._generated.resources.s3 import AsyncStoragesResource
 
-        return AsyncStoragesResource(cast("AsyncTimeweb", self))
+        return AsyncStoragesResource(self)
 
     @cached_property
     def tlds(self) -> AsyncTldsResource:
         """Zones in which domains can be registered, with prices."""
         from timeweb_sdk._generated.resources.domains import AsyncTldsResource
 
-        return AsyncTldsResource(cast("AsyncTimeweb", self))
+        return AsyncTldsResource(self)
 
     @cached_property
     def vcs_providers(self) -> AsyncVcsProvidersResource:
         """Code hostings that apps are built from."""
         from timeweb_sdk._generated.resources.apps import AsyncVcsProvidersResource
 
-        return AsyncVcsProvidersResource(cast("AsyncTimeweb", self))
+        return AsyncVcsProvidersResource(self)
 
     @cached_property
     def vpcs(self) -> AsyncVpcsResource:
         """Private networks."""
         from timeweb_sdk._generated.resources.vpc import AsyncVpcsResource
 
-        return AsyncVpcsResource(cast("AsyncTimeweb", self))
+        return AsyncVpcsResource(self)
