@@ -145,7 +145,8 @@ def read_sides(session: Session, columns: Columns, today: date, *conditions: Any
         ]
         return sa.select(*shown, sa.func.count().label("count")).group_by(*(alike.c[name] for name in names))
 
-    both = sa.union_all(side(*_PRICES, *earned, *keys), side("cost_price", *spent, *keys))
+    prices = [name for name in _PRICES if name in columns]
+    both = sa.union_all(side(*prices, *earned, *keys), side("cost_price", *spent, *keys))
     earnings, spendings = list[Earning](), list[Spending]()
     for record in session.execute(both, execution_options=in_turns(session)).mappings():
         key = _words(record["key"]) if keys else None
