@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import time_machine
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, dispatch_events, mark_paid, payment_reminders, sync_all, update_manual
 from crm_adapter.db.tables import HostingServer, utcnow
-from crm_adapter.money import local_today
 from crm_adapter.results import ReminderReport
 from tests.crm.database import edit
 from tests.crm.fake_timeweb import client, world
@@ -67,8 +67,9 @@ def test_a_client_without_a_name_pays_too(db: Db) -> None:
 
 
 def test_today_is_the_studio_s(db: Db) -> None:
-    add(db, local_today())
-    assert payment_reminders(db) == ReminderReport(due=1)
+    add(db, date(2026, 3, 31))
+    with time_machine.travel(datetime(2026, 3, 30, 21, tzinfo=UTC), tick=False):
+        assert payment_reminders(db) == ReminderReport(due=1)
 
 
 def test_any_number_of_workers_tell_once(real_db: Db) -> None:
