@@ -1,7 +1,8 @@
 """How fast the client may call: `RateLimit`, and the store that shares a limit between processes."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from math import inf
+from typing import Any, Self
 
 from timeweb_sdk._core.redis_store import RedisStore
 from timeweb_sdk.errors import ConfigurationError
@@ -20,10 +21,12 @@ class Rate:
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.requests < 1 or self.seconds <= 0:
+        given: tuple[Any, Any] = (self.requests, self.seconds)
+        are_numbers = isinstance(given[0], int) and isinstance(given[1], (int, float))
+        if not are_numbers or self.requests < 1 or not 0 < self.seconds < inf:
             raise ConfigurationError(
-                f"Rate({self.requests}, {self.seconds}) lets nothing through: "
-                "give at least one request in a positive number of seconds, or RateLimit.off()"
+                f"Rate({self.requests!r}, {self.seconds!r}) lets nothing through: "
+                "give at least one request, and no half ones, in a positive number of seconds, or RateLimit.off()"
             )
 
 
@@ -39,6 +42,12 @@ class RateLimit:
     store: RedisStore | None = field(default=None, repr=False)
     per_address: Rate | None = None
     """What all accounts keep together on the way to one host: its protection bans addresses, not accounts."""
+
+    def __post_init__(self) -> None:
+        for name in ("per_endpoint", "overall", "per_address"):
+            given: Any = getattr(self, name)
+            if given is not None and not isinstance(given, Rate):
+                raise ConfigurationError(f"{name}={given!r}: give a Rate, such as Rate(20), or None")
 
     @classmethod
     def documented(cls, *, store: RedisStore | None = None) -> Self:

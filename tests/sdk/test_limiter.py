@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -425,8 +425,8 @@ def test_a_bucket_is_dropped_a_minute_after_its_last_use(idle: float, dropped: b
     assert limit.is_unused(100.0 + idle) is dropped
 
 
-@pytest.mark.parametrize(("requests", "seconds"), [(0, 1.0), (-3, 1.0), (5, 0.0)])
-def test_a_rate_that_lets_nothing_through_is_refused(requests: int, seconds: float) -> None:
+@pytest.mark.parametrize(("requests", "seconds"), [(0, 1.0), (-3, 1.0), (5, 0.0), (1.5, 1.0), (1, nan), (1, inf), ("x", 1.0)])
+def test_a_rate_that_lets_nothing_through_is_refused(requests: Any, seconds: float) -> None:
     with pytest.raises(ConfigurationError, match="at least one request"):
         Rate(requests, seconds)
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 import pytest
 import respx
 from hypothesis import given, strategies as st
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretBytes, SecretStr
 
 from tests.sdk.stub_server import StubServer
 from tests.sdk.worlds import World
-from timeweb_sdk import NOT_GIVEN, AsyncTimeweb, ConfigurationError, Model, Timeweb
+from timeweb_sdk import NOT_GIVEN, AsyncTimeweb, ConfigurationError, Model, RateLimit, Timeweb
 from timeweb_sdk._core.request import encode_query, fill_path, to_json
 
 URL = "https://api.timeweb.cloud"
@@ -290,3 +292,46 @@ def test_request_keeps_what_the_path_asks(server: StubServer) -> None:
     path = "/api/v1/x?tag=a&tag=b&empty=&limit=5"
     World(False, "httpx").run(lambda tw: tw.request("GET", path, query={"limit": 7}), base_url=server.url)
     assert server.arrivals[0].target == "/api/v1/x?tag=a&tag=b&empty=&limit=7"
+
+
+class SpoiltList(list[int]):
+    def __iter__(self) -> Any:
+        raise RuntimeError("spoilt")
+
+
+class SpoiltFile(io.BytesIO):
+    def read(self, *_: Any) -> bytes:
+        raise RuntimeError("spoilt")
+
+
+TOO_LONG = 10**5000
+EAST = timezone(timedelta(hours=14))
+UNFIT: dict[str, Callable[[Timeweb], object]] = {
+    "an id too long to write": lambda tw: tw.servers.get(TOO_LONG),
+    "a number too long to write": lambda tw: tw.servers.list(limit=TOO_LONG),
+    "the same in a body": lambda tw: tw.request("POST", "/x", json=[TOO_LONG]),
+    "a number that signals": lambda tw: tw.request("POST", "/x", json=Decimal("sNaN")),
+    "a moment before all moments": lambda tw: tw.request("POST", "/x", json=datetime.min.replace(tzinfo=EAST)),
+    "a list that fails": lambda tw: tw.request("POST", "/x", json=SpoiltList([1])),
+    "bytes in place of a secret": lambda tw: tw.request("POST", "/x", json=SecretBytes(b"\xff")),
+    "a file that fails": lambda tw: tw.images.upload("x", body=SpoiltFile(b"x")),
+    "a folder for a reply": lambda tw: tw.request("GET", "/x", to=Path("/")),
+    "no mapping for a query": lambda tw: tw.request("GET", "/x", query=cast(Any, [("a", 1)])),
+    "a timeout that no clock has": lambda tw: tw.with_options(timeout=1e300),
+    "a number for a rate": lambda tw: tw.with_options(rate_limit=RateLimit(cast(Any, 5))),
+    "a number for an address": lambda tw: Timeweb("t", base_url=cast(Any, 5)),
+    "a number for a name": lambda tw: Timeweb("t", application=cast(Any, 5)),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_no_argument_makes_a_call_raise_what_is_no_error_of_ours(name: str, server: StubServer) -> None:
+    with Timeweb("t", base_url=server.url) as tw, pytest.raises(ConfigurationError) as caught:
+        UNFIT[name](tw)
+    assert (caught.value.delivery, server.arrivals) == ("not_sent", [])
+    assert "\\xff" not in repr(caught.value.__cause__)
+
+
+def test_names_in_a_query_are_texts(server: StubServer) -> None:
+    World(False, "httpx").run(lambda tw: tw.request("GET", "/x", query={1: 2}), base_url=server.url)
+    assert server.arrivals[0].target == "/x?1=2"

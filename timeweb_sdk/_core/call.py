@@ -33,4 +33,5 @@ class Call:
 
 def _shown(value: Any) -> str:
     """An id; what is none may be an object that holds passwords."""
-    return repr(value)[:100] if isinstance(value, (str, int, float)) or value is None else f"<{type(value).__name__}>"
+    is_plain = value.bit_length() < 1000 if isinstance(value, int) else isinstance(value, (str, float)) or value is None
+    return repr(value)[:100] if is_plain else f"<{type(value).__name__}>"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from math import inf
+from threading import TIMEOUT_MAX
 from typing import Any
 
 from timeweb_sdk._core.events import Hook
@@ -35,8 +35,8 @@ class Options:
             raise ConfigurationError(f"max_response_bytes={given!r}: give how many bytes of a reply may be held in memory")
         for name in ("timeout", "total_timeout"):
             given = getattr(self, name)
-            if not isinstance(given, (int, float)) or not 0 < given < inf:
-                raise ConfigurationError(f"{name}={given!r}: give a positive number of seconds")
+            if not isinstance(given, (int, float)) or not 0 < given <= TIMEOUT_MAX:
+                raise ConfigurationError(f"{name}={given!r}: give a positive number of seconds, at most {TIMEOUT_MAX:.0f}")
         hooks = tuple(self.hooks) if hasattr(self.hooks, "__iter__") else (None,)
         if not all(map(callable, hooks)):
             raise ConfigurationError(f"hooks={self.hooks!r}: give a list of functions, each of which takes an Event")

@@ -1,13 +1,13 @@
 """Calls to paths that the contract does not know."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from timeweb_sdk._core.call import Call
+from timeweb_sdk._core.guards import is_mapping
 from timeweb_sdk._core.operation import Operation, table
 from timeweb_sdk._core.request import UNSPEAKABLE
 from timeweb_sdk._core.responses import RawBody
@@ -22,7 +22,7 @@ _UNSENT = ("POST", "PATCH")
 class RawArguments:
     """What goes with a path. It may hold passwords and does not show."""
 
-    query: Mapping[str, Any] = field(repr=False)
+    query: Any = field(repr=False)
     body: Any = field(repr=False)
     content: Any = field(default=NOT_GIVEN, repr=False)
     to: Any = NOT_GIVEN
@@ -34,6 +34,8 @@ def raw_call(method: str, path: str, given: RawArguments) -> Call:
         raise ConfigurationError(f"method {method!r}: give one of {', '.join(_METHODS)}")
     if not _is_path(path):
         raise ConfigurationError(f"path {path!r}: give a path of the API, from its first slash on, e.g. /api/v1/servers")
+    if not is_mapping(given.query):
+        raise ConfigurationError(f"query is a {type(given.query).__name__}: give a dict")
     method, parts = method.upper(), urlsplit(path)
     operation = Operation(
         id=f"{method} {parts.path}",

@@ -22,7 +22,7 @@ from timeweb_sdk._core.guards import is_collection, is_mapping
 from timeweb_sdk._core.secrets import Content, Hidden, forget_frames
 from timeweb_sdk._core.streams import Source, Target, Transfer
 from timeweb_sdk._core.types import NOT_GIVEN
-from timeweb_sdk.errors import ConfigurationError
+from timeweb_sdk.errors import ConfigurationError, TimewebError
 from timeweb_sdk.secrets import is_secret_name, name_within
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -56,7 +56,11 @@ def build(call: Call) -> Request:
         return request
     except Exception as error:
         fault = forget_frames(error)
-    raise fault
+    if isinstance(fault, TimewebError):
+        raise fault
+    # The last: what cannot be decoded may be a secret, and the error holds it.
+    cause = None if isinstance(fault, UnicodeError) else fault
+    raise ConfigurationError(f"an argument raised {type(fault).__name__} when it was read: give plain data") from cause
 
 
 def _build(call: Call) -> Request:
@@ -179,7 +183,8 @@ def encode_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:
         if _is_absent(value):
             continue
         items = value if is_collection(value) else [value]
-        pairs.extend((name, _text(name, item)) for item in items if not _is_absent(item))
+        key = _text("a name in the query", name)
+        pairs.extend((key, _text(key, item)) for item in items if not _is_absent(item))
     return pairs
 
 

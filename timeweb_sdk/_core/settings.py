@@ -19,6 +19,9 @@ _LIBRARIES = ("httpx", "httpx2")
 
 def find_base_url(base_url: str | None, allow_http: bool | None = None) -> str:
     """Return the address with its scheme in small letters: whether certificates are checked is read from it."""
+    given: Any = base_url
+    if not (given is None or isinstance(given, str)):
+        raise ConfigurationError(f"base_url is a {type(given).__name__}: give a str such as {_HOST}")
     source = "base_url" if base_url or not os.environ.get("TIMEWEB_BASE_URL") else "TIMEWEB_BASE_URL"
     url = (base_url or os.environ.get("TIMEWEB_BASE_URL") or _HOST).strip()
     if fault := _fault_of_address(url):
@@ -113,6 +116,7 @@ def find_user_agent(application: str | None) -> str:
     """Return the name that the API sees: the application's, if it gave one, before ours."""
     if application is None:
         return USER_AGENT
-    if not application.strip() or not application.isascii() or not application.isprintable():
+    given: Any = application
+    if not isinstance(given, str) or not application.strip() or not application.isascii() or not application.isprintable():
         raise ConfigurationError(f"application={application!r}: give a name in ASCII, e.g. billing/2.1")
     return f"{application.strip()} {USER_AGENT}"

@@ -33,9 +33,9 @@ class Progress:
 def _faults(kind: type[TimewebError], what: str, delivery: Delivery = "not_sent") -> Generator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:
-        if isinstance(error, TimewebError):
-            raise
+    except TimewebError:
+        raise
+    except Exception as error:  # a file may be an object of the caller's
         raise kind(f"{what}: {error}", delivery=delivery) from None
 
 
@@ -117,7 +117,10 @@ class Target:
 
     def __init__(self, file: Any) -> None:
         self._path = _path_of(file)
-        self._part = self._path.with_name(f"{self._path.name}.part") if self._path is not None else None
+        self._part: Path | None = None
+        if self._path is not None:
+            with _faults(ConfigurationError, f"{self._path} cannot be written"):
+                self._part = self._path.with_name(f"{self._path.name}.part")
         self._file = file
         self._start: int | None = None
         self._written = False
