@@ -71,8 +71,10 @@ def runs_table(runs: Iterable[RunInfo], zone: ZoneInfo) -> Table:
     for run in runs:
         report = run.report or {}
         outcome = labels.RUN_STATUSES.get(run.status, run.status)
-        reason = labels.failure(run.error_code)
-        counts = (str(report.get(f"{name}_count", "")) for name in ("created", "updated", "unchanged", "error"))
+        cut_short = [part["message"] for part in report.get("accounts", ()) if part["error_code"] == "crashed"]
+        reason = "; ".join(dict.fromkeys(cut_short)) or labels.failure(run.error_code)
+        found = (report.get(f"{name}_count", "") for name in ("created", "updated", "unchanged", "error"))
+        counts = (UNKNOWN if count is None else str(count) for count in found)
         table.add_row(
             str(run.run_id),
             instant(run.started_at, zone),

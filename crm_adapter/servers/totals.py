@@ -263,7 +263,8 @@ def read_runs(session: Session, run_id: int | None = None, *, limit: int) -> lis
 def _run_info(run: SyncRun, progress: tuple[int, int]) -> RunInfo:
     report = as_dict(json.loads(run.report)) if run.report else None
     if report is not None:
-        progress = (report["total_processed"], report["total_processed"])
+        is_whole = report.get("unchanged_count") is not None
+        progress = (report["total_processed"], report["total_processed"] if is_whole else 0)
     return RunInfo(
         run.id,
         run.kind,

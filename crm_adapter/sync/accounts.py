@@ -36,6 +36,8 @@ _UNAUTHORIZED_RETRY: Final = 900.0
 """An unauthorized token is tried again after this many seconds unless it is replaced."""
 _LONGEST_WAIT: Final = 86_400.0
 """No answer keeps an account waiting for longer; a Retry-After beyond it is a failure of whoever sent it."""
+_UNFINISHED: Final = ("running", "interrupted", "crashed")
+"""Statuses of runs that have not told how they ended; what whoever took one for dead wrote of it counts less."""
 _SHOWN: Final = 200
 """Entries of each list that the run history keeps; all of them are in the change log."""
 
@@ -277,7 +279,7 @@ def close_run(session: Session, run_id: int, report: SyncReport) -> None:
     """
     session.execute(
         update(SyncRun)
-        .where(SyncRun.id == run_id, SyncRun.status.in_(("running", "crashed")), SyncRun.report.is_(None))
+        .where(SyncRun.id == run_id, SyncRun.status.in_(_UNFINISHED))
         .values(status=report.status, error_code=report.error_code, finished_at=utcnow(), report=_kept(report))
     )
 
@@ -300,5 +302,5 @@ def let_go(session: Session, held: Iterable[tuple[str, str]], *, interrupted: bo
             leases.end_run(session, run_id, status)
     if report is not None:
         session.execute(
-            update(SyncRun).where(SyncRun.id == report.run_id, SyncRun.report.is_(None)).values(report=_kept(report))
+            update(SyncRun).where(SyncRun.id == report.run_id, SyncRun.status.in_(_UNFINISHED)).values(report=_kept(report))
         )

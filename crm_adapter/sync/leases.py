@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from crm_adapter.db.dialects import db_now_ms, insert_ignore
 from crm_adapter.db.tables import SyncLease, SyncRun, utcnow
+from crm_adapter.sync import aftermath
 
 TTL_SECONDS: Final = 300.0
 """Longer than a call may take (the client's total_timeout is 180 s by default), or the lease would lapse during one."""
@@ -62,23 +63,28 @@ def claim(
     )
     if taken != 1:
         return Claim(None, before)
-    if before is not None:
-        end_run(session, before, "crashed")
+    if before is not None and end_run(session, before, "crashed"):
+        aftermath.tell(session, before, account)
     return Claim(owner)
 
 
-def end_run(session: Session, run_id: int, status: str) -> None:
-    """Mark a run that will not end by itself, unless a lease of it lives: it is at work on another account then."""
+def end_run(session: Session, run_id: int, status: str) -> bool:
+    """Mark a run that will not end by itself, unless a lease of it lives: it is at work on another account then.
+
+    Returns whether it was still said to run.
+    """
     # A plain read: as part of the UPDATE, MariaDB would lock the leases of everybody.
     alive = select(SyncLease.account).where(
         SyncLease.run_id == run_id, SyncLease.owner.is_not(None), SyncLease.expires_ms >= db_now_ms()
     )
-    if session.scalars(alive.limit(1)).first() is None:
-        session.execute(
-            update(SyncRun)
-            .where(SyncRun.id == run_id, SyncRun.status == "running")
-            .values(status=status, error_code=status, finished_at=utcnow())
-        )
+    if session.scalars(alive.limit(1)).first() is not None:
+        return False
+    ended = (
+        update(SyncRun)
+        .where(SyncRun.id == run_id, SyncRun.status == "running")
+        .values(status=status, error_code=status, finished_at=utcnow())
+    )
+    return _execute(session, ended) == 1
 
 
 def attach_run(session: Session, account: str, owner: str, run_id: int) -> None:

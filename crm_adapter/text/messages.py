@@ -25,6 +25,8 @@ SAME_NAME: Final = "совпало имя"
 AS_OF: Final = "данные на"
 ZERO_NOTE: Final = "0 стоит и там, где значение неизвестно: себестоимость, цена или дата не заданы"
 """What a reply with `numbers="zero"` hides."""
+TOLD_BY_THE_LOG: Final = "Отчёт составлен по журналу изменений; что стало с остальными серверами, неизвестно"
+"""Of a run that could not write its own."""
 CRASHED: Final = "Предыдущая синхронизация прервалась. Записанное сохранено, запустите её ещё раз."
 
 DONE: Final = {
@@ -144,6 +146,19 @@ def run_outcome(report: Mapping[str, Any]) -> str:
     if errors:
         parts.append(count(errors, "error"))
     return f"Синхронизация завершена: {', '.join(parts)}"
+
+
+def cut_short(done: Mapping[str, int]) -> str:
+    """What an account's part of a run had written when its process died."""
+    words = {
+        "created": "создано",
+        "updated": "обновлено",
+        "linked": "связано",
+        "restored": "вернулось",
+        "missing": "отмечено удалёнными",
+    }
+    told = ", ".join(f"{word} {done[name]}" for name, word in words.items() if done.get(name))
+    return f"{_FAILURES['crashed']}; {f'записано: {told}' if told else 'ничего не записано'}, остальное неизвестно"
 
 
 def without(hidden: int) -> str:

@@ -110,6 +110,28 @@ def sync_and_die(url: str, servers: int, chunk: int, *, commits: int) -> None:
     sync_all(db, client(world(servers)), on_progress=progress)
 
 
+def sync_two_and_die(url: str, first: FakeTimeweb, second: FakeTimeweb) -> None:
+    """A sync of two accounts that is killed once it has written one server of the second."""
+    vars(applying)["CHUNK"] = 1
+    written: list[int] = []
+
+    def progress(done: int, _total: int) -> None:
+        written.append(done)
+        if written[1:] and done == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sync_all(connect(url), {"first": client(first), "second": client(second)}, on_progress=progress)
+
+
+def kill_between(url: str, first: FakeTimeweb, second: FakeTimeweb) -> int | None:
+    """Run :func:`sync_two_and_die`; the exit code."""
+    start_server()
+    process = CONTEXT.Process(target=sync_two_and_die, args=(url, first, second))
+    process.start()
+    process.join(timeout=60)
+    return process.exitcode
+
+
 def kill_at(url: str, servers: int, chunk: int, commits: int) -> int | None:
     """Run :func:`sync_and_die`; the exit code."""
     start_server()

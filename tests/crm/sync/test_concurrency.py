@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections import Counter
+from io import StringIO
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import runs, sync_all
+from crm_adapter.cli.tables import runs_table
 from crm_adapter.db.tables import SyncLease
 from crm_adapter.sync import leases
 from crm_adapter.sync.accounts import claim_accounts, lease_seconds
 from tests.crm.database import changed, events, rows
-from tests.crm.fake_timeweb import client, world
-from tests.crm.workers import import_one, in_processes, kill_at, sync_repeatedly
+from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
+from tests.crm.workers import import_one, in_processes, kill_at, kill_between, sync_repeatedly
 
 
 def test_many_importers_of_one_server_make_one_row(database_url: str, real_db: sessionmaker[Session]) -> None:
@@ -62,6 +67,43 @@ def test_a_worker_killed_at_a_chunk_boundary_loses_and_doubles_nothing(
     assert Counter(field for _, field, _, _ in changed(real_db)) == {"created": 6}
     assert len({entry[0] for entry in changed(real_db)}) == 6
     assert Counter(event.kind for event in events(real_db)) == {"imported": 6}
+
+
+def test_the_report_of_a_killed_run_holds_what_it_had_committed(database_url: str, real_db: sessionmaker[Session]) -> None:
+    """Killed in its second account: the first one's part is whole, of the second one server is known, and no more."""
+    first, second = world(3), FakeTimeweb([server(n) for n in (7, 8, 9)], [cost(n) for n in (7, 8, 9)], account_id="cp2")
+    clients = {"first": client(first), "second": client(second)}
+    sync_all(real_db, {"first": client(first)})
+    first.servers_[0]["name"] = "renamed"
+    first.servers_.append(server(4))
+    assert kill_between(database_url, first, second) == -signal.SIGKILL
+    assert (runs(real_db)[0].status, runs(real_db)[0].report) == ("running", None)
+    with real_db() as session, session.begin():
+        session.execute(update(SyncLease).values(expires_ms=1))
+    assert sync_all(real_db, clients).created_count == 2
+    killed = runs(real_db)[1]
+    report = killed.report
+    assert report is not None and (killed.status, killed.error_code, report["run_id"]) == ("crashed", "crashed", killed.run_id)
+    assert {name: count for name, count in report.items() if name.endswith("_count")} == {
+        "created_count": 2,
+        "updated_count": 1,
+        "linked_count": 0,
+        "restored_count": 0,
+        "missing_count": 0,
+        **dict.fromkeys(("unchanged_count", "skipped_count", "error_count")),
+    }
+    assert (killed.progress, killed.total) == (3, None)
+    shown = Console(file=StringIO(), width=200)
+    shown.print(runs_table([killed], ZoneInfo("Europe/Moscow")))
+    told = "сбой: Синхронизация оборвалась; записано: создано 1, остальное неизвестно"
+    assert re.search(rf"{told} +— +2 +1 +— +—", shown.file.getvalue())  # type: ignore[attr-defined]
+    assert [(part["account"], part["status"], part["error_code"], part["message"]) for part in report["accounts"]] == [
+        ("first", "success", None, None),
+        ("second", "failed", "crashed", "Синхронизация оборвалась; записано: создано 1, остальное неизвестно"),
+    ]
+    assert [warning["message"] for warning in report["warnings"]] == [
+        "Отчёт составлен по журналу изменений; что стало с остальными серверами, неизвестно"
+    ]
 
 
 def test_a_lease_expires_by_the_databases_clock_and_fences_its_old_owner(real_db: sessionmaker[Session]) -> None:

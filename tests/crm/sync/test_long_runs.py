@@ -59,7 +59,9 @@ def test_a_run_that_lost_its_lease_between_two_chunks_reports_the_first(real_db:
     report = sync_all(real_db, client(of(1, 5)), on_progress=lose)
     assert (report.status, report.error_code, report.created_count) == ("failed", "lease_lost", 2)
     kept = runs(real_db)[1]
-    assert (kept.status, kept.report and kept.report["created_count"]) == ("failed", 2)
+    assert kept.report is not None
+    # Its own report, in place of the one that the other worker made of the log.
+    assert (kept.status, kept.report["created_count"], kept.report["error_count"]) == ("failed", 2, 0)
     assert len(rows(real_db)) == 5
 
 
@@ -112,7 +114,12 @@ def test_a_run_whose_process_died_crashes_with_its_last_lease(real_db: Db) -> No
     assert runs(real_db)[-1].status == "running"
     expire(real_db, "second")
     sync_all(real_db, {"second": client(of(2, 1))})
-    assert (runs(real_db)[-1].run_id, runs(real_db)[-1].status) == (dead.run_id, "crashed")
+    crashed = runs(real_db)[-1]
+    assert (crashed.run_id, crashed.status) == (dead.run_id, "crashed")
+    assert crashed.report is not None
+    assert [(part["account"], part["message"]) for part in crashed.report["accounts"]] == [
+        ("second", "Синхронизация оборвалась; ничего не записано, остальное неизвестно")
+    ]
 
 
 @pytest.mark.parametrize(("born", "calls"), [(True, 2), (False, 4)])
