@@ -16,7 +16,7 @@ from crm_adapter.db.rows import StoredRow, read_rows
 from crm_adapter.db.tables import EventOutbox, utcnow
 from crm_adapter.payload import plain
 from crm_adapter.results import ReminderReport, to_plain
-from crm_adapter.servers.conditions import billable, days_to_payment, payment_day, pays_before
+from crm_adapter.servers.conditions import billable, days_to_payment, pays_before
 
 DUE_DAYS: Final = (7, 1, 0)
 """Days before the payment on which people are told."""
@@ -61,9 +61,10 @@ def write_reminders(session: Session, columns: Columns, today: date | None = Non
 def _records(rows: Iterable[StoredRow], today: date) -> Iterable[dict[str, Any]]:
     now = utcnow()
     for row in rows:
-        due, days = payment_day(row), days_to_payment(row, today)
-        if due is None or days is None or (kind := reminder(days)) is None:
+        days = days_to_payment(row, today)
+        if days is None or (kind := reminder(days)) is None:
             continue
+        due = today + timedelta(days=days)
         payload = {
             "name": row.server_name,
             "client": row.client_name,

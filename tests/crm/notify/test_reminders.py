@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from crm_adapter import add_manual, dispatch_events, mark_paid, payment_reminders, sync_all, update_manual
 from crm_adapter.db.tables import HostingServer, utcnow
 from crm_adapter.results import ReminderReport
-from tests.crm.database import edit
+from tests.crm.database import edit, statements
 from tests.crm.fake_timeweb import client, world
 from tests.crm.notify.outbox import Inbox, rows
 
@@ -56,6 +56,15 @@ def test_a_reminder_as_the_outbox_keeps_it(db: Db) -> None:
     assert json.loads(found.payload) == {
         "name": "web-1", "client": "Анна", "amount": 1600, "days": 7, "date": "31.03.2026", "timeweb_id": 1001,
     }  # fmt: skip
+
+
+def test_of_a_row_only_that_is_read_which_is_told(db: Db) -> None:
+    add(db, date(2026, 3, 31))
+    with statements(db) as seen:
+        payment_reminders(db, today=date(2026, 3, 31))
+    (asked,) = [text for text in seen if "FROM hosting_servers" in text]
+    assert "client_price" in asked and "removed_at" in asked
+    assert "timeweb_data" not in asked and "notes" not in asked and "ip_all" not in asked
 
 
 def test_a_client_without_a_name_pays_too(db: Db) -> None:
