@@ -41,6 +41,17 @@ def test_a_nullable_reference_stays_a_reference() -> None:
     }
 
 
+@pytest.mark.parametrize(("here", "there"), [(True, False), (False, True), (True, True), (False, False)])
+def test_a_reference_is_nullable_where_it_stands_or_where_it_leads(here: bool, there: bool) -> None:
+    schemas = {"image": obj(id=STRING) | {"nullable": there}, "name": STRING | {"nullable": there}}
+    for name, of_it in (("image", {"$ref": "Image"}), ("name", STRING)):
+        reference = {"$ref": f"#/components/schemas/{name}"}
+        for spelt in ({"allOf": [reference]}, reference):
+            assert plain(spelt | ({"nullable": True} if here else {}), schemas) == of_it | (
+                {"nullable": True} if here or there else {}
+            )
+
+
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [

@@ -72,6 +72,29 @@ def test_a_minimal_404_is_the_api_s(server: StubServer, clock: SkippingClock) ->
     assert caught.value.messages == []
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, errors.UnauthorizedError),
+        (403, errors.ForbiddenError),
+        (429, errors.RateLimitError),
+        (500, errors.ServerError),
+        (400, errors.EdgeError),
+        (404, errors.EdgeError),
+        (409, errors.EdgeError),
+        (423, errors.EdgeError),
+    ],
+)
+def test_who_is_refused_or_too_fast_is_told_so_by_whatever_stands_before_the_api(
+    status: int, kind: type[errors.APIError], server: StubServer, clock: SkippingClock
+) -> None:
+    server.play(html(status))
+    with pytest.raises(errors.APIError) as caught:
+        World(False, "httpx").run(lambda tw: tw.servers.get(1), base_url=server.url, max_retries=0)
+    assert type(caught.value) is kind
+    assert (caught.value.from_edge, caught.value.delivery) == (True, "unknown")
+
+
 def test_texts_that_echo_secrets_are_scrubbed(world: World, server: StubServer, clock: SkippingClock) -> None:
     echo = (
         f"bad: Authorization: Bearer {TOKEN} and {TOKEN}; root_pass=sesame, 'secret_key': 'sesame'; "

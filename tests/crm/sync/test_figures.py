@@ -126,6 +126,14 @@ def test_rows_are_written_in_chunks_of_250(db: Db, count: int, chunks: list[tupl
     assert [step for step in told if step[0]] == chunks
 
 
+@pytest.mark.parametrize(("count", "transactions"), [(1000, 1), (1001, 2)])
+def test_services_are_written_in_chunks_of_1000(db: Db, count: int, transactions: int) -> None:
+    rows = [{"type": "s3", "service_id": number, "cost": 1, "total_cost": 1, "services": []} for number in range(count)]
+    with statements(db) as seen:
+        sync_all(db, client(FakeTimeweb([], rows)))
+    assert sum(text.startswith("INSERT INTO timeweb_service ") for text in seen) == transactions
+
+
 @pytest.mark.parametrize(("days", "fits"), [(3653, True), (3654, False), (-3653, True), (-3654, False)])
 def test_a_date_is_at_most_ten_years_away(db: Db, days: int, fits: bool) -> None:
     today = validate_mapping(HostingServer, FieldMap()).today()
