@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -69,6 +69,17 @@ def test_a_claim_waits_a_second_whatever_somebody_holds(database_url: str, real_
     bounds = ("lock_timeout = 1000", "innodb_lock_wait_timeout = 1,", "busy_timeout = 1000")
     assert any(bound in statement for statement in seen for bound in bounds)
     assert sync_all(real_db, client(world(2))).status == "success"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_person_and_a_chunk_wait_for_ten_seconds(real_db: sessionmaker[Session]) -> None:
+    def bounds(work: Callable[[], object]) -> set[str]:
+        with statements(real_db) as seen:
+            work()
+        return {statement.rpartition(" ")[2] for statement in seen if "lock_timeout" in statement}
+
+    assert bounds(lambda: sync_all(real_db, client(world(1)))) == {"1000", "10000"}
+    assert bounds(lambda: update_manual(real_db, 1, {"client_name": "Anna"})) == {"10000"}
 
 
 @ROWS_LOCKED
