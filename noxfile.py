@@ -55,7 +55,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Break the rules of sync, messages, limits and decoding in small ways: tests must notice 90 % (tests/mutation/floor.toml)."""
+    """Break rules of sync, messages, limits and decoding in small ways; tests must notice 90 % (tests/mutation/floor.toml)."""
     install(session, "tests", extras=ALL_EXTRAS)
     session.run("python", "-m", "tests.mutation", *session.posargs)
 
