@@ -54,11 +54,12 @@ MANY = (
     now() - i * interval '26 minutes' FROM generate_series(1, 20000) i""",
     """INSERT INTO hosting_servers (timeweb_id, server_name, ip_address, client_name, cost_price, client_price, status,
     payment_period, start_date, next_payment_date, auto_sync)
-    SELECT 90000000 + i, 'app-' || i, '198.51.100.' || i, 'client ' || i, 500, 900, 'active', 'monthly', now(),
-    now() + interval '30 days', true FROM generate_series(1, 6000) i""",
+    SELECT 90000000 + i, 'app-' || i, '198.51.100.' || i, 'client ' || mod(i, 50), 500, 900, 'active', 'monthly', now(),
+    now() + interval '30 days', true FROM generate_series(1, 10000) i""",
     """INSERT INTO timeweb_server_state (server_id, timeweb_id, account, project_id, cost_source, cost_stale, sync_base,
     problem_runs, edit_version)
-    SELECT id, timeweb_id, 'other', mod(id, 1000), 'services_cost', false, '{}', 0, 0
+    SELECT id, timeweb_id, 'other', mod(id, 1000), 'services_cost', false,
+    jsonb_build_object('server_name', repeat('x', 400)), 0, 0
     FROM hosting_servers WHERE timeweb_id > 90000000""",
     """INSERT INTO timeweb_service (account, type, service_id, name, project_id, cost_gross, cost_net, first_seen_at,
     last_seen_at, told_unowned)
@@ -175,7 +176,7 @@ def test_nothing_that_is_shown_scans_the_history(year: sa.Engine, opened: Asked)
 
 
 def test_nothing_that_a_sync_asks_scans_what_is_not_its_accounts(year: sa.Engine) -> None:
-    """Another account has two hundred times as many rows."""
+    """Another account has three hundred times as many rows."""
     db = sessionmaker(year)
     with account(name="new name") as changed, asked(year) as seen:
         ensure_fresh(db, changed, max_age=10**6)
