@@ -78,7 +78,7 @@ class State:
 
 
 _STATE_COLUMNS: Final = tuple(item.name for item in fields(State))
-_REPEATED: Final = frozenset({"account", "listed_by", "cost_source"})
+_REPEATED: Final = ("account", "listed_by", "cost_source")
 """Texts that all rows of an account share; a driver makes a new one for each."""
 
 
@@ -477,9 +477,9 @@ def _state_of(values: Mapping[str, Any]) -> State | None:
     if values.get("state_server_id") is None:
         return None
     found = {name: values[f"state_{name}"] for name in _STATE_COLUMNS if f"state_{name}" in values}
-    for name in _REPEATED.intersection(found):
-        if found[name] is not None:
-            found[name] = intern(found[name])
+    for name in _REPEATED:
+        if (text := found.get(name)) is not None:
+            found[name] = intern(text)
     state = State(**found)
     return None if state.is_leftover(_linked_id(values["timeweb_id"]), values.get("created_at")) else state
 

@@ -14,10 +14,14 @@ from crm_adapter.money import as_midnight, is_jump, margin, money_or_none, month
 from crm_adapter.results import HostingValues
 from crm_adapter.sync.costs import Cost, CostRow, resolve
 from crm_adapter.sync.mapping import ACTIVE_STATUSES, BUSY_STATUSES, PROBLEM_STATUSES
+from crm_adapter.sync.payloads import Payloads
 from crm_adapter.text.labels import UNKNOWN_CLIENT
 
 Action = Literal["create", "update", "unchanged", "link", "restore", "remove", "missing", "note"]
 _SHARED: Final = ("server_name", "cost_price", "status")
+_text: Final = json.JSONEncoder(ensure_ascii=False).encode
+_sorted_text: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+"""Made once: `json.dumps` would make an encoder for each of a million texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,13 @@ class Observed:
 
     values: HostingValues
     cost_row: CostRow | None = None
+    payloads: Payloads | None = field(default=None, compare=False, repr=False)
+    """Has `timeweb_data` where the values are without."""
+
+    @property
+    def timeweb_data(self) -> str:
+        """Unpacked at each look: few rows need it."""
+        return self.values.timeweb_data if self.payloads is None else self.payloads.text(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,7 @@ def create(observed: Observed, context: RunContext) -> Decision:
         "timeweb_id": values.timeweb_id,
         "timeweb_status": values.timeweb_status,
         "timeweb_preset_id": values.timeweb_preset_id,
-        "timeweb_data": values.timeweb_data,
+        "timeweb_data": observed.timeweb_data,
         "auto_sync": True,
         "last_sync_at": context.now,
         "created_at": context.now,
@@ -144,7 +155,7 @@ def decide(row: StoredRow, observed: Observed, context: RunContext, *, linking: 
     host, base, owned = _shared_changes(row, wanted, values)
     host |= _timeweb_changes(row, values, context)
     if old_state.fingerprint != values.fingerprint:
-        host["timeweb_data"] = values.timeweb_data
+        host["timeweb_data"] = observed.timeweb_data
     if linking:
         host["timeweb_id"] = values.timeweb_id
     if "cost_price" not in owned:
@@ -318,9 +329,9 @@ def _state(
         cost_gross=cost.gross,
         cost_source=cost.source,
         cost_stale=cost.stale,
-        cost_components=old.cost_components if keep_components else json.dumps(components, ensure_ascii=False),
+        cost_components=old.cost_components if keep_components else _text(components),
         currency=context.currency or old.currency,
-        sync_base=json.dumps(base, ensure_ascii=False, sort_keys=True),
+        sync_base=_sorted_text(base),
         fingerprint=values.fingerprint,
         problem_runs=problem_runs,
         edit_version=old.edit_version,

@@ -64,6 +64,7 @@ _OS_NAMES: Final = {
     "ubuntu": "Ubuntu",
     "windows": "Windows",
 }
+_canonical: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _DISK_TYPES: Final = {"nvme": "NVMe", "ssd": "SSD", "hdd": "HDD"}
 
 
@@ -86,7 +87,7 @@ def map_server(server: object, *, cost: Decimal | None = None) -> HostingValues:
         raise ValueError("the server has no usable id")
     addresses = _addresses(data)
     status = as_text(data.get("status"), 50)
-    snapshot = json.dumps(stable(data), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    snapshot = _canonical(stable(data))
     return HostingValues(
         timeweb_id=timeweb_id,
         server_name=as_text(data.get("name"), 255),

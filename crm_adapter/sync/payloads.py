@@ -40,12 +40,16 @@ class Payloads:
             location=_shared(values.location),
         )
 
-    def whole(self, values: HostingValues) -> HostingValues:
-        """The values with their payload again."""
+    def text(self, values: HostingValues) -> str:
+        """The payload of a server."""
         packed = self._packed.get(values.fingerprint)
         if packed is None or self._like is None:
-            return values
-        return replace(values, timeweb_data=zlib.decompressobj(_WINDOW, zdict=self._like).decompress(packed).decode())
+            return values.timeweb_data
+        return zlib.decompressobj(_WINDOW, zdict=self._like).decompress(packed).decode()
+
+    def whole(self, values: HostingValues) -> HostingValues:
+        """The values with their payload again."""
+        return replace(values, timeweb_data=self.text(values))
 
 
 def _shared(text: str | None) -> str | None:

@@ -69,7 +69,7 @@ def decide_all(
         observed = None
         if task.values is not None:
             charged = costs.servers.get(task.timeweb_id) if costs is not None else None
-            observed = Observed(payloads.whole(task.values), charged)
+            observed = Observed(task.values, charged, payloads)
         found.append(_decide(task, row, observed, context))
     return found
 

@@ -95,5 +95,7 @@ def test_a_payload_is_packed_and_comes_back_whole() -> None:
     assert [values.timeweb_data for values in packed] == ["", "", ""]
     assert [payloads.whole(values) for values in packed] == listed
     assert Payloads().whole(listed[0]) == listed[0]
-    again = decide_all([Task("create", 1001, None, packed[0])], {}, payloads, None, CONTEXT)
-    assert again == [create(Observed(listed[0]), CONTEXT)]
+    (new,) = decide_all([Task("create", 1001, None, packed[0])], {}, payloads, None, CONTEXT)
+    assert new.host == create(Observed(listed[0]), CONTEXT).host
+    (old,) = decide_all([Task("follow", 1001, ROW, packed[1])], {1001: ROW}, payloads, None, CONTEXT)
+    assert old.host["timeweb_data"] == listed[1].timeweb_data
