@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +16,10 @@ from crm_adapter.sync.decisions import (
     Decision,
     EventDraft,
     Observed,
+    as_utc,
     create,
     decide,
+    is_newer,
     mark_missing,
     mark_moved,
     mark_removed,
@@ -449,3 +451,29 @@ def test_the_date_of_the_first_payment_is_of_the_day_of_the_people() -> None:
     made = create(observed(), context)
     assert (made.host["start_date"], made.host["next_payment_date"]) == (datetime(2027, 1, 31), datetime(2027, 2, 28))
     assert made.state is not None and made.state.payment_anchor_day == 31
+
+
+ASKED = datetime(2026, 12, 1, 9)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("written", "planned", "newer"),
+    [
+        (ASKED + SECOND, ASKED - SECOND, True),
+        (ASKED + SECOND, None, True),
+        (ASKED + SECOND, ASKED + SECOND, False),  # nobody has written since the plan
+        (ASKED, ASKED - SECOND, False),
+        (None, ASKED - SECOND, False),
+        (datetime(2026, 12, 1, 12, 0, 1, tzinfo=timezone(timedelta(hours=3))), None, True),
+        (datetime(2026, 12, 1, 12, 0, tzinfo=timezone(timedelta(hours=3))), None, False),
+    ],
+)
+def test_what_another_sync_asked_for_later_is_newer(written: datetime | None, planned: datetime | None, newer: bool) -> None:
+    then = stored(1, last_sync_at=planned)
+    assert is_newer(stored(1, last_sync_at=written), then, ASKED) is newer
+
+
+def test_a_moment_of_the_host_as_ours() -> None:
+    assert as_utc(ASKED) == as_utc(ASKED.replace(tzinfo=UTC)) == ASKED
+    assert as_utc(ASKED.replace(tzinfo=timezone(timedelta(hours=3)))) == ASKED - timedelta(hours=3)
