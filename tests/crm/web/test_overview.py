@@ -69,6 +69,28 @@ def test_thousands_are_no_page(paying: Section, open_client: Open, monkeypatch: 
     assert f"и ещё {rows + 1 - 3}: они в списке серверов" in payments
 
 
+def test_300_clients_are_a_page(synced: Section, open_client: Open) -> None:
+    other = {"id": "i", "timeweb_id": "NULL", "client_name": "'client ' || i", "client_price": "100"}
+    values = ", ".join(other.get(name, name) for _, name, *_ in synced.query("PRAGMA table_info(hosting_servers)"))
+
+    def add(first: int, last: int) -> None:
+        """Rows like the first one, each of a client of its own."""
+        synced.execute(
+            "WITH RECURSIVE n (i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
+            f"INSERT INTO hosting_servers SELECT {values} FROM hosting_servers, n WHERE id = 1",
+            first=first,
+            last=last,
+        )
+
+    synced.execute("DELETE FROM hosting_servers WHERE id > 1")
+    add(2, 300)
+    client = open_client(synced.app(stale_after=10**9))
+    pages = [f"{PREFIX}/groups", f"{PREFIX}/clients"]
+    assert ["Показаны первые" in client.get(page).text for page in pages] == [False, False]
+    add(301, 301)
+    assert ["Показаны первые 300" in client.get(page).text for page in pages] == [True, True]
+
+
 def test_both_are_of_what_is_filtered_now(paying: Section, sit: Sit) -> None:
     with sit(paying.app()) as desk:
         page = desk.open()
