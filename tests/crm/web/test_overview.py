@@ -71,7 +71,8 @@ def test_thousands_are_no_page(paying: Section, open_client: Open, monkeypatch: 
 
 def test_300_clients_are_a_page(synced: Section, open_client: Open) -> None:
     other = {"id": "i", "timeweb_id": "NULL", "client_name": "'client ' || i", "client_price": "100"}
-    values = ", ".join(other.get(name, name) for _, name, *_ in synced.query("PRAGMA table_info(hosting_servers)"))
+    names = [str(column[1]) for column in synced.query("PRAGMA table_info(hosting_servers)")]
+    values = ", ".join(other.get(name, name) for name in names)
 
     def add(first: int, last: int) -> None:
         """Rows like the first one, each of a client of its own."""
