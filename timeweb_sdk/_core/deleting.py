@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.commands import Sleep
-from timeweb_sdk._core.looks import Listed, Look
+from timeweb_sdk._core.guards import is_array
+from timeweb_sdk._core.looks import Listed, Look, models_of
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import ConfigurationError, NotFoundError, TimewebError
 
@@ -68,24 +69,24 @@ def plan_steps(
 
 
 async def _plan(client: Any, resource: str, ident: int | str) -> DeletionPlan:
-    thing = await Look(getattr(client, resource).get, (ident,))
+    thing = _read_one(await Look(getattr(client, resource).get, (ident,)))
     costs = await _all_of(client.account.services.cost)
     kinds = _TYPES[resource]
-    own = next((row for row in costs if row.type in kinds and str(row.service_id) == str(ident)), None)
+    own = next((row for row in costs if str(row.type) in kinds and str(row.service_id) == str(ident)), None)
     addresses = [each for each in await _all_of(client.floating_ips) if _serves(each, kinds, ident)]
-    leftovers = [Leftover("floating_ip", each.id, each.ip or each.id, _price_of_address(own, each)) for each in addresses]
+    leftovers = [Leftover("floating_ip", each.id, str(each.ip or each.id), _price_of_address(own, each)) for each in addresses]
     within = sum((each.monthly or Decimal(0) for each in leftovers), Decimal(0))
     if resource == "servers":
         drives = [each for each in await _all_of(client.network_drives) if _is_mounted(each, kinds, ident)]
-        disks = {disk.id for disk in thing.disks}
-        images = [each for each in await _all_of(client.images) if each.disk_id in disks]
-        prices = {(row.type, str(row.service_id)): row.cost for row in costs}
+        disks = {str(disk.id) for disk in _read(thing.disks)}
+        images = [each for each in await _all_of(client.images) if str(each.disk_id) in disks]
+        prices = {(str(row.type), str(row.service_id)): row.cost for row in costs}
         leftovers += [_named("network_drive", each, prices) for each in drives]
         leftovers += [_named("image", each, prices) for each in images]
     # Odd data: it could be told of, and not deleted.
     if not all(isinstance(each.id, str) for each in leftovers):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TimewebError("something that the plan needs came without a readable id: call again")
-    ended = own.total_cost - within if own is not None else None
+    ended = own.total_cost - within if own is not None and isinstance(own.total_cost, Decimal) else None
     return DeletionPlan(resource, ident, thing.name, ended, tuple(leftovers))
 
 
@@ -94,27 +95,38 @@ async def _all_of(node: Any) -> list[Any]:
     page, items = await Listed(node.list)
     if page.complete is False:
         raise TimewebError("a list that the plan needs did not come whole: call again")
-    found: list[Any] = items
+    return _read(items)
+
+
+def _read(value: Any) -> list[Any]:
+    found = models_of(value)
+    if not is_array(value) or len(found) < len(value):
+        raise TimewebError("a list that the plan needs came in a shape that cannot be read: call again")
     return found
 
 
-def _named(kind: Kind, item: Any, prices: Mapping[tuple[str, str], Decimal]) -> Leftover:
-    return Leftover(kind, item.id, item.name, prices.get((kind, item.id)))
+def _read_one(value: Any) -> Any:
+    return _read([value])[0]
+
+
+def _named(kind: Kind, item: Any, prices: Mapping[tuple[str, str], Any]) -> Leftover:
+    price = prices.get((kind, str(item.id)))
+    return Leftover(kind, item.id, str(item.name), price if isinstance(price, Decimal) else None)
 
 
 def _serves(address: Any, kinds: Iterable[str], ident: int | str) -> bool:
-    return address.resource_type in kinds and str(address.resource_id) == str(ident)
+    return str(address.resource_type) in kinds and str(address.resource_id) == str(ident)
 
 
 def _is_mounted(drive: Any, kinds: Iterable[str], ident: int | str) -> bool:
-    return any(_serves(each, kinds, ident) for each in drive.service_list)
+    return any(_serves(each, kinds, ident) for each in _read(drive.service_list))
 
 
 def _price_of_address(row: Any, address: Any) -> Decimal | None:
     """Return what the row of the thing has for addresses of this sort, if that is one price."""
     kind = "floating_ip_with_ddos_guard" if address.is_ddos_guard else "floating_ip"
-    parts: list[Any] = (row.services or []) if row is not None else []
-    costs: set[Decimal | None] = {part.cost for part in parts if part.type == kind}
+    parts = models_of(row.services) if row is not None else []
+    costs: set[Decimal] = {part.cost for part in parts if part.type == kind and isinstance(part.cost, Decimal)}
     return costs.pop() if len(costs) == 1 else None
 
 
@@ -158,7 +170,8 @@ async def _use_of(each: Leftover, node: Any, plan: DeletionPlan) -> Literal["gon
     item = await _unless_gone(node.get, each.id)
     if item is None:
         return "gone"
-    users: list[Any] = item.service_list if each.kind == "network_drive" else [item] if item.resource_id is not None else []
+    item = _read_one(item)
+    users = _read(item.service_list) if each.kind == "network_drive" else [item] if item.resource_id is not None else []
     if not users:
         return "none"
     return "planned" if all(_serves(user, _TYPES[plan.resource], plan.id) for user in users) else "other"

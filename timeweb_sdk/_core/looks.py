@@ -10,8 +10,15 @@ from typing import Any, TypeVar
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.commands import Asked, Sleep
 from timeweb_sdk._core.drivers import drive
+from timeweb_sdk._core.guards import is_array
+from timeweb_sdk._core.model import Model
 
 T = TypeVar("T")
+
+
+def models_of(value: Any) -> list[Any]:
+    """Return the objects of a list: odd data may hold anything between them, or be no list."""
+    return [each for each in value if isinstance(each, Model)] if is_array(value) else []
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from timeweb_sdk._core import clock
 from timeweb_sdk._core.commands import Sleep
-from timeweb_sdk._core.looks import Listed, Look
+from timeweb_sdk._core.looks import Listed, Look, models_of
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import AmbiguousOrder, ConfigurationError, TimewebError
 
@@ -39,13 +39,13 @@ class Order:
 
     def remember(self, page: Any, items: list[Any]) -> None:
         """Write down what is there; raises TimewebError where that cannot be known, before anything is ordered."""
-        if page.complete is False:
+        if page.complete is False or len(models_of(items)) < len(items):
             raise TimewebError("the list of what is there did not come whole, so nothing was ordered: call again")
         self.before = frozenset(str(item.id) for item in items)
 
     def found(self, items: list[Any], doubt: TimewebError) -> Any:
         """Return what was not there before and is what was asked for, or None; raises AmbiguousOrder for several."""
-        new = [item for item in items if str(item.id) not in self.before and self._is_asked_for(item)]
+        new = [item for item in models_of(items) if str(item.id) not in self.before and self._is_asked_for(item)]
         if len({str(item.id) for item in new}) > 1:
             ids = tuple(item.id for item in new)
             raise _ambiguous(doubt, ids) from doubt

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from timeweb_sdk._core.guards import is_array, is_mapping
-from timeweb_sdk._core.looks import Listed
+from timeweb_sdk._core.looks import Listed, models_of
 from timeweb_sdk._core.resource import Arguments, AsyncResource, Resource
 from timeweb_sdk.errors import ConfigurationError
 
@@ -62,9 +62,9 @@ async def _add_up(client: Any, kind: str, asked: "_Asked") -> Quote:
     parts: list[QuotePart] = []
     unknown: list[str] = []
     if asked.presets:
-        offered = {item.id: item for item in await _listed(client, _PRESETS[kind])}
+        offered = {str(item.id): item for item in await _listed(client, _PRESETS[kind])}
         for ident, count in asked.presets:
-            price = _price(offered.get(ident))
+            price = _price(offered.get(str(ident)))
             if price is None:
                 unknown.append(f"preset {ident}: the list of presets has no price for it")
             else:
@@ -84,9 +84,8 @@ async def _add_up(client: Any, kind: str, asked: "_Asked") -> Quote:
 
 
 async def _listed(client: Any, attribute: str) -> list[Any]:
-    items: list[Any]
     _, items = await Listed(attrgetter(attribute)(client).list)
-    return items
+    return models_of(items)
 
 
 _EXTRAS = ("is_ddos_guard", "software_id", "auto_backups", "additional_services", "replication", "is_autoscaling")
@@ -124,7 +123,7 @@ def _price_of_address(rows: list[Any]) -> Decimal | None:
     """Return what an address costs; the API tells it for those that the account has, by itself or within a server's row."""
     within: list[Any] = []
     for row in rows:
-        within += row.services or []
+        within += models_of(row.services)
     costs: list[Decimal] = [
         row.cost for row in [*rows, *within] if row.type == "floating_ip" and isinstance(row.cost, Decimal) and row.cost
     ]
