@@ -15,6 +15,7 @@ from timeweb_sdk import errors
 from timeweb_sdk._core.environment import find_proxy
 from timeweb_sdk._core.quoting import _price, _price_of_address
 from timeweb_sdk._core.secrets import scrub_reply
+from timeweb_sdk.models import NestedServiceCost, ServiceCost
 from timeweb_sdk.secrets import STARS
 
 
@@ -28,10 +29,11 @@ def test_a_preset_has_a_price_or_a_cost(prices: dict[str, Any]) -> None:
 
 
 def test_an_address_is_paid_by_itself_or_within_a_server() -> None:
-    address = SimpleNamespace(type="floating_ip", cost=Decimal(180), services=None)
-    server = SimpleNamespace(type="server", cost=Decimal(900), services=[address])
+    within = [NestedServiceCost(type="floating_ip", cost=Decimal(180))]
+    address = ServiceCost(type="floating_ip", cost=Decimal(180), total_cost=Decimal(180))
+    server = ServiceCost(type="server", cost=Decimal(900), total_cost=Decimal(1080), services=within)
     assert _price_of_address([address]) == _price_of_address([server]) == 180
-    assert _price_of_address([SimpleNamespace(type="server", cost=Decimal(900), services=[])]) is None
+    assert _price_of_address([ServiceCost(type="server", cost=Decimal(900), total_cost=Decimal(900))]) is None
 
 
 @pytest.mark.parametrize(
