@@ -72,6 +72,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md, with its graph")
     options = parser.parse_args()
     print(machine(), flush=True)
+    if options.write and options.benchmarks:
+        parser.error("--write makes the whole page anew, so it takes all benchmarks: leave their names out")
     results = {name: run(name) for name in options.benchmarks or names()}
     if options.write:
         sections = "\n".join(section.strip() + "\n" for section, _ in results.values())
