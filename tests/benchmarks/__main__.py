@@ -79,8 +79,7 @@ def main() -> int:
         sections = "\n".join(section.strip() + "\n" for section, _ in results.values())
         page = f"{INTRODUCTION}\n{machine()}\n\n{sections}\n{LIMITS}"
         PAGE.write_text(page, encoding="utf-8")
-        if "clients" in results:
-            GRAPH.write_text(draw(page), encoding="utf-8")
+        GRAPH.write_text(draw(page), encoding="utf-8")
     return 0 if all(ok for _, ok in results.values()) else 1
 
 
