@@ -71,11 +71,18 @@ def listening() -> Generator[None]:
         yield
         return
     shields, _State.shields = _State.shields, 0
+    before = _State.heard
     try:
         hear()
         yield
+    except Exception:
+        if _State.heard is before:
+            raise
     finally:
         _State.shields = shields
+    # Where Python ran a finaliser or a callback as the signal came, it drops what was raised there.
+    if _State.heard is not None and _State.heard is not before:
+        raise _State.heard
 
 
 def hear() -> None:
