@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
+from operator import attrgetter
 from sys import intern
 from typing import Any, Final, cast
 
@@ -26,6 +28,7 @@ from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import in_pieces, in_turns, upsert
 from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import known_cost, margin, money_or_none, monthly_income, percent, to_money
+from crm_adapter.packed import Packed
 from crm_adapter.payload import as_dict, as_text
 from crm_adapter.results import to_plain
 
@@ -302,7 +305,7 @@ def read_rows(
 ) -> list[StoredRow]:
     """Rows in the order of their ids, to be looked at: nothing may be decided on them that is written."""
     statement = select_rows(columns, names, state_names).where(*conditions).order_by(columns["id"])
-    return rows_of(session.execute(statement, execution_options=in_turns(session)))
+    return list(rows_of(session.execute(statement, execution_options=in_turns(session))))
 
 
 def read_row(session: Session, columns: Columns, row_id: int) -> StoredRow | None:
@@ -317,28 +320,34 @@ def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int]
 
     Their rows, and rows without a server where one of the servers has none.
     """
-    linked, hidden = _find_linked(session, columns, timeweb_ids, lambda mine: read_rows(session, columns, mine, names=DECISIVE))
+    linked: dict[int, StoredRow] = {}
+    hidden = _find_linked(session, columns, timeweb_ids, lambda mine: read_rows(session, columns, mine, names=DECISIVE), linked)
     return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
 
 
-def read_places(session: Session, columns: Columns, timeweb_ids: Iterable[int], *, account: str) -> Snapshot:
-    """The same for a run, with the rows that `account` has or has shown once; of rows with a server as much as `PLACING`.
+def read_places(
+    session: Session, columns: Columns, timeweb_ids: Collection[int], *, account: str, beside: Iterable[int] = ()
+) -> Snapshot:
+    """The same for a run, with the rows that `account` has or has shown once, and of the servers `beside`.
 
-    What is read grows with the account, not with the table.
+    Of rows with a server as much as `PLACING`, packed. What is read grows with the account, not with the table.
     """
     mine = or_(_STATE.c.account == account, _STATE.c.listed_by == account)
     # By id as well: by what an outer join finds beside them SQLite would walk through the rows of all accounts.
-    beside = _STATE.alias()
-    found = select(beside.c.server_id).where(or_(beside.c.account == account, beside.c.listed_by == account))
+    again = _STATE.alias()
+    found = select(again.c.server_id).where(or_(again.c.account == account, again.c.listed_by == account))
     own = and_(columns["timeweb_id"].is_not(None), mine, columns["id"].in_(found))
-    linked = _by_server(_places(session, columns, own))
-    more, hidden = read_linked(session, columns, (number for number in timeweb_ids if number not in linked))
-    return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked | more, hidden=hidden))
+    linked: Packed[int, StoredRow] = Packed(_pack_place, _unpack_place)
+    _keep(linked, _places(session, columns, own))
+    wanted = dict.fromkeys(number for numbers in (timeweb_ids, beside) for number in numbers if number not in linked)
+    hidden = _find_linked(session, columns, wanted, partial(_places, session, columns), linked)
+    return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
 
 
 def read_linked(session: Session, columns: Columns, timeweb_ids: Iterable[int]) -> tuple[dict[int, StoredRow], frozenset[int]]:
     """The rows of servers by timeweb_id, as much of each as `PLACING`, and the numbers of rows that `where` leaves out."""
-    return _find_linked(session, columns, timeweb_ids, lambda mine: _places(session, columns, mine))
+    linked: dict[int, StoredRow] = {}
+    return linked, _find_linked(session, columns, timeweb_ids, partial(_places, session, columns), linked)
 
 
 def read_whole(session: Session, columns: Columns, row_ids: Iterable[int]) -> dict[int, StoredRow]:
@@ -347,24 +356,41 @@ def read_whole(session: Session, columns: Columns, row_ids: Iterable[int]) -> di
     return {row.id: row for rows in found for row in rows}
 
 
-def _places(session: Session, columns: Columns, condition: Any) -> list[StoredRow]:
+def _places(session: Session, columns: Columns, condition: Any) -> Iterator[StoredRow]:
     statement = select_rows(columns, PLACING, PLACING_STATE, linked_only=True).where(condition).order_by(columns["id"])
     return rows_of(session.execute(statement, execution_options=in_turns(session)))
 
 
+_place: Final = attrgetter(*PLACING)
+_place_state: Final = attrgetter("timeweb_id", *PLACING_STATE)
+
+
+def _pack_place(row: StoredRow) -> tuple[Any, ...]:
+    return (*_place(row), None if row.state is None else _place_state(row.state))
+
+
+def _unpack_place(values: tuple[Any, ...]) -> StoredRow:
+    *place, held = values
+    state = None if held is None else State(**dict(zip(("timeweb_id", *PLACING_STATE), held, strict=True)))
+    return StoredRow(**dict(zip(PLACING, place, strict=True)), state=state)
+
+
 def _find_linked(
-    session: Session, columns: Columns, timeweb_ids: Iterable[int], read: Callable[[Any], list[StoredRow]]
-) -> tuple[dict[int, StoredRow], frozenset[int]]:
-    linked: dict[int, StoredRow] = {}
+    session: Session,
+    columns: Columns,
+    timeweb_ids: Iterable[int],
+    read: Callable[[Any], Iterable[StoredRow]],
+    linked: MutableMapping[int, StoredRow],
+) -> frozenset[int]:
+    """Add the rows of servers to `linked`; returns the numbers of rows that are out of sight."""
     hidden: set[int] = set()
     for numbers in in_pieces(number for number in timeweb_ids if columns.holds("timeweb_id", number)):
-        found = _by_server(read(columns["timeweb_id"].in_(numbers)))
-        linked |= found
-        missing = [number for number in numbers if number not in found]
+        _keep(linked, read(columns["timeweb_id"].in_(numbers)))
+        missing = [number for number in numbers if number not in linked]
         if columns.scope and missing:
             # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
             hidden.update(session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].in_(missing))))
-    return linked, frozenset(hidden)
+    return frozenset(hidden)
 
 
 def _with_unlinked(session: Session, columns: Columns, timeweb_ids: Iterable[int], snapshot: Snapshot) -> Snapshot:
@@ -373,8 +399,10 @@ def _with_unlinked(session: Session, columns: Columns, timeweb_ids: Iterable[int
     return replace(snapshot, unlinked=tuple(read_rows(session, columns, is_unlinked(columns), names=DECISIVE)))
 
 
-def _by_server(rows: Iterable[StoredRow]) -> dict[int, StoredRow]:
-    return {row.timeweb_id: row for row in rows if row.timeweb_id is not None}
+def _keep(linked: MutableMapping[int, StoredRow], rows: Iterable[StoredRow]) -> None:
+    for row in rows:
+        if row.timeweb_id is not None:
+            linked[row.timeweb_id] = row
 
 
 def lock(
@@ -420,10 +448,10 @@ def with_state(row: StoredRow, state: State) -> StoredRow:
     return _row({name: row.stored(name) for name in _HOST_COLUMNS}, state)
 
 
-def rows_of(result: Result[Any]) -> list[StoredRow]:
+def rows_of(result: Result[Any]) -> Iterator[StoredRow]:
     """What a `select_rows` has found."""
     names = tuple(result.keys())
-    return [row_of(dict(zip(names, record, strict=True))) for record in result]
+    return (row_of(dict(zip(names, record, strict=True))) for record in result)
 
 
 def row_of(values: Mapping[str, Any]) -> StoredRow:

@@ -135,7 +135,7 @@ def list_rows(session: Session, columns: Columns, filters: Filters, *, today: da
         filters = _within(filters, total)
         query = query.limit(filters.size).offset((filters.page - 1) * filters.size)
     query = query.where(*conditions).order_by(*_order(columns, filters, today))
-    return Listing(rows_of(session.execute(query)), total, total, filters)
+    return Listing(list(rows_of(session.execute(query))), total, total, filters)
 
 
 def projects(session: Session, columns: Columns, *, named_only: bool = False) -> dict[int, str]:

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_places
+from crm_adapter.db.rows import Snapshot, StoredRow, read_places
 from crm_adapter.db.tables import utcnow
+from crm_adapter.packed import Packed
 from crm_adapter.results import ReportWarning, ServerProblem
 from crm_adapter.steps import Cpu, Db, transaction
 from crm_adapter.sync import accounts, fetch
@@ -117,11 +118,17 @@ def read_rows_of(session: Session, columns: Columns, fetched: Fetched) -> Snapsh
 
     A server that is charged and not listed is a service only if it has no row.
     """
-    listed = [server.timeweb_id for server in fetched.servers]
-    snapshot = read_places(session, columns, listed, account=fetched.account)
-    charged = fetched.costs.servers.keys() if fetched.costs is not None else set[int]()
-    more, _ = read_linked(session, columns, charged - snapshot.linked.keys() - set(listed))
-    return replace(snapshot, linked={**snapshot.linked, **more}) if more else snapshot
+    charged = fetched.costs.servers if fetched.costs is not None else ()
+    return read_places(session, columns, fetched.servers, account=fetched.account, beside=charged)
+
+
+def forget(collected: Collected) -> None:
+    """Let go of what is held for each server, in pieces: at once it would stop every other thread for as long as it takes."""
+    fetched = collected.fetched
+    for held in (fetched.servers, fetched.costs.servers if fetched.costs else None, collected.snapshot.linked):
+        if isinstance(held, Packed):
+            held.clear()
+    fetched.payloads.clear()
 
 
 async def confirm(collected: Collected, options: Options, known: Whereabouts) -> Collected:
@@ -151,7 +158,7 @@ class Listed:
         if fetched.complete:
             self._complete.add(fetched.account)
         alone = frozenset({fetched.account})
-        for server in fetched.servers:
+        for server in fetched.servers.values():
             if server.timeweb_status != REMOVED_STATUS:
                 others = self._shown.get(server.timeweb_id)
                 self._shown[server.timeweb_id] = alone if others is None else others | alone
@@ -170,8 +177,7 @@ def _stale_identity(info: AccountInfo, context: RunContext, caller: Caller) -> b
 
 def _looks_foreign(session: Session, account: str, columns: Columns, listing: fetch.ServerListing) -> bool:
     """None of the account's rows is listed: the token may have been replaced within the day that identity is cached."""
-    listed = {server.timeweb_id for server in listing.servers}
-    return accounts.shows_none_of_its_own(session, account, columns, listed)
+    return accounts.shows_none_of_its_own(session, account, columns, listing.servers)
 
 
 async def _identify(

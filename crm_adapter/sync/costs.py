@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 from crm_adapter.money import exact_or_none, money_or_none, to_money
+from crm_adapter.packed import Packed, by_fields
 from crm_adapter.payload import as_dict, as_dicts, as_int, as_text, plain
 
 Source = Literal["services_cost", "preset", "manual", "unknown"]
@@ -73,12 +74,13 @@ class Cost:
     components: tuple[tuple[str, Decimal], ...] = ()
 
 
-def read_costs(items: Iterable[object], expected: int | None = None) -> CostTable:
+def read_costs(items: Iterable[object], expected: Callable[[], int | None] = lambda: None) -> CostTable:
     """Read the cost list; a server without a positive price counts as unknown, services of one type and id are one.
 
-    `expected` is how many rows the list is said to have. An unreadable row is left out, and the list is not complete then.
+    `expected` tells, once all came, how many rows the list is said to have. An unreadable row is left out, and the list is
+    not complete then.
     """
-    servers: dict[int, CostRow] = {}
+    servers: Packed[int, CostRow] = by_fields(CostRow)
     services: dict[tuple[str, str], CostRow | None] = {}
     complete, count, total = True, 0, Decimal(0)
     known: dict[Any, Any] = {}  # there are few prices: each is kept once
@@ -107,7 +109,7 @@ def read_costs(items: Iterable[object], expected: int | None = None) -> CostTabl
             services[kind, number] = _together(services.get((kind, number)), row)
         elif gross > 0:
             servers[server_id] = _together(servers.get(server_id), row)
-    return CostTable(servers, services, total, complete and expected in {None, count})
+    return CostTable(servers, services, total, complete and expected() in {None, count})
 
 
 def _together(before: CostRow | None, row: CostRow) -> CostRow:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
+from io import BytesIO
 from typing import Any, Final, TypeVar
 
-from crm_adapter.narrow import is_list, is_series
+from crm_adapter.narrow import is_series
+from crm_adapter.packed import Packed, by_fields
 from crm_adapter.payload import as_dict, as_int, as_text, plain
 from crm_adapter.results import HostingValues, ServerProblem
 from crm_adapter.steps import Api, Cpu, Flow
 from crm_adapter.sync.costs import CostTable, Finances, read_costs, read_finances, read_presets
+from crm_adapter.sync.longlist import LongList
 from crm_adapter.sync.mapping import REMOVED_STATUS, map_server
 from crm_adapter.sync.payloads import Payloads
 from crm_adapter.telemetry import span
@@ -111,8 +114,8 @@ def _items(reply: Any) -> list[Any]:
 class ServerListing:
     """All servers of an account, as far as they came."""
 
-    servers: tuple[HostingValues, ...] = ()
-    """Without `timeweb_data`, which is in `payloads`."""
+    servers: Packed[int, HostingValues]
+    """By id, without `timeweb_data`, which is in `payloads`."""
     errors: tuple[ServerProblem, ...] = ()
     complete: bool = False
     """Unique ids equal the total, and no page told a smaller total than the one before it."""
@@ -148,12 +151,12 @@ async def list_servers(caller: Caller) -> ServerListing:
     again = await _walk(caller, payloads)
     if again.complete:
         return again
-    merged = {server.timeweb_id: server for server in (*listing.servers, *again.servers)}
-    return replace(again, servers=tuple(merged.values()), complete=False)
+    listing.servers.update(again.servers)
+    return replace(again, servers=listing.servers, complete=False)
 
 
 async def _walk(caller: Caller, payloads: Payloads) -> ServerListing:
-    servers: dict[int, HostingValues] = {}
+    servers: Packed[int, HostingValues] = by_fields(HostingValues)
     errors: dict[int | None, ServerProblem] = {}
     unreadable = offset = 0
     totals: list[int | None] = []
@@ -161,8 +164,7 @@ async def _walk(caller: Caller, payloads: Payloads) -> ServerListing:
         with span("page", account=caller.account, offset=offset):
             reply, failure = await try_call(caller, _page(offset))
         if reply is None:
-            came = tuple(servers.values())
-            return ServerListing(came, tuple(errors.values()), total=_grown(totals), failure=failure, payloads=payloads)
+            return ServerListing(servers, tuple(errors.values()), total=_grown(totals), failure=failure, payloads=payloads)
         items = _items(reply)
         latest = as_int(getattr(reply, "total", None))
         totals.append(latest)
@@ -184,7 +186,7 @@ async def _walk(caller: Caller, payloads: Payloads) -> ServerListing:
     # "No servers" in a reply that held no list at all is no news.
     hollow = not unique and getattr(reply, "complete", None) is False
     complete = total is not None and unique == total and not unreadable and not hollow
-    return ServerListing(tuple(servers.values()), tuple(errors.values()), complete=complete, total=total, payloads=payloads)
+    return ServerListing(servers, tuple(errors.values()), complete=complete, total=total, payloads=payloads)
 
 
 def _map_servers(items: Iterable[Any], payloads: Payloads) -> list[HostingValues | ServerProblem]:
@@ -224,23 +226,22 @@ def _unreadable(item: object) -> ServerProblem:
 async def costs(caller: Caller) -> tuple[CostTable | None, Failure | None]:
     """The account's cost list.
 
-    Timeweb sends it whole, however long it is. So it is taken as it came, and row by row what a plan needs is kept: as models
-    of the SDK it would take three times as much, which would be the most that a run holds.
+    Timeweb sends it whole, however long it is. So it is taken as it came, and row by row what a plan needs is kept.
     """
-    reply, failure = await try_call(caller, lambda tw: tw.request("GET", _COSTS.path))
-    body = as_dict(reply)
-    rows = body.pop(str(_COSTS.data_key), None)
-    if failure is not None or not is_list(rows):
-        return None, failure or Failure("bad_response")
-    total = as_int(as_dict(body.get("meta")).get("total"))
-    return await Cpu(lambda: read_costs(_taken(rows), total)), None
+    body = BytesIO()
+    _, failure = await try_call(caller, lambda tw: tw.request("GET", _COSTS.path, to=body))
+    if failure is not None:
+        return None, failure
+    try:
+        return await Cpu(lambda: _read_costs(body)), None
+    except (ValueError, RecursionError):
+        return None, Failure("bad_response")
 
 
-def _taken(rows: list[Any]) -> Iterator[Any]:
-    """The rows, each forgotten once it is read."""
-    rows.reverse()
-    while rows:
-        yield rows.pop()
+def _read_costs(body: BytesIO) -> CostTable:
+    body.seek(0)
+    rows = LongList(body, str(_COSTS.data_key))
+    return read_costs(rows, lambda: as_int(as_dict(rows.rest.get("meta")).get("total")))
 
 
 async def finances(caller: Caller) -> tuple[Finances | None, Failure | None]:

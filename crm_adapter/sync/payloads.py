@@ -47,6 +47,11 @@ class Payloads:
             return values.timeweb_data
         return zlib.decompressobj(_WINDOW, zdict=self._like).decompress(packed).decode()
 
+    def clear(self) -> None:
+        """Let all go, one by one, so that other threads have their turn in between."""
+        while self._packed:
+            self._packed.popitem()
+
     def whole(self, values: HostingValues) -> HostingValues:
         """The values with their payload again."""
         return replace(values, timeweb_data=self.text(values))

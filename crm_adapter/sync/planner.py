@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections import ChainMap, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
 from crm_adapter.db.rows import Snapshot, StoredRow, with_state, with_values
 from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
@@ -16,7 +16,7 @@ from crm_adapter.sync.decisions import Decision, EventDraft, RunContext
 from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import REMOVED_STATUS
 from crm_adapter.sync.payloads import Payloads
-from crm_adapter.sync.tasks import Task
+from crm_adapter.sync.tasks import Task, Tasks
 from crm_adapter.text import messages
 
 _SUSPICIOUS_COUNT: Final = 3
@@ -38,7 +38,8 @@ class Fetched:
     """All that Timeweb told about one account."""
 
     account: str
-    servers: tuple[HostingValues, ...] = ()
+    servers: Mapping[int, HostingValues] = field(default_factory=dict[int, HostingValues])
+    """By id, without what `payloads` has of them."""
     payloads: Payloads = field(default_factory=Payloads)
     complete: bool = False
     errors: tuple[ServerProblem, ...] = ()
@@ -64,7 +65,7 @@ class Fetched:
 class AccountPlan:
     """The tasks of one account, and what there is no task for."""
 
-    tasks: tuple[Task, ...] = ()
+    tasks: Sequence[Task] = ()
     errors: tuple[ServerProblem, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
     skipped: tuple[PlannedServer, ...] = ()
@@ -108,13 +109,9 @@ class Whereabouts:
         return row.missing_since is not None and owner not in self.configured
 
 
-def _own_rows(snapshot: Snapshot, account: str) -> dict[int, StoredRow]:
+def _own_rows(snapshot: Snapshot, account: str) -> Iterator[StoredRow]:
     """The account's rows that are not removed already."""
-    return {
-        timeweb_id: row
-        for timeweb_id, row in snapshot.linked.items()
-        if row.state is not None and row.state.account == account and row.state.removed_at is None
-    }
+    return (row for row in snapshot.linked.values() if row.account == account and row.removed_at is None)
 
 
 def removal_candidates(
@@ -123,18 +120,21 @@ def removal_candidates(
     """Rows that no account shows and a complete listing of their own lacks, longest missing first; whether too many."""
     if not fetched.complete or fetched.fatal:
         return [], False
-    listed = {server.timeweb_id for server in fetched.servers} | {error.server_id for error in fetched.errors}
-    own = _own_rows(snapshot, fetched.account)
-    missing = [
-        row
-        for timeweb_id, row in own.items()
-        if timeweb_id not in listed
-        and (row.auto_sync or not options.only_auto)
-        and not known.elsewhere(timeweb_id, fetched.account)
-        and not _has_left(row, known)
-    ]
+    unreadable = {error.server_id for error in fetched.errors}
+    missing: list[StoredRow] = []
+    own = 0
+    for row in _own_rows(snapshot, fetched.account):
+        own += 1
+        if (
+            row.timeweb_id not in fetched.servers
+            and row.timeweb_id not in unreadable
+            and (row.auto_sync or not options.only_auto)
+            and not known.elsewhere(row.timeweb_id, fetched.account)
+            and not _has_left(row, known)
+        ):
+            missing.append(row)
     missing.sort(key=lambda row: (row.missing_since is None, row.id))
-    return missing, too_many(len(missing), len(own))
+    return missing, too_many(len(missing), own)
 
 
 def too_many(missing: int, known: int) -> bool:
@@ -149,7 +149,7 @@ def _has_left(row: StoredRow, known: Whereabouts) -> bool:
 
 def needs_presets(fetched: Fetched, snapshot: Snapshot) -> bool:
     """Whether some server without a cost row could be priced by its preset."""
-    for server in fetched.servers:
+    for server in fetched.servers.values():
         priced = fetched.costs is not None and server.timeweb_id in fetched.costs.servers
         if priced or server.timeweb_preset_id is None:
             continue
@@ -188,11 +188,10 @@ class Ahead:
 
     def project(self, snapshot: Snapshot, fetched: Fetched) -> Snapshot:
         """An account's snapshot as it will be once all that is written."""
-        listed = (server.timeweb_id for server in fetched.servers)
-        concerned = {*snapshot.linked, *listed, *self._received.get(fetched.account, ())}
+        concerned = {*snapshot.linked, *fetched.servers, *self._received.get(fetched.account, ())}
         changed = {number: self._rows[number] for number in concerned if number in self._rows}
         unlinked = tuple(row for row in snapshot.unlinked if row.id not in self._linked)
-        return replace(snapshot, linked={**snapshot.linked, **changed}, unlinked=unlinked)
+        return replace(snapshot, linked=ChainMap(changed, cast("dict[int, StoredRow]", snapshot.linked)), unlinked=unlinked)
 
 
 def build_plan(
@@ -206,14 +205,14 @@ def build_plan(
     if fetched.fatal:
         return AccountPlan(errors=fetched.errors, warnings=fetched.warnings)
     plan = _Plan(fetched, snapshot, context, options, known)
-    new = [server for server in fetched.servers if not plan.existing(server)]
+    new = [server for server in fetched.servers.values() if not plan.existing(server)]
     links = match(new, snapshot.unlinked, options.link_policy)
     for server in new:
         plan.add_new(server, links)
     plan.note_moves()
     candidates, suspicious = removal_candidates(fetched, snapshot, options, known)
     if suspicious:
-        own = len(_own_rows(snapshot, fetched.account))
+        own = len(list(_own_rows(snapshot, fetched.account)))
         text = messages.suspicious(len(fetched.servers), own, len(candidates))
         plan.warn("suspicious_disappearance", text)
         # One alert per day and account: the same failure is seen again every five minutes.
@@ -223,7 +222,7 @@ def build_plan(
         for row in candidates:
             plan.missing(row)
     return AccountPlan(
-        tuple(plan.tasks),
+        plan.tasks,
         (*fetched.errors, *plan.errors),
         (*fetched.warnings, *plan.warnings),
         tuple(plan.skipped),
@@ -237,7 +236,7 @@ class _Plan:
 
     def __init__(self, fetched: Fetched, snapshot: Snapshot, context: RunContext, options: Options, known: Whereabouts) -> None:
         self.fetched, self.snapshot, self.context, self.options, self.known = fetched, snapshot, context, options, known
-        self.tasks: list[Task] = []
+        self.tasks = Tasks(snapshot.linked, fetched.servers)
         self.errors: list[ServerProblem] = []
         self.warnings: list[ReportWarning] = []
         self.skipped: list[PlannedServer] = []
@@ -261,16 +260,16 @@ class _Plan:
             self.warn("other_account", f"{row.server_name}: {messages.failure_text('other_account')}")
             if row.account not in self.known.complete and row.state and row.state.listed_by != self.context.account:
                 # Its own account's next complete listing tells whether it has moved.
-                self.tasks.append(Task("note", server.timeweb_id, row, account=self.context.account))
+                self.tasks.add("note", server.timeweb_id, account=self.context.account)
         elif self.options.only_auto and not row.auto_sync:
             self.skip(server, "auto_sync_off", row)
         elif server.timeweb_status == REMOVED_STATUS:
             if row.removed_at or self.known.elsewhere(server.timeweb_id, self.context.account):
                 self.skip(server, "removed", row)
             else:
-                self.tasks.append(Task("remove", server.timeweb_id, row, server))
+                self.tasks.add("remove", server.timeweb_id, listed=True)
         else:
-            self.tasks.append(Task("follow", server.timeweb_id, row, server))
+            self.tasks.add("follow", server.timeweb_id, listed=True)
         return True
 
     def add_new(self, server: HostingValues, links: Links) -> None:
@@ -289,7 +288,7 @@ class _Plan:
             if self.options.only_auto and not row.auto_sync:
                 self.skip(server, "auto_sync_off", row)
             else:
-                self.tasks.append(Task("link", timeweb_id, row, server))
+                self.tasks.add("link", timeweb_id, listed=True, row=row)
         elif row := links.suggested.get(timeweb_id):
             self.skip(server, "link_suggested", row)
             self.warn("link_suggested", messages.similar(name, row.server_name, messages.SAME_IP))
@@ -299,20 +298,20 @@ class _Plan:
         else:
             if row := links.alike.get(timeweb_id):
                 self.warn("link_suggested", messages.similar(name, row.server_name, messages.SAME_NAME))
-            self.tasks.append(Task("create", timeweb_id, None, server))
+            self.tasks.add("create", timeweb_id, listed=True)
 
     def note_moves(self) -> None:
         """Let go of rows whose server another account has shown; forget what this one showed once and no longer does."""
         if not self.fetched.complete:
             return
-        listed = {server.timeweb_id for server in self.fetched.servers} | {error.server_id for error in self.fetched.errors}
+        unreadable = {error.server_id for error in self.fetched.errors}
         account = self.context.account
         for timeweb_id, row in self.snapshot.linked.items():
-            if timeweb_id in listed or row.state is None:
+            if timeweb_id in self.fetched.servers or timeweb_id in unreadable or row.state is None:
                 continue
             left_alone = self.options.only_auto and not row.auto_sync
             if row.state.listed_by == account:
-                self.tasks.append(Task("note", timeweb_id, row))
+                self.tasks.add("note", timeweb_id)
             elif (
                 row.account == account
                 and row.removed_at is None
@@ -320,15 +319,15 @@ class _Plan:
                 and _has_left(row, self.known)
                 and not (left_alone or self.known.elsewhere(timeweb_id, account))
             ):
-                self.tasks.append(Task("move", timeweb_id, row, account=row.state.listed_by))
+                self.tasks.add("move", timeweb_id, account=row.state.listed_by)
 
     def missing(self, row: StoredRow) -> None:
         """Plan for a row whose server a complete listing lacks."""
         assert row.timeweb_id is not None
         if row.timeweb_id in self.fetched.gone and not self.known.awaits(row, self.context.account, self.context.aliases):
-            self.tasks.append(Task("remove", row.timeweb_id, row))
+            self.tasks.add("remove", row.timeweb_id)
         elif row.timeweb_id not in self.fetched.alive:
-            self.tasks.append(Task("missing", row.timeweb_id, row))
+            self.tasks.add("missing", row.timeweb_id)
 
 
 def planned(decision: Decision) -> PlannedServer:

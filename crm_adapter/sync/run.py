@@ -23,7 +23,7 @@ from crm_adapter.steps import HASTE, Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Applied, Writer, apply_decisions
-from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, read_rows_of
+from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, forget, read_rows_of
 from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
 from crm_adapter.sync.planner import AccountPlan, Ahead, Options, Whereabouts, build_plan, planned
@@ -180,8 +180,8 @@ class _Listings:
         before = partial(self.fence.keep, account) if self.fence is not None else None
         caller = Caller(account, before, self.token(account))
         with suppress(leases.LeaseLost):
-            self.collected[account] = await collect(caller, self.work.scope, self.seen_ids)
-            self._listed.add(self.collected[account].fetched)
+            found = self.collected[account] = await collect(caller, self.work.scope, self.seen_ids)
+            await Cpu(lambda: self._listed.add(found.fetched))
 
     async def settle(self, account: str, ahead: Ahead | None = None) -> tuple[Collected, Whereabouts]:
         """One account beside all others: the rows as they are by now, which of its servers are gone, and where others are."""
@@ -192,7 +192,9 @@ class _Listings:
         found, scope = self.collected[account], self.work.scope
         if len(self.collected) > 1 and not found.fetched.fatal:
             snapshot = await Db(lambda s: read_rows_of(s, scope.columns, self.collected[account].fetched))
-            found = replace(found, snapshot=ahead.project(snapshot, found.fetched) if ahead is not None else snapshot)
+            if ahead is not None:
+                snapshot = await Cpu(partial(ahead.project, snapshot, found.fetched))
+            found = replace(found, snapshot=snapshot)
         in_use = await Db(lambda s: accounts.accounts_in_use(s, utcnow() - _IN_USE))
         known = self._listed.whereabouts(in_use, self.clients)
         return await confirm(found, scope.options, known), known
@@ -273,6 +275,7 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work, *, tell: bool = Fal
             if len(clients) > 1:
                 ahead.add(account, decisions)
         outcomes.append(outcome)
+        await Cpu(partial(forget, collected))
     return outcomes
 
 
@@ -310,7 +313,7 @@ async def _run_account(
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)
         keep = partial(fence.keep, account)
-        charged, begun, total = Charged(collected), 0, len(made.tasks)
+        charged, begun, total = await Cpu(partial(Charged, collected)), 0, len(made.tasks)
         for tasks in _pieces(made.tasks):
             decisions = await _decide(tasks, collected, work.scope.columns)
             done = await apply_decisions(writer, decisions, applied, work.on_progress, before=keep, progress=begun, total=total)
@@ -342,6 +345,7 @@ async def _run_account(
                 accounts.close_run(session, run_id, whole)
 
         await transaction(close)
+        await Cpu(partial(forget, collected))
     except leases.LeaseLost:
         lost = so_far.cut_short("lease_lost")
         if last:

@@ -90,7 +90,7 @@ class Charged:
         self._factor, self._account = collected.context.factor, collected.context.account
         costs = collected.fetched.costs
         self._charges: Mapping[int, CostRow] = costs.servers if costs is not None else {}
-        self._listed = {server.timeweb_id for server in collected.fetched.servers}
+        self._listed = collected.fetched.servers
         self._left = {timeweb_id: row.id for timeweb_id, row in collected.snapshot.linked.items()}
         self._ids = set(self._left)
         self._gross = self._net = Decimal(0)
@@ -140,7 +140,8 @@ def plan_services(fetched: Fetched, known: Sequence[StoredService], servers: Ser
     """Decide every service of one account; pure."""
     assert fetched.costs is not None
     plan = _Plan(fetched, known, context, servers)
-    strays = {(SERVER, str(key)): row for key, row in fetched.costs.servers.items() if key not in servers.ids}
+    charged = fetched.costs.servers
+    strays = {(SERVER, str(key)): charged[key] for key in charged if key not in servers.ids}
     listed: dict[tuple[str, str], CostRow | None] = {**fetched.costs.services, **strays}
     for key, row in listed.items():
         plan.seen(key, row)

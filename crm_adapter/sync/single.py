@@ -223,7 +223,7 @@ async def _find(caller: Caller, wanted: Sequence[int]) -> tuple[list[HostingValu
         listing, chosen = await fetch.list_servers(caller), set(wanted)
         found = [
             listing.payloads.whole(values)
-            for values in listing.servers
+            for values in listing.servers.values()
             if values.timeweb_id in chosen and values.timeweb_status != REMOVED_STATUS
         ]
         missing = set(wanted) - {values.timeweb_id for values in found}
@@ -255,7 +255,7 @@ async def _price(caller: Caller, columns: Columns, servers: Sequence[HostingValu
     if foreign:
         costs = None
     snapshot = await Db(lambda s: read_snapshot(s, columns, [values.timeweb_id for values in servers]))
-    fetched = Fetched(caller.account, tuple(servers), costs=costs)
+    fetched = Fetched(caller.account, {values.timeweb_id: values for values in servers}, costs=costs)
     prices: Mapping[int, Decimal] = {} if foreign else info.presets or {}
     if not foreign and needs_presets(fetched, snapshot) and not prices:
         prices = (await fetch.presets(caller))[0] or {}

@@ -6,9 +6,9 @@ plan at a time, and forgotten once it is written: so a run of many servers takes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, overload
 
 from crm_adapter.db.rows import StoredRow
 from crm_adapter.results import HostingValues
@@ -45,6 +45,38 @@ class Task:
     """The server as it was listed."""
     account: str | None = None
     """The account that a row moves to, or that is noted."""
+
+
+class Tasks(Sequence[Task]):
+    """The tasks of a plan in their order; each is put together when its turn comes, from what the plan was made of."""
+
+    def __init__(self, rows: Mapping[int, StoredRow], servers: Mapping[int, HostingValues]) -> None:
+        self._rows, self._servers = rows, servers
+        self._linked: dict[int, StoredRow] = {}
+        # Plain tuples, for the reason of `Packed`.
+        self._held: list[tuple[Kind, int, bool, str | None]] = []
+
+    def add(
+        self, kind: Kind, timeweb_id: int, *, listed: bool = False, row: StoredRow | None = None, account: str | None = None
+    ) -> None:
+        """Add one; `listed`: with the server as it was listed, `row`: one that is not the server's yet."""
+        if row is not None:
+            self._linked[timeweb_id] = row
+        self._held.append((kind, timeweb_id, listed, account))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Task]: ...
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+        return [self._task(*held) for held in self._held[index]] if isinstance(index, slice) else self._task(*self._held[index])
+
+    def _task(self, kind: Kind, timeweb_id: int, listed: bool, account: str | None) -> Task:
+        row = self._linked.get(timeweb_id) or self._rows.get(timeweb_id)
+        return Task(kind, timeweb_id, row, self._servers[timeweb_id] if listed else None, account)
 
 
 def decide_all(

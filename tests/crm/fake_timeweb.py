@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from timeweb_sdk.errors import NotFoundError
 
@@ -101,11 +102,12 @@ class FakeTimeweb:
         self.presets = _Presets(self)
         self.projects = _Projects(self)
 
-    def request(self, method: str, path: str) -> Json:
-        """The body of the one path that is asked for as it is: the cost list."""
+    def request(self, method: str, path: str, *, to: BinaryIO) -> bytes:
+        """Write the body of the one path that is asked for as it is: the cost list."""
         assert (method, path) == ("GET", "/api/v1/account/services/cost")
         page = self.account.list()
-        return {"services_costs": page.items, "meta": {"total": page.total}}
+        to.write(json.dumps({"services_costs": page.items, "meta": {"total": page.total}}, default=float).encode())
+        return b""
 
     def called(self, name: str, argument: Any = None) -> Any:
         """Note a call; raise or return what its next fault says."""

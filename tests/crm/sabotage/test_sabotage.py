@@ -122,7 +122,7 @@ def nobody_waits_for_the_other_accounts(patch: Patch) -> None:
 @breaks(5)
 def rows_of_all_accounts_are_own(patch: Patch) -> None:
     def all_rows(original: Any, snapshot: Any, account: str) -> Any:
-        return {key: row for key, row in snapshot.linked.items() if row.state and row.state.removed_at is None}
+        return [row for row in snapshot.linked.values() if row.state and row.state.removed_at is None]
 
     def of_everybody(original: Any, session: Any, columns: Any, timeweb_ids: Any, **options: Any) -> Any:
         everybody = {row.timeweb_id: row for row in read_rows(session, columns, names=DECISIVE) if row.timeweb_id}

@@ -71,7 +71,7 @@ def test_a_row_of_the_cost_list(item: object, table: CostTable) -> None:
 
 @pytest.mark.parametrize(("expected", "complete"), [(None, True), (1, True), (0, False), (2, False)])
 def test_a_cost_list_is_complete_when_it_has_the_rows_that_it_is_said_to_have(expected: int | None, complete: bool) -> None:
-    assert read_costs([listed()], expected).complete is complete
+    assert read_costs([listed()], lambda: expected).complete is complete
 
 
 def test_rows_of_one_service_are_one() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crm_adapter.db.rows import Snapshot, State, StoredRow
-from crm_adapter.results import PlannedServer, ReportWarning, ServerProblem
+from crm_adapter.results import HostingValues, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostRow, CostTable
 from crm_adapter.sync.decisions import (
     Decision,
@@ -40,9 +40,13 @@ D = Decimal
 ALL = Options(only_auto=False)
 
 
+def listed(*servers: HostingValues) -> dict[int, HostingValues]:
+    return {server.timeweb_id: server for server in servers}
+
+
 def fetched(*numbers: int, **changes: Any) -> Fetched:
     """A complete listing of these servers, without the cost list."""
-    defaults: dict[str, Any] = {"servers": tuple(server_values(number) for number in numbers), "complete": True}
+    defaults: dict[str, Any] = {"servers": listed(*map(server_values, numbers)), "complete": True}
     return Fetched("main", **(defaults | changes))
 
 
@@ -264,7 +268,7 @@ def test_another_accounts_server_is_noted_until_its_own_next_listing() -> None:
     ],
 )
 def test_a_listed_server_whose_status_is_removed(beside: dict[str, Any], known: dict[str, Any], outcome: str) -> None:
-    came = fetched(servers=(server_values(1, timeweb_status="removed"),))
+    came = fetched(servers=listed(server_values(1, timeweb_status="removed")))
     made = plan(came, rows(1, **beside), **known)
     assert [str(action) for action, _ in actions(made)] + [str(reason) for _, reason in reasons(made)] == [outcome]
 
@@ -286,7 +290,7 @@ def test_a_server_without_a_row_is_imported() -> None:
     ],
 )
 def test_a_server_that_gets_no_row(changes: dict[str, Any], snapshot: Snapshot, reason: str) -> None:
-    made = plan(fetched(servers=(server_values(1, **changes),)), snapshot)
+    made = plan(fetched(servers=listed(server_values(1, **changes))), snapshot)
     assert made == Decided(skipped=(PlannedServer("skip", 1001, None, "web-1", reason=reason),))
 
 
@@ -294,7 +298,7 @@ def test_a_server_that_is_not_to_be_imported_is_told_once() -> None:
     made = plan(fetched(1), Snapshot(), Options(import_new=False))
     event = EventDraft("discovered", {"name": "web-1", "ip": "203.0.113.1"}, "1001")
     assert made == Decided(skipped=(PlannedServer("skip", 1001, None, "web-1", reason="new"),), events=(event,))
-    nameless = fetched(servers=(server_values(1, server_name=None),))
+    nameless = fetched(servers=listed(server_values(1, server_name=None)))
     assert plan(nameless, Snapshot(), Options(import_new=False)).events[0].payload["name"] == "server-1001"
 
 
@@ -408,10 +412,10 @@ def test_presets_are_asked_for_where_nothing_better_is_known(
     servers = (server_values(2), server_values(1, timeweb_preset_id=preset))
     costs = CostTable({1002: CostRow(D(1))} | ({1001: CostRow(D(price))} if price else {}))
     snapshot = Snapshot({1001: row} if row else {})
-    assert needs_presets(Fetched("main", servers, costs=costs), snapshot) is needed
+    assert needs_presets(Fetched("main", listed(*servers), costs=costs), snapshot) is needed
     if price is None:
-        assert needs_presets(Fetched("main", servers[1:]), snapshot) is needed
-    unpriced_second = Fetched("main", servers[::-1], costs=CostTable({1001: CostRow(D(1))}))
+        assert needs_presets(Fetched("main", listed(*servers[1:])), snapshot) is needed
+    unpriced_second = Fetched("main", listed(*servers[::-1]), costs=CostTable({1001: CostRow(D(1))}))
     assert needs_presets(unpriced_second, snapshot) is True
 
 
