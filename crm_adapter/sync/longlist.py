@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Final
 _PIECE: Final = 2**18
 """Characters that are decoded at a time."""
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
+_ENDS: Final = (",", "]", "}", ":", " ", "\t", "\r", "\n")
+"""What stands after a value."""
 _LONGEST: Final = 40
 """Digits of a whole number that can mean anything; Python refuses to read thousands of them, and the list with them."""
 
@@ -95,8 +97,8 @@ class LongList:
                 if not self._read_on():
                     raise
                 continue
-            # What ends where the window does may go on: a number, for one.
-            if end < len(self._window) or not self._read_on():
+            # A number may go on after the window: of "1.5" it may hold "1" or "1.".
+            if self._window[end : end + 1] in _ENDS or not self._read_on():
                 self._at = end
                 return value
 

@@ -1,0 +1,90 @@
+"""What a run holds for each server of an account, and how it lets go of it."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from crm_adapter import plan, sync_all
+from crm_adapter.db.columns import FieldMap
+from crm_adapter.db.mapper import validate_mapping
+from crm_adapter.db.rows import PLACING, PLACING_STATE, State, StoredRow, read_places, read_rows
+from crm_adapter.db.tables import HostingServer
+from crm_adapter.results import HostingValues
+from crm_adapter.sync import collect, run
+from crm_adapter.sync.collect import Collected
+from crm_adapter.sync.costs import CostRow
+from crm_adapter.sync.tasks import Task
+from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
+
+Db = sessionmaker[Session]
+_PIECE = 5
+_SERVERS = 200
+_KINDS = (StoredRow, State, HostingValues, CostRow, Task)
+
+
+@pytest.mark.parametrize("function", [sync_all, plan])
+def test_no_object_is_held_for_each_server(db: Db, function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = world(_SERVERS)
+    sync_all(db, client(fake))
+    monkeypatch.setattr(run, "PIECE", _PIECE)
+    most: Counter[str] = Counter()
+    decide = run._decide
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        found = await decide(*args, **options)
+        gc.collect()
+        most.update({"pieces": 1})
+        held = Counter(type(item).__name__ for item in gc.get_objects() if type(item) in _KINDS)
+        for kind in _KINDS:
+            most[kind.__name__] = max(most[kind.__name__], held[kind.__name__])
+        return found
+
+    before = Counter(type(item).__name__ for item in gc.get_objects() if type(item) in _KINDS)
+    monkeypatch.setattr(run, "_decide", counted)
+    function(db, client(fake))
+    assert most.pop("pieces") == _SERVERS / _PIECE
+    # Of the piece that is decided, and of the one before, which is about to be let go.
+    assert {name: number for name, number in most.items() if number - before[name] > 3 * _PIECE} == {}
+
+
+@pytest.mark.parametrize("function", [sync_all, plan])
+def test_what_was_held_is_let_go_account_by_account(db: Db, function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = FakeTimeweb([server(9)], [cost(9)], account_id="cp2")
+    clients = {"first": client(world(3)), "second": client(second)}
+    sync_all(db, clients)
+    seen: list[Collected] = []
+    collecting = collect.collect
+
+    async def noted(*args: Any, **options: Any) -> Any:
+        seen.append(await collecting(*args, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(run, "collect", noted)
+    found = function(db, clients)
+    assert (found if function is sync_all else found.report).unchanged_count == 4
+    for collected in seen:
+        fetched = collected.fetched
+        assert fetched.costs is not None
+        assert [len(held) for held in (fetched.servers, fetched.costs.servers)] == [0, 0]
+        assert fetched.payloads.__dict__["_packed"] == {}
+
+
+def test_a_row_that_was_packed_has_its_place(db: Db) -> None:
+    sync_all(db, client(world(3)))
+    columns = validate_mapping(HostingServer, FieldMap())
+    with db() as session:
+        whole = read_rows(session, columns, names=PLACING, state_names=PLACING_STATE)
+        packed = read_places(session, columns, [1001, 1002, 1003], account="default").linked
+        assert list(packed.values()) == [_as_placed(row) for row in whole]
+        assert len(whole) == 3
+
+
+def _as_placed(row: StoredRow) -> StoredRow:
+    assert row.state is not None
+    return replace(row, created_at=None, state=replace(row.state, sync_base="{}"))
