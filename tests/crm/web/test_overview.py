@@ -69,6 +69,37 @@ def test_thousands_are_no_page(paying: Section, open_client: Open, monkeypatch: 
     assert f"и ещё {rows + 1 - 3}: они в списке серверов" in payments
 
 
+@pytest.mark.parametrize(("late", "rest"), [(100, False), (101, True)])
+def test_100_late_payments_are_a_page(synced: Section, open_client: Open, late: int, rest: bool) -> None:
+    """Given rows due before this month; when it is opened; then 100 are listed, and of more it says how many."""
+    synced.execute("DELETE FROM hosting_servers")
+    synced.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :late) INSERT INTO hosting_servers"
+        " (server_name, client_name, client_price, start_date, next_payment_date, payment_period, status)"
+        " SELECT 'typed-' || i, 'Анна', 100, :day, :day, 'monthly', 'active' FROM n",
+        late=late,
+        day=f"{add_months(local_today().replace(day=1), -1)} 00:00:00.000000",
+    )
+    page = open_client(synced.app(stale_after=10**9)).get(f"{PREFIX}/payments").text
+    assert f"Просрочено раньше этого месяца: {late}" in page
+    assert page.count("typed-") == 100 and ("и ещё 1: они в списке серверов" in page) is rest
+
+
+@pytest.mark.parametrize(("dead", "rest"), [(100, False), (101, True)])
+def test_100_undelivered_notifications_are_a_page(synced: Section, open_client: Open, dead: int, rest: bool) -> None:
+    """Given notifications that nobody got; when the list is opened; then it has 100, and says so where there are more."""
+    synced.execute("DELETE FROM timeweb_event_outbox WHERE id > 1")
+    names = [str(column[1]) for column in synced.query("PRAGMA table_info(timeweb_event_outbox)")]
+    other = {"id": "i", "dedupe_key": "i", "dead_at": "'2026-01-01 00:00:00.000000'", "last_error": "'NotDelivered'"}
+    synced.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= :dead) INSERT INTO timeweb_event_outbox"
+        f" SELECT {', '.join(other.get(name, name) for name in names)} FROM timeweb_event_outbox, n WHERE id = 1",
+        dead=dead,
+    )
+    page = open_client(synced.app(stale_after=10**9)).get(f"{PREFIX}/undelivered").text
+    assert page.count("<td>NotDelivered</td>") == 100 and ("Показаны последние 100." in page) is rest
+
+
 def test_300_clients_are_a_page(synced: Section, open_client: Open) -> None:
     other = {"id": "i", "timeweb_id": "NULL", "client_name": "'client ' || i", "client_price": "100"}
     names = [str(column[1]) for column in synced.query("PRAGMA table_info(hosting_servers)")]

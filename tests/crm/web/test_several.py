@@ -141,6 +141,24 @@ def test_ticking_applying_and_taking_back_at_the_desk(synced: Section, sit: Sit)
         assert column(synced, "status", synced.id_of("gitlab")) == ["active"]
 
 
+def test_taking_back_is_offered_for_20_s(synced: Section, sit: Sit) -> None:
+    """Given the message of a change; when time passes; then its button stays 20 s."""
+    with sit(synced.app()) as desk:
+        page = desk.page()
+        page.clock.install()
+        page.clock.pause_at("2100-01-01")
+        page.goto(f"{desk.address}{PREFIX}")
+        page.get_by_label("Отметить: gitlab", exact=True).check()
+        page.get_by_label("С отмеченными").select_option("close")
+        page.get_by_role("button", name="Применить").click()
+        offer = page.get_by_role("button", name="Отменить")
+        expect(offer).to_be_visible()
+        for milliseconds, shown in ((19_900, True), (200, False)):
+            page.clock.run_for(milliseconds)
+            expect(offer).to_be_visible(visible=shown)
+        desk.assert_quiet()
+
+
 def undone(client: Any, reply: str) -> str:
     return str(client.post(f"{PREFIX}/undo", data={"at": token(reply)}, headers=HTMX).text)
 
