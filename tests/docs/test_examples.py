@@ -35,12 +35,14 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulato
 # A page leaves clients open, as an interactive session would; that is not what it teaches.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("page", PROGRAMS.values(), ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.usefixtures("settled_heap")
 def test_page(page: Path, account: Emulator) -> None:
     blocks = run_page(page)
     # What is left open ends here and not in another test; caches of libraries keep some clients out of the collector's reach.
     for client in [each for each in gc.get_objects() if isinstance(each, Timeweb)]:
         client.close()
     gc.collect()
+    gc.freeze()  # what is left is nothing that the next page could have lost
     assert blocks == page.read_text(encoding="utf-8").count("\n```python\n")
 
 

@@ -24,6 +24,7 @@ from timeweb_sdk._core import clock as clocks
 from timeweb_sdk._core.limiter import ARRIVES_WITHIN, LINGER
 
 greenlet = pytest.importorskip("greenlet")
+pytestmark = pytest.mark.usefixtures("settled_heap")
 
 DEADLINE = 40.0
 URL = "http://api.example.com"
