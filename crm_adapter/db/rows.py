@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from sys import intern
 from typing import Any, Final, cast
@@ -339,8 +340,9 @@ def read_places(
     own = and_(columns["timeweb_id"].is_not(None), mine, columns["id"].in_(found))
     linked: Packed[int, StoredRow] = Packed(_pack_place, _unpack_place)
     _keep(linked, _places(session, columns, own))
-    wanted = dict.fromkeys(number for numbers in (timeweb_ids, beside) for number in numbers if number not in linked)
-    hidden = _find_linked(session, columns, wanted, partial(_places, session, columns), linked)
+    wanted = chain(timeweb_ids, (number for number in beside if number not in timeweb_ids))
+    missing = (number for number in wanted if number not in linked)
+    hidden = _find_linked(session, columns, missing, partial(_places, session, columns), linked)
     return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
 
 

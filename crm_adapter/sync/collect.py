@@ -234,7 +234,7 @@ async def _fetch_money(caller: Caller, fetched: Fetched, info: AccountInfo) -> F
 async def _fetch_presets(
     caller: Caller, fetched: Fetched, info: AccountInfo, snapshot: Snapshot, now: datetime, *, write: bool
 ) -> tuple[Fetched, Mapping[int, Decimal]]:
-    if fetched.foreign or not needs_presets(fetched, snapshot):
+    if fetched.foreign or not await Cpu(lambda: needs_presets(fetched, snapshot)):
         return fetched, {}
     if info.presets is not None and info.presets_at is not None and abs(now - info.presets_at) < _DAY:
         return fetched, info.presets

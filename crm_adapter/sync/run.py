@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -267,8 +267,8 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work, *, tell: bool = Fal
         collected, known = await listings.settle(account, ahead)
         made = await Cpu(partial(_plan_account, collected, work, known))
         outcome = outcome_of(collected.fetched, made)
-        for tasks in _pieces(made.tasks):
-            decisions = await _decide(tasks, collected, work.scope.columns, ahead)
+        for start in range(0, len(made.tasks), PIECE):
+            decisions = await _decide(made.tasks, start, collected, work.scope.columns, ahead)
             outcome.tally.add(decisions)
             if tell:
                 outcome.planned += [planned(decision) for decision in decisions if decision.action != "note"]
@@ -279,12 +279,11 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work, *, tell: bool = Fal
     return outcomes
 
 
-def _pieces(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
-    return (tasks[start : start + PIECE] for start in range(0, len(tasks), PIECE))
-
-
-async def _decide(tasks: Sequence[Task], collected: Collected, columns: Columns, ahead: Ahead | None = None) -> list[Decision]:
-    """Decide a piece of a plan on the rows as they are now, or will be when the accounts before are written."""
+async def _decide(
+    plan: Sequence[Task], start: int, collected: Collected, columns: Columns, ahead: Ahead | None = None
+) -> list[Decision]:
+    """Decide the next piece of a plan on the rows as they are now, or will be when the accounts before are written."""
+    tasks = await Cpu(lambda: plan[start : start + PIECE])
     wanted = {task.row.id: task.timeweb_id for task in tasks if task.row is not None}
     whole = await Db(lambda s: read_whole(s, columns, wanted)) if wanted else {}
     rows = {wanted[row_id]: row for row_id, row in whole.items()}
@@ -313,12 +312,11 @@ async def _run_account(
         writer = Writer(work.scope.columns, collected.context, run_id, work.actor, owner)
         outcome = outcome_of(collected.fetched, made)
         keep = partial(fence.keep, account)
-        charged, begun, total = await Cpu(partial(Charged, collected)), 0, len(made.tasks)
-        for tasks in _pieces(made.tasks):
-            decisions = await _decide(tasks, collected, work.scope.columns)
-            done = await apply_decisions(writer, decisions, applied, work.on_progress, before=keep, progress=begun, total=total)
+        charged, total = await Cpu(partial(Charged, collected)), len(made.tasks)
+        for start in range(0, total, PIECE):
+            decisions = await _decide(made.tasks, start, collected, work.scope.columns)
+            done = await apply_decisions(writer, decisions, applied, work.on_progress, before=keep, progress=start, total=total)
             charged.add(done)
-            begun += len(tasks)
         services = await write_services(
             collected, work.scope.columns, charged, run_id=run_id, actor=work.actor, owner=owner, before=keep
         )

@@ -149,7 +149,7 @@ def test_a_digest_counts_all_and_takes_the_gravest(real_db: Db) -> None:
 
 
 def test_more_ids_than_a_statement_takes_parameters(real_db: Db) -> None:
-    assert [len(piece) for piece in in_pieces(range(20_001))] == [10_000, 10_000, 1]
+    assert [len(piece) for piece in in_pieces(range(8_001))] == [4_000, 4_000, 1]
     put(real_db, 3, dead_at=utcnow())
     with real_db() as session, session.begin():
         assert retry_dead_letters(session, range(1, MANY)) == 3
