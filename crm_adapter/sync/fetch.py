@@ -173,8 +173,8 @@ async def _walk(caller: Caller, payloads: Payloads) -> ServerListing:
             if isinstance(values, ServerProblem):
                 unreadable += values.server_id is None
                 errors[values.server_id] = values
-            else:
-                servers.setdefault(values.timeweb_id, values)
+            elif values.timeweb_id not in servers:
+                servers[values.timeweb_id] = values
         # By what came, not by what was asked for: the API may cap the page.
         offset += len(items)
         # The newest total tells whether there is another page, also where it is not the first one's.

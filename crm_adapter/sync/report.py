@@ -21,7 +21,10 @@ class Tally:
     """What was done, as far as a report tells it."""
 
     counts: Counter[str] = field(default_factory=Counter[str])
-    servers: dict[str, list[SyncedServer]] = field(default_factory=lambda: {action: [] for action in _TOLD})
+    servers: dict[str, list[tuple[int, int | None, str, tuple[str, ...]]]] = field(
+        default_factory=lambda: {action: [] for action in _TOLD}
+    )
+    """By action, what a `SyncedServer` is made of; plain, for the reason of `Packed`."""
 
     def add(self, decisions: Iterable[Decision]) -> None:
         """Count decisions that were carried out, or would be."""
@@ -29,8 +32,7 @@ class Tally:
             self.counts[decision.action] += 1
             if decision.action in self.servers:
                 crm_id = decision.row.id if decision.row else None
-                told = SyncedServer(decision.timeweb_id, crm_id, decision.name, tuple(decision.changes))
-                self.servers[decision.action].append(told)
+                self.servers[decision.action].append((decision.timeweb_id, crm_id, decision.name, tuple(decision.changes)))
 
 
 @dataclass(slots=True)
@@ -99,7 +101,9 @@ def report(run_id: int | None, outcomes: Sequence[Outcome], *, dry_run: bool = F
     counts: Counter[str] = Counter()
     for outcome in outcomes:
         counts.update(outcome.tally.counts)
-    groups = {action: [server for outcome in outcomes for server in outcome.tally.servers[action]] for action in _TOLD}
+    groups = {
+        action: [SyncedServer(*told) for outcome in outcomes for told in outcome.tally.servers[action]] for action in _TOLD
+    }
     reports = tuple(outcome.report for outcome in outcomes)
     errors = tuple(error for outcome in outcomes for error in outcome.errors)
     skipped = sum(len(outcome.skipped) for outcome in outcomes)

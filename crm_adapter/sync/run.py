@@ -316,7 +316,7 @@ async def _run_account(
         for start in range(0, total, PIECE):
             decisions = await _decide(made.tasks, start, collected, work.scope.columns)
             done = await apply_decisions(writer, decisions, applied, work.on_progress, before=keep, progress=start, total=total)
-            charged.add(done)
+            await Cpu(partial(charged.add, done))
         services = await write_services(
             collected, work.scope.columns, charged, run_id=run_id, actor=work.actor, owner=owner, before=keep
         )

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from crm_adapter import plan, sync_all
+from crm_adapter import aio, plan, sync_all
 from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.rows import PLACING, PLACING_STATE, State, StoredRow, read_places, read_rows
 from crm_adapter.db.tables import HostingServer
+from crm_adapter.packed import Packed
 from crm_adapter.results import HostingValues
 from crm_adapter.sync import collect, run
 from crm_adapter.sync.collect import Collected
 from crm_adapter.sync.costs import CostRow
 from crm_adapter.sync.tasks import Task
+from tests.benchmarks._loop import Later
+from tests.crm.database import async_engine
 from tests.crm.fake_timeweb import FakeTimeweb, client, cost, server, world
+from tests.crm.sync.test_databases import ASYNC_DRIVERS
 
 Db = sessionmaker[Session]
 _PIECE = 5
@@ -73,6 +80,32 @@ def test_what_was_held_is_let_go_account_by_account(db: Db, function: Any, monke
         assert fetched.costs is not None
         assert [len(held) for held in (fetched.servers, fetched.costs.servers)] == [0, 0]
         assert fetched.payloads.__dict__["_packed"] == {}
+
+
+@pytest.mark.parametrize("changed", [0, 8192])
+async def test_no_server_is_looked_at_on_the_event_loop(
+    database_url: str, changed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done for each server stays off it: the loop would stand for longer, the larger the account is."""
+    unpacked: list[bool] = []
+    unpack = Packed[Any, Any].__getitem__
+
+    def noted(self: Packed[Any, Any], key: Any) -> Any:
+        unpacked.append(threading.current_thread() is threading.main_thread())
+        return unpack(self, key)
+
+    monkeypatch.setattr(Packed, "__getitem__", noted)
+    url = make_url(database_url)
+    first, second = world(4), FakeTimeweb([server(9)], [cost(9)], account_id="cp2")
+    clients: Any = {"first": Later(first), "second": Later(second)}
+    async with async_engine(url.set(drivername=ASYNC_DRIVERS[url.get_backend_name()])) as engine:
+        db = async_sessionmaker(engine)
+        assert (await aio.sync_all(db, clients)).created_count == 5
+        for item in first.servers_ if changed else ():
+            item["ram"] = changed
+        assert (await aio.plan(db, clients)).report.updated_count == (4 if changed else 0)
+        assert (await aio.sync_all(db, clients)).updated_count == (4 if changed else 0)
+    assert set(unpacked) == {False}
 
 
 def test_a_row_that_was_packed_has_its_place(db: Db) -> None:
