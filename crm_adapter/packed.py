@@ -7,8 +7,9 @@ numbers it forgets at its first look. What is let go at once stops them as well,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import fields
+from itertools import filterfalse
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -22,6 +23,10 @@ class Packed(MutableMapping[K, T]):
     def __init__(self, pack: Callable[[T], tuple[Any, ...]], unpack: Callable[[tuple[Any, ...]], T]) -> None:
         self._pack, self._unpack = pack, unpack
         self._held: dict[K, tuple[Any, ...]] = {}
+
+    def lacks(self, keys: Iterable[K]) -> Iterator[K]:
+        """Those of the keys that no record has; quick, for it may be asked of many on an event loop."""
+        return filterfalse(self._held.__contains__, keys)
 
     def clear(self) -> None:
         """Let all records go, one by one, so that other threads have their turn in between."""

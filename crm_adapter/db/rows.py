@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -327,7 +327,7 @@ def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int]
 
 
 def read_places(
-    session: Session, columns: Columns, timeweb_ids: Collection[int], *, account: str, beside: Iterable[int] = ()
+    session: Session, columns: Columns, timeweb_ids: Iterable[int], *, account: str, beside: Iterable[int] = ()
 ) -> Snapshot:
     """The same for a run, with the rows that `account` has or has shown once, and of the servers `beside`.
 
@@ -340,8 +340,7 @@ def read_places(
     own = and_(columns["timeweb_id"].is_not(None), mine, columns["id"].in_(found))
     linked: Packed[int, StoredRow] = Packed(_pack_place, _unpack_place)
     _keep(linked, _places(session, columns, own))
-    wanted = chain(timeweb_ids, (number for number in beside if number not in timeweb_ids))
-    missing = (number for number in wanted if number not in linked)
+    missing = dict.fromkeys(linked.lacks(chain(timeweb_ids, beside)))
     hidden = _find_linked(session, columns, missing, partial(_places, session, columns), linked)
     return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
 
@@ -396,7 +395,7 @@ def _find_linked(
 
 
 def _with_unlinked(session: Session, columns: Columns, timeweb_ids: Iterable[int], snapshot: Snapshot) -> Snapshot:
-    if all(number in snapshot.linked for number in timeweb_ids):
+    if all(map(snapshot.linked.__contains__, timeweb_ids)):
         return snapshot
     return replace(snapshot, unlinked=tuple(read_rows(session, columns, is_unlinked(columns), names=DECISIVE)))
 

@@ -13,7 +13,7 @@ from sqlalchemy import Select, Table, and_, select, update
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.dialects import begin_write, insert_ignore
+from crm_adapter.db.dialects import begin_write, in_turns, insert_ignore
 from crm_adapter.db.tables import AccountState, SyncRun, TimewebServerState, utcnow
 from crm_adapter.money import money_or_none
 from crm_adapter.payload import as_decimal, as_int
@@ -145,10 +145,12 @@ def load_account(session: Session, account: str, columns: Columns) -> tuple[Acco
 def shows_none_of_its_own(session: Session, account: str, columns: Columns, listed: Collection[int]) -> bool:
     """Whether the account has rows, and a listing none of their servers."""
     found = False
-    for timeweb_id in session.scalars(_servers_of(account, columns).where(*columns.scope)):
-        if timeweb_id in listed:
-            return False
-        found = True
+    own = _servers_of(account, columns).where(*columns.scope)
+    with session.scalars(own, execution_options=in_turns(session)) as servers:
+        for timeweb_id in servers:
+            if timeweb_id in listed:
+                return False
+            found = True
     return found
 
 

@@ -24,6 +24,7 @@ def test_a_record_comes_back_as_it_was_put_in() -> None:
     assert servers[1001] == server_values(1)
     assert [*servers] == [1002, 1001]
     assert (5 in costs, 6 in costs, len(servers), costs.get(6)) == (True, False, 2, None)
+    assert [*servers.lacks([1, 1001, 2, 1002])] == [1, 2]
     del servers[1002]
     servers[1001] = server_values(1, server_name="other")
     assert servers == {1001: server_values(1, server_name="other")}
