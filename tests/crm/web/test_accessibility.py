@@ -16,16 +16,28 @@ def axe() -> str:
     return (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 
 
+# Where things stand above each other, axe looks at all there is on the page; what a dialog covers was looked at before it.
+RUN = """
+async ([within, options]) => {
+    const isOver = document.querySelector(within).matches(":modal");
+    const covered = isOver ? document.querySelectorAll("#hosting > :not(dialog)") : [];
+    for (const element of covered) element.style.display = "none";
+    const { violations } = await axe.run(within, { ...options, resultTypes: ["violations"] });
+    for (const element of covered) element.style.display = "";
+    return violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 160)}`);
+}
+"""
+
+
 def assert_accessible(page: Page, axe: str, what: str, within: str = "#hosting") -> None:
     """What `within` shows has no fault at any width in either theme; a theme changes nothing but colours."""
-    page.evaluate(axe)
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(axe)
     for width in (390, 1024, 1440):
         page.set_viewport_size({"width": width, "height": 900})
-        for theme, rules in (("light", ""), ("dark", "runOnly: ['color-contrast'],")):
+        for theme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            run = f"axe.run('{within}', {{{rules} resultTypes: ['violations']}})"
-            faults = [f"{item['id']}: {item['nodes'][0]['html'][:160]}" for item in page.evaluate(run)["violations"]]
-            assert faults == [], f"{what}, {theme}, {width} px"
+            assert page.evaluate(RUN, [within, options]) == [], f"{what}, {theme}, {width} px"
         assert too_wide(page) == [], f"{what}, {width} px"
 
 
@@ -44,6 +56,7 @@ def busy(synced: Section) -> Section:
     synced.execute("UPDATE timeweb_account_state SET error_code = 'cost_unavailable'")
     # One more row of a kind tells nothing new, and axe takes long over each.
     synced.execute("DELETE FROM hosting_servers WHERE id NOT IN (2, 4, 6, 8, 9, 10, 11, 12, 16)")
+    del synced.emulator.state["servers"][8:]
     return synced
 
 
