@@ -35,10 +35,10 @@ def assert_quiet(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("pause", [0, 500])
-def test_the_first_click_after_typing_is_not_lost(synced: Section, sit: Sit, pause: int) -> None:
+def test_the_first_click_after_typing_is_not_lost(few: Section, sit: Sit, pause: int) -> None:
     """Before the search has left, and after its answer."""
-    number = synced.id_of("old-vps")
-    with sit(synced.app()) as desk:
+    number = few.id_of("old-vps")
+    with sit(few.app()) as desk:
         page = desk.page()
         for selector, url in (("#view-unpriced", r"view=unpriced"), ("#sort-cost", r"sort=cost")):
             type_then_click(desk, page, pause, selector)
@@ -60,14 +60,14 @@ def test_the_first_click_after_typing_is_not_lost(synced: Section, sit: Sit, pau
         assert_quiet(desk)
 
 
-def test_the_next_page_after_typing_is_that_of_what_was_typed(synced: Section, sit: Sit) -> None:
-    synced.execute(
+def test_the_next_page_after_typing_is_that_of_what_was_typed(few: Section, sit: Sit) -> None:
+    few.execute(
         "INSERT INTO hosting_servers"
         " (client_name, server_name, start_date, next_payment_date, payment_period, status)"
         " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120)"
         " SELECT 'Анна', 'zoo-' || i, '2026-01-01 00:00:00.000000', '2031-01-01 00:00:00.000000', 'monthly', 'active' FROM n"
     )
-    with sit(synced.app()) as desk:
+    with sit(few.app()) as desk:
         page = desk.page()
         type_then_click(desk, page, 0, "#hosting-next")
         expect(page).to_have_url(TYPED)
@@ -75,8 +75,8 @@ def test_the_next_page_after_typing_is_that_of_what_was_typed(synced: Section, s
         assert_quiet(desk)
 
 
-def test_one_search_is_one_step_back(synced: Section, sit: Sit) -> None:
-    with sit(synced.app()) as desk:
+def test_one_search_is_one_step_back(few: Section, sit: Sit) -> None:
+    with sit(few.app()) as desk:
         page = desk.open()
         before = page.evaluate("history.length")
         page.get_by_label("Поиск").press_sequentially("old")
@@ -88,9 +88,9 @@ def test_one_search_is_one_step_back(synced: Section, sit: Sit) -> None:
         expect(page.locator("tbody tr")).to_have_count(1)
 
 
-def test_a_refresh_that_arrives_under_a_click_waits(synced: Section, sit: Sit) -> None:
-    number = synced.id_of("gitlab")
-    with sit(synced.app()) as desk:
+def test_a_refresh_that_arrives_under_a_click_waits(few: Section, sit: Sit) -> None:
+    number = few.id_of("gitlab")
+    with sit(few.app()) as desk:
         page = desk.open()
         # A swap that comes at the worst moment: the button is down, and not yet up.
         for selector, done in (("#view-problems", r"view=problems"), ("#sort-name", r"sort=name")):
@@ -102,7 +102,7 @@ def test_a_refresh_that_arrives_under_a_click_waits(synced: Section, sit: Sit) -
             page.mouse.up()
             expect(page).to_have_url(re.compile(done))
         page.goto(f"{desk.address}{PREFIX}")
-        synced.execute("UPDATE hosting_servers SET server_name = 'gitlab-2' WHERE id = :id", id=number)
+        few.execute("UPDATE hosting_servers SET server_name = 'gitlab-2' WHERE id = :id", id=number)
         page.locator(f"#server-{number} summary").hover()
         page.mouse.down()
         page.evaluate("htmx.trigger(document.body, 'hosting:refresh')")
@@ -115,8 +115,8 @@ def test_a_refresh_that_arrives_under_a_click_waits(synced: Section, sit: Sit) -
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 390])
-def test_the_focus_is_visible_and_the_table_can_be_sorted(synced: Section, sit: Sit, width: int) -> None:
-    with sit(synced.app()) as desk:
+def test_the_focus_is_visible_and_the_table_can_be_sorted(few: Section, sit: Sit, width: int) -> None:
+    with sit(few.app()) as desk:
         page = desk.open(viewport={"width": width, "height": 900})
         met: dict[str, bool] = {}
         for _ in range(45):

@@ -129,25 +129,25 @@ def test_no_column_of_the_csv_is_a_formula(synced: Section, open_client: Open) -
     assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
 
 
-def test_text_of_accounts_runs_and_the_log_is_only_text(synced: Section, sit: Sit) -> None:
-    row = synced.id_of("gitlab")
+def test_text_of_accounts_runs_and_the_log_is_only_text(few: Section, sit: Sit) -> None:
+    row = few.id_of("gitlab")
     report = {
         "accounts": [{"account": MARKUP, "error_code": "unauthorized", "message": MARKUP}],
         "warnings": [{"account": MARKUP, "code": "x", "message": MARKUP}],
         "errors": [{"server_id": 1, "server_name": MARKUP, "error": MARKUP}],
         "error_count": 1,
     }
-    synced.execute("UPDATE timeweb_account_state SET account = :t, error_code = 'unauthorized'", t=MARKUP)
-    synced.execute("UPDATE timeweb_server_state SET account = :t WHERE server_id = :i", t=MARKUP, i=row)
-    synced.execute("UPDATE timeweb_sync_run SET status = 'failed', report = :r", r=json.dumps(report))
-    synced.execute(
+    few.execute("UPDATE timeweb_account_state SET account = :t, error_code = 'unauthorized'", t=MARKUP)
+    few.execute("UPDATE timeweb_server_state SET account = :t WHERE server_id = :i", t=MARKUP, i=row)
+    few.execute("UPDATE timeweb_sync_run SET status = 'failed', report = :r", r=json.dumps(report))
+    few.execute(
         "UPDATE timeweb_change_log SET field = :t, old = :t, new = :t, actor = :t WHERE server_id = :i", t=MARKUP, i=row
     )
-    synced.execute(
+    few.execute(
         "UPDATE timeweb_event_outbox SET dead_at = '2026-01-01 00:00:00.000000', last_error = :t, payload = :p",
         t=MARKUP, p=json.dumps({"name": MARKUP}),
     )  # fmt: skip
-    with sit(synced.app(stale_after=10**9)) as desk:
+    with sit(few.app(stale_after=10**9)) as desk:
         page = desk.open()
         for path in ("", "?account=x", "?run=1", f"/servers/{row}/history", "/undelivered", "/state?watching=true"):
             page.goto(f"{desk.address}{PREFIX}{path}")
@@ -191,8 +191,8 @@ def test_another_site_reaches_no_unsafe_route(synced: Section, sit: Sit) -> None
     assert [synced.query(f"SELECT * FROM {table}") for table in tables] == before
 
 
-def test_a_page_in_a_foreign_frame_stays_empty(synced: Section, sit: Sit) -> None:
-    with sit(synced.app()) as desk:
+def test_a_page_in_a_foreign_frame_stays_empty(few: Section, sit: Sit) -> None:
+    with sit(few.app()) as desk:
         page = desk.page()
         frame = f'<iframe src="{desk.address}{PREFIX}"></iframe>'
         page.route("http://evil.example.com/*", lambda route: route.fulfill(content_type="text/html", body=frame))

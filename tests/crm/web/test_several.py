@@ -119,8 +119,8 @@ def test_one_person_does_not_take_back_what_another_did(synced: Section, open_cl
     assert "Отменить нельзя" in taken and column(synced, "status", 3) == ["closed"]
 
 
-def test_ticking_applying_and_taking_back_at_the_desk(synced: Section, sit: Sit) -> None:
-    with sit(synced.app()) as desk:
+def test_ticking_applying_and_taking_back_at_the_desk(few: Section, sit: Sit) -> None:
+    with sit(few.app()) as desk:
         page = desk.open()
         for name in ("gitlab", "staging"):
             page.get_by_label(f"Отметить: {name}", exact=True).check()
@@ -138,12 +138,12 @@ def test_ticking_applying_and_taking_back_at_the_desk(synced: Section, sit: Sit)
         expect(plain.get_by_text("Сохранено")).to_be_visible()
         plain.get_by_role("button", name="Отменить").click()
         expect(plain.get_by_text("Изменения отменены")).to_be_visible()
-        assert column(synced, "status", synced.id_of("gitlab")) == ["active"]
+        assert column(few, "status", few.id_of("gitlab")) == ["active"]
 
 
-def test_taking_back_is_offered_for_20_s(synced: Section, sit: Sit) -> None:
+def test_taking_back_is_offered_for_20_s(few: Section, sit: Sit) -> None:
     """Given the message of a change; when time passes; then its button stays 20 s."""
-    with sit(synced.app()) as desk:
+    with sit(few.app()) as desk:
         page = desk.page()
         page.clock.install()
         page.clock.pause_at("2100-01-01")
