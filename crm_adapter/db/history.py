@@ -12,6 +12,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
+from crm_adapter.db.dialects import in_turns
 from crm_adapter.db.tables import ChangeLog
 from crm_adapter.money import money_or_none
 from crm_adapter.results import Change, ChangeKind, RowChange
@@ -106,7 +107,8 @@ def read_changes(
     if run_id is not None:
         statement = statement.where(ChangeLog.run_id == run_id)
     names = Change.__dataclass_fields__
-    return [Change(**{name: getattr(entry, name) for name in names}) for entry in session.scalars(statement)]
+    found = session.scalars(statement, execution_options=in_turns(session))
+    return [Change(**{name: getattr(entry, name) for name in names}) for entry in found]
 
 
 def logged(value: Any) -> str | None:

@@ -28,6 +28,8 @@ _S: Final = SERVICES.c
 _STATE: Final = TimewebServerState.__table__.c
 _FEW: Final = 1000
 """Addresses that a statement names; of more it is quicker to read those of all servers."""
+_PIECE: Final = 250
+"""Services that are looked at without a pause."""
 _ADDRESSES: Final = ("floating_ip", "floating_ip_with_ddos_guard")
 
 
@@ -44,7 +46,13 @@ def list_services(session: Session, columns: Columns, filters: ServiceFilters) -
     book = Book(session, columns)
     sums = book.sums(filters)
     query = book.narrowed(book.select(), filters, sums.page)
-    return replace(sums, services=tuple(book.infos(session.execute(query))) if sums.total else ())
+    if not sums.total:
+        return sums
+    if filters.size:
+        return replace(sums, services=tuple(book.infos(session.execute(query))))
+    likely = book.likely(sums)
+    pieces = session.execute(query, execution_options=in_turns(session)).partitions(_PIECE)
+    return replace(sums, services=tuple(each for piece in pieces for each in book.infos(piece, likely)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +78,7 @@ def choose_services(session: Session, columns: Columns, filters: ServiceFilters)
     sums = book.sums(filters)
     query = book.narrowed(sa.select(_S.id).select_from(book.source), filters, sums.page)
     ids = list(session.scalars(query, execution_options=in_turns(session)))
-    numbers, addresses = set[int](), set[str]()
-    if sums.unowned_count:
-        there = sa.select(_S.project_id).where(_S.project_id.is_not(None), _S.gone_since.is_(None)).distinct()
-        numbers.update(session.scalars(there))
-        loose = sa.select(_S.name).where(_S.type.in_(_ADDRESSES), _S.gone_since.is_(None), _S.name.is_not(None))
-        addresses.update(session.scalars(loose, execution_options=in_turns(session)))
-    return ServiceChoice(ids, sums, _likely(session, columns, addresses, numbers))
+    return ServiceChoice(ids, sums, book.likely(sums))
 
 
 def read_service(session: Session, columns: Columns, service_id: int) -> ServiceInfo | None:
@@ -138,6 +140,16 @@ class Book:
         found = [self.info(record) for record in records]
         proposals = propose(self.session, self.columns, found, likely)
         return [replace(each, proposal=proposals[each.id]) if each.id in proposals else each for each in found]
+
+    def likely(self, sums: ServiceList) -> Likely:
+        """Whose all services may be that are nobody's; a look at every server where there are any."""
+        numbers, addresses = set[int](), set[str]()
+        if sums.unowned_count:
+            there = sa.select(_S.project_id).where(_S.project_id.is_not(None), _S.gone_since.is_(None)).distinct()
+            numbers.update(self.session.scalars(there, execution_options=in_turns(self.session)))
+            loose = sa.select(_S.name).where(_S.type.in_(_ADDRESSES), _S.gone_since.is_(None), _S.name.is_not(None))
+            addresses.update(self.session.scalars(loose, execution_options=in_turns(self.session)))
+        return _likely(self.session, self.columns, addresses, numbers)
 
     def info(self, record: Any) -> ServiceInfo:
         """A record of `select`."""
