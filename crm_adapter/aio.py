@@ -39,7 +39,7 @@ from crm_adapter.results import (
     Totals,
 )
 from crm_adapter.servers import edit
-from crm_adapter.servers.totals import read_runs, read_totals
+from crm_adapter.servers.totals import read_runs, sum_up
 from crm_adapter.steps import transaction
 from crm_adapter.sync import run, single
 
@@ -292,7 +292,7 @@ async def totals(
 ) -> Totals:
     """Income, cost, margin and overdue sums, RUB per month; an unknown number is None and counted, never 0."""
     crm = Installation(db=db, model=model, fields=fields)
-    return await crm.arun(lambda crm: transaction(lambda session: read_totals(session, crm.columns, today)))
+    return await crm.arun(lambda crm: sum_up(crm.columns, today))
 
 
 async def services(
@@ -341,7 +341,7 @@ async def clients(
 ) -> list[ClientCard]:
     """What each client brings, and what their servers and services cost, RUB per month; the least result first."""
     crm = Installation(db=db, model=model, fields=fields)
-    return await crm.arun(lambda crm: transaction(lambda session: client_cards(session, crm.columns)))
+    return await crm.arun(lambda crm: client_cards(crm.columns))
 
 
 async def changes(

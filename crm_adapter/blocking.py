@@ -38,7 +38,7 @@ from crm_adapter.results import (
     Totals,
 )
 from crm_adapter.servers import edit
-from crm_adapter.servers.totals import read_runs, read_totals
+from crm_adapter.servers.totals import read_runs, sum_up
 from crm_adapter.steps import transaction
 from crm_adapter.sync import run, single
 
@@ -289,7 +289,7 @@ def totals(
 ) -> Totals:
     """Income, cost, margin and overdue sums, RUB per month; an unknown number is None and counted, never 0."""
     crm = Installation(db=db, model=model, fields=fields)
-    return crm.run(lambda crm: transaction(lambda session: read_totals(session, crm.columns, today)))
+    return crm.run(lambda crm: sum_up(crm.columns, today))
 
 
 def services(
@@ -336,7 +336,7 @@ def attribute_services(
 def clients(db: sessionmaker[Session], *, model: type[Any] = HostingServer, fields: FieldMap | None = None) -> list[ClientCard]:
     """What each client brings, and what their servers and services cost, RUB per month; the least result first."""
     crm = Installation(db=db, model=model, fields=fields)
-    return crm.run(lambda crm: transaction(lambda session: client_cards(session, crm.columns)))
+    return crm.run(lambda crm: client_cards(crm.columns))
 
 
 def changes(

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from crm_adapter.db.columns import Columns, FieldMap, in_zone
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.tables import HostingServer
-from crm_adapter.steps import Flow, adrive, clients_of, drive, transaction
+from crm_adapter.steps import Flow, adrive, clients_of, drive, transaction, work_out
 from timeweb_sdk import AsyncTimeweb, Timeweb
 from timeweb_sdk.errors import ConfigurationError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crm_adapter.results import LinkPolicy
 
 T = TypeVar("T")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,10 @@ class Installation:
         if self.is_async:
             return await self.arun(flow)
         return await asyncio.to_thread(self.run, flow, ends_early=ends_early)
+
+    async def work_out(self, read: Callable[[Session], Found], then: Callable[[Found], T]) -> T:
+        """`then` of what `read` finds in a transaction of its own, where it holds up no event loop."""
+        return await self.perform(lambda _: work_out(read, then))
 
     async def transact(self, work: Callable[[Session], T]) -> T:
         """Run code that reads or writes in a transaction of its own."""

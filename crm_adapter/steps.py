@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
 T = TypeVar("T")
+Found = TypeVar("Found")
 
 DEFAULT_ACCOUNT = "default"
 """The account that a single client (not a mapping) stands for."""
@@ -107,6 +108,12 @@ async def transaction(work: Callable[[Session], T], *, patience: float = PATIENC
             if attempt == _TRANSIENT_TRIES or is_lock_timeout(error) or not is_transient(error):
                 raise
     raise AssertionError("unreachable")
+
+
+async def work_out(read: Callable[[Session], Found], then: Callable[[Found], T]) -> T:
+    """`then` of what `read` finds in a transaction, off the event loop; of very many rows even letting go takes long."""
+    found = [await transaction(read)]
+    return await Cpu(lambda: then(found.pop()))
 
 
 def clients_of(timeweb: object) -> dict[str, Any]:
@@ -223,6 +230,7 @@ async def adrive(flow: Flow[T], database: async_sessionmaker[AsyncSession], clie
                 if isinstance(step, Db):
                     done, cancelled = await _whole(perform(step))
                     result = done.result()
+                    del done
                     if cancelled is not None:
                         # Where it waits for this very step: what was committed is for the flow to know or to undo.
                         heard, cancelled = cancelled, None
@@ -233,6 +241,7 @@ async def adrive(flow: Flow[T], database: async_sessionmaker[AsyncSession], clie
                 step = flow.throw(error)
             else:
                 step = flow.send(result)
+                result = None  # the flow's alone from here on, which may let go of it in a thread
     except StopIteration as ended:
         if cancelled is not None:
             raise cancelled from None

@@ -17,11 +17,12 @@ from crm_adapter.ledger.listing import Book
 from crm_adapter.ledger.results import ClientCard
 from crm_adapter.money import to_money
 from crm_adapter.servers.totals import Sides, read_sides, result
+from crm_adapter.steps import work_out
 
 
-def client_cards(session: Session, columns: Columns) -> list[ClientCard]:
+async def client_cards(columns: Columns) -> list[ClientCard]:
     """A card per client, the least result first, in three statements; what is nobody's, if anything is, comes last."""
-    return read_clients(session, columns).cards()
+    return await work_out(lambda session: read_clients(session, columns), Clients.cards)
 
 
 @dataclass(frozen=True, slots=True)

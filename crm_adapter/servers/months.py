@@ -63,13 +63,18 @@ class Ledger:
     starts: Sequence[date]
     """The first days of the months, newest first."""
     stored: Mapping[date, MonthSum]
-    now: MonthSum | None
-    """This month, where no other is to be worked out."""
+    now: Sides | None
+    """The rows of this month, where no other is to be worked out."""
     rows: Sequence[StoredRow]
     """The rows as they are, where some month before this one is."""
     undo: Mapping[int, Sequence[FirstChange]]
     """Place of a month in `starts` -> its changes, oldest first."""
     zone: ZoneInfo
+
+    @property
+    def margin(self) -> Decimal | None:
+        """What was earned in all of the months, RUB."""
+        return add_up(month.margin for month in self.sums())
 
     def sums(self) -> list[MonthSum]:
         """The months, newest first; pure, and long where nothing is stored."""
@@ -80,7 +85,7 @@ class Ledger:
             if start in self.stored:
                 found.append(self.stored[start])
             else:
-                found.append(self.now or _sum(start, rows.values()))
+                found.append(_sum(start, rows.values()) if self.now is None else _sum_now(start, self.now))
                 wanting -= 1
             if wanting:
                 _undo(rows, self.undo.get(place, ()), midnight(start, self.zone))
@@ -99,7 +104,7 @@ def read_ledger(session: Session, columns: Columns, today: date, zone: ZoneInfo,
     stored = {month: MonthSum(month, income, cost, margin) for month, income, cost, margin in ends}
     oldest = max(place for place, start in enumerate(starts) if start not in stored)
     if oldest == 0:
-        return Ledger(starts, stored, _sum_now(first, read_sides(session, columns, today)), [], {}, zone)
+        return Ledger(starts, stored, read_sides(session, columns, today), [], {}, zone)
     # The state that the oldest wanted month ended with is there once everything after it is undone.
     undo = first_changes(session, [midnight(start, zone) for start in starts[:oldest]])
     rows = read_rows(session, columns, names=FIELDS, state_names=_STATE)

@@ -22,6 +22,7 @@ from crm_adapter.payload import as_dict
 from crm_adapter.results import RunInfo, Totals
 from crm_adapter.servers.conditions import client_known, exactly, has_client, is_live, is_overdue, live, overdue, unpriced
 from crm_adapter.servers.listing import Filters, conditions_of
+from crm_adapter.steps import work_out
 
 _PRICES: Final = ("client_price", "service_fee")
 _STATE: Final = TimewebServerState.__table__.c
@@ -98,18 +99,36 @@ class Sides:
         return {key: Sides(*sides) for key, sides in found.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What totals are made of."""
+
+    sides: Sides
+    accounts: Sequence[tuple[Decimal | None, Decimal | None, int | None]]
+    is_narrowed: bool
+    """Whether only some rows count, so that the costs that belong to no server do not."""
+
+    def totals(self) -> Totals:
+        """All of it added up; pure, and long where few rows are alike."""
+        counted = [(None, balance, hours) for _, balance, hours in self.accounts] if self.is_narrowed else self.accounts
+        return replace(sum_sides(self.sides, counted), services_included=not self.is_narrowed)
+
+
 def read_totals(session: Session, columns: Columns, today: date | None = None, filters: Filters | None = None) -> Totals:
     """See `crm_adapter.totals`; with `filters` of what they show, without the costs that belong to no server."""
-    return read_sums(session, columns, today or columns.today(), filters)[0]
+    return read_sums(session, columns, today, filters).totals()
 
 
-def read_sums(session: Session, columns: Columns, today: date, filters: Filters | None = None) -> tuple[Totals, int]:
-    """The totals of what `filters` show, and how many accounts there are; three statements."""
+async def sum_up(columns: Columns, today: date | None) -> Totals:
+    """See `crm_adapter.totals`."""
+    return await work_out(lambda session: read_sums(session, columns, today), Sums.totals)
+
+
+def read_sums(session: Session, columns: Columns, today: date | None = None, filters: Filters | None = None) -> Sums:
+    """What `filters` show; three statements."""
+    today = today or columns.today()
     wanted = conditions_of(session, columns, filters, today) if filters is not None else []
-    sides = read_sides(session, columns, today, *wanted)
-    accounts = account_money(session)
-    summed = [(None, balance, hours) for _, balance, hours in accounts] if wanted else accounts
-    return replace(sum_sides(sides, summed), services_included=not wanted), len(accounts)
+    return Sums(read_sides(session, columns, today, *wanted), account_money(session), bool(wanted))
 
 
 def read_sides(session: Session, columns: Columns, today: date, *conditions: Any, by: By | None = None) -> Sides:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,22 +14,26 @@ from crm_adapter.results import to_plain
 from crm_adapter.servers import edit
 from crm_adapter.servers.listing import Filters, read_chosen
 from crm_adapter.servers.overview import Grouping, read_grouping
-from crm_adapter.servers.totals import By, read_totals
+from crm_adapter.servers.totals import By, read_sums
 from crm_adapter.text import refusals
 from crm_adapter.text.messages import DONE
 from crm_adapter.web import streams
 from crm_adapter.web.addresses import PARAMETERS, filters_of, number
 from crm_adapter.web.bodies import documented, json_body
-from crm_adapter.web.charts import margin_of_all_months
+from crm_adapter.web.charts import read_all_months
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute, edit_error
 from crm_adapter.web.export import csv_head, to_csv
 from crm_adapter.web.schemas import NewServer, ProjectLink, ServerEdit
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from sqlalchemy.orm import Session
 
     from crm_adapter.db.rows import StoredRow
+    from crm_adapter.servers.months import Ledger
+    from crm_adapter.servers.totals import Sums
 
 
 _LIMIT: Final = 1000
@@ -51,6 +54,11 @@ def compact_json(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+def json_items(items: Iterable[Any]) -> bytes:
+    """A long list without its brackets; written item by item, since a thread that writes it at once lets no other work."""
+    return b",".join(compact_json(item) for item in items)
+
+
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
     """The CRM part."""
     api = APIRouter(prefix=prefix, tags=["hosting"], dependencies=guards, route_class=HostingRoute)
@@ -67,7 +75,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         frame = b'{"success":true,"servers":[', b"]," + compact_json(end)[1:]
 
         def write(rows: Sequence[StoredRow]) -> bytes:
-            return b",".join(compact_json(hosting.shown(row)) for row in rows)
+            return json_items(hosting.shown(row) for row in rows)
 
         return await streams.reply(
             hosting, chosen.ids, read_chosen, write, frame=frame, separator=b",", media_type="application/json"
@@ -122,8 +130,8 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             raise edit_error(result)
         return {"success": True, "server": hosting.shown(await hosting.row(result.crm_id)), "message": DONE["added"]}
 
-    @api.get("/api/stats")
-    async def stats(filters: Filters = wanted, by: By | None = None) -> dict[str, Any]:
+    @api.get("/api/stats", response_model=dict[str, Any])
+    async def stats(filters: Filters = wanted, by: By | None = None) -> Response:
         """Sums of the rows that match, RUB per month; null where nothing is known.
 
         With `by` also in `groups` what the servers of each client or project bring and cost, the greatest income first.
@@ -131,16 +139,21 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         columns, today = hosting.crm.columns, hosting.today()
         own = hosting.all_time_profit
 
-        def read(session: Session) -> tuple[dict[str, Any], Grouping | None]:
-            earned = own(session.connection()) if own else margin_of_all_months(session, columns, today, hosting.zone_info)
-            sums = hosting.documents.stats(read_totals(session, columns, today, filters), earned)
-            return sums, None if by is None else read_grouping(session, columns, filters, today, by)
+        def read(session: Session) -> tuple[Decimal | float | None, Ledger | None, Sums, Grouping | None]:
+            earned = own(session.connection()) if own else None
+            ledger = None if own else read_all_months(session, columns, today, hosting.zone_info)
+            sums = read_sums(session, columns, today, filters)
+            return earned, ledger, sums, None if by is None else read_grouping(session, columns, filters, today, by)
 
-        sums, grouping = await hosting.crm.transact(read)
-        if grouping is None:
-            return {"success": True, **sums}
-        groups = await asyncio.to_thread(lambda: hosting.documents.groups(grouping.groups()))
-        return {"success": True, **sums, "groups": groups}
+        def write(found: tuple[Decimal | float | None, Ledger | None, Sums, Grouping | None]) -> bytes:
+            earned, ledger, sums, grouping = found
+            told = hosting.documents.stats(sums.totals(), earned if ledger is None else ledger.margin)
+            whole = compact_json({"success": True, **told})
+            if grouping is None:
+                return whole
+            return whole[:-1] + b',"groups":[' + json_items(hosting.documents.groups(grouping.groups())) + b"]}"
+
+        return Response(await hosting.crm.work_out(read, write), media_type="application/json")
 
     @api.get("/export.csv")
     async def export(filters: Filters = wanted) -> Response:

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_adapter.db.history import read_changes
-from crm_adapter.ledger.clients import read_clients
+from crm_adapter.ledger.clients import client_cards
 from crm_adapter.ledger.listing import ServiceChoice, ServiceFilters, choose_services, read_service
 from crm_adapter.ledger.months import read_service_months
 from crm_adapter.ledger.ownership import attribute, owner_text
@@ -21,7 +21,7 @@ from crm_adapter.text.messages import failure_text
 from crm_adapter.text.services import ONE_OWNER
 from crm_adapter.web import charts, streams
 from crm_adapter.web.addresses import SERVICE_PARAMETERS, service_filters_of
-from crm_adapter.web.api_crm import compact_json, refuse_unknown
+from crm_adapter.web.api_crm import compact_json, json_items, refuse_unknown
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.context import Actor, Hosting
 from crm_adapter.web.errors import HostingError, HostingRoute
@@ -55,9 +55,8 @@ async def one(hosting: Hosting, service_id: int) -> ServiceInfo:
 
 
 async def cards_of(hosting: Hosting) -> list[ClientCard]:
-    """A card per client; many are summed up beside the loop."""
-    found = await hosting.crm.transact(lambda session: read_clients(session, hosting.crm.columns))
-    return await asyncio.to_thread(found.cards)
+    """A card per client."""
+    return await hosting.crm.perform(lambda crm: client_cards(crm.columns))
 
 
 def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> APIRouter:
@@ -74,7 +73,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         frame = b'{"success":true,"services":[', b"]," + compact_json(end)[1:]
 
         def write(found: Sequence[ServiceInfo]) -> bytes:
-            return b",".join(compact_json(each.to_dict()) for each in found)
+            return json_items(each.to_dict() for each in found)
 
         return await streams.reply(
             hosting, chosen.ids, chosen.read, write, frame=frame, separator=b",", media_type="application/json"
@@ -99,11 +98,12 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
         )
         return result.to_dict()
 
-    @api.get("/api/clients")
-    async def clients() -> dict[str, Any]:
+    @api.get("/api/clients", response_model=dict[str, Any])
+    async def clients() -> Response:
         """What each client brings and costs, RUB per month; the least result first."""
         cards = await cards_of(hosting)
-        return {"success": True, "clients": await asyncio.to_thread(lambda: [card.to_dict() for card in cards])}
+        written = await asyncio.to_thread(lambda: json_items(card.to_dict() for card in cards))
+        return Response(b'{"success":true,"clients":[' + written + b"]}", media_type="application/json")
 
     @api.get("/services.csv")
     async def export(filters: ServiceFilters = wanted) -> Response:
@@ -129,8 +129,10 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
     async def months() -> Response:
         """What each service cost at the end of each month, and whose it was, as CSV."""
         columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
-        history = await hosting.crm.transact(lambda session: read_service_months(session, columns, today, zone))
-        return _file(hosting, "services-months", await asyncio.to_thread(lambda: costs_csv(history.costs())))
+        written = await hosting.crm.work_out(
+            lambda session: read_service_months(session, columns, today, zone), lambda history: costs_csv(history.costs())
+        )
+        return _file(hosting, "services-months", written)
 
     return api
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends
+from fastapi.responses import Response
 
 from crm_adapter.results import SyncReport
 from crm_adapter.servers.totals import read_runs
 from crm_adapter.text.messages import DONE, NOT_CONFIGURED, STILL_RUNNING, failure_text, run_outcome
 from crm_adapter.text.refusals import NO_SUCH_RUN
+from crm_adapter.web.api_crm import compact_json, json_items
 from crm_adapter.web.bodies import documented, json_body
 from crm_adapter.web.candidates import list_live
 from crm_adapter.web.context import Actor, Hosting
@@ -33,16 +36,21 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             "message": "Timeweb API token configured" if configured else NOT_CONFIGURED,
         }
 
-    @api.get("/timeweb/servers", dependencies=[Depends(own_site)])
-    async def servers() -> dict[str, Any]:
+    @api.get("/timeweb/servers", dependencies=[Depends(own_site)], response_model=dict[str, Any])
+    async def servers() -> Response:
         """Ask Timeweb for its servers and tell which have a row; `errors` names the accounts that did not answer."""
         live = await list_live(hosting.crm)
-        found = [server.to_dict() for server in live.servers]
-        imported = sum(server["is_imported"] for server in found)
         errors = [
             {"account": account, "code": failure.code, "error": failure.error} for account, failure in live.failures.items()
         ]
-        return {"success": True, "servers": found, "total": len(found), "imported_count": imported, "errors": errors}
+
+        def write() -> bytes:
+            imported = sum(server.crm_id is not None for server in live.servers)
+            end = compact_json({"total": len(live.servers), "imported_count": imported, "errors": errors})
+            listed = json_items(server.to_dict() for server in live.servers)
+            return b'{"success":true,"servers":[' + listed + b"]," + end[1:]
+
+        return Response(await asyncio.to_thread(write), media_type="application/json")
 
     @api.post("/timeweb/import", openapi_extra=documented(ImportBody))
     async def import_servers(body: ImportBody = json_body(ImportBody), who: Actor = actor) -> dict[str, Any]:

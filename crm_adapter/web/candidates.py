@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -124,15 +123,15 @@ class Listing:
             raise next(iter(self.failures.values()))
         found = list(self._found)
         listed = [values.timeweb_id for _, values in found]
-        snapshot = await self.crm.transact(lambda session: read_snapshot(session, self.crm.columns, listed))
 
-        def compare() -> list[LiveServer]:
+        def compare(snapshot: Snapshot) -> list[LiveServer]:
             new = [values for _, values in found if values.timeweb_id not in snapshot.linked]
             links = match(new, snapshot.unlinked, "ip")
             return [_compare(account, values, snapshot, links) for account, values in found]
 
         # Thousands of them would hold up everybody else on the loop.
-        return Live(await asyncio.to_thread(compare), self.failures)
+        servers = await self.crm.work_out(lambda session: read_snapshot(session, self.crm.columns, listed), compare)
+        return Live(servers, self.failures)
 
 
 async def list_live(crm: Installation) -> Live:

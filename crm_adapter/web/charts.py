@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,7 +10,7 @@ from babel.dates import format_date
 
 from crm_adapter.ledger.months import read_service_sums
 from crm_adapter.servers.months import known_months, read_ledger
-from crm_adapter.servers.totals import add_up, result
+from crm_adapter.servers.totals import result
 from crm_adapter.text.formats import money, number
 from crm_adapter.text.page import SUMS
 
@@ -62,12 +61,10 @@ class Month:
         return result(self.income, self.cost, self.services)
 
 
-def margin_of_all_months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> Decimal | None:
-    """What was earned in the months of which anything is known, RUB; None where nothing is known of any."""
+def read_all_months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> Ledger | None:
+    """The months of which anything is known; None where nothing is known of any."""
     known = known_months(session, today)
-    if not known:
-        return None
-    return add_up(month.margin for month in read_ledger(session, columns, today, zone, count=known).sums())
+    return read_ledger(session, columns, today, zone, count=known) if known else None
 
 
 def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> list[Month]:
@@ -78,8 +75,7 @@ def months(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> l
 async def read_months(hosting: Hosting) -> list[Month]:
     """The same of an installation; a long history is summed up beside the loop."""
     columns, today, zone = hosting.crm.columns, hosting.today(), hosting.zone_info
-    found = await hosting.crm.transact(lambda session: _read(session, columns, today, zone))
-    return await asyncio.to_thread(_captioned, *found)
+    return await hosting.crm.work_out(lambda session: _read(session, columns, today, zone), lambda found: _captioned(*found))
 
 
 def _read(session: Session, columns: Columns, today: date, zone: ZoneInfo) -> tuple[Ledger, Sums]:

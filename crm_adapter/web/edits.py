@@ -227,8 +227,9 @@ async def row_reply(
 ) -> Response:
     """One row with the sums and a message beside it."""
     columns, today, filters = hosting.crm.columns, hosting.today(), filters_behind(request)
-    names, (totals, accounts) = await hosting.crm.transact(
-        lambda session: (listing.projects(session, columns, named_only=True), read_sums(session, columns, today, filters))
+    names, totals, accounts = await hosting.crm.work_out(
+        lambda session: (listing.projects(session, columns, named_only=True), read_sums(session, columns, today, filters)),
+        lambda found: (found[0], found[1].totals(), len(found[1].accounts)),
     )
     context = {
         "base": hosting.base(request),

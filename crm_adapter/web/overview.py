@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from crm_adapter.money import add_months
 from crm_adapter.servers.listing import Filters
-from crm_adapter.servers.overview import YEARS, Group, month_of, read_grouping, read_payers, weeks
+from crm_adapter.servers.overview import YEARS, Group, Grouping, month_of, read_grouping, read_payers, weeks
 from crm_adapter.servers.totals import By
 from crm_adapter.text import page as words
 from crm_adapter.text.formats import month as month_name
 from crm_adapter.web.addresses import address, filters_of, query
 from crm_adapter.web.context import Hosting
 from crm_adapter.web.responses import Pages
+
+if TYPE_CHECKING:
+    from crm_adapter.db.rows import StoredRow
 
 _GROUPS: Final = 300
 """Groups on one page, the greatest income first."""
@@ -37,21 +39,24 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
         """What each client or project earns."""
         columns, today, base = hosting.crm.columns, hosting.today(), hosting.base(request)
         chosen: By = "project" if by == "project" else "client"
-        grouping = await hosting.crm.transact(lambda session: read_grouping(session, columns, filters, today, chosen))
-        found, everything = await asyncio.to_thread(lambda: (grouping.groups(), grouping.together()))
-        context = {
-            "title": words.GROUPINGS[chosen],
-            "by": chosen,
-            "groups": [(group, _leads_to(base, filters, chosen, group)) for group in found[:_GROUPS]],
-            "more": len(found) > _GROUPS,
-            "everything": everything,
-            "filters": filters,
-            "tabs": [
-                {"caption": caption, "url": _below(base, "groups", filters, by=key), "current": key == chosen}
-                for key, caption in words.GROUPINGS.items()
-            ],
-        }
-        return pages.reply(request, "groups.html", context)
+
+        def reply(grouping: Grouping) -> Response:
+            found = grouping.groups()
+            context = {
+                "title": words.GROUPINGS[chosen],
+                "by": chosen,
+                "groups": [(group, _leads_to(base, filters, chosen, group)) for group in found[:_GROUPS]],
+                "more": len(found) > _GROUPS,
+                "everything": grouping.together(),
+                "filters": filters,
+                "tabs": [
+                    {"caption": caption, "url": _below(base, "groups", filters, by=key), "current": key == chosen}
+                    for key, caption in words.GROUPINGS.items()
+                ],
+            }
+            return pages.reply(request, "groups.html", context)
+
+        return await hosting.crm.work_out(lambda session: read_grouping(session, columns, filters, today, chosen), reply)
 
     @api.get("/payments")
     async def payments(request: Request, filters: Filters = wanted, month: str = "") -> Response:
@@ -65,22 +70,24 @@ def add_routes(api: APIRouter, hosting: Hosting, pages: Pages) -> None:
                 return None
             return {"caption": month_name(other), "url": _below(base, "payments", filters, month=f"{other:%Y-%m}")}
 
-        rows = await hosting.crm.transact(lambda session: read_payers(session, columns, filters, today, first))
-        found = await asyncio.to_thread(month_of, rows, today, first)
-        many = sum(len(payments) for payments in found.days.values()) > _PAYMENTS
-        context: dict[str, Any] = {
-            "title": words.PAYMENTS,
-            "month": found,
-            "most": _OF_A_DAY if many else _PAYMENTS,
-            "most_late": _LATE,
-            "caption": month_name(first),
-            "weeks": weeks(first),
-            "today": today,
-            "filters": filters,
-            "before": neighbour(-1),
-            "after": neighbour(1),
-        }
-        return pages.reply(request, "payments.html", context)
+        def reply(rows: list[StoredRow]) -> Response:
+            found = month_of(rows, today, first)
+            many = sum(len(payments) for payments in found.days.values()) > _PAYMENTS
+            context: dict[str, Any] = {
+                "title": words.PAYMENTS,
+                "month": found,
+                "most": _OF_A_DAY if many else _PAYMENTS,
+                "most_late": _LATE,
+                "caption": month_name(first),
+                "weeks": weeks(first),
+                "today": today,
+                "filters": filters,
+                "before": neighbour(-1),
+                "after": neighbour(1),
+            }
+            return pages.reply(request, "payments.html", context)
+
+        return await hosting.crm.work_out(lambda session: read_payers(session, columns, filters, today, first), reply)
 
 
 def _month(text: str, today: date) -> date:

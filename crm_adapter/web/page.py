@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from crm_adapter.servers.listing import Filters, list_rows, projects
-from crm_adapter.servers.totals import read_totals
+from crm_adapter.servers.totals import read_sums
 from crm_adapter.text import page as words
 from crm_adapter.text.messages import DONE, NEW_TOKEN
 from crm_adapter.web import charts, edits, imports, overview, services, several, undelivered
@@ -50,7 +50,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
         latest = context["latest"]
         if latest is not None and latest.run_id == run and not context["summary"].running:
             context.update(message=finished(latest), message_tone=tone(latest))
-        return pages.reply(request, "page.html", context, part="main.html")
+        return await asyncio.to_thread(pages.reply, request, "page.html", context, part="main.html")
 
     @api.get("/state")
     async def state(request: Request, watching: bool = False) -> HTMLResponse:
@@ -122,14 +122,15 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any], ren
 
 async def _page_context(hosting: Hosting, base: str, filters: Filters) -> dict[str, Any]:
     columns, today, configured = hosting.crm.columns, hosting.today(), hosting.is_configured
-    listing, names, summary, totals, latest = await hosting.crm.transact(
+    listing, names, summary, totals, latest = await hosting.crm.work_out(
         lambda session: (
             list_rows(session, columns, filters, today=today),
             projects(session, columns),
             read_summary(session, configured=configured),
-            read_totals(session, columns, today, filters),
+            read_sums(session, columns, today, filters),
             latest_run(session),
-        )
+        ),
+        lambda found: (*found[:3], found[3].totals(), found[4]),
     )
     shown = listing.filters
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from fastapi.responses import Response
 from crm_adapter.db.history import read_changes
 from crm_adapter.ledger.listing import VIEWS, ServiceFilters, choices, list_services, named_server
 from crm_adapter.ledger.ownership import attribute, owner_text
-from crm_adapter.servers.totals import add_up, read_totals
+from crm_adapter.servers.totals import add_up, read_sums
 from crm_adapter.text import labels, page as words, services as texts
 from crm_adapter.text.formats import instant, money
 from crm_adapter.text.messages import DONE
@@ -43,14 +44,13 @@ def add_routes(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages, *, ha
     async def show(request: Request, filters: ServiceFilters = wanted, done: str = "", undo: str = "") -> Response:
         context = await _page(hosting, hosting.base(request), filters)
         context |= {"has_csv": has_csv, "message": DONE.get(done, ""), "message_tone": "good", "undo": undo[:40]}
-        return pages.reply(request, "services.html", context, part="services_main.html")
+        return await asyncio.to_thread(pages.reply, request, "services.html", context, part="services_main.html")
 
     @api.get("/clients")
     async def clients(request: Request) -> Response:
-        cards = await cards_of(hosting)
-        base = hosting.base(request)
-        context = {"title": texts.CLIENTS, "section": "clients", "home": f"{base}/services", "more": len(cards) > _CARDS}
-        return pages.reply(request, "clients.html", context | {"cards": cards[:_CARDS]})
+        cards, home = await cards_of(hosting), f"{hosting.base(request)}/services"
+        context = {"title": texts.CLIENTS, "section": "clients", "home": home, "more": len(cards) > _CARDS}
+        return await asyncio.to_thread(pages.reply, request, "clients.html", context | {"cards": cards[:_CARDS]})
 
     @api.get("/services/{service_id}/history")
     async def history(request: Request, service_id: int) -> Response:
@@ -119,14 +119,15 @@ async def _wanted(hosting: Hosting, action: str, value: str, ids: list[int]) -> 
 
 async def _page(hosting: Hosting, base: str, filters: ServiceFilters) -> dict[str, Any]:
     columns, today, configured, zone = hosting.crm.columns, hosting.today(), hosting.is_configured, hosting.zone_info
-    listing, known, summary, totals, latest = await hosting.crm.transact(
+    listing, known, summary, totals, latest = await hosting.crm.work_out(
         lambda session: (
             list_services(session, columns, filters),
             choices(session),
             read_summary(session, configured=configured),
-            read_totals(session, columns, today),
+            read_sums(session, columns, today),
             latest_run(session),
-        )
+        ),
+        lambda found: (*found[:3], found[3].totals(), found[4]),
     )
     card = None
     if filters.client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import warnings
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import installation
 from crm_adapter.installation import Installation
-from crm_adapter.steps import Api, Cpu, Db, Effect, adrive, drive, transaction
+from crm_adapter.steps import Api, Cpu, Db, Effect, adrive, drive, transaction, work_out
 from tests.crm.database import async_engine
 from timeweb_sdk import AsyncTimeweb
 from timeweb_sdk.errors import ConfigurationError
@@ -50,6 +51,19 @@ async def test_both_drivers_carry_out_the_same_flow(db: sessionmaker[Session], f
     assert drive(asked("echo"), db, clients) == [first, "sqlite", 3]
     async with async_engine("sqlite+aiosqlite://") as engine:
         assert await adrive(asked("aecho"), async_sessionmaker(engine), clients) == [first, "sqlite", 3]
+
+
+async def test_what_was_found_is_let_go_beside_the_event_loop(db: sessionmaker[Session]) -> None:
+    gone: list[str] = []
+
+    class Found:
+        def __del__(self) -> None:
+            gone.append(threading.current_thread().name)
+
+    assert drive(work_out(lambda _: Found(), lambda found: type(found)), db, {}) is Found
+    async with async_engine("sqlite+aiosqlite://") as engine:
+        assert await adrive(work_out(lambda _: Found(), lambda found: type(found)), async_sessionmaker(engine), {}) is Found
+    assert gone == [threading.current_thread().name, gone[1]] and gone[1].startswith("asyncio_")
 
 
 async def nothing() -> int:

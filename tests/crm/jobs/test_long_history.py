@@ -77,7 +77,9 @@ def test_months_are_what_the_log_says_and_stay_so_once_stored(real_db: Db) -> No
     assert [cost for _, cost in months(real_db)] == [*EXPECTED[:-1], 400]
     assert [cost for _, cost in months(real_db, date(2026, 12, 1))][-2:] == [400, 400]
     with real_db() as session:
-        assert charts.margin_of_all_months(session, COLUMNS, TODAY, MOSCOW) == 12 * 900 - sum(EXPECTED[:-1]) - 400
+        ledger = charts.read_all_months(session, COLUMNS, TODAY, MOSCOW)
+    assert ledger is not None
+    assert ledger.margin == 12 * 900 - sum(EXPECTED[:-1]) - 400
 
 
 def test_of_a_month_only_the_first_change_of_a_field_is_read(real_db: Db, priced: int) -> None:

@@ -24,7 +24,7 @@ from crm_adapter.ledger.months import store_service_months
 from crm_adapter.servers.months import store_month_ends
 from crm_adapter.steps import drive
 from crm_adapter.web import create_hosting_router
-from crm_adapter.web.charts import margin_of_all_months
+from crm_adapter.web.charts import read_all_months
 from tests.crm.database import engine_of
 from tests.databases import own_database
 from timeweb_sdk import RateLimit, Timeweb
@@ -209,7 +209,7 @@ def test_no_look_scans_the_history(year: sa.Engine) -> None:
         changes(db, run_id=7)
         runs(db)
         with db() as session:
-            margin_of_all_months(session, COLUMNS, today, ZONE)
+            read_all_months(session, COLUMNS, today, ZONE)
             store_month_ends(session, COLUMNS, today, ZONE)
             store_service_months(session, COLUMNS, today, ZONE)
     found = scans(year, seen, HISTORY)
