@@ -26,6 +26,8 @@ _PATHS = (
     "/hosting",
     "/hosting/api/stats?by=client",
     "/hosting/api/servers?limit=0",
+    "/hosting/api/services?limit=0",
+    "/hosting/api/clients",
     "/hosting/export.csv",
     "/hosting/dynamics",
     "/hosting/groups",
@@ -33,6 +35,7 @@ _PATHS = (
     "/hosting/clients",
     "/hosting/services",
     "/hosting/services.csv",
+    "/hosting/services-months.csv",
 )
 
 
