@@ -48,6 +48,7 @@ def router(hosting: Hosting, actor: Any, prefix: str, guards: Sequence[Any]) -> 
             imported = sum(server.crm_id is not None for server in live.servers)
             end = compact_json({"total": len(live.servers), "imported_count": imported, "errors": errors})
             listed = json_items(server.to_dict() for server in live.servers)
+            live.servers.clear()  # here and not on the loop
             return b'{"success":true,"servers":[' + listed + b"]," + end[1:]
 
         return Response(await asyncio.to_thread(write), media_type="application/json")

@@ -116,6 +116,7 @@ def _add_import(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> N
 
         def reply() -> Response:
             context = _page_of(servers, wish, received) | {"results": results, "problem": problem}
+            servers.clear()  # here and not on the loop
             return pages.reply(request, template, context)
 
         # Thousands of them would hold up everybody else on the loop.
@@ -172,6 +173,7 @@ def _add_link(api: APIRouter, hosting: Hosting, actor: Any, pages: Pages) -> Non
         def reply() -> Response:
             free = [server for server in servers if server.crm_id is None]
             free.sort(key=lambda server: (server.likely_id != row.id, server.name.casefold()))
+            servers.clear()  # here and not on the loop
             context = {"title": words.LINK, "item": row, "servers": free, "received": received, "problem": problem}
             return pages.reply(request, "link.html", context)
 

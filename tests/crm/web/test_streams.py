@@ -21,6 +21,7 @@ from crm_adapter.servers import totals
 from crm_adapter.servers.listing import read_chosen
 from crm_adapter.servers.months import Ledger
 from crm_adapter.web import api_crm, api_services, api_timeweb, streams
+from crm_adapter.web.candidates import Listing, Live, LiveServer
 from crm_adapter.web.export import to_csv
 from tests.crm.database import async_engine
 from tests.crm.web.conftest import PREFIX, Open, Section
@@ -76,6 +77,23 @@ def test_what_grows_with_the_rows_is_done_beside_the_event_loop(
     client, seen = open_client(synced.app()), note_threads(monkeypatch, owner, work)
     assert client.get(f"{PREFIX}{path}", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
     assert seen and all(name.startswith("asyncio_") for name in seen)
+
+
+@pytest.mark.parametrize("path", ["/api/timeweb/servers", "/import", "/servers/1/link"])
+def test_servers_of_timeweb_are_let_go_by_the_thread_that_shows_them(
+    synced: Section, open_client: Open, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    compare, found = Listing.compare, list[tuple[int, list[LiveServer]]]()
+
+    async def note(listing: Listing) -> Live:
+        live = await compare(listing)
+        found.append((len(live.servers), live.servers))
+        return live
+
+    monkeypatch.setattr(Listing, "compare", note)
+    client = open_client(synced.app())
+    assert client.get(f"{PREFIX}{path}", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+    assert found == [(23, [])]
 
 
 @pytest.mark.parametrize(("name", "owner", "work"), [("totals", totals, "sum_sides"), ("clients", Clients, "cards")])
