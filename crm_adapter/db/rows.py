@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
-from itertools import chain
-from operator import attrgetter
 from sys import intern
 from typing import Any, Final, cast
 
@@ -29,7 +26,6 @@ from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import in_pieces, in_turns, upsert
 from crm_adapter.db.tables import TimewebServerState
 from crm_adapter.money import known_cost, margin, money_or_none, monthly_income, percent, to_money
-from crm_adapter.packed import Packed
 from crm_adapter.payload import as_dict, as_text
 from crm_adapter.results import to_plain
 
@@ -37,7 +33,7 @@ CREATED_AT: Final = "created_at"
 """Beside the shared columns in `sync_base` of a row without a server: when the host created the row, as text."""
 SINGLE_IS_COARSE: Final = 2**17
 """From here on neighbours in single precision are further apart than a kopeck."""
-_STATE: Final[Table] = cast(Table, TimewebServerState.__table__)
+STATES: Final[Table] = cast(Table, TimewebServerState.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,21 +245,6 @@ DECISIVE: Final = (
     "last_sync_at",
 )
 """What a sync decides on; people's texts stay in the database."""
-PLACING: Final = ("id", "timeweb_id", "server_name", "auto_sync", "last_sync_at")
-PLACING_STATE: Final = ("account", "listed_by", "cost_source", "missing_since", "removed_at", "unlinked_from")
-"""What tells which server is which row, and which is gone: a run holds this much of all rows, and the rest of a few."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The rows that a plan concerns, as far as a sync decides on them."""
-
-    linked: Mapping[int, StoredRow] = field(default_factory=dict[int, StoredRow])
-    """Rows by timeweb_id."""
-    unlinked: tuple[StoredRow, ...] = ()
-    """Rows without a server; none where every server has its row, since nothing is matched then."""
-    hidden: frozenset[int] = frozenset()
-    """timeweb_ids of rows that the host's `where` leaves out: deleted softly, or of another kind."""
 
 
 def is_unlinked(columns: Columns) -> Any:
@@ -273,9 +254,9 @@ def is_unlinked(columns: Columns) -> Any:
 
 def joined(columns: Columns) -> FromClause:
     """The host's table with our states; a state of another server is a leftover and is left out."""
-    unlinked = and_(_STATE.c.timeweb_id.is_(None), is_unlinked(columns))
-    same = or_(_STATE.c.timeweb_id == columns["timeweb_id"], unlinked)
-    return columns.table.outerjoin(_STATE, and_(_STATE.c.server_id == columns["id"], same))
+    unlinked = and_(STATES.c.timeweb_id.is_(None), is_unlinked(columns))
+    same = or_(STATES.c.timeweb_id == columns["timeweb_id"], unlinked)
+    return columns.table.outerjoin(STATES, and_(STATES.c.server_id == columns["id"], same))
 
 
 def select_rows(
@@ -292,7 +273,7 @@ def select_rows(
     born, base = ((), ()) if linked_only else (("created_at",), ("sync_base",))
     wanted = dict.fromkeys(("id", "timeweb_id", *names, *born))
     beside = dict.fromkeys(("server_id", "timeweb_id", *base, *state_names))
-    state = [_STATE.c[name].label(f"state_{name}") for name in beside]
+    state = [STATES.c[name].label(f"state_{name}") for name in beside]
     found: Any = select(*columns.select(*wanted), *state).select_from(joined(columns)).where(*columns.scope)
     return found  # type: ignore[no-any-return]
 
@@ -316,94 +297,10 @@ def read_row(session: Session, columns: Columns, row_id: int) -> StoredRow | Non
     return next(iter(read_rows(session, columns, columns["id"] == row_id)), None)
 
 
-def read_snapshot(session: Session, columns: Columns, timeweb_ids: Iterable[int]) -> Snapshot:
-    """What a plan for these servers concerns, for a plan that is decided again on locked rows before it is written.
-
-    Their rows, and rows without a server where one of the servers has none.
-    """
-    linked: dict[int, StoredRow] = {}
-    hidden = _find_linked(session, columns, timeweb_ids, lambda mine: read_rows(session, columns, mine, names=DECISIVE), linked)
-    return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
-
-
-def read_places(
-    session: Session, columns: Columns, timeweb_ids: Iterable[int], *, account: str, beside: Iterable[int] = ()
-) -> Snapshot:
-    """The same for a run, with the rows that `account` has or has shown once, and of the servers `beside`.
-
-    Of rows with a server as much as `PLACING`, packed. What is read grows with the account, not with the table.
-    """
-    mine = or_(_STATE.c.account == account, _STATE.c.listed_by == account)
-    # By id as well: by what an outer join finds beside them SQLite would walk through the rows of all accounts.
-    again = _STATE.alias()
-    found = select(again.c.server_id).where(or_(again.c.account == account, again.c.listed_by == account))
-    own = and_(columns["timeweb_id"].is_not(None), mine, columns["id"].in_(found))
-    linked: Packed[int, StoredRow] = Packed(_pack_place, _unpack_place)
-    _keep(linked, _places(session, columns, own))
-    missing = dict.fromkeys(linked.lacks(chain(timeweb_ids, beside)))
-    hidden = _find_linked(session, columns, missing, partial(_places, session, columns), linked)
-    return _with_unlinked(session, columns, timeweb_ids, Snapshot(linked, hidden=hidden))
-
-
-def read_linked(session: Session, columns: Columns, timeweb_ids: Iterable[int]) -> tuple[dict[int, StoredRow], frozenset[int]]:
-    """The rows of servers by timeweb_id, as much of each as `PLACING`, and the numbers of rows that `where` leaves out."""
-    linked: dict[int, StoredRow] = {}
-    return linked, _find_linked(session, columns, timeweb_ids, partial(_places, session, columns), linked)
-
-
 def read_whole(session: Session, columns: Columns, row_ids: Iterable[int]) -> dict[int, StoredRow]:
     """Rows by id, as far as a sync decides on them."""
     found = (read_rows(session, columns, columns["id"].in_(ids), names=DECISIVE) for ids in in_pieces(row_ids))
     return {row.id: row for rows in found for row in rows}
-
-
-def _places(session: Session, columns: Columns, condition: Any) -> Iterator[StoredRow]:
-    statement = select_rows(columns, PLACING, PLACING_STATE, linked_only=True).where(condition).order_by(columns["id"])
-    return rows_of(session.execute(statement, execution_options=in_turns(session)))
-
-
-_place: Final = attrgetter(*PLACING)
-_place_state: Final = attrgetter("timeweb_id", *PLACING_STATE)
-
-
-def _pack_place(row: StoredRow) -> tuple[Any, ...]:
-    return (*_place(row), None if row.state is None else _place_state(row.state))
-
-
-def _unpack_place(values: tuple[Any, ...]) -> StoredRow:
-    *place, held = values
-    state = None if held is None else State(**dict(zip(("timeweb_id", *PLACING_STATE), held, strict=True)))
-    return StoredRow(**dict(zip(PLACING, place, strict=True)), state=state)
-
-
-def _find_linked(
-    session: Session,
-    columns: Columns,
-    timeweb_ids: Iterable[int],
-    read: Callable[[Any], Iterable[StoredRow]],
-    linked: MutableMapping[int, StoredRow],
-) -> frozenset[int]:
-    """Add the rows of servers to `linked`; returns the numbers of rows that are out of sight."""
-    hidden: set[int] = set()
-    for numbers in in_pieces(number for number in timeweb_ids if columns.holds("timeweb_id", number)):
-        _keep(linked, read(columns["timeweb_id"].in_(numbers)))
-        missing = [number for number in numbers if number not in linked]
-        if columns.scope and missing:
-            # A number out of sight is still taken: a row that somebody deleted softly must not be made again.
-            hidden.update(session.scalars(select(columns["timeweb_id"]).where(columns["timeweb_id"].in_(missing))))
-    return frozenset(hidden)
-
-
-def _with_unlinked(session: Session, columns: Columns, timeweb_ids: Iterable[int], snapshot: Snapshot) -> Snapshot:
-    if all(map(snapshot.linked.__contains__, timeweb_ids)):
-        return snapshot
-    return replace(snapshot, unlinked=tuple(read_rows(session, columns, is_unlinked(columns), names=DECISIVE)))
-
-
-def _keep(linked: MutableMapping[int, StoredRow], rows: Iterable[StoredRow]) -> None:
-    for row in rows:
-        if row.timeweb_id is not None:
-            linked[row.timeweb_id] = row
 
 
 def lock(
@@ -434,7 +331,7 @@ def write_states(session: Session, rows: Iterable[StoredRow]) -> None:
         if row.state is not None
     ]
     if records:
-        session.execute(upsert(session, _STATE, key="server_id", columns=_STATE_COLUMNS), records)
+        session.execute(upsert(session, STATES, key="server_id", columns=_STATE_COLUMNS), records)
 
 
 def with_values(row: StoredRow, values: Mapping[str, Any]) -> StoredRow:

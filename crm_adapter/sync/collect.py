@@ -12,7 +12,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
-from crm_adapter.db.rows import Snapshot, StoredRow, read_places
+from crm_adapter.db.rows import StoredRow
+from crm_adapter.db.snapshot import Snapshot, read_places
 from crm_adapter.db.tables import utcnow
 from crm_adapter.packed import Packed
 from crm_adapter.results import ReportWarning, ServerProblem

@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, cast
 
-from crm_adapter.db.rows import Snapshot, StoredRow, with_state, with_values
+from crm_adapter.db.rows import StoredRow, with_state, with_values
+from crm_adapter.db.snapshot import Snapshot
 from crm_adapter.results import HostingValues, LinkPolicy, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostTable, Discount, Finances
 from crm_adapter.sync.decisions import Decision, EventDraft, RunContext

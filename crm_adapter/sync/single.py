@@ -13,7 +13,8 @@ from sqlalchemy.exc import StatementError
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import is_lock_timeout, rejects_values
 from crm_adapter.db.rejections import rejection
-from crm_adapter.db.rows import Snapshot, StoredRow, read_linked, read_row, read_rows, read_snapshot
+from crm_adapter.db.rows import StoredRow, read_row, read_rows
+from crm_adapter.db.snapshot import Snapshot, read_linked, read_snapshot
 from crm_adapter.db.tables import utcnow
 from crm_adapter.installation import Installation
 from crm_adapter.results import (

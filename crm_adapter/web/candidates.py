@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from crm_adapter.db.rows import Snapshot, read_snapshot
+from crm_adapter.db.snapshot import Snapshot, read_snapshot
 from crm_adapter.steps import Api
 from crm_adapter.sync.linking import Links, match
 from crm_adapter.sync.mapping import map_server

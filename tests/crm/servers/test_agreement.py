@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from crm_adapter import add_manual, map_server, sync_all, totals, unlink
 from crm_adapter.db.mapper import validate_mapping
-from crm_adapter.db.rows import StoredRow, joined, read_row, read_rows, read_snapshot
+from crm_adapter.db.rows import StoredRow, joined, read_row, read_rows
+from crm_adapter.db.snapshot import read_snapshot
 from crm_adapter.db.tables import HostingServer, TimewebServerState
 from crm_adapter.servers import conditions
 from crm_adapter.servers.listing import Filters, list_rows

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from crm_adapter.db.rows import Snapshot, State, StoredRow
+from crm_adapter.db.rows import State, StoredRow
+from crm_adapter.db.snapshot import Snapshot
 from crm_adapter.results import HostingValues, PlannedServer, ReportWarning, ServerProblem
 from crm_adapter.sync.costs import CostRow, CostTable
 from crm_adapter.sync.decisions import (
