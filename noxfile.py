@@ -22,8 +22,8 @@ SBOM = Path("sbom")
 # What makes the published files, and nox itself; what judges and describes them: pinned by hash.
 TOOLS = ".github/tools.txt"
 RELEASE_TOOLS = ".github/release-tools.txt"
-# One process more than there are cores: many tests wait for a lock, a lease or a browser.
-WORKERS = (os.cpu_count() or 1) + 1
+# Two processes more than there are cores: many tests wait for a lock, a lease or a browser.
+WORKERS = (os.cpu_count() or 1) + 2
 # Clients that are not ours have a session of their own: they need other versions of everything.
 PYTEST = ("pytest", f"--numprocesses={WORKERS}", "--dist=worksteal", "--ignore=tests/emulator/foreign")
 TYPED = ("timeweb_sdk", "crm_adapter", "codegen", "tests", "noxfile.py", ".github/regenerate.py")

@@ -48,6 +48,7 @@ def test_a_signal_leaves_nothing_held(
     account: EmulatorServer, tmp_path: Path, way: str, number: signal.Signals, moment: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["migrate"]) == 0
+    account.emulator.requests.clear()
     if moment == "call":
         account.emulator.add_fault(operation="getFinances", delay_ms=20_000, times=1)
     with closing(sqlite3.connect(tmp_path / "crm.sqlite3")) as database:
