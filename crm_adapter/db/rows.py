@@ -286,8 +286,19 @@ def read_rows(
     state_names: Iterable[str] = _STATE_COLUMNS,
 ) -> list[StoredRow]:
     """Rows in the order of their ids, to be looked at: nothing may be decided on them that is written."""
+    return list(each_row(session, columns, *conditions, names=names, state_names=state_names))
+
+
+def each_row(
+    session: Session,
+    columns: Columns,
+    *conditions: Any,
+    names: Iterable[str] = _HOST_COLUMNS,
+    state_names: Iterable[str] = _STATE_COLUMNS,
+) -> Iterator[StoredRow]:
+    """The same one after another, as the database gives them: an event loop has its turn in between."""
     statement = select_rows(columns, names, state_names).where(*conditions).order_by(columns["id"])
-    return list(rows_of(session.execute(statement, execution_options=in_turns(session))))
+    return rows_of(session.execute(statement, execution_options=in_turns(session)))
 
 
 def read_row(session: Session, columns: Columns, row_id: int) -> StoredRow | None:

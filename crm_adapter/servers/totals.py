@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from crm_adapter.db.columns import Columns
 from crm_adapter.db.dialects import as_words, exact_text, in_turns
-from crm_adapter.db.rows import SINGLE_IS_COARSE, StoredRow, is_unlinked, joined, read_rows, row_of
+from crm_adapter.db.rows import SINGLE_IS_COARSE, StoredRow, each_row, is_unlinked, joined, row_of
 from crm_adapter.db.tables import AccountState, SyncLease, SyncRun, TimewebServerState
 from crm_adapter.money import LEAST_AMOUNT, MONTHS, known_cost, margin, percent
 from crm_adapter.payload import as_dict
@@ -175,17 +175,19 @@ def read_sides(session: Session, columns: Columns, today: date, *conditions: Any
         else:
             row = row_of({**record, "id": 0, "timeweb_id": None, "cost_price": None})
             earnings.append(_earning(row, bool(record["is_overdue"]), bool(record["is_costed"]), record["count"], key))
-    rest = sides_of(read_rows(session, columns, *counted, odd), today, by)
+    rest = sides_of(each_row(session, columns, *counted, odd), today, by)
     return Sides([*earnings, *rest.earnings], [*spendings, *rest.spendings])
 
 
 def sides_of(rows: Iterable[StoredRow], today: date, by: By | None = None) -> Sides:
     """Rows that are neither closed nor removed, each on both sides; pure."""
-    live = [(row, None if by is None else _key_of(row, by)) for row in rows if is_live(row)]
-    return Sides(
-        [_earning(row, is_overdue(row, today), row.cost_price is not None, 1, key) for row, key in live],
-        [Spending(row.cost_price, row.income_month is not None, 1, key) for row, key in live],
-    )
+    earnings, spendings = list[Earning](), list[Spending]()
+    for row in rows:
+        if is_live(row):
+            key = None if by is None else _key_of(row, by)
+            earnings.append(_earning(row, is_overdue(row, today), row.cost_price is not None, 1, key))
+            spendings.append(Spending(row.cost_price, row.income_month is not None, 1, key))
+    return Sides(earnings, spendings)
 
 
 def _earning(row: StoredRow, late: bool, costed: bool, count: int, key: Key) -> Earning:
