@@ -35,6 +35,12 @@ unix_socket_dir =
 logfile = {folder}/pgbouncer.log
 """
 
+#: Of this database alone: tests beside this one hold theirs.
+ADVISORY_LOCKS = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE locktype = 'advisory' AND datname = current_database()
+"""
+
 
 @pytest.fixture(scope="module")
 def pooled(postgres_url: str) -> Iterator[sa.URL]:
@@ -132,7 +138,7 @@ def test_everything_works_behind_it(pooled: sa.URL) -> None:
         assert totals(db).servers == 5
         migrations.downgrade(engine)
         with engine.connect() as connection:
-            assert connection.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
+            assert connection.scalar(sa.text(ADVISORY_LOCKS)) == 0
     finally:
         engine.dispose()
 
