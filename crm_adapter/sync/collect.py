@@ -126,10 +126,17 @@ def read_rows_of(session: Session, columns: Columns, fetched: Fetched) -> Snapsh
 def forget(collected: Collected) -> None:
     """Let go of what is held for each server, in pieces: at once it would stop every other thread for as long as it takes."""
     fetched = collected.fetched
-    for held in (fetched.servers, fetched.costs.servers if fetched.costs else None, collected.snapshot.linked):
+    for held in (fetched.servers, fetched.costs.servers if fetched.costs else None):
         if isinstance(held, Packed):
             held.clear()
     fetched.payloads.clear()
+    forget_rows(collected.snapshot)
+
+
+def forget_rows(snapshot: Snapshot) -> None:
+    """The same of the rows alone, before they are read again."""
+    if isinstance(snapshot.linked, Packed):
+        snapshot.linked.clear()
 
 
 async def confirm(collected: Collected, options: Options, known: Whereabouts) -> Collected:

@@ -213,7 +213,7 @@ def build_plan(
     plan.note_moves()
     candidates, suspicious = removal_candidates(fetched, snapshot, options, known)
     if suspicious:
-        own = len(list(_own_rows(snapshot, fetched.account)))
+        own = sum(1 for _ in _own_rows(snapshot, fetched.account))
         text = messages.suspicious(len(fetched.servers), own, len(candidates))
         plan.warn("suspicious_disappearance", text)
         # One alert per day and account: the same failure is seen again every five minutes.

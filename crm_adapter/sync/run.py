@@ -23,7 +23,7 @@ from crm_adapter.steps import HASTE, Cpu, Db, transaction
 from crm_adapter.sync import accounts, leases
 from crm_adapter.sync.accounts import token_fingerprint as token_of
 from crm_adapter.sync.apply import Applied, Writer, apply_decisions
-from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, forget, read_rows_of
+from crm_adapter.sync.collect import Collected, Listed, Scope, collect, confirm, forget, forget_rows, read_rows_of
 from crm_adapter.sync.decisions import Decision
 from crm_adapter.sync.fetch import Caller
 from crm_adapter.sync.planner import AccountPlan, Ahead, Options, Whereabouts, build_plan, planned
@@ -191,13 +191,20 @@ class _Listings:
             raise leases.LeaseLost
         found, scope = self.collected[account], self.work.scope
         if len(self.collected) > 1 and not found.fetched.fatal:
-            snapshot = await Db(lambda s: read_rows_of(s, scope.columns, self.collected[account].fetched))
+            await Cpu(partial(forget_rows, found.snapshot))
+            fetched = found.fetched
+            found = self.collected[account] = replace(
+                found, snapshot=await Db(lambda s: read_rows_of(s, scope.columns, fetched))
+            )
             if ahead is not None:
-                snapshot = await Cpu(partial(ahead.project, snapshot, found.fetched))
-            found = replace(found, snapshot=snapshot)
+                found = replace(found, snapshot=await Cpu(partial(ahead.project, found.snapshot, fetched)))
         in_use = await Db(lambda s: accounts.accounts_in_use(s, utcnow() - _IN_USE))
         known = self._listed.whereabouts(in_use, self.clients)
         return await confirm(found, scope.options, known), known
+
+    async def forget(self, account: str) -> None:
+        """Let go of what is held for each server of an account whose turn is over."""
+        await Cpu(partial(forget, self.collected[account]))
 
     def token(self, account: str) -> str | None:
         """Tells the account's token from another."""
@@ -275,7 +282,7 @@ async def _rehearse(clients: Mapping[str, Any], work: _Work, *, tell: bool = Fal
             if len(clients) > 1:
                 ahead.add(account, decisions)
         outcomes.append(outcome)
-        await Cpu(partial(forget, collected))
+        await listings.forget(account)
     return outcomes
 
 
@@ -343,7 +350,7 @@ async def _run_account(
                 accounts.close_run(session, run_id, whole)
 
         await transaction(close)
-        await Cpu(partial(forget, collected))
+        await listings.forget(account)
     except leases.LeaseLost:
         lost = so_far.cut_short("lease_lost")
         if last:

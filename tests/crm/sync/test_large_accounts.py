@@ -17,7 +17,7 @@ from crm_adapter import aio, plan, sync_all
 from crm_adapter.db.columns import FieldMap
 from crm_adapter.db.mapper import validate_mapping
 from crm_adapter.db.rows import State, StoredRow, read_rows
-from crm_adapter.db.snapshot import PLACING, PLACING_STATE, read_places
+from crm_adapter.db.snapshot import PLACING, PLACING_STATE, Snapshot, read_places
 from crm_adapter.db.tables import HostingServer
 from crm_adapter.packed import Packed
 from crm_adapter.results import HostingValues
@@ -68,13 +68,20 @@ def test_what_was_held_is_let_go_account_by_account(db: Db, function: Any, monke
     clients = {"first": client(world(3)), "second": client(second)}
     sync_all(db, clients)
     seen: list[Collected] = []
-    collecting = collect.collect
+    read: list[Snapshot] = []
+    collecting, reading = collect.collect, read_places
 
     async def noted(*args: Any, **options: Any) -> Any:
         seen.append(await collecting(*args, **options))
         return seen[-1]
 
+    def noted_rows(*args: Any, **options: Any) -> Snapshot:
+        read.append(reading(*args, **options))
+        assert read[-1].linked
+        return read[-1]
+
     monkeypatch.setattr(run, "collect", noted)
+    monkeypatch.setattr(collect, "read_places", noted_rows)
     found = function(db, clients)
     assert (found if function is sync_all else found.report).unchanged_count == 4
     for collected in seen:
@@ -82,6 +89,8 @@ def test_what_was_held_is_let_go_account_by_account(db: Db, function: Any, monke
         assert fetched.costs is not None
         assert [len(held) for held in (fetched.servers, fetched.costs.servers)] == [0, 0]
         assert fetched.payloads.__dict__["_packed"] == {}
+    # Each account's rows are read when it is listed, and again when its turn has come.
+    assert [len(snapshot.linked) for snapshot in read] == [0] * 4
 
 
 @pytest.mark.parametrize("changed", [0, 8192])
